@@ -1,0 +1,56 @@
+"""Test asyncio programs alone in the world: virtual time, a network in memory, and nothing left behind.
+
+Subclass `SolipsistTestCase` and run `python -m unittest`; the code under test stays as it is::
+
+    import asyncio
+    from solipsism_unittest import SolipsistTestCase
+
+    class Patience(SolipsistTestCase):
+        async def test_a_day_is_over_at_once(self):
+            with self.assertElapses(86400):
+                await asyncio.sleep(86400)
+
+*Time* is the loop's, and `time.monotonic()` follows it. It jumps to the next deadline whenever nothing else can happen
+(*quiescent*: nothing ready, nothing in flight). `advance()` runs what is due on the way, `settle()` waits without moving time.
+
+*The network* is in memory. Any host name resolves; `start_fake_server(handler, "api.test", 443)` puts a server there. Under it
+is CPython's own selector loop on sockets that answer as Linux does.
+
+*A hang* is a `SleepForeverError` that names every task, the line where it waits, and what for.
+
+*Leftovers* (tasks, timers, sockets, transports, servers) fail the test that made them, each with the line where it was made.
+
+The loop works without a TestCase: `asyncio.Runner(loop_factory=SolipsistEventLoop)`.
+"""
+
+from __future__ import annotations
+
+from .case import SolipsistTestCase
+from .errors import (
+    EscapeError,
+    LivelockError,
+    RealTimeLimitError,
+    SleepForeverError,
+    SolipsismError,
+    SolipsismWarning,
+)
+from .hermetic import sealed
+from .loop import SolipsistEventLoop
+from .servers import FakeServer
+from .sockets import VirtualSocket, socketpair, stream_pairs
+
+__all__ = [
+    "EscapeError",
+    "FakeServer",
+    "LivelockError",
+    "RealTimeLimitError",
+    "SleepForeverError",
+    "SolipsismError",
+    "SolipsismWarning",
+    "SolipsistEventLoop",
+    "SolipsistTestCase",
+    "VirtualSocket",
+    "sealed",
+    "socketpair",
+    "stream_pairs",
+]

@@ -1,0 +1,387 @@
+"""`SolipsistTestCase`: an IsolatedAsyncioTestCase whose world is virtual.
+
+Assembles everything: it makes the loop, seals the thread, holds back what failed until the end of the test, looks for
+leftovers, and puts all of it into one outcome. It is the only module that knows all the others.
+
+How a test runs: `run()` of unittest calls `_callSetUp`, `_callTestMethod`, `_callTearDown` and, always and last, `doCleanups`.
+The first of them enters the world. Failures are held back until the last one has surveyed what is left, because a note on
+an exception is lost once unittest has written it down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import inspect
+import random
+import sys
+import traceback
+import types
+import unittest
+import warnings
+import zlib
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+from . import leaks
+from .assertions import Assertions, Awaited, Unfinished
+from .errors import SolipsismError
+from .hermetic import sealed
+from .kernel import Capacity
+from .kernel.clock import Hold
+from .kernel.network import Network
+from .loop import SolipsistEventLoop
+from .places import is_plumbing
+from .servers import FakeServer, Handler
+from .sockets import StreamPair, VirtualSocket, stream_pairs
+
+__unittest = True
+
+_Error = tuple[type[BaseException], BaseException, types.TracebackType | None]
+
+
+class _HeldResult:
+    """A test result that keeps the failures of one test until `release()`; all else goes through at once."""
+
+    def __init__(self, result: Any) -> None:
+        self._result = result
+        self._held: list[tuple[str, Any, _Error | None]] = []
+
+    def addError(self, test: Any, err: _Error) -> None:
+        self._held.append(("addError", test, err))
+
+    def addFailure(self, test: Any, err: _Error) -> None:
+        self._held.append(("addFailure", test, err))
+
+    def __getattr__(self, name: str) -> Any:
+        attribute = getattr(self._result, name)
+        if name != "addSubTest":
+            return attribute
+        return lambda test, subtest, err: self._held.append(("addSubTest", (test, subtest), err))
+
+    def first_error(self) -> BaseException | None:
+        """The exception of the first failure, or None."""
+        return next((err[1] for _, _, err in self._held if err is not None), None)
+
+    def release(self) -> None:
+        """Hand everything on, in order, without the frames of the machinery above the user's."""
+        held, self._held = self._held, []
+        for name, test, err in held:
+            if err is not None:
+                err = err[0], err[1], _without_plumbing(err[2])
+            getattr(self._result, name)(*(test if isinstance(test, tuple) else (test,)), err)
+
+
+def _without_plumbing(trace: types.TracebackType | None) -> types.TracebackType | None:
+    """The traceback from the user's first line on; as it is where no line is the user's."""
+    inner = trace
+    while inner is not None and is_plumbing(inner.tb_frame.f_globals.get("__name__", "")):
+        inner = inner.tb_next
+    return inner or trace
+
+
+class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
+    """A test that runs alone in the world: virtual time, a network in memory, and nothing left behind.
+
+    To set on the class: `loop_factory`, a class or function that makes the event loop (any other than a SolipsistEventLoop has
+    no virtual world); `start_time`, the loop's first time in seconds; `autojump`, whether time jumps when nothing else can
+    happen; `loop_debug`, asyncio's debug mode (5 to 9 times slower); `seed`, an int that decides what is left open, by
+    default taken from the test's name.
+    """
+
+    loop_factory: Any = SolipsistEventLoop
+    start_time: float = 0.0
+    autojump: bool = True
+    loop_debug: bool = False
+    seed: int | None = None
+
+    _asyncioRunner: asyncio.Runner | None
+    _held: _HeldResult | None = None
+    _in_phase = False
+
+    def __init__(self, methodName: str = "runTest") -> None:
+        super().__init__(methodName)
+        self._world = contextlib.ExitStack()
+        self._unfinished: list[Unfinished] = []
+        self._servers: list[FakeServer] = []
+
+    # -- what a test uses
+
+    @property
+    def loop(self) -> SolipsistEventLoop:
+        """The event loop of this test. Outside of a test there is none: SolipsismError."""
+        if self._asyncioRunner is None:
+            raise SolipsismError("there is an event loop only while the test runs: use self.loop from setUp() on")
+        return self._asyncioRunner.get_loop()  # type: ignore[return-value]
+
+    def _virtual(self, what: str) -> SolipsistEventLoop:
+        loop = self.loop
+        if not isinstance(loop, SolipsistEventLoop):
+            raise SolipsismError(f"{what} needs the virtual world, and this test runs on {type(loop).__name__}: "
+                                 "leave loop_factory as it is")
+        return loop
+
+    @property
+    def now(self) -> float:
+        """The loop's time in seconds."""
+        return self.loop.time()
+
+    @property
+    def network(self) -> Network:
+        """The virtual network of this test."""
+        return self._virtual("self.network").kernel.network
+
+    @property
+    def localhost(self) -> str:
+        """The address of the machine that the test runs on."""
+        return "127.0.0.1"
+
+    def unused_port(self, host: str = "localhost") -> int:
+        """A TCP port that nobody uses on any address of `host`; every call gives another one."""
+        return self._virtual("unused_port()").kernel.network.unused_port(host)
+
+    async def advance(self, seconds: float) -> None:
+        """Run everything due within `seconds` from now, the end included, each thing at its own time; then it is exactly then.
+
+        A negative number is a ValueError and moves nothing.
+        """
+        await self._virtual("advance()").advance(seconds)
+
+    async def advance_to(self, when: float) -> None:
+        """As `advance`, up to and including the virtual time `when`. The past is a ValueError."""
+        await self._virtual("advance_to()").advance_to(when)
+
+    async def settle(self) -> None:
+        """Wait until nothing more can happen at this instant; time does not move."""
+        await self._virtual("settle()").settle()
+
+    def hold_clock(self) -> AbstractContextManager[Hold]:
+        """`with self.hold_clock():` time stands still, and the loop really waits for what other threads bring."""
+        return self._virtual("hold_clock()").hold_clock()
+
+    def socketpair(self, capacity: Capacity = None) -> tuple[VirtualSocket, VirtualSocket]:
+        """Two non-blocking sockets joined in memory, closed at the end of the test.
+
+        `capacity` is how many bytes a direction holds before a send would block; a pair of numbers sets the two directions.
+        """
+        pair = VirtualSocket.pair(self._virtual("socketpair()").kernel, capacity)
+        self.addCleanup(self._close_pair, pair)
+        return pair
+
+    def _close_pair(self, pair: tuple[VirtualSocket, VirtualSocket]) -> None:
+        for face in pair:
+            transport = self.loop._transports.get(face.fileno())
+            if transport is not None:
+                transport.abort()
+            else:
+                face.close()
+
+    async def stream_pairs(self, capacity: Capacity = None) -> tuple[StreamPair, StreamPair]:
+        """Two asyncio stream pairs joined in memory, ((reader1, writer1), (reader2, writer2)), closed at the end of the test."""
+        self._virtual("stream_pairs()")
+        pairs = await stream_pairs(capacity)
+        for _, writer in pairs:
+            self.addCleanup(writer.transport.abort)
+        return pairs
+
+    async def start_fake_server(self, handler: Handler | None = None, host: str = "localhost", port: int = 0, *,
+                                ssl: Any = None, capacity: Capacity = None) -> FakeServer:
+        """A server for the code under test to talk to, on any host name and port; closed at the end of the test.
+
+        `handler` is an async function (reader, writer); what it raises fails the test. Without one the test plays the server:
+        `reader, writer = await server.accept()`. Port 0 is the lowest free one. `capacity` bounds what is under way to the client
+        and to the server, in bytes. A port in use is OSError EADDRINUSE.
+        """
+        loop = self._virtual("start_fake_server()")
+        server = FakeServer(loop.kernel, handler, host)
+        await server.start(port, ssl=ssl, capacity=capacity)
+        self._servers.append(server)
+        self.addAsyncCleanup(server.finish)
+        return server
+
+    # -- entering and leaving the world
+
+    def _setupAsyncioRunner(self) -> None:
+        # Called outside of any outcome, where an exception would end the whole suite: the loop is made later, in _callSetUp.
+        self._asyncioTestContext = contextvars.copy_context()
+        self._asyncioRunner = asyncio.Runner(debug=self.loop_debug, loop_factory=self._make_loop)
+
+    def _make_loop(self) -> asyncio.AbstractEventLoop:
+        factory = inspect.getattr_static(self, "loop_factory")
+        if isinstance(factory, type) and issubclass(factory, SolipsistEventLoop):
+            seed = zlib.crc32(self.id().encode()) if self.seed is None else self.seed
+            return factory(self.start_time, autojump=self.autojump, seed=seed)
+        if isinstance(factory, types.FunctionType) and not inspect.signature(factory).parameters:
+            return factory()  # type: ignore[no-any-return]
+        return self.loop_factory()  # type: ignore[no-any-return]
+
+    def _enter_world(self) -> None:
+        outcome = self._outcome  # type: ignore[attr-defined]
+        if outcome is not None and outcome.result is not None:
+            self._held = outcome.result = _HeldResult(outcome.result)
+        loop = self.loop
+        self._world.callback(asyncio.set_event_loop, None)
+        asyncio.set_event_loop(loop)
+        if isinstance(loop, SolipsistEventLoop):
+            self._world.enter_context(sealed(loop))
+            # The code under test draws its jitter from module random: the same in every run of this test.
+            self._world.callback(random.setstate, random.getstate())
+            random.seed(loop.kernel.choices.below(2**32, "random.seed"))
+
+    def _tearDownAsyncioRunner(self) -> None:
+        """Close the loop and leave the world; nothing is left to do when `doCleanups` has done it."""
+        runner, self._asyncioRunner = self._asyncioRunner, None
+        self._unfinished.clear()
+        self._servers.clear()
+        # Whatever could go wrong here was told in the report; an exception would end the whole suite.
+        with self._world, contextlib.suppress(Exception):
+            loop = runner._loop if runner is not None else None  # type: ignore[attr-defined]
+            if isinstance(loop, SolipsistEventLoop) and leaks.is_clean(loop) and loop._default_executor is None \
+                    and not loop._asyncgens:
+                loop.close()  # Runner.close() would run two coroutines that find nothing to do
+            elif runner is not None:
+                runner.close()
+
+    @contextlib.contextmanager
+    def _phase(self) -> Iterator[None]:
+        """doCleanups() inside a phase is the user's own call; the one outside is unittest's, and the last."""
+        self._in_phase = True
+        try:
+            yield
+        finally:
+            self._in_phase = False
+
+    # -- unittest's hooks, in the order in which it calls them
+
+    def _callSetUp(self) -> None:
+        self._enter_world()
+        with self._phase():
+            self._callMaybeCoroutine(self.setUp)
+            if type(self).asyncSetUp is not unittest.IsolatedAsyncioTestCase.asyncSetUp:
+                self._callAsync(self.asyncSetUp)  # type: ignore[attr-defined]
+
+    def _callTestMethod(self, method: Callable[[], Any]) -> None:
+        with self._phase():
+            if self._callMaybeCoroutine(method) is not None:
+                warnings.warn(f"It is deprecated to return a value that is not None from a test case ({method})",
+                              DeprecationWarning, stacklevel=4)
+
+    def _callTearDown(self) -> None:
+        with self._phase():
+            if type(self).asyncTearDown is not unittest.IsolatedAsyncioTestCase.asyncTearDown:
+                self._callAsync(self.asyncTearDown)  # type: ignore[attr-defined]
+            self._callMaybeCoroutine(self.tearDown)
+
+    def _callCleanup(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        with self._phase():
+            self._callMaybeCoroutine(function, *args, **kwargs)
+
+    def _callMaybeCoroutine(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call it; what is to be awaited is awaited on the loop, also when a plain function returned it."""
+        value = self._callMaybeAsync(function, *args, **kwargs)  # type: ignore[attr-defined]
+        if asyncio.iscoroutine(value) and self._asyncioRunner is not None:
+            return self._asyncioRunner.run(value, context=self._asyncioTestContext)
+        return value
+
+    def doCleanups(self) -> bool:
+        """As unittest's; unittest's own call comes last in a test and also looks for what the test left behind."""
+        outcome = self._outcome  # type: ignore[attr-defined]
+        if self._in_phase or outcome is None:
+            return super().doCleanups()
+        try:
+            super().doCleanups()
+            self._judge(outcome)
+        finally:
+            self._tearDownAsyncioRunner()  # before the result is told anything: what it does is outside the world
+            if self._held is not None:
+                self._held.release()
+        return bool(outcome.success)
+
+    def run(self, result: unittest.TestResult | None = None) -> unittest.TestResult | None:
+        """As unittest's."""
+        try:
+            return super().run(result)
+        finally:
+            held, self._held = self._held, None
+            if held is not None:
+                held.release()  # only a KeyboardInterrupt leaves something to release
+
+    def debug(self) -> None:
+        """As unittest's: what goes wrong is raised, leftovers included."""
+        self._setupAsyncioRunner()
+        try:
+            unittest.TestCase.debug(self)
+            for error in self._conclude():
+                raise error
+        finally:
+            self._tearDownAsyncioRunner()
+
+    # -- the end of a test
+
+    def _judge(self, outcome: Any) -> None:
+        """Fail a passing test for what it left; give a failing one a note; touch no other outcome."""
+        errors = self._conclude()
+        first = self._held.first_error() if self._held is not None else None
+        if outcome.success and outcome.expectedFailure is None and not self._expects_failure():
+            for error in errors[:1]:
+                for other in errors[1:]:
+                    error.add_note(_as_note(other))
+                with outcome.testPartExecutor(self):
+                    raise error
+        elif first is not None:
+            for error in errors:
+                first.add_note(_as_note(error))
+
+    def _expects_failure(self) -> bool:
+        method = getattr(self, self._testMethodName)
+        name = "__unittest_expecting_failure__"
+        return bool(getattr(self, name, False) or getattr(method, name, False))
+
+    def _conclude(self) -> list[BaseException]:
+        """End everything, and say what was wrong: what handlers raised, then missed assertions, then leftovers."""
+        errors: list[BaseException] = [error for server in self._servers for error in server.errors]
+        missed = [check for check in self._unfinished if not check.started]
+        for check in missed:
+            if isinstance(check, Awaited):
+                check.abandon()
+        if missed:
+            errors.append(self.failureException("\n".join(map(str, missed))))
+        runner = self._asyncioRunner
+        loop = runner.get_loop() if runner is not None and runner._loop is not None else None  # type: ignore[attr-defined]
+        if isinstance(loop, SolipsistEventLoop) and not leaks.is_clean(loop):
+            text = self._clear(loop)
+            if text:
+                errors.append(self.failureException(text))
+        return errors
+
+    def _clear(self, loop: SolipsistEventLoop) -> str:
+        """Survey the loop, end what is left, and return the report; "" when there is nothing to report."""
+        found: list[leaks.Leak] = []
+        stubborn: list[asyncio.Task[Any]] = []
+        try:
+            self._run_bounded(leaks.settle(loop))
+            found = leaks.survey(loop)
+            stubborn = self._run_bounded(leaks.end(loop))
+        except Exception as error:
+            found.append(leaks.Leak("task", f"the end of the test could not settle: {error}", None))
+        text = leaks.report(found) if found else ""
+        left = stubborn or asyncio.all_tasks(loop)
+        if left:
+            text += "\n  refused to be cancelled: " + ", ".join(sorted(task.get_name() for task in left))
+        leaks.abandon(loop, left)
+        return text
+
+    def _run_bounded(self, coroutine: Any) -> Any:
+        loop = self.loop
+        loop.autojump = True  # a cancelled task may need time for its `finally`, whatever the test chose
+        return loop.run_until_complete(coroutine)
+
+
+def _as_note(error: BaseException) -> str:
+    """An exception as the text of a note on another one."""
+    if error.__traceback__ is None:
+        return f"also: {error}"
+    trace = _without_plumbing(error.__traceback__)
+    return "also: " + "".join(traceback.format_exception(type(error), error, trace)).rstrip()

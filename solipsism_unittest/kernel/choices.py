@@ -1,0 +1,46 @@
+"""What was decided: the one list from which every decision is drawn.
+
+A seed gives one endless list of choices; a list of former choices replays them and goes on from the seed behind its end.
+Nothing else in the package may decide by chance, so a seed (or the list) is a whole run.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from typing import NamedTuple
+
+
+class Choice(NamedTuple):
+    """One decision: `value` of `count` possible ones, taken for `purpose`."""
+
+    purpose: str
+    value: int
+    count: int
+
+
+class Choices:
+    """Draws decisions, and keeps them."""
+
+    def __init__(self, seed: int = 0, replay: Iterable[int] = ()) -> None:
+        self.seed = seed
+        self.made: list[Choice] = []
+        self._replay = list(replay)
+        self._random = random.Random(seed)
+
+    def below(self, count: int, purpose: str) -> int:
+        """An int from 0 to `count - 1`. A replayed value that is out of range is a ValueError."""
+        if count < 1:
+            raise ValueError(f"nothing to choose from for {purpose!r}: count is {count}")
+        # Drawn in any case, so that what follows a replayed part is the same as in the run that it came from.
+        value = self._random.randrange(count)
+        if len(self.made) < len(self._replay):
+            value = self._replay[len(self.made)]
+            if not 0 <= value < count:
+                raise ValueError(f"replayed choice {len(self.made)} is {value}, but {purpose!r} has {count} possible ones: "
+                                 "the code under test has changed since the list was recorded")
+        self.made.append(Choice(purpose, value, count))
+        return value
+
+    def __repr__(self) -> str:
+        return f"<Choices seed={self.seed} made={len(self.made)}>"

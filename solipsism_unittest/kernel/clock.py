@@ -1,0 +1,97 @@
+"""Virtual time: what time it is, what falls due, and who keeps it from moving.
+
+Owns the current instant and every deadline of the kernel. It never decides *whether* time may move: the selector asks
+`next_deadline()` when nothing else can happen, and calls `jump()`. Times are floats in seconds since an arbitrary start.
+
+The rule that keeps it simple: a jump goes to exactly the deadline, no rounding and no ticks, so `time() >= when` holds
+for whatever was due at `when`, for any start and any delay.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+from collections.abc import Callable
+from typing import Any
+
+from ..places import Place
+
+Action = Callable[[], object]
+
+
+class Hold:
+    """One reason why time stands still. Released once; releasing it again does nothing."""
+
+    def __init__(self, clock: VirtualClock, reason: str, place: Place | None) -> None:
+        self._clock = clock
+        self.reason = reason
+        self.place = place
+
+    def release(self) -> None:
+        self._clock.holds.pop(self, None)
+
+    def __repr__(self) -> str:
+        made = f" made at {self.place}" if self.place else ""
+        return f"<Hold: {self.reason}{made}>"
+
+
+class VirtualClock:
+    """The instant that it is, the deliveries and stops that fall due, and the holds."""
+
+    def __init__(self, start: float = 0.0) -> None:
+        start = float(start)
+        if not math.isfinite(start):
+            raise ValueError(f"a clock cannot start at {start!r}: give a finite number of seconds")
+        self.now = start
+        self.resolution = math.nextafter(start, math.inf) - start
+        self.holds: dict[Hold, None] = {}
+        self._order = itertools.count()
+        self._deliveries: list[tuple[float, int, Action]] = []
+        self._stops: list[tuple[float, int, Action]] = []
+
+    def hold(self, reason: str, place: Place | None = None) -> Hold:
+        """Keep time from moving until the returned hold is released."""
+        hold = Hold(self, reason, place)
+        self.holds[hold] = None
+        return hold
+
+    def deliver_at(self, when: float, action: Action) -> None:
+        """Run `action` at `when` (the past counts as now): something in flight that arrives."""
+        heapq.heappush(self._deliveries, (max(when, self.now), next(self._order), action))
+
+    def stop_at(self, when: float, action: Action) -> None:
+        """Run `action` when everything due up to and including `when` is done: the end of an advance."""
+        if math.isnan(when) or when < self.now:
+            raise ValueError(f"cannot go to t={when!r}: it is t={self.now!r} already and time only moves forward")
+        heapq.heappush(self._stops, (when, next(self._order), action))
+
+    def next_delivery(self) -> float:
+        """When the next thing in flight arrives; infinity for never."""
+        return self._deliveries[0][0] if self._deliveries else math.inf
+
+    def next_stop(self) -> float:
+        """Where the earliest advance ends; infinity for nowhere."""
+        return self._stops[0][0] if self._stops else math.inf
+
+    def jump(self, when: float) -> None:
+        """It is now exactly `when`; what arrives by then arrives now, in the order of sending."""
+        assert when >= self.now, (when, self.now)
+        self.now = when
+        # The gap to the next float. A constant would be too coarse near zero (timers early) or too fine
+        # far from it (`while now < deadline: sleep(deadline - now)` would never end).
+        self.resolution = math.nextafter(when, math.inf) - when
+        while self._deliveries and self._deliveries[0][0] <= when:
+            heapq.heappop(self._deliveries)[2]()
+
+    def end_stop(self) -> None:
+        """Finish the earliest advance; it must be due."""
+        when, _, action = heapq.heappop(self._stops)
+        assert when == self.now, (when, self.now)
+        action()
+
+    def __repr__(self) -> str:
+        facts: list[Any] = [f"t={self.now!r}"]
+        facts += [f"{len(what)} {name}" for what, name in ((self._deliveries, "in flight"), (self._stops, "stops")) if what]
+        facts += [repr(hold) for hold in self.holds]
+        return f"<VirtualClock {' '.join(facts)}>"

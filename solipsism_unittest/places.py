@@ -1,0 +1,70 @@
+"""Where in the user's code a thing was made.
+
+Owns the cheap capture: walk the frames until one is neither ours nor the standard library's plumbing, keep its code and
+last instruction, and decode the line only when a report is written. asyncio's own capture (debug mode) formats a whole
+stack for every handle and costs ten times more.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import CodeType, FrameType
+from typing import NamedTuple
+
+_PACKAGE = __name__.partition(".")[0]
+# Frames of these packages are never the user's. `unittest` runs tests and builds mocks; the others carry a call on its way.
+_PLUMBING = frozenset({
+    _PACKAGE, "asyncio", "unittest", "socket", "ssl", "contextlib", "selectors", "threading", "concurrent", "functools",
+    "http", "urllib", "socketserver", "contextvars", "weakref", "_pytest", "pluggy", "pytest",
+})
+_STARTERS = frozenset({("asyncio.base_events", "_run_once"), ("unittest.case", "run")})
+
+
+class Place(NamedTuple):
+    """A line of code, kept as (code, index of the instruction) until somebody reads it."""
+
+    code: CodeType
+    instruction: int
+
+    @property
+    def line(self) -> int:
+        """The line number (the code's first line where the compiler kept none)."""
+        index = self.instruction // 2
+        for position, (start, *_) in enumerate(self.code.co_positions()):
+            if position == index and start is not None:
+                return start
+        return self.code.co_firstlineno
+
+    def __str__(self) -> str:
+        return f"{shorten(self.code.co_filename)}:{self.line} in {self.code.co_qualname}"
+
+
+def shorten(filename: str) -> str:
+    """The path as a person would type it: relative to the working directory when it lies below it."""
+    try:
+        relative = os.path.relpath(filename)
+    except ValueError:  # another drive
+        return filename
+    return filename if relative.startswith(os.pardir) else relative
+
+
+def is_plumbing(module: str) -> bool:
+    """Whether a module of this name carries calls and makes nothing on its own behalf."""
+    return module.partition(".")[0] in _PLUMBING
+
+
+def user_place(depth: int = 1) -> Place | None:
+    """The innermost frame of the user above the caller, or None where a loop called us without one.
+
+    The walk ends where a loop or a test was started: what stands above made nothing here.
+    """
+    frame: FrameType | None = sys._getframe(depth)
+    while frame is not None:
+        module = frame.f_globals.get("__name__", "")
+        if module.partition(".")[0] not in _PLUMBING:
+            return Place(frame.f_code, frame.f_lasti)
+        if (module, frame.f_code.co_name) in _STARTERS:
+            return None
+        frame = frame.f_back
+    return None

@@ -1,0 +1,30 @@
+"""One contender's process: for each line on standard input, measure once and answer with the seconds, or with why not.
+
+    python -m tests.benchmarks.contender ROW NUMBER SIZE
+"""
+
+import faulthandler
+import gc
+import pkgutil
+import sys
+
+from tests.benchmarks.rows import ROWS
+
+LONGEST = 60  # seconds for one measurement; then the process says where it hangs, and ends
+
+
+def main(row: str, number: str, size: str) -> None:
+    contender = ROWS[row].contenders[int(number)]
+    try:
+        target = pkgutil.resolve_name(contender.target)
+        for _ in sys.stdin:
+            gc.collect()
+            faulthandler.dump_traceback_later(LONGEST, exit=True)
+            print(contender.workload(target, int(size)), flush=True)
+            faulthandler.cancel_dump_traceback_later()
+    except Exception as error:
+        print(f"failed: {error!r}", flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
