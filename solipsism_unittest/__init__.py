@@ -11,14 +11,16 @@ Subclass `SolipsistTestCase` and run `python -m unittest`; the code under test s
                 await asyncio.sleep(86400)
 
 *Time* is the loop's, and `time.monotonic()` follows it. It jumps to the next deadline whenever nothing else can happen
-(*quiescent*: nothing ready, nothing in flight). `advance()` runs what is due on the way, `settle()` waits without moving time.
+(*quiescent*: nothing ready, nothing in flight). `advance()` runs what is due on the way, `settle()` waits without
+moving time.
 
-*The network* is in memory. Any host name resolves; `start_fake_server(handler, "api.test", 443)` puts a server there. Under it
-is CPython's own selector loop on sockets that answer as Linux does.
+*The network* is in memory. Any host name resolves; `start_fake_server(handler, "api.test", 443)` puts a server there.
+Under it is CPython's own selector loop on sockets that answer as Linux does.
 
 *A hang* is a `SleepForeverError` that names every task, the line where it waits, and what for.
 
-*Leftovers* (tasks, timers, sockets, transports, servers) fail the test that made them, each with the line where it was made.
+*Leftovers* (tasks, timers, sockets, transports, servers) fail the test that made them, each with the line where it was
+made.
 
 The loop works without a TestCase: `asyncio.Runner(loop_factory=SolipsistEventLoop)`.
 """
@@ -35,7 +37,7 @@ from .errors import (
     SolipsismWarning,
 )
 from .hermetic import sealed
-from .loop import SolipsistEventLoop
+from .loop import SolipsistEventLoop, policy_class
 from .servers import FakeServer
 from .sockets import VirtualSocket, socketpair, stream_pairs
 
@@ -54,3 +56,11 @@ __all__ = [
     "socketpair",
     "stream_pairs",
 ]
+
+
+def __getattr__(name: str) -> object:
+    # Event loop policies are deprecated from Python 3.14 on and gone from 3.16 on: the class is made when it is asked for,
+    # and is not in __all__, so that nothing but its use meets either.
+    if name == "SolipsistEventLoopPolicy":
+        return policy_class()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,6 +1,11 @@
 """`python -m solipsism_unittest` is `python -m unittest`, word for word."""
 
+import os
+import sys
 from unittest import main
 
-if __name__ == "__main__":
-    main(module=None)
+__unittest = True
+
+# As unittest's own: what the usage text calls the program, in place of the path of this file.
+sys.argv[0] = f"{os.path.basename(sys.executable)} -m solipsism_unittest"
+main(module=None)

@@ -1,29 +1,33 @@
 """What a test states about time and buffers.
 
-Owns the assertion methods of `SolipsistTestCase` that unittest does not have. Two virtual times are equal when they differ
-by at most `max(5e-7, 4 * ulp(now))` seconds. What is to be awaited and was not is kept in `_unfinished`, for the test to fail.
+Owns the assertion methods of `SolipsistTestCase` that unittest does not have. Two virtual times are equal when they
+differ by at most `max(5e-7, 4 * ulp(now))` seconds. What is to be awaited and was not is kept in `_unfinished`, for the
+test to fail.
 """
 
 from __future__ import annotations
 
 import asyncio
 import collections.abc
-import functools
+import inspect
 import math
 import unittest
+from asyncio import trsock
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, NoReturn, Self, TypeVar
 
 from . import diagnosis
-from .kernel.stream import Stream
+from .errors import SolipsismError
+from .kernel.stream import CLOSE_WAIT, ESTABLISHED, Stream
 from .places import Place, user_place
 from .sockets import VirtualSocket
 
 __unittest = True
 
 T = TypeVar("T")
-P = ParamSpec("P")
+
+LAST_WILL = 60.0  # virtual seconds that what was blocked has to end when it is cancelled
 
 
 def tolerance(now: float) -> float:
@@ -32,31 +36,50 @@ def tolerance(now: float) -> float:
 
 
 class Unfinished:
-    """A statement that does nothing until it is awaited or entered."""
+    """A statement that does nothing until it is awaited or entered; until then it is in `_unfinished` of its test."""
 
-    def __init__(self, name: str, cure: str) -> None:
+    def __init__(self, case: Assertions, name: str, cure: str) -> None:
         self.name = name
         self.cure = cure
         self.place: Place | None = user_place(3)
-        self.started = False
+        self._case = case
+        case._unfinished[self] = None
+
+    def _start(self) -> None:
+        self._case._unfinished.pop(self, None)
+
+    def abandon(self) -> None:
+        """Give up on it, so that Python does not complain of it as well."""
 
     def __str__(self) -> str:
         return f"{self.name} at {self.place} was never {self.cure}, so it has checked nothing"
 
 
 class Awaited(Unfinished, collections.abc.Coroutine[Any, Any, T]):
-    """The coroutine of an assertion, which knows whether it was ever awaited."""
+    """The coroutine of an assertion about an awaitable, which knows whether it was ever awaited."""
 
-    def __init__(self, name: str, make: Callable[[], Coroutine[Any, Any, T]], arguments: tuple[object, ...]) -> None:
-        super().__init__(name, "awaited")
-        self._make = make
-        self._arguments = arguments
+    def __init__(self, case: Assertions, name: str, method: Callable[..., Coroutine[Any, Any, T]], aw: Awaitable[Any],
+                 *seconds: float) -> None:
+        if not inspect.isawaitable(aw):
+            hint = f": call it, as in self.{name}({_name(aw)}(), ...)" if callable(aw) else ""
+            raise TypeError(f"{name}() takes a coroutine or another awaitable, not {diagnosis.plain(aw)}{hint}")
+        self._given: tuple[Any, ...] = (aw, *seconds)
+        try:
+            for number in seconds:
+                _check_seconds(number)
+        except ValueError:
+            self.abandon()
+            raise
+        super().__init__(case, f"{name}()", "awaited")
+        self.__name__ = self.__qualname__ = name
+        self._method = method
         self._coroutine: Coroutine[Any, Any, T] | None = None
 
     def _begin(self) -> Coroutine[Any, Any, T]:
         if self._coroutine is None:
-            self.started = True
-            self._coroutine = self._make()
+            self._start()
+            self._coroutine = self._method(*self._given)
+            self._given = ()
         return self._coroutine
 
     def __await__(self) -> Generator[Any, Any, T]:
@@ -66,6 +89,7 @@ class Awaited(Unfinished, collections.abc.Coroutine[Any, Any, T]):
         return self._begin().send(value)
 
     def throw(self, *args: Any) -> Any:
+        self.abandon()  # its task was cancelled before it ran
         return self._begin().throw(*args)
 
     def close(self) -> None:
@@ -73,52 +97,64 @@ class Awaited(Unfinished, collections.abc.Coroutine[Any, Any, T]):
             self._coroutine.close()
 
     def abandon(self) -> None:
-        """Close the coroutines that it was given, so that Python does not complain of them as well."""
-        for argument in self._arguments:
-            if asyncio.iscoroutine(argument):
-                argument.close()
+        for thing in self._given:
+            _discard(thing)
+
+    # What diagnoses and asyncio's own reprs look for in a coroutine.
+
+    @property
+    def cr_frame(self) -> Any:
+        return getattr(self._coroutine, "cr_frame", None)
+
+    @property
+    def cr_await(self) -> Any:
+        return getattr(self._coroutine, "cr_await", None)
+
+    @property
+    def cr_code(self) -> Any:
+        return getattr(self._method, "__code__", None)
+
+    def __repr__(self) -> str:
+        return f"<{self.name} made at {self.place}>"
+
+
+def _discard(aw: object) -> None:
+    """Close what nobody will await, so that Python does not complain of it as well."""
+    if isinstance(aw, Awaited):
+        aw._start()
+        aw.abandon()
+    elif isinstance(aw, collections.abc.Coroutine):
+        aw.close()
 
 
 class _Elapses(Unfinished):
     """See `assertElapses`."""
 
     def __init__(self, case: Assertions, seconds: float) -> None:
-        super().__init__("assertElapses()", "entered with `with`")
-        self._case = case
+        super().__init__(case, "assertElapses()", "entered with `with`")
         self._seconds = seconds
 
     def __enter__(self) -> Self:
-        self.started = True
-        self._start = self._case.loop.time()
+        self._start()
+        self._since = self._case.loop.time()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
         if kind is None:
-            self._case._assert_took(self._start, self._seconds, "the block")
+            self._case._assert_took(self._since, self._seconds, "the block")
 
 
-def _awaited(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> Callable[Concatenate[Any, P], Awaited[T]]:
-    """Turn an async assertion into one that is missed when nobody awaits it."""
-
-    @functools.wraps(method)
-    def start(self: Any, *args: P.args, **kwargs: P.kwargs) -> Awaited[T]:
-        check = Awaited(f"{method.__name__}()", lambda: method(self, *args, **kwargs), (*args, *kwargs.values()))
-        self._unfinished.append(check)
-        return check
-
-    return start
-
-
-def _seconds(seconds: float) -> float:
-    if not 0 <= seconds < math.inf:
+def _check_seconds(seconds: object) -> None:
+    if not isinstance(seconds, (int, float)) or not 0 <= seconds < math.inf:
         raise ValueError(f"a duration is a number of seconds from 0 up, not {seconds!r}")
-    return seconds
 
 
 class Assertions(unittest.TestCase):
     """The assertion helpers; `SolipsistTestCase` has them all."""
 
-    _unfinished: list[Unfinished]
+    _unfinished: dict[Unfinished, None]
+    _virtual: Callable[[str], Any]  # the loop, or SolipsismError for one without a virtual world
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -131,89 +167,109 @@ class Assertions(unittest.TestCase):
         """It is `when` (a virtual time in seconds)."""
         now = self.loop.time()
         if not abs(now - when) <= tolerance(now):
-            self._fail(f"it is t={now!r}, not {when!r}: {_apart(now, when)}")
+            self._fail(f"it is t={now!r}, not {when!r}: {_apart(now, when, 'early', 'late')}")
 
     def assertElapses(self, seconds: float) -> _Elapses:
-        """`with self.assertElapses(3):` the block takes exactly so much virtual time. What the block raises passes through."""
-        block = _Elapses(self, _seconds(seconds))
-        self._unfinished.append(block)
-        return block
+        """`with self.assertElapses(3):` the block takes exactly so much virtual time. What it raises passes through."""
+        _check_seconds(seconds)
+        return _Elapses(self, seconds)
 
-    @_awaited
-    async def assertCompletesWithin(self, aw: Awaitable[T], seconds: float) -> T:
+    def assertCompletesWithin(self, aw: Awaitable[T], seconds: float) -> Awaited[T]:
         """Await `aw` for at most `seconds` of virtual time and return its result. What it raises passes through."""
-        return await self._complete(aw, _seconds(seconds))
+        return Awaited(self, "assertCompletesWithin", self._complete, aw, seconds)
 
-    @_awaited
-    async def assertCompletesAfter(self, aw: Awaitable[T], seconds: float) -> T:
+    def assertCompletesAfter(self, aw: Awaitable[T], seconds: float) -> Awaited[T]:
         """Await `aw`, which must take exactly `seconds` of virtual time, and return its result."""
-        start = self.loop.time()
-        result = await self._complete(aw, _seconds(seconds))
-        self._assert_took(start, seconds, _name(aw))
-        return result
+        return Awaited(self, "assertCompletesAfter", self._complete_after, aw, seconds)
 
-    @_awaited
-    async def assertBlocks(self, aw: Awaitable[object], seconds: float | None = None) -> None:
-        """`aw` is still pending when nothing more can happen at this instant, or after `seconds`. It is cancelled then."""
-        loop: Any = self.loop
-        if seconds is not None:
-            _seconds(seconds)
-        task = asyncio.ensure_future(aw)
-        try:
-            await (loop.settle() if seconds is None else loop.advance(seconds))
-        finally:
-            pending = not task.done()
-            if pending:
-                task.cancel()
-                await asyncio.wait([task])
-        if not pending:
-            if task.cancelled():
-                self._fail(f"{_name(aw)} was to block but was cancelled by t={loop.time()!r}")
-            error = task.exception()
-            if error is not None:
-                raise self.failureException(f"{_name(aw)} was to block but raised {error!r} by t={loop.time()!r}") from error
-            self._fail(f"{_name(aw)} was to block but returned {task.result()!r} by t={loop.time()!r}")
+    def assertBlocks(self, aw: Awaitable[object], seconds: float | None = None) -> Awaited[None]:
+        """`aw` is pending when nothing more can happen at this instant, or after `seconds`. It is cancelled then."""
+        return Awaited(self, "assertBlocks", self._block, aw, *(() if seconds is None else (seconds,)))
 
     async def _complete(self, aw: Awaitable[T], seconds: float) -> T:
-        """Await in this very task (context variables and cancellation are the test's), and give up behind the deadline."""
+        # Awaits in this very task: context variables and cancellation are the test's.
         loop = self.loop
         deadline = loop.time() + seconds
+        over = math.nextafter(deadline + tolerance(deadline), math.inf)
         task = asyncio.current_task()
         assert task is not None
         late: list[str] = []
+        cause: Exception | None = None
 
         def describe() -> None:
             # Just before the cancellation: what the task waits for is gone afterwards.
-            frames = diagnosis.await_chain(task)
+            waiting = aw if isinstance(aw, asyncio.Task) else task
+            frames = diagnosis.await_chain(waiting)
             late.append(f"{_name(aw)} did not complete within {seconds!r} s: at t={deadline!r} it waits for "
-                        f"{diagnosis.waits_for(task, frames)} at {diagnosis.where(frames)}")
+                        f"{diagnosis.waits_for(waiting, frames)} at {diagnosis.where(frames)}")
 
-        limit = asyncio.timeout_at(deadline + tolerance(deadline))
-        note = loop.call_at(deadline + tolerance(deadline), describe)
+        note = loop.call_at(over, describe)
         try:
-            async with limit:
-                return await aw
-        except TimeoutError:
-            if not limit.expired():
+            async with asyncio.timeout_at(over):
+                result = await aw
+        except Exception as error:
+            if not late:
                 raise
+            cause = error if not isinstance(error, TimeoutError) else None
         finally:
             note.cancel()
-        raise self.failureException(late[0])
+        if late:  # whatever it made of the cancellation, a result included
+            self._fail(late[0], cause)
+        return result
+
+    async def _complete_after(self, aw: Awaitable[T], seconds: float) -> T:
+        start = self.loop.time()
+        result = await self._complete(aw, seconds)
+        self._assert_took(start, seconds, _name(aw))
+        return result
+
+    async def _block(self, aw: Awaitable[object], seconds: float | None = None) -> None:
+        try:
+            loop = self._virtual("assertBlocks()")
+        except SolipsismError:
+            _discard(aw)
+            raise
+        name = _name(aw)
+        task = asyncio.ensure_future(aw)
+        moment = loop.create_task(loop.settle() if seconds is None else loop.advance(seconds), name="assertBlocks()")
+        try:
+            await asyncio.wait([task, moment], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            moment.cancel()
+            blocked = not task.done()
+            if blocked:
+                task.cancel()
+                await asyncio.wait([task], timeout=LAST_WILL)
+        if not task.done():
+            self._fail(f"{name} blocked, as it was to, but refuses to be cancelled")
+        error = None if task.cancelled() else task.exception()
+        if blocked:
+            if error is not None:
+                raise error  # on being cancelled
+        elif task.cancelled():
+            self._fail(f"{name} was to block but was cancelled by t={loop.time()!r}")
+        elif error is not None:
+            self._fail(f"{name} was to block but raised {error!r} by t={loop.time()!r}", error)
+        else:
+            self._fail(f"{name} was to block but returned {task.result()!r} by t={loop.time()!r}")
 
     def _assert_took(self, start: float, seconds: float, what: str) -> None:
         now = self.loop.time()
         took = now - start
         if abs(took - seconds) > tolerance(now):
-            self._fail(f"{what} took {took!r} s, not {seconds!r} s: {_apart(took, seconds)} (from t={start!r} to t={now!r})")
+            self._fail(f"{what} took {took!r} s, not {seconds!r} s: {_apart(took, seconds, 'short', 'long')} "
+                       f"(from t={start!r} to t={now!r})")
 
     # -- buffers
 
     def assertBuffered(self, end: Any, what: bytes | int) -> None:
         """`what` (bytes, or how many) waits to be read at `end`: a socket, reader, writer, transport or connection."""
+        if not isinstance(what, (int, bytes, bytearray, memoryview)):
+            raise TypeError(f"assertBuffered() compares with bytes or a number of bytes, not with {what!r}")
         waiting = _buffered(end)
         if isinstance(what, int):
             if len(waiting) != what:
-                self._fail(f"{len(waiting)} bytes wait to be read, not {what}: {_shown(waiting)} at {_described(end)}")
+                self._fail(f"{_count(waiting)} to be read, not {what}: {_shown(waiting)} at {_described(end)}")
         elif waiting != bytes(what):
             self._fail(f"{_shown(waiting)} waits to be read, not {_shown(bytes(what))}, at {_described(end)}")
 
@@ -221,32 +277,36 @@ class Assertions(unittest.TestCase):
         """Nothing waits to be read at `end`."""
         waiting = _buffered(end)
         if waiting:
-            self._fail(f"{len(waiting)} bytes wait to be read: {_shown(waiting)} at {_described(end)}")
+            self._fail(f"{_count(waiting)} to be read: {_shown(waiting)} at {_described(end)}")
 
     def assertBufferFull(self, end: Any) -> None:
         """A send from `end` would raise BlockingIOError."""
         stream = _stream(end)
-        if stream.room():
+        if stream is None or stream.state not in (ESTABLISHED, CLOSE_WAIT):
+            self._fail(f"{_described(end)} cannot send at all, so a send would not block")
+        elif stream.room():
             self._fail(f"{stream.room()} bytes could still be sent from {_described(end)}")
-        if stream.peer is None:
-            self._fail(f"{_described(end)} is not connected, so a send would not block")
 
-    def _fail(self, text: str) -> Any:
+    def _fail(self, text: str, cause: BaseException | None = None) -> NoReturn:
         """Fail with the virtual world's last records under the text."""
         kernel = getattr(self.loop, "kernel", None)
-        records = kernel.journal.last(diagnosis.LAST_RECORDS) if kernel is not None else []
+        records = kernel.journal.last_effects(diagnosis.LAST_RECORDS) if kernel is not None else []
         last = "".join(f"\n      {record}" for record in records)
-        raise self.failureException(text + (f"\n  what happened last:{last}" if last else ""))
+        raise self.failureException(text + (f"\n  what happened last:{last}" if last else "")) from cause
 
 
-def _apart(seen: float, expected: float) -> str:
-    return f"{abs(seen - expected):.6g} s too {'late' if seen > expected else 'early'}"
+def _apart(seen: float, expected: float, less: str, more: str) -> str:
+    return f"{abs(seen - expected):.6g} s too {more if seen > expected else less}"
 
 
 def _name(aw: object) -> str:
     if isinstance(aw, asyncio.Task):
         return f"task {aw.get_name()}"
-    return getattr(aw, "__qualname__", None) or getattr(aw, "name", None) or diagnosis.plain(aw)
+    return getattr(aw, "__qualname__", None) or diagnosis.plain(aw)
+
+
+def _count(data: bytes) -> str:
+    return f"{len(data)} byte waits" if len(data) == 1 else f"{len(data)} bytes wait"
 
 
 def _shown(data: bytes) -> str:
@@ -254,37 +314,43 @@ def _shown(data: bytes) -> str:
 
 
 def _transport(end: Any) -> Any:
-    """The transport behind a reader, writer, connection or transport; None for a socket."""
+    """The transport behind a reader, writer, connection or transport; anything else as it is."""
     if isinstance(end, asyncio.StreamReader):
         return end._transport  # type: ignore[attr-defined]
     writer = getattr(end, "writer", end)
     return getattr(writer, "transport", writer)
 
 
-def _stream(end: Any) -> Stream:
-    """The kernel's end behind any kind of end; TypeError for what has none."""
-    face = end if isinstance(end, VirtualSocket) else None
-    if face is None:
+def _face(end: Any) -> VirtualSocket:
+    """The socket behind any kind of end; TypeError for what has none."""
+    face = end
+    if not isinstance(end, (VirtualSocket, trsock.TransportSocket)):
         transport = _transport(end)
-        if hasattr(transport, "get_extra_info"):
-            face = transport.get_extra_info("socket")
-            face = getattr(face, "_sock", face)
+        face = transport.get_extra_info("socket") if hasattr(transport, "get_extra_info") else None
+    face = getattr(face, "_sock", face)
     if not isinstance(face, VirtualSocket):
-        raise TypeError(f"{end!r} is not an end of a virtual connection: give a socket, reader, writer, transport or connection")
-    return face.end
+        raise TypeError(f"{end!r} is not an end of a virtual connection: "
+                        "give a socket, reader, writer, transport or connection")
+    return face
+
+
+def _stream(end: Any) -> Stream | None:
+    """The kernel's end behind any kind of end; None where it is closed."""
+    return _face(end)._end
 
 
 def _buffered(end: Any) -> bytes:
     """What asyncio's reader holds, and then what the kernel holds."""
-    held = b""
-    if not isinstance(end, VirtualSocket):
-        reader = end
-        if not isinstance(reader, asyncio.StreamReader):
-            protocol = getattr(_transport(end), "get_protocol", lambda: None)()
-            reader = getattr(protocol, "_stream_reader", None)
-        held = bytes(reader._buffer) if reader is not None else b""  # type: ignore[attr-defined]
-    return held + bytes(_stream(end).incoming)
+    stream = _stream(end)
+    reader = end
+    if not isinstance(reader, asyncio.StreamReader):
+        reader = getattr(end, "reader", None)
+    if reader is None:
+        protocol = getattr(_transport(end), "get_protocol", lambda: None)()
+        reader = getattr(protocol, "_stream_reader", None)
+    held = bytes(reader._buffer) if reader is not None else b""
+    return held + (bytes(stream.incoming) if stream is not None else b"")
 
 
 def _described(end: Any) -> str:
-    return diagnosis.plain(_stream(end))
+    return diagnosis.plain(_stream(end) or _face(end))

@@ -3,9 +3,9 @@
 Assembles everything: it makes the loop, seals the thread, holds back what failed until the end of the test, looks for
 leftovers, and puts all of it into one outcome. It is the only module that knows all the others.
 
-How a test runs: `run()` of unittest calls `_callSetUp`, `_callTestMethod`, `_callTearDown` and, always and last, `doCleanups`.
-The first of them enters the world. Failures are held back until the last one has surveyed what is left, because a note on
-an exception is lost once unittest has written it down.
+How a test runs: `run()` of unittest calls `_callSetUp`, `_callTestMethod`, `_callTearDown` and, always and last,
+`doCleanups`. The first of them enters the world. Failures are held back until the last one has surveyed what is left,
+because a note on an exception is lost once unittest has written it down.
 """
 
 from __future__ import annotations
@@ -13,25 +13,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import functools
 import inspect
 import random
-import sys
 import traceback
 import types
 import unittest
 import warnings
 import zlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
 from . import leaks
-from .assertions import Assertions, Awaited, Unfinished
+from .assertions import Assertions, Unfinished
 from .errors import SolipsismError
 from .hermetic import sealed
 from .kernel import Capacity
 from .kernel.clock import Hold
 from .kernel.network import Network
+from .kernel.stream import Stream
 from .loop import SolipsistEventLoop
 from .places import is_plumbing
 from .servers import FakeServer, Handler
@@ -85,10 +86,10 @@ def _without_plumbing(trace: types.TracebackType | None) -> types.TracebackType 
 class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
     """A test that runs alone in the world: virtual time, a network in memory, and nothing left behind.
 
-    To set on the class: `loop_factory`, a class or function that makes the event loop (any other than a SolipsistEventLoop has
-    no virtual world); `start_time`, the loop's first time in seconds; `autojump`, whether time jumps when nothing else can
-    happen; `loop_debug`, asyncio's debug mode (5 to 9 times slower); `seed`, an int that decides what is left open, by
-    default taken from the test's name.
+    To set on the class: `loop_factory`, a class or function that makes the event loop (any other than a
+    SolipsistEventLoop has no virtual world); `start_time`, the loop's first time in seconds; `autojump`, whether time
+    jumps when nothing else can happen; `loop_debug`, asyncio's debug mode (5 to 9 times slower); `seed`, an int that
+    decides what is left open, by default taken from the test's name.
     """
 
     loop_factory: Any = SolipsistEventLoop
@@ -98,13 +99,14 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
     seed: int | None = None
 
     _asyncioRunner: asyncio.Runner | None
+    _asyncioTestContext: contextvars.Context
     _held: _HeldResult | None = None
     _in_phase = False
 
     def __init__(self, methodName: str = "runTest") -> None:
         super().__init__(methodName)
         self._world = contextlib.ExitStack()
-        self._unfinished: list[Unfinished] = []
+        self._unfinished: dict[Unfinished, None] = {}
         self._servers: list[FakeServer] = []
 
     # -- what a test uses
@@ -143,7 +145,7 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
         return self._virtual("unused_port()").kernel.network.unused_port(host)
 
     async def advance(self, seconds: float) -> None:
-        """Run everything due within `seconds` from now, the end included, each thing at its own time; then it is exactly then.
+        """Run everything due within `seconds` from now, the end included, each thing at its own time; be there then.
 
         A negative number is a ValueError and moves nothing.
         """
@@ -164,35 +166,42 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
     def socketpair(self, capacity: Capacity = None) -> tuple[VirtualSocket, VirtualSocket]:
         """Two non-blocking sockets joined in memory, closed at the end of the test.
 
-        `capacity` is how many bytes a direction holds before a send would block; a pair of numbers sets the two directions.
+        `capacity` is how many bytes a direction holds before a send would block; a pair of numbers sets the two
+        directions.
         """
         pair = VirtualSocket.pair(self._virtual("socketpair()").kernel, capacity)
-        self.addCleanup(self._close_pair, pair)
+        self.addCleanup(self._close_pair, pair, [face.end for face in pair])
         return pair
 
-    def _close_pair(self, pair: tuple[VirtualSocket, VirtualSocket]) -> None:
+    def _close_pair(self, pair: tuple[VirtualSocket, VirtualSocket], ends: list[Stream]) -> None:
+        abandoned = pair[0].kernel.abandoned
+        abandoned[:] = [end for end in abandoned if end not in ends]  # they are ours, whoever dropped a writer on them
         for face in pair:
-            transport = self.loop._transports.get(face.fileno())
+            transport = self.loop._transports.get(face.fileno())  # type: ignore[attr-defined]
             if transport is not None:
                 transport.abort()
             else:
                 face.close()
 
     async def stream_pairs(self, capacity: Capacity = None) -> tuple[StreamPair, StreamPair]:
-        """Two asyncio stream pairs joined in memory, ((reader1, writer1), (reader2, writer2)), closed at the end of the test."""
+        """((reader1, writer1), (reader2, writer2)), joined in memory, closed at the end of the test."""
         self._virtual("stream_pairs()")
         pairs = await stream_pairs(capacity)
         for _, writer in pairs:
-            self.addCleanup(writer.transport.abort)
+            self.addCleanup(self._abort, writer)
         return pairs
+
+    def _abort(self, writer: asyncio.StreamWriter) -> None:
+        # It holds the writer until then: one that is collected while it is open counts as left behind.
+        writer.transport.abort()
 
     async def start_fake_server(self, handler: Handler | None = None, host: str = "localhost", port: int = 0, *,
                                 ssl: Any = None, capacity: Capacity = None) -> FakeServer:
         """A server for the code under test to talk to, on any host name and port; closed at the end of the test.
 
-        `handler` is an async function (reader, writer); what it raises fails the test. Without one the test plays the server:
-        `reader, writer = await server.accept()`. Port 0 is the lowest free one. `capacity` bounds what is under way to the client
-        and to the server, in bytes. A port in use is OSError EADDRINUSE.
+        `handler` is an async function (reader, writer); what it raises fails the test. Without one the test plays the
+        server: `reader, writer = await server.accept()`. Port 0 is the lowest free one. `capacity` bounds what is under
+        way to the client and to the server, in bytes. A port in use is OSError EADDRINUSE.
         """
         loop = self._virtual("start_fake_server()")
         server = FakeServer(loop.kernel, handler, host)
@@ -204,7 +213,7 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
     # -- entering and leaving the world
 
     def _setupAsyncioRunner(self) -> None:
-        # Called outside of any outcome, where an exception would end the whole suite: the loop is made later, in _callSetUp.
+        # Called outside of any outcome, where an exception would end the whole suite: _callSetUp makes the loop.
         self._asyncioTestContext = contextvars.copy_context()
         self._asyncioRunner = asyncio.Runner(debug=self.loop_debug, loop_factory=self._make_loop)
 
@@ -213,19 +222,23 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
         if isinstance(factory, type) and issubclass(factory, SolipsistEventLoop):
             seed = zlib.crc32(self.id().encode()) if self.seed is None else self.seed
             return factory(self.start_time, autojump=self.autojump, seed=seed)
-        if isinstance(factory, types.FunctionType) and not inspect.signature(factory).parameters:
-            return factory()  # type: ignore[no-any-return]
-        return self.loop_factory()  # type: ignore[no-any-return]
+        plain = isinstance(factory, types.FunctionType) and not _needs_self(factory)
+        loop = factory() if plain or isinstance(factory, functools.partial) else self.loop_factory()
+        if not isinstance(loop, asyncio.AbstractEventLoop):
+            raise SolipsismError(f"loop_factory of {type(self).__qualname__} gave {loop!r}, which is no event loop: "
+                                 "set it to a class or function that returns a new one, or leave it as it is")
+        return loop
 
     def _enter_world(self) -> None:
         outcome = self._outcome  # type: ignore[attr-defined]
-        if outcome is not None and outcome.result is not None:
+        if outcome is not None:  # not in debug()
             self._held = outcome.result = _HeldResult(outcome.result)
         loop = self.loop
         self._world.callback(asyncio.set_event_loop, None)
         asyncio.set_event_loop(loop)
         if isinstance(loop, SolipsistEventLoop):
             self._world.enter_context(sealed(loop))
+            self._world.enter_context(leaks.collected_writers(loop))
             # The code under test draws its jitter from module random: the same in every run of this test.
             self._world.callback(random.setstate, random.getstate())
             random.seed(loop.kernel.choices.below(2**32, "random.seed"))
@@ -235,68 +248,76 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
         runner, self._asyncioRunner = self._asyncioRunner, None
         self._unfinished.clear()
         self._servers.clear()
-        # Whatever could go wrong here was told in the report; an exception would end the whole suite.
-        with self._world, contextlib.suppress(Exception):
-            loop = runner._loop if runner is not None else None  # type: ignore[attr-defined]
-            if isinstance(loop, SolipsistEventLoop) and leaks.is_clean(loop) and loop._default_executor is None \
-                    and not loop._asyncgens:
-                loop.close()  # Runner.close() would run two coroutines that find nothing to do
-            elif runner is not None:
-                runner.close()
+        with self._world:
+            loop = _loop_of(runner)
+            # Whatever could go wrong here was told in the report; an exception would end the whole suite.
+            try:
+                if isinstance(loop, SolipsistEventLoop) and not leaks.is_clean(loop):
+                    leaks.clear(loop)  # an interrupt, or debug(): nobody judged
+                if isinstance(loop, SolipsistEventLoop) and loop._default_executor is None:
+                    loop.close()  # Runner.close() would run two coroutines that find nothing to do
+                elif runner is not None:
+                    runner.close()
+            except KeyboardInterrupt:
+                raise
+            except BaseException:
+                pass
 
     @contextlib.contextmanager
     def _phase(self) -> Iterator[None]:
         """doCleanups() inside a phase is the user's own call; the one outside is unittest's, and the last."""
-        self._in_phase = True
+        before, self._in_phase = self._in_phase, True
         try:
             yield
         finally:
-            self._in_phase = False
+            self._in_phase = before
 
     # -- unittest's hooks, in the order in which it calls them
 
     def _callSetUp(self) -> None:
         self._enter_world()
-        with self._phase():
-            self._callMaybeCoroutine(self.setUp)
-            if type(self).asyncSetUp is not unittest.IsolatedAsyncioTestCase.asyncSetUp:
-                self._callAsync(self.asyncSetUp)  # type: ignore[attr-defined]
+        self._call(self.setUp)
+        if type(self).asyncSetUp is not unittest.IsolatedAsyncioTestCase.asyncSetUp:
+            self._call(self.asyncSetUp)
 
     def _callTestMethod(self, method: Callable[[], Any]) -> None:
-        with self._phase():
-            if self._callMaybeCoroutine(method) is not None:
-                warnings.warn(f"It is deprecated to return a value that is not None from a test case ({method})",
-                              DeprecationWarning, stacklevel=4)
+        if self._call(method) is not None:
+            warnings.warn(f"It is deprecated to return a value that is not None from a test case ({method})",
+                          DeprecationWarning, stacklevel=4)
 
     def _callTearDown(self) -> None:
-        with self._phase():
-            if type(self).asyncTearDown is not unittest.IsolatedAsyncioTestCase.asyncTearDown:
-                self._callAsync(self.asyncTearDown)  # type: ignore[attr-defined]
-            self._callMaybeCoroutine(self.tearDown)
+        if type(self).asyncTearDown is not unittest.IsolatedAsyncioTestCase.asyncTearDown:
+            self._call(self.asyncTearDown)
+        self._call(self.tearDown)
 
     def _callCleanup(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        self._call(function, *args, **kwargs)
+
+    def _call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call it in the test's context, and await on the loop what is to be awaited, whoever returned it."""
+        context = self._asyncioTestContext
+        if self._in_phase:
+            # The user's own doCleanups(): the context is entered, and cannot be entered twice.
+            context = contextvars.copy_context()
         with self._phase():
-            self._callMaybeCoroutine(function, *args, **kwargs)
+            value = context.run(function, *args, **kwargs)
+            if inspect.isawaitable(value):
+                assert self._asyncioRunner is not None
+                coroutine = value if isinstance(value, Coroutine) else _awaiting(value)
+                return self._asyncioRunner.run(coroutine, context=context)
+            return value
 
-    def _callMaybeCoroutine(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Call it; what is to be awaited is awaited on the loop, also when a plain function returned it."""
-        value = self._callMaybeAsync(function, *args, **kwargs)  # type: ignore[attr-defined]
-        if asyncio.iscoroutine(value) and self._asyncioRunner is not None:
-            return self._asyncioRunner.run(value, context=self._asyncioTestContext)
-        return value
-
-    def doCleanups(self) -> bool:
+    def doCleanups(self) -> bool:  # type: ignore[override]
         """As unittest's; unittest's own call comes last in a test and also looks for what the test left behind."""
         outcome = self._outcome  # type: ignore[attr-defined]
         if self._in_phase or outcome is None:
-            return super().doCleanups()
+            return bool(super().doCleanups())
         try:
             super().doCleanups()
             self._judge(outcome)
         finally:
             self._tearDownAsyncioRunner()  # before the result is told anything: what it does is outside the world
-            if self._held is not None:
-                self._held.release()
+            self._release()
         return bool(outcome.success)
 
     def run(self, result: unittest.TestResult | None = None) -> unittest.TestResult | None:
@@ -304,16 +325,20 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
         try:
             return super().run(result)
         finally:
-            held, self._held = self._held, None
-            if held is not None:
-                held.release()  # only a KeyboardInterrupt leaves something to release
+            self._release()  # only a KeyboardInterrupt leaves something to release
+
+    def _release(self) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            held.release()
 
     def debug(self) -> None:
         """As unittest's: what goes wrong is raised, leftovers included."""
         self._setupAsyncioRunner()
         try:
             unittest.TestCase.debug(self)
-            for error in self._conclude():
+            error = self._conclude()
+            if error is not None:
                 raise error
         finally:
             self._tearDownAsyncioRunner()
@@ -322,61 +347,58 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
 
     def _judge(self, outcome: Any) -> None:
         """Fail a passing test for what it left; give a failing one a note; touch no other outcome."""
-        errors = self._conclude()
-        first = self._held.first_error() if self._held is not None else None
-        if outcome.success and outcome.expectedFailure is None and not self._expects_failure():
-            for error in errors[:1]:
-                for other in errors[1:]:
-                    error.add_note(_as_note(other))
-                with outcome.testPartExecutor(self):
-                    raise error
-        elif first is not None:
-            for error in errors:
+        passed = outcome.success
+        with outcome.testPartExecutor(self):
+            error = self._conclude()
+            first = self._held.first_error() if self._held is not None else None
+            if error is None:
+                pass
+            elif first is not None:
                 first.add_note(_as_note(error))
+            elif passed and not self._expects_failure():
+                raise error
+            elif passed and any(error in server.errors for server in self._servers):
+                outcome.expectedFailure = type(error), error, error.__traceback__  # a handler failed, as expected
 
     def _expects_failure(self) -> bool:
         method = getattr(self, self._testMethodName)
         name = "__unittest_expecting_failure__"
         return bool(getattr(self, name, False) or getattr(method, name, False))
 
-    def _conclude(self) -> list[BaseException]:
+    def _conclude(self) -> BaseException | None:
         """End everything, and say what was wrong: what handlers raised, then missed assertions, then leftovers."""
-        errors: list[BaseException] = [error for server in self._servers for error in server.errors]
-        missed = [check for check in self._unfinished if not check.started]
+        errors: list[BaseException] = []
+        for server in self._servers:
+            errors += [error for error in server.errors if error not in errors]
+        missed = list(self._unfinished)
         for check in missed:
-            if isinstance(check, Awaited):
-                check.abandon()
+            check.abandon()
         if missed:
             errors.append(self.failureException("\n".join(map(str, missed))))
-        runner = self._asyncioRunner
-        loop = runner.get_loop() if runner is not None and runner._loop is not None else None  # type: ignore[attr-defined]
+        loop = _loop_of(self._asyncioRunner)
         if isinstance(loop, SolipsistEventLoop) and not leaks.is_clean(loop):
-            text = self._clear(loop)
+            text = leaks.clear(loop)
             if text:
                 errors.append(self.failureException(text))
-        return errors
+        for other in errors[1:]:
+            errors[0].add_note(_as_note(other))
+        return errors[0] if errors else None
 
-    def _clear(self, loop: SolipsistEventLoop) -> str:
-        """Survey the loop, end what is left, and return the report; "" when there is nothing to report."""
-        found: list[leaks.Leak] = []
-        stubborn: list[asyncio.Task[Any]] = []
-        try:
-            self._run_bounded(leaks.settle(loop))
-            found = leaks.survey(loop)
-            stubborn = self._run_bounded(leaks.end(loop))
-        except Exception as error:
-            found.append(leaks.Leak("task", f"the end of the test could not settle: {error}", None))
-        text = leaks.report(found) if found else ""
-        left = stubborn or asyncio.all_tasks(loop)
-        if left:
-            text += "\n  refused to be cancelled: " + ", ".join(sorted(task.get_name() for task in left))
-        leaks.abandon(loop, left)
-        return text
 
-    def _run_bounded(self, coroutine: Any) -> Any:
-        loop = self.loop
-        loop.autojump = True  # a cancelled task may need time for its `finally`, whatever the test chose
-        return loop.run_until_complete(coroutine)
+def _loop_of(runner: asyncio.Runner | None) -> Any:
+    """The loop that a runner has made, or None."""
+    return runner._loop if runner is not None else None  # type: ignore[attr-defined]
+
+
+def _needs_self(factory: Callable[..., Any]) -> bool:
+    """Whether a function on the class is a method, that is: it cannot be called without an argument."""
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return any(parameter.kind in kinds and parameter.default is parameter.empty
+               for parameter in inspect.signature(factory).parameters.values())
+
+
+async def _awaiting(thing: Awaitable[Any]) -> Any:
+    return await thing
 
 
 def _as_note(error: BaseException) -> str:

@@ -9,7 +9,8 @@
     UserWarning
       SolipsismWarning          the base of every warning of ours
 
-What a real machine would answer (connection refused, address in use) is an `OSError` with its errno, never one of these.
+What a real machine would answer (connection refused, address in use) is an `OSError` with its errno, never one of
+these.
 """
 
 

@@ -1,19 +1,22 @@
 """The seal: for a thread inside the simulation, the standard library's doors lead into the kernel.
 
-Owns the one process-wide table, thread -> kernel, and the list of what is replaced while any thread is sealed. A thread
-is sealed while a test runs on it, while a `SolipsistEventLoop` runs on it, and inside `with sealed(loop)`; threads that a
-sealed thread starts are sealed too. For every other thread each replacement calls what it replaced.
+Owns the one process-wide table, thread -> kernel, and the list of what is replaced while any thread is sealed. A
+thread is sealed while a test runs on it, while a `SolipsistEventLoop` runs on it, and inside `with sealed(loop)`;
+threads that a sealed thread starts are sealed too. For every other thread each replacement calls what it replaced.
 
-Classes are reached through `socket.socket.__new__` and Python functions through a facade in the place of `socket._socket`,
-so names that were bound before the test are caught as well; C functions are replaced by name.
+Classes are reached through `socket.socket.__new__` and Python functions through a facade in the place of
+`socket._socket`, so names that were bound before the test are caught as well; C functions are replaced by name.
 """
 
 from __future__ import annotations
 
 import asyncio.selector_events
+import concurrent.futures
 import errno
 import functools
+import operator
 import socket
+import sys
 import threading
 import time
 import types
@@ -21,12 +24,13 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from .errors import EscapeError, SolipsismError
-from .kernel import Kernel
+from .kernel import PAIR_FAMILY, Kernel
 from .kernel.files import os_error
 from .sockets import VirtualSocket
 
 # Process-wide by nature: the replacements below are. The lock guards arming and disarming.
-_kernels: dict[int, Kernel] = {}
+_kernels: dict[int, Kernel] = {}  # by thread: the innermost world
+_worlds: dict[int, list[Kernel]] = {}  # by thread: every world that it has entered and not left
 _lock = threading.Lock()
 _ident = threading.get_ident
 _REAL_SOCKET = socket._socket  # type: ignore[attr-defined]
@@ -49,25 +53,28 @@ class sealed:  # noqa: N801 - a context manager that reads as a word, like conte
         if not isinstance(kernel, Kernel):
             raise SolipsismError(f"{loop!r} has no virtual world: sealed() needs a SolipsistEventLoop")
         self._kernel = kernel
-        self._before: list[Kernel | None] = []
 
     def __enter__(self) -> Self:
         ident = _ident()
         with _lock:
             if not _kernels:
                 _arm()
-            self._before.append(_kernels.get(ident))
+            _worlds.setdefault(ident, []).append(self._kernel)
             _kernels[ident] = self._kernel
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         ident = _ident()
         with _lock:
-            before = self._before.pop()
-            if before is not None:
-                _kernels[ident] = before
+            worlds = _worlds.get(ident, [])
+            if self._kernel not in worlds:
+                raise SolipsismError("sealed() is left in a thread that did not enter it: leave it there")
+            # The latest of this world: of two that overlap the first may be left first.
+            del worlds[len(worlds) - 1 - worlds[::-1].index(self._kernel)]
+            if worlds:
+                _kernels[ident] = worlds[-1]
             else:
-                _kernels.pop(ident, None)
+                del _worlds[ident], _kernels[ident]
                 if not _kernels:
                     _disarm()
 
@@ -79,23 +86,32 @@ class _Replacement:
         self.owner = owner
         self.name = name
         self._make = make  # from what stood there to what shall stand there
-        self._before: Any = _MISSING
-        self._ours: Any = _MISSING
+        self._made: list[tuple[Any, Any]] = []  # every (ours, what it stands for); the last one is in use
 
     def arm(self) -> None:
-        before = vars(self.owner).get(self.name, _MISSING)
-        if before is not self._before or self._ours is _MISSING:
-            self._before = before
-            self._ours = self._make(before)
-        setattr(self.owner, self.name, self._ours)
+        there = vars(self.owner).get(self.name, _MISSING)
+        if not self._made or there is not self._made[-1][1]:
+            before = self._below(there)
+            known = [pair for pair in self._made if pair[1] is before]
+            self._made = [pair for pair in self._made if pair[1] is not before]
+            self._made += known or [(self._make(before), before)]
+        setattr(self.owner, self.name, self._made[-1][0])
 
     def disarm(self) -> None:
         # Whoever replaced the name during the test and did not put it back keeps it: it is not ours to undo.
-        if vars(self.owner).get(self.name, _MISSING) is self._ours:
-            if self._before is _MISSING:
-                delattr(self.owner, self.name)
-            else:
-                setattr(self.owner, self.name, self._before)
+        there = vars(self.owner).get(self.name, _MISSING)
+        before = self._below(there)
+        if before is _MISSING and there is not _MISSING:
+            delattr(self.owner, self.name)
+        elif before is not there:
+            setattr(self.owner, self.name, before)
+
+    def _below(self, there: Any) -> Any:
+        """What one of ours stands for, and anything else itself.
+
+        It may be an old one: a patch made in one test and undone in another, or after it, puts back what it had found.
+        """
+        return next((before for ours, before in reversed(self._made) if ours is there), there)
 
 
 def _arm() -> None:
@@ -124,18 +140,21 @@ def _for_sealed(answer: Callable[..., Any]) -> Callable[[Any], Any]:
 
 # -- sockets
 
+_new = _REAL_SOCKET.socket.__new__
+_SOCKET = socket.socket  # by that name somebody else's class may stand there in a test
+
 
 def _make_new(before: Any) -> Any:
-    make = _REAL_SOCKET.socket.__new__
+    make = _new if before is _MISSING else getattr(before, "__func__", before)
 
     def __new__(cls: type, *args: Any, **kwargs: Any) -> Any:
         kernel = _kernels.get(_ident())
         if kernel is None:
-            return make(cls)
-        if cls is socket.socket:
-            face = make(VirtualSocket)
+            return make(cls, *args, **kwargs)
+        if cls is _SOCKET:
+            face = _new(VirtualSocket)
         elif issubclass(cls, VirtualSocket):
-            face = make(cls)
+            face = _new(cls)
         else:
             raise EscapeError(f"{cls.__module__}.{cls.__qualname__} is a real socket class: inside the simulation use "
                               "socket.socket, or asyncio's streams (TLS: ssl= of open_connection and start_server)")
@@ -145,29 +164,32 @@ def _make_new(before: Any) -> Any:
     return staticmethod(__new__)
 
 
-def _socketpair(kernel: Kernel, family: int = getattr(socket, "AF_UNIX", socket.AF_INET), type: int = socket.SOCK_STREAM,
-                proto: int = 0) -> Any:
-    if family == socket.AF_INET or family == socket.AF_INET6:
+def _socketpair(kernel: Kernel, family: int = PAIR_FAMILY, type: int = socket.SOCK_STREAM, proto: int = 0) -> Any:
+    if operator.index(family) in (socket.AF_INET, socket.AF_INET6):
         raise os_error(errno.EOPNOTSUPP)
+    if operator.index(proto):
+        raise os_error(errno.EPROTONOSUPPORT)
     flags = getattr(socket, "SOCK_NONBLOCK", 0) | getattr(socket, "SOCK_CLOEXEC", 0)
-    if type & ~flags != socket.SOCK_STREAM:
+    if operator.index(type) & ~flags != socket.SOCK_STREAM:
         raise SolipsismError(f"socket.socketpair() of type {type!r} is not there yet: SOCK_STREAM is")
-    return VirtualSocket.pair(kernel, timeout=socket.getdefaulttimeout())
+    timeout = 0.0 if type & getattr(socket, "SOCK_NONBLOCK", 0) else socket.getdefaulttimeout()
+    return VirtualSocket.pair(kernel, timeout=timeout)
 
 
 def _make_facade(before: Any) -> Any:
     facade = types.ModuleType("_socket", before.__doc__)
+    answers: dict[str, Callable[..., Any]] = {"getaddrinfo": _getaddrinfo, "socketpair": _socketpair}
     vars(facade).update(vars(before))
-    for name, answer in (("getaddrinfo", _getaddrinfo), ("socketpair", _socketpair)):
-        if hasattr(before, name):
-            setattr(facade, name, _for_sealed(answer)(getattr(before, name)))
+    vars(facade).update({name: _for_sealed(answer)(getattr(before, name)) for name, answer in answers.items()
+                         if hasattr(before, name)})  # not every system has the C socketpair
     return facade
 
 
 # -- names
 
 
-def _getaddrinfo(kernel: Kernel, host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0) -> Any:
+def _getaddrinfo(kernel: Kernel, host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0,
+                 flags: int = 0) -> Any:
     return kernel.names.getaddrinfo(host, port, family, type, proto, flags)
 
 
@@ -176,16 +198,20 @@ def _getnameinfo(kernel: Kernel, sockaddr: Any, flags: int) -> Any:
 
 
 def _gethostbyname(kernel: Kernel, hostname: Any) -> str:
-    return kernel.names.getaddrinfo(hostname, None or 0, socket.AF_INET, socket.SOCK_STREAM)[0][4][0]
+    return kernel.names.one_address(hostname, socket.AF_INET)
 
 
 def _gethostbyname_ex(kernel: Kernel, hostname: Any) -> tuple[str, list[str], list[str]]:
-    return hostname, [], [_gethostbyname(kernel, hostname)]
+    address = _gethostbyname(kernel, hostname)
+    return hostname if isinstance(hostname, str) else bytes(hostname).decode(), [], [address]
 
 
 def _gethostbyaddr(kernel: Kernel, ip_address: Any) -> tuple[str, list[str], list[str]]:
-    info = kernel.names.getaddrinfo(ip_address, 0, 0, socket.SOCK_STREAM)[0][4]
-    return kernel.names.getnameinfo(info, socket.NI_NAMEREQD)[0], [], [info[0]]
+    address = kernel.names.one_address(ip_address)
+    try:
+        return kernel.names.getnameinfo((address, 0), socket.NI_NAMEREQD)[0], [], [address]
+    except socket.gaierror:
+        raise socket.herror(1, "Unknown host") from None
 
 
 def _gethostname(kernel: Kernel) -> str:
@@ -200,24 +226,51 @@ def _monotonic(kernel: Kernel) -> float:
 
 
 def _monotonic_ns(kernel: Kernel) -> int:
-    return int(kernel.clock.now * 1_000_000_000)
+    return round(kernel.clock.now * 1_000_000_000)
 
 
 def _make_thread_start(before: Any) -> Any:
     @functools.wraps(before)
     def start(self: threading.Thread) -> None:
         kernel = _kernels.get(_ident())
-        if kernel is not None:
-            run = self.run
-
-            def run_sealed() -> None:
-                with sealed(_World(kernel)):
-                    run()
-
-            self.run = run_sealed  # type: ignore[method-assign]
-        before(self)
+        # One that was started before says so itself.
+        if kernel is None or self.ident is not None or _manages_processes(sys._getframe(1)):
+            before(self)
+            return
+        run = self.run
+        self.run = _inside(kernel, run)  # type: ignore[method-assign]
+        try:
+            before(self)
+        except BaseException:
+            self.run = run  # type: ignore[method-assign]
+            raise
 
     return start
+
+
+def _manages_processes(starter: types.FrameType) -> bool:
+    # Threads that manage real child processes wait for them with deadlines on time.monotonic(), which would never come
+    # in a world whose time stands still.
+    module: str = starter.f_globals.get("__name__", "")
+    return module.startswith(("multiprocessing", "concurrent.futures.process"))
+
+
+def _make_submit(before: Any) -> Any:
+    # A worker may have been started by another test, or outside of any: it is the job that belongs to a world.
+    @functools.wraps(before)
+    def submit(self: Any, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        kernel = _kernels.get(_ident())
+        return before(self, fn if kernel is None else _inside(kernel, fn), *args, **kwargs)
+
+    return submit
+
+
+def _inside(kernel: Kernel, function: Callable[..., Any]) -> Callable[..., Any]:
+    def run(*args: Any, **kwargs: Any) -> Any:
+        with sealed(_World(kernel)):
+            return function(*args, **kwargs)
+
+    return run
 
 
 class _World:
@@ -229,13 +282,14 @@ class _World:
 
 def _refuse_stock_loop(kernel: Kernel, loop: Any) -> None:
     # The stock loop would register a virtual socket with a real selector and die of EBADF.
-    loop._csock = loop._ssock = None
+    loop._selector.close()
+    loop._closed = True  # or __del__ would close what was never opened
     raise EscapeError(f"{type(loop).__name__} is a real event loop, made inside the simulation: use "
                       "asyncio.Runner(loop_factory=SolipsistEventLoop), or await on the test's own loop")
 
 
 _REPLACEMENTS = [
-    _Replacement(socket.socket, "__new__", _make_new),
+    _Replacement(_SOCKET, "__new__", _make_new),
     _Replacement(socket, "_socket", _make_facade),
     _Replacement(socket, "gethostbyname", _for_sealed(_gethostbyname)),
     _Replacement(socket, "gethostbyname_ex", _for_sealed(_gethostbyname_ex)),
@@ -245,5 +299,6 @@ _REPLACEMENTS = [
     _Replacement(time, "monotonic", _for_sealed(_monotonic)),
     _Replacement(time, "monotonic_ns", _for_sealed(_monotonic_ns)),
     _Replacement(threading.Thread, "start", _make_thread_start),
+    _Replacement(concurrent.futures.ThreadPoolExecutor, "submit", _make_submit),
     _Replacement(asyncio.selector_events.BaseSelectorEventLoop, "_make_self_pipe", _for_sealed(_refuse_stock_loop)),
 ]

@@ -10,25 +10,33 @@ import asyncio
 import concurrent.futures
 import contextlib
 import contextvars
+import functools
 import heapq
 import itertools
 import math
+import os
 import sys
 from asyncio import events, futures, runners, selector_events
+from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
+from heapq import heappush
 from typing import Any, NoReturn, TypeVar
 
 from . import diagnosis
-from .errors import SleepForeverError, SolipsismError
+from .errors import SolipsismError
 from .hermetic import sealed
 from .kernel import Kernel
 from .kernel.clock import Hold
-from .places import user_place
+from .kernel.journal import FULL
+from .places import Place, user_place
 from .selector import VirtualSelector
 
 __unittest = True  # unittest leaves frames of this module out of a traceback
 
 T = TypeVar("T")
+
+SENDFILE_BLOCK = 256 * 1024  # bytes
+_END_OF_SLEEP = futures._set_result_unless_cancelled  # type: ignore[attr-defined]  # the callback of asyncio.sleep
 
 # A hang that is met while these run is the end of a run already judged: it is told, never raised.
 _CLOSING = frozenset({runners._cancel_all_tasks.__code__, runners.Runner.close.__code__})  # type: ignore[attr-defined]
@@ -39,16 +47,45 @@ class Timer(events.TimerHandle):
 
     __slots__ = ("_sequence", "_made_at")
 
-    def __lt__(self, other: Any) -> bool:
-        if self._when == other._when:  # type: ignore[attr-defined]
-            return self._sequence < other._sequence  # type: ignore[attr-defined, no-any-return]
-        return self._when < other._when  # type: ignore[attr-defined, no-any-return]
+    def __init__(self, when: float, callback: Callable[..., Any], args: tuple[Any, ...], loop: SolipsistEventLoop,
+                 context: contextvars.Context | None, sequence: int, made_at: Place | None) -> None:
+        events.Handle.__init__(self, callback, args, loop, context)
+        if self._source_traceback:  # type: ignore[attr-defined]
+            del self._source_traceback[-3:]  # type: ignore[attr-defined]
+        self._when = when
+        self._scheduled = True
+        self._sequence = sequence
+        self._made_at = made_at
 
-    def _run(self) -> None:
-        callback = self._callback  # type: ignore[attr-defined]
-        journal = self._loop.kernel.journal  # type: ignore[attr-defined]
-        journal.note("timer", self._sequence, getattr(callback, "__qualname__", type(callback).__name__))  # type: ignore[attr-defined]
-        super()._run()  # type: ignore[misc]
+    def __lt__(self, other: Any) -> bool:
+        mine, theirs = self._when, other._when
+        if mine != theirs:
+            return mine < theirs  # type: ignore[no-any-return]
+        return self._sequence < other._sequence  # type: ignore[no-any-return]
+
+
+class _Run:
+    """One `run_until_complete()`: what it drives, and what was found on the way."""
+
+    __slots__ = ("main", "closing", "verdict", "times_stuck")
+
+    def __init__(self, main: asyncio.Future[Any], closing: bool) -> None:
+        self.main = main
+        self.closing = closing  # it belongs to the end of a runner, whose program was judged before
+        self.verdict: SolipsismError | None = None
+        self.times_stuck = 0
+
+
+class _Info(tuple[Any, ...]):
+    """One answer of getaddrinfo. `create_server` puts them into a set, whose order must not depend on PYTHONHASHSEED."""
+
+    def __new__(cls, number: int, info: tuple[Any, ...]) -> _Info:
+        answer = super().__new__(cls, info)
+        answer._number = number  # type: ignore[attr-defined]
+        return answer
+
+    def __hash__(self) -> int:
+        return self._number  # type: ignore[attr-defined, no-any-return]
 
 
 class SolipsistEventLoop(selector_events.BaseSelectorEventLoop):
@@ -59,32 +96,42 @@ class SolipsistEventLoop(selector_events.BaseSelectorEventLoop):
     happen; without, only `advance()` moves it. `seed` decides what is left open.
     """
 
+    # What type checkers do not know of asyncio's loop; tests/test_asyncio_seam.py says why each is used.
+    _check_callback: Callable[..., None]
+    _check_closed: Callable[[], None]
+    _check_default_executor: Callable[[], None]
+    _check_running: Callable[[], None]
+    _check_thread: Callable[[], None]
+    _debug: bool
+    _default_executor: concurrent.futures.Executor | None
+    _ready: deque[asyncio.Handle]
+    _scheduled: list[Any]
+    _transports: Any
+
+    _closed = True  # until __init__ is through: __del__ asks
+
     def __init__(self, start_time: float = 0.0, *, autojump: bool = True, seed: int = 0) -> None:
         self.kernel = Kernel(start_time, seed)
+        self._clock = self.kernel.clock
+        self._journal = self.kernel.journal
         self._virtual_selector = VirtualSelector(self.kernel, autojump)
-        self._timer_sequence = itertools.count(1)
+        self._timers_made = 0
         self._task_sequence = itertools.count(1)
-        self._main: asyncio.Future[Any] | None = None
-        self._verdict: SolipsismError | None = None
-        self._times_stuck = 0
+        # One object for all that: CPython reads attributes slowly on an instance with 30 of them or more.
+        self._driven: _Run | None = None
         super().__init__(self._virtual_selector)
         self._virtual_selector.next_timer = self._next_timer
         self._virtual_selector.on_stuck = self._stuck
+        self._virtual_selector.loop = self
+        # `_run_once` takes timers before time() + this for due: the gap to the next float means "exactly due". The
+        # selector renews it at each jump.
+        self._clock_resolution = self._clock.resolution
 
     # -- time
 
     def time(self) -> float:
         """The virtual time in seconds; works on a closed loop too."""
-        return self.kernel.clock.now
-
-    @property
-    def _clock_resolution(self) -> float:
-        # `_run_once` takes timers before time() + this for due: the gap to the next float means "exactly due".
-        return self.kernel.clock.resolution
-
-    @_clock_resolution.setter
-    def _clock_resolution(self, value: float) -> None:
-        """BaseEventLoop.__init__ sets the real clock's; the virtual clock knows its own."""
+        return self._clock.now
 
     @property
     def autojump(self) -> bool:
@@ -95,23 +142,47 @@ class SolipsistEventLoop(selector_events.BaseSelectorEventLoop):
     def autojump(self, value: bool) -> None:
         self._virtual_selector.autojump = value
 
-    def call_at(self, when: float, callback: Callable[..., Any], *args: Any,
+    def call_at(self, when: float, callback: Callable[..., Any], *args: Any,  # type: ignore[override]
                 context: contextvars.Context | None = None) -> events.TimerHandle:
         """As asyncio's; of two timers at one instant the one made first runs first. NaN is a ValueError."""
         if when is None:
             raise TypeError("when cannot be None")
-        if math.isnan(when):
+        return self._schedule(when, callback, args, context, "call_at")
+
+    def call_later(self, delay: float, callback: Callable[..., Any], *args: Any,  # type: ignore[override]
+                   context: contextvars.Context | None = None) -> events.TimerHandle:
+        """As asyncio's; see `call_at`."""
+        if delay is None:
+            raise TypeError("delay must not be None")
+        return self._schedule(self._clock.now + delay, callback, args, context, "call_later")
+
+    def _schedule(self, when: float, callback: Callable[..., Any], args: tuple[Any, ...],
+                  context: contextvars.Context | None, method: str) -> Timer:
+        # A test full of sleeps spends its time here: calls are spared where it does not hurt.
+        if type(when) is not float:
+            when = float(when + 0.0)  # the time that it becomes is a float; a str is a TypeError
+        if when != when:
             raise ValueError("a timer cannot be due at NaN")
-        self._check_closed()
+        if self._closed:
+            self._check_closed()
         if self._debug:
             self._check_thread()
-            self._check_callback(callback, "call_at")
-        timer = Timer(when, callback, args, self, context)
-        timer._sequence = next(self._timer_sequence)
-        # A sleeping task says itself where it sleeps.
-        timer._made_at = None if callback is futures._set_result_unless_cancelled else user_place(2)
-        heapq.heappush(self._scheduled, timer)
-        timer._scheduled = True  # type: ignore[attr-defined]
+            self._check_callback(callback, method)
+        self._timers_made = sequence = self._timers_made + 1
+        # The journal has a timer when it is made: a record in the handle's own `_run` would cost a tenth of every sleep.
+        if callback is _END_OF_SLEEP:
+            timer = Timer(when, callback, args, self, context, sequence, None)  # a sleeping task says where it sleeps
+            record: tuple[Any, ...] = (self._clock.now, "sleep", when)
+        else:
+            timer = Timer(when, callback, args, self, context, sequence, user_place(3))
+            name = getattr(callback, "__qualname__", "")
+            record = (self._clock.now, "timer", when, name if type(name) is str else "")
+        heappush(self._scheduled, timer)
+        journal = self._journal
+        if journal.enabled:
+            journal.records.append(record)
+            if len(journal.records) >= FULL:
+                journal.trim()
         return timer
 
     def _next_timer(self) -> float:
@@ -128,9 +199,19 @@ class SolipsistEventLoop(selector_events.BaseSelectorEventLoop):
         """Run everything due up to and including `when`, and be there exactly. The past is a ValueError."""
         if when == math.inf:
             raise ValueError("cannot advance for ever")
+        stops = self._clock.stops
         done = self.create_future()
-        self.kernel.clock.stop_at(float(when), lambda: done.done() or done.set_result(None))
-        await done
+
+        def end() -> None:
+            done.set_result(None)
+
+        self._clock.stop_at(float(when), end)
+        try:
+            await done
+        finally:
+            if done.cancelled() or not done.done():  # time must not move for an advance that nobody waits for any more
+                stops[:] = [stop for stop in stops if stop[2] is not end]
+                heapq.heapify(stops)
 
     async def settle(self) -> None:
         """Wait until nothing more can happen at this instant (*quiescent*); time does not move."""
@@ -153,6 +234,7 @@ class SolipsistEventLoop(selector_events.BaseSelectorEventLoop):
 
     def run_forever(self) -> None:
         """As asyncio's, in a sealed thread."""
+        self._virtual_selector.turns = 0
         with sealed(self):
             super().run_forever()
 
@@ -164,56 +246,77 @@ class SolipsistEventLoop(selector_events.BaseSelectorEventLoop):
         future = asyncio.ensure_future(future, loop=self)
         if made_here:
             future._log_destroy_pending = False  # asyncio's own reason: an interrupt leaves it pending
-        self._main, self._verdict, self._times_stuck = future, None, 0
+        run = self._driven = _Run(future, sys._getframe(1).f_code in _CLOSING)
+        cause = result = None
         try:
             result = super().run_until_complete(future)
-        except asyncio.CancelledError:
-            if self._verdict is None:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            if run.verdict is None:
                 raise
-        except Exception as error:
-            if self._verdict is None or self._verdict is error:
-                raise
-            # What the program raised on being cancelled is told below the hang, as what came with it.
-            raise self._verdict from error
+            # What the program raised on being cancelled is told above the hang, as what came with it.
+            if error is not run.verdict and not isinstance(error, asyncio.CancelledError):
+                cause = error
         finally:
-            self._main = None
-        if self._verdict is not None:
-            if sys._getframe(1).f_code not in _CLOSING:
-                raise self._verdict
-            self.call_exception_handler({"message": "a hang while the runner closed", "exception": self._verdict})
-        return result
+            self._driven = None
+        verdict = run.verdict
+        if verdict is None:
+            return result
+        if run.closing:
+            self.call_exception_handler({"message": "a hang while the runner closed", "exception": verdict})
+            return None
+        try:
+            raise verdict from cause
+        finally:
+            del run, verdict, cause  # the traceback has this frame: no cycle shall keep the program's objects alive
 
-    def _stuck(self, kind: type[SolipsismError], reason: str) -> None:
+    def _stuck(self, kind: type[SolipsismError], reason: str, hint: str) -> None:
         """Called inside select() when nothing can go on."""
-        waiting = asyncio.all_tasks(self)
-        ready = [f"  ready to run: {diagnosis.plain(handle)}" for handle in list(self._ready)[:5]]
-        error = kind(diagnosis.report(reason, self.kernel, waiting, ready))
-        self.kernel.journal.note("stuck", kind.__name__)
-        self._times_stuck += 1
-        if self._main is None:
+        waiting = sorted(asyncio.all_tasks(self), key=diagnosis._by_name)
+        error = kind(diagnosis.report(reason, self.kernel, waiting, hint, self._going_on()))
+        self._journal.note("stuck", (kind.__name__,))
+        run = self._driven
+        if run is None:
             raise error
-        if self._verdict is None:
-            self._verdict = error.with_traceback(diagnosis.awaiting_line(self._main))
-        if self._times_stuck == 1:
-            self._main.cancel()
-        elif self._times_stuck == 2:
+        run.times_stuck += 1
+        if run.verdict is None:
+            run.verdict = error.with_traceback(diagnosis.awaiting_line(run.main))
+        if run.times_stuck == 1:
+            run.main.cancel()
+        elif run.times_stuck == 2:
             for task in waiting:
                 task.cancel()
         else:
-            names = ", ".join(sorted(task.get_name() for task in waiting))
-            self._verdict.add_note(f"cancelled twice, and still waiting: {names}")
-            raise self._verdict
+            refusing = ", ".join(task.get_name() for task in waiting)
+            run.verdict.add_note(f"cancelled twice, and still there: {refusing}" if refusing else
+                                 "every task was cancelled, and the program still does not end")
+            if not run.closing:
+                raise run.verdict
+            for task in waiting:
+                # A runner that closes goes through the results: the task is over as a future, its coroutine stays behind.
+                asyncio.Future.cancel(task)
+
+    def _going_on(self) -> list[asyncio.Handle]:
+        """What would run in this turn of the loop: of a program that spins, the culprit is among it."""
+        due = [timer for timer in self._scheduled if timer._when <= self.time()]
+        polled = [handle for file, _ in self.kernel.ready() for handle in self._virtual_selector.keys[file.number].data or ()]
+        return [handle for handle in [*self._ready, *due, *polled] if handle is not None and not handle.cancelled()]
 
     # -- tasks
 
     def create_task(self, coro: Coroutine[Any, Any, T], *, name: str | None = None,  # type: ignore[override]
                     context: contextvars.Context | None = None, **kwargs: Any) -> asyncio.Task[T]:
-        """As asyncio's; an unnamed task gets the loop's next number, so that names are the same in every run."""
+        """As asyncio's; an unnamed task gets its number among the loop's tasks, so that names are the same in every run."""
+        number = next(self._task_sequence)  # of every task: before 3.13 asyncio names some only after they are made
         if name is None:
-            name = f"Task-{next(self._task_sequence)}"
+            name = f"Task-{number}"
         place = user_place(2)
         task = super().create_task(coro, name=name, context=context, **kwargs)
-        task._made_at = place  # type: ignore[attr-defined]
+        try:  # noqa: SIM105 - suppress() costs more than all the rest
+            task._made_at = place  # type: ignore[attr-defined]
+        except AttributeError:  # a program's own task factory may give anything
+            pass
         return task
 
     # -- threads
@@ -237,7 +340,8 @@ class SolipsistEventLoop(selector_events.BaseSelectorEventLoop):
             if self._default_executor is None:
                 self._default_executor = concurrent.futures.ThreadPoolExecutor(thread_name_prefix="asyncio")
             executor = self._default_executor
-        hold = self.kernel.clock.hold(f"executor job {getattr(func, '__qualname__', repr(func))}", user_place(2))
+        name = getattr(func, "__qualname__", None) or diagnosis.plain(func)
+        hold = self.kernel.clock.hold(f"executor job {name}", user_place(2))
         try:
             with sealed(self):
                 job = executor.submit(func, *args)
@@ -250,10 +354,10 @@ class SolipsistEventLoop(selector_events.BaseSelectorEventLoop):
         return future
 
     def _job_done(self, hold: Hold) -> None:
-        if self.is_closed():
-            hold.release()
-        else:
+        try:
             self.call_soon_threadsafe(hold.release)
+        except RuntimeError:  # the loop was closed meanwhile
+            hold.release()
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """As asyncio's, but it really joins: `timeout` would be virtual and over at once."""
@@ -263,14 +367,43 @@ class SolipsistEventLoop(selector_events.BaseSelectorEventLoop):
         finally:
             hold.release()
 
+    # -- files
+
+    async def _sock_sendfile_native(self, sock: Any, file: Any, offset: int, count: int | None) -> int:
+        # What os.sendfile does on Linux, whose rules asyncio's fallback does not keep: it reads from `offset` whatever the
+        # file's position is, and moves the position only when something was sent.
+        try:
+            descriptor = file.fileno()
+            os.fstat(descriptor)
+            read = os.pread
+        except (AttributeError, OSError) as error:  # io.UnsupportedOperation is an OSError
+            raise asyncio.SendfileNotAvailableError("not a regular file") from error
+        sent = 0
+        try:
+            while count is None or sent < count:
+                size = SENDFILE_BLOCK if count is None else min(SENDFILE_BLOCK, count - sent)
+                data = read(descriptor, size, offset + sent)
+                if not data:
+                    break
+                await self.sock_sendall(sock, data)
+                sent += len(data)
+        finally:
+            if sent:
+                os.lseek(descriptor, offset + sent, os.SEEK_SET)
+        return sent
+
     # -- names
 
-    async def getaddrinfo(self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0,  # type: ignore[override]
+    async def getaddrinfo(self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0,
                           flags: int = 0) -> Any:
         """As asyncio's, from the virtual resolver and without a thread."""
         return self.kernel.names.getaddrinfo(host, port, family, type, proto, flags)
 
-    async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> tuple[str, str]:  # type: ignore[override]
+    async def _create_server_getaddrinfo(self, host: Any, port: Any, family: int, flags: int) -> list[_Info]:
+        infos = await super()._create_server_getaddrinfo(host, port, family, flags)  # type: ignore[misc]
+        return [_Info(number, info) for number, info in enumerate(infos)]
+
+    async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> tuple[str, str]:
         """As asyncio's, from the virtual resolver and without a thread."""
         return self.kernel.names.getnameinfo(sockaddr, flags)
 
@@ -300,3 +433,15 @@ def _not_there_yet(name: str) -> Any:
 for _name in ("create_datagram_endpoint", "create_unix_connection", "create_unix_server", "connect_read_pipe",
               "connect_write_pipe", "subprocess_shell", "subprocess_exec", "add_signal_handler", "remove_signal_handler"):
     setattr(SolipsistEventLoop, _name, _not_there_yet(_name))
+
+
+@functools.cache
+def policy_class() -> type:
+    """An event loop policy whose loops are SolipsistEventLoops; AttributeError where asyncio has no policies any more."""
+
+    class SolipsistEventLoopPolicy(asyncio.DefaultEventLoopPolicy):
+        """For `asyncio.set_event_loop_policy()` and tools that take a policy: every new loop is a SolipsistEventLoop."""
+
+        _loop_factory = SolipsistEventLoop
+
+    return SolipsistEventLoopPolicy

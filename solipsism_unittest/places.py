@@ -13,7 +13,8 @@ from types import CodeType, FrameType
 from typing import NamedTuple
 
 _PACKAGE = __name__.partition(".")[0]
-# Frames of these packages are never the user's. `unittest` runs tests and builds mocks; the others carry a call on its way.
+# Frames of these packages are never the user's. `unittest` runs tests and builds mocks; the others carry a call on
+# its way.
 _PLUMBING = frozenset({
     _PACKAGE, "asyncio", "unittest", "socket", "ssl", "contextlib", "selectors", "threading", "concurrent", "functools",
     "http", "urllib", "socketserver", "contextvars", "weakref", "_pytest", "pluggy", "pytest",

@@ -15,12 +15,16 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from .kernel import Capacity, Kernel, capacities
+from .kernel.names import parse_address, unmap
 from .kernel.network import WILDCARDS
 from .kernel.stream import Stream
 from .places import Place, user_place
 from .sockets import VirtualSocket
 
 __unittest = True
+
+LOOPBACK = ("127.0.0.1", "::1")  # where a server on "localhost" listens
+LAST_WILL = 60.0  # virtual seconds that a handler has for its `finally` blocks
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[object]]
 
@@ -76,22 +80,24 @@ class _Protocol(asyncio.StreamReaderProtocol):
         self._server._got(self._connection)
 
     def data_received(self, data: bytes) -> None:
-        if self._connection is not None:
-            self._connection._received += data
-            self._server._received += data
+        assert self._connection is not None
+        self._connection._received += data
+        self._server._received += data
         super().data_received(data)
 
 
 class FakeServer:
     """A server that a test runs; `SolipsistTestCase.start_fake_server` makes one and closes it.
 
-    `host` and `port` are what a client connects to, `address` both. `connections` are all that were ever accepted, oldest
-    first; `received` every byte of all of them in order of arrival.
+    `host` and `port` are what a client connects to, `address` both. `connections` are all that were ever accepted,
+    oldest first; `received` every byte of all of them in order of arrival.
     """
 
     def __init__(self, kernel: Kernel, handler: Handler | None, host: str) -> None:
         if handler is not None and not callable(handler):
             raise TypeError(f"handler is an async function (reader, writer) or None, not {handler!r}")
+        if not isinstance(host, str):
+            raise TypeError(f"host is a name or an address as text, not {host!r}")
         self.host = host
         self.port = 0
         self.connections: list[FakeConnection] = []
@@ -122,10 +128,12 @@ class FakeServer:
         if self.host in WILDCARDS:
             addresses: tuple[str, ...] = (self.host,)
         else:
-            known = self._kernel.names.declare(self.host)
-            addresses = ("127.0.0.1", "::1") if self.host.endswith("localhost") else known.addresses
-            if self.host in known.addresses:
-                addresses = (self.host,)
+            names = self._kernel.names
+            known, literal = names.declare(self.host), parse_address(self.host)
+            if literal is not None:
+                addresses = (unmap(str(literal)),)
+            else:
+                addresses = LOOPBACK if known is names.machine else known.addresses
         room = capacities(capacity)
         self.port = port or network.free_port(addresses)
         faces: list[VirtualSocket] = []
@@ -133,7 +141,8 @@ class FakeServer:
             for address in addresses:
                 taken = network.listener(address, self.port)
                 if taken is not None:
-                    raise OSError(errno.EADDRINUSE, f"port {self.port} on {self.host} is taken by {taken!r} made at {taken.place}")
+                    raise OSError(errno.EADDRINUSE, f"port {self.port} on {self.host} is taken by {taken!r} "
+                                                    f"made at {taken.place}")
                 face = VirtualSocket.on(self._kernel, socket.AF_INET6 if ":" in address else socket.AF_INET)
                 faces.append(face)
                 face.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -154,13 +163,17 @@ class FakeServer:
         self._waiting.put_nowait(connection)
         if self._handler is not None:
             loop = asyncio.get_running_loop()
-            connection.task = loop.create_task(self._serve(self._handler, connection), name=f"handler of {self!r}")
+            name = f"handler {len(self.connections)} of {self.host}:{self.port}"
+            connection.task = loop.create_task(self._serve(self._handler, connection), name=name)
+            connection.task._made_at = self.made_at  # type: ignore[attr-defined]
 
     async def _serve(self, handler: Handler, connection: FakeConnection) -> None:
         try:
             answer = handler(connection.reader, connection.writer)
             if not inspect.isawaitable(answer):
-                raise TypeError(f"the handler of a fake server is an async function, but {handler!r} returned {answer!r}")
+                name = getattr(handler, "__qualname__", None) or repr(handler)
+                raise TypeError(f"the handler of a fake server is an async function (reader, writer), but {name} "
+                                f"returned {answer!r}: make it `async def` (the server was made at {self.made_at})")
             await answer
         except Exception as error:
             if not self._finishing:
@@ -204,10 +217,12 @@ class FakeServer:
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks)
+            await asyncio.wait(tasks, timeout=LAST_WILL)  # who refuses is told as a pending task
         for connection in self.connections:
             connection.writer.transport.abort()
         await asyncio.sleep(0)
 
     def __repr__(self) -> str:
-        return f"<FakeServer {self.host}:{self.port}, {len(self.connections)} connections, {len(self._received)} bytes received>"
+        count = len(self.connections)
+        return (f"<FakeServer {self.host}:{self.port}, {count} connection{'s' if count != 1 else ''}, "
+                f"{len(self._received)} bytes received>")

@@ -1,16 +1,19 @@
 """`VirtualSocket`: the face of `socket.socket` over the kernel.
 
-Owns what a program passes in and gets back: address tuples, buffers, timeouts, options, exceptions of the right type. Does
-not own what happens to bytes (kernel/stream.py). It is a `socket.socket`, so `isinstance` and `TransportSocket` hold, and it
-never calls the C constructor: there is no descriptor behind it.
+Owns what a program passes in and gets back: address tuples, buffers, timeouts, options, exceptions of the right type.
+Does not own what happens to bytes (kernel/stream.py). It is a `socket.socket`, so `isinstance` and `TransportSocket`
+hold, and it never calls the C constructor: there is no descriptor behind it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import math
+import operator
 import socket
 import struct
+import sys
 import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NoReturn, Self
@@ -20,33 +23,53 @@ from .kernel import Capacity, Kernel
 from .kernel.files import os_error
 from .kernel.names import unmap
 from .kernel.stream import (
-    BROKEN,
     CLOSED,
     CONNECTED,
     CONNECTING,
     FAILED,
     FRESH,
     LISTENING,
-    RESET,
     Stream,
 )
 from .places import user_place
 
 if TYPE_CHECKING:
-    from collections.abc import Buffer  # type: ignore[attr-defined]
+    from _typeshed import ReadableBuffer as Buffer
 else:
     Buffer = object
 
 _SO_REUSEPORT = getattr(socket, "SO_REUSEPORT", None)  # not on every system
-_MSG_DONTWAIT = getattr(socket, "MSG_DONTWAIT", 0)
-_KNOWN_FLAGS = (socket.MSG_PEEK | _MSG_DONTWAIT | getattr(socket, "MSG_WAITALL", 0) | getattr(socket, "MSG_NOSIGNAL", 0)
-                | getattr(socket, "MSG_MORE", 0))
+_MSG_DONTWAIT = int(getattr(socket, "MSG_DONTWAIT", 0))
+_MSG_PEEK = int(socket.MSG_PEEK)  # an enum's own `&` is Python code
+_KNOWN_FLAGS = int(socket.MSG_PEEK | socket.MSG_DONTROUTE | _MSG_DONTWAIT | getattr(socket, "MSG_WAITALL", 0)
+                   | getattr(socket, "MSG_NOSIGNAL", 0) | getattr(socket, "MSG_MORE", 0))
 _BLOCKED = frozenset({errno.EAGAIN, errno.EINPROGRESS})
+_AWAITED = {"connect_ex": "connect", "send": "sendall", "sendmsg": "sendall"}  # loop.sock_*, where it has another name
+
+_LINGER = socket.SOL_SOCKET, socket.SO_LINGER
+_V6ONLY = socket.IPPROTO_IPV6, socket.IPV6_V6ONLY
+_REUSE_ADDRESS = socket.SOL_SOCKET, socket.SO_REUSEADDR
+_REUSE_PORT = socket.SOL_SOCKET, _SO_REUSEPORT
+# What the system keeps as 1 or 0, whatever number it was given
+_SWITCHES = frozenset({_V6ONLY, _REUSE_ADDRESS, _REUSE_PORT, (socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+                       (socket.SOL_SOCKET, socket.SO_BROADCAST), (socket.IPPROTO_TCP, socket.TCP_NODELAY)})
+_SO_DOMAIN, _SO_PROTOCOL = getattr(socket, "SO_DOMAIN", None), getattr(socket, "SO_PROTOCOL", None)  # Linux has them
+_READ_ONLY = frozenset({socket.SO_ERROR, socket.SO_TYPE, socket.SO_ACCEPTCONN, _SO_DOMAIN, _SO_PROTOCOL})
 
 
 def _bytes_of(data: Any) -> memoryview:
     view = memoryview(data)
-    return view if view.format == "B" and view.ndim == 1 else view.cast("B")
+    if not view.c_contiguous:
+        raise BufferError("memoryview: underlying buffer is not C-contiguous")
+    if view.format == "B" and view.ndim == 1:
+        return view
+    return view.cast("B") if view.nbytes else memoryview(b"")  # an empty view cannot be cast
+
+
+def _check_flags(flags: int) -> None:
+    if flags & ~_KNOWN_FLAGS:
+        raise SolipsismError(f"flags {flags!r} of a send or recv are not there yet: MSG_PEEK, MSG_DONTWAIT and "
+                             "MSG_WAITALL are")
 
 
 def running_kernel() -> Kernel | None:
@@ -58,13 +81,14 @@ def running_kernel() -> Kernel | None:
 class VirtualSocket(socket.socket):
     """A stream socket in memory: TCP over IPv4 and IPv6, and pairs.
 
-    Made like `socket.socket`; inside a test, `socket.socket(...)` makes one. What Linux would refuse is the same OSError;
-    a blocking call that would wait is a SolipsismError, since nothing else could run meanwhile.
+    Made like `socket.socket`; inside a test, `socket.socket(...)` makes one. What Linux would refuse is the same
+    OSError; a blocking call that would wait is a SolipsismError, since nothing else could run meanwhile.
     """
 
     # `kernel` is set between __new__ and __init__ by whoever knows which world this is (hermetic.py).
     _kernel: Kernel | None = None
     _end: Stream | None = None
+    _family: int = socket.AF_INET  # outlives the end
     _closed: bool
     _io_refs: int
 
@@ -72,34 +96,40 @@ class VirtualSocket(socket.socket):
         self._io_refs = 0
         self._closed = False
         self._connecting = False  # a non-blocking connect() is not reported yet
+        self._inheritable = False
         kernel = self._kernel or running_kernel()
         if kernel is None:
             kernel = Kernel(loose=True)
         self._kernel = kernel
         self._timeout = socket.getdefaulttimeout()
         if fileno is not None:
+            if operator.index(fileno) < 0:
+                raise ValueError("negative file descriptor")
             end = kernel.files.get(fileno)
             if not isinstance(end, Stream):
                 self._closed = True
-                raise EscapeError(f"descriptor {fileno!r} is not one of this world: a socket can only be made from the fileno() "
-                                  "of a virtual socket of the same loop; open real descriptors outside the sealed thread")
+                raise EscapeError(f"descriptor {fileno!r} is not one of this world: a socket can only be made from the "
+                                  "fileno() of a virtual socket of the same loop; open real descriptors outside the "
+                                  "sealed thread")
             self._end = end
+            self._family = end.family
             self._proto = 0 if proto == -1 else proto
             return
         self._closed = True  # until there is an end
-        family = socket.AF_INET if family == -1 else family
-        type = socket.SOCK_STREAM if type == -1 else type
+        family = socket.AF_INET if operator.index(family) == -1 else family
+        type = socket.SOCK_STREAM if operator.index(type) == -1 else type
         flags = getattr(socket, "SOCK_NONBLOCK", 0)
         if type & flags:
             self._timeout = 0.0
         kind = type & ~(flags | getattr(socket, "SOCK_CLOEXEC", 0))
         if family not in (socket.AF_INET, socket.AF_INET6) or kind != socket.SOCK_STREAM:
-            raise SolipsismError(f"socket.socket({family!r}, {type!r}) is not there yet: TCP sockets (AF_INET, AF_INET6 with "
-                                 "SOCK_STREAM) and socketpair() are virtual")
-        if proto not in (-1, 0, socket.IPPROTO_TCP):
+            raise SolipsismError(f"socket.socket({family!r}, {type!r}) is not there yet: TCP sockets (AF_INET, "
+                                 "AF_INET6 with SOCK_STREAM) and socketpair() are virtual")
+        if operator.index(proto) not in (-1, 0, socket.IPPROTO_TCP):
             raise os_error(errno.EPROTONOSUPPORT)
         self._proto = 0 if proto == -1 else proto
         self._end = kernel.stream(family, user_place(2))
+        self._family = family
         self._closed = False
 
     @classmethod
@@ -162,11 +192,11 @@ class VirtualSocket(socket.socket):
         return end.number
 
     @property
-    def family(self) -> socket.AddressFamily:  # type: ignore[override]
-        return socket.AddressFamily(self._end.family if self._end else socket.AF_INET)
+    def family(self) -> socket.AddressFamily:
+        return socket.AddressFamily(self._family)
 
     @property
-    def type(self) -> socket.SocketKind:  # type: ignore[override]
+    def type(self) -> socket.SocketKind:
         return socket.SOCK_STREAM
 
     @property
@@ -174,7 +204,7 @@ class VirtualSocket(socket.socket):
         return self._proto
 
     @property
-    def timeout(self) -> float | None:  # type: ignore[override]
+    def timeout(self) -> float | None:
         return self._timeout
 
     def gettimeout(self) -> float | None:
@@ -182,16 +212,30 @@ class VirtualSocket(socket.socket):
 
     def settimeout(self, value: float | None) -> None:
         if value is not None:
-            value = float(value)
+            value = float(value if isinstance(value, float) else operator.index(value))
+            if math.isnan(value):
+                raise ValueError("Invalid value NaN (not a number)")
             if value < 0:
                 raise ValueError("Timeout value out of range")
+            if math.isinf(value):
+                raise OverflowError("timestamp out of range for platform time_t")
+        _ = self.end
         self._timeout = value
 
     def setblocking(self, flag: bool) -> None:
-        self._timeout = None if flag else 0.0
+        self.settimeout(None if flag else 0.0)
 
     def getblocking(self) -> bool:
         return self._timeout != 0.0
+
+    def get_inheritable(self) -> bool:
+        _ = self.end
+        return self._inheritable
+
+    def set_inheritable(self, inheritable: bool) -> None:
+        """Only remembered: there is no descriptor that a child process could inherit."""
+        _ = self.end
+        self._inheritable = bool(inheritable)
 
     def getsockname(self) -> Any:
         return self._address(self.end.local)
@@ -222,15 +266,19 @@ class VirtualSocket(socket.socket):
         if not (len(address) == 2 if end.family == socket.AF_INET else 2 <= len(address) <= 4):
             raise TypeError("AF_INET address must be a pair (host, port)" if end.family == socket.AF_INET else
                             "AF_INET6 address must be a tuple (host, port[, flowinfo[, scopeid]])")
-        host, port = address[:2]
-        if not isinstance(port, int):
-            raise TypeError(f"'{type(port).__name__}' object cannot be interpreted as an integer")
+        port, flow, _ = map(operator.index, (*address[1:], 0, 0)[:3])
+        host = address[0]
+        if isinstance(host, str):
+            try:  # the C code leaves ASCII alone here: an empty label is a gaierror
+                host = host.encode("ascii" if host.isascii() else "idna")
+            except UnicodeError:
+                raise TypeError("encoding of hostname failed") from None
+        host = self.kernel.names.one_address(host, end.family)
         if not 0 <= port <= 65535:
             raise OverflowError(f"{call}(): port must be 0-65535.")
-        if host in ("", b""):
-            return ("0.0.0.0" if end.family == socket.AF_INET else "::"), port
-        found = self.kernel.names.getaddrinfo(host, 0, end.family, socket.SOCK_STREAM)
-        return found[0][4][0], port
+        if not 0 <= flow < 2**20:
+            raise OverflowError(f"{call}(): flowinfo must be 0-1048575.")
+        return host, port
 
     # -- life
 
@@ -240,6 +288,7 @@ class VirtualSocket(socket.socket):
 
     def listen(self, backlog: int = 128) -> None:
         end = self.end
+        backlog = operator.index(backlog)
         if not end.is_tcp:
             raise os_error(errno.EINVAL)
         self.kernel.network.listen(end, backlog)
@@ -254,35 +303,37 @@ class VirtualSocket(socket.socket):
         return face, face._address(end.remote)
 
     def connect(self, address: Any) -> None:
-        code = self._connect(address)
-        if code in _BLOCKED and self._timeout != 0.0:
-            self._refuse_to_wait("connect", os_error(code))
+        code = self._connect(address, "connect")
         if code:
             raise os_error(code)
 
     def connect_ex(self, address: Any) -> int:
-        code = self._connect(address)
+        return self._connect(address, "connect_ex")
+
+    def _connect(self, address: Any, call: str) -> int:
+        """connect(2): the errno, or 0."""
+        host, port = self._parse(address, call)
+        code = self._try_to_connect(host, port)
         if code in _BLOCKED and self._timeout != 0.0:
-            self._refuse_to_wait("connect_ex", os_error(code))
+            self._refuse_to_wait(call, os_error(code))
         return code
 
-    def _connect(self, address: Any) -> int:
-        """connect(2): the errno, or 0."""
-        host, port = self._parse(address, "connect")
+    def _try_to_connect(self, host: str, port: int) -> int:
         end = self.end
         if self._connecting:
             if end.state == CONNECTING:
                 return errno.EALREADY
             self._connecting = False
-            if end.state in CONNECTED:
-                return 0
-            if end.state in (FAILED, RESET, BROKEN):
-                return end.retry()
+            return 0 if end.state in CONNECTED else end.retry()
         if end.state != FRESH:
             return errno.EISCONN
         if end.family == socket.AF_INET6 and ":" not in unmap(host) and end.v6_only:
             return errno.ENETUNREACH
-        self.kernel.network.connect(end, host, port)
+        try:
+            self.kernel.network.connect(end, host, port)
+        except OSError as error:  # no port is left
+            assert error.errno
+            return error.errno
         if self._timeout == 0.0 or end.state == CONNECTING:
             # A handshake is never over when a non-blocking connect returns, not even on loopback.
             self._connecting = True
@@ -290,10 +341,10 @@ class VirtualSocket(socket.socket):
         return end.retry() if end.state == FAILED else 0
 
     def shutdown(self, how: int) -> None:
-        self.end.shutdown(how)
+        self.end.shutdown(operator.index(how))
         self._connecting = False
 
-    def _real_close(self) -> None:  # type: ignore[override]
+    def _real_close(self) -> None:
         end, self._end = self._end, None
         if end is not None:
             self.kernel.close(end)
@@ -308,10 +359,12 @@ class VirtualSocket(socket.socket):
         end, self._end = self._end, None
         if end is not None and end.state != CLOSED:
             self._end = end
-            warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
-            self._end = None
-            self.kernel.abandoned.append(end)
-            self.kernel.close(end)
+            try:
+                warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
+            finally:  # the warning may be an error
+                self._end = None
+                self.kernel.abandoned.append(end)
+                self.kernel.close(end)
 
     # -- bytes
 
@@ -319,106 +372,150 @@ class VirtualSocket(socket.socket):
         """A non-blocking socket gets the error itself; a blocking one would stop the only thread that could wake it."""
         if self._timeout == 0.0:
             raise error
-        raise SolipsismError(f"{call}() on {self!r} would block its thread at t={self.kernel.clock.now!r}, and virtual time with "
-                             f"it: call setblocking(False) and await loop.sock_{call.partition('_')[0]}(), or use asyncio streams")
+        now, instead = self.kernel.clock.now, f"loop.sock_{_AWAITED.get(call, call)}()"
+        raise SolipsismError(f"{call}() on {self!r} would block its thread at t={now!r}, and virtual time with it: "
+                             f"call setblocking(False) and await {instead}, or use asyncio streams")
 
     def send(self, data: Buffer, flags: int = 0, /) -> int:
         end = self._end or self.end
+        if flags:
+            _check_flags(flags)
         try:
-            return end.send(_bytes_of(data))
+            with _bytes_of(data) as view:  # let go before the error is told: who handles it may resize the buffer
+                return end.send(view)
         except BlockingIOError as error:
             if flags & _MSG_DONTWAIT:
                 raise
             self._refuse_to_wait("send", error)
 
     def sendall(self, data: Buffer, flags: int = 0, /) -> None:
-        view = _bytes_of(data)
-        self.send(view[:0], flags)  # says what is wrong with the connection even when there is nothing to send
-        while view:
-            view = view[self.send(view, flags):]
+        with _bytes_of(data) as view:
+            sent = self.send(b"", flags)  # says what is wrong with the connection even when there is nothing to send
+            while sent < len(view):
+                with view[sent:] as rest:
+                    sent += self.send(rest, flags)
 
-    def sendmsg(self, buffers: Iterable[Buffer], ancdata: Iterable[Any] = (), flags: int = 0,  # type: ignore[override]
+    def sendmsg(self, buffers: Iterable[Buffer], ancdata: Iterable[Any] = (), flags: int = 0,
                 address: Any = None, /) -> int:
+        """As on a real socket; an address is ignored, as TCP does."""
         if list(ancdata):
             raise SolipsismError("sendmsg() with ancillary data is not there yet")
-        if address not in (None, ()):
-            raise os_error(errno.EISCONN)
-        sent = 0
+        room = self.end.room()
+        data = bytearray()
         for buffer in buffers:
-            view = _bytes_of(buffer)
-            try:
-                count = self.end.send(view)
-            except BlockingIOError as error:
-                if sent:
-                    break
-                self._refuse_to_wait("sendmsg", error)
-            sent += count
-            if count < len(view):
-                break
-        return sent
+            with _bytes_of(buffer) as view:
+                if len(data) <= room:  # what is behind cannot go: do not copy it each time
+                    data += view
+        return self.send(data, flags)
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
+        if type(bufsize) is not int:
+            bufsize = operator.index(bufsize)
         if bufsize < 0:
             raise ValueError("negative buffersize in recv")
         if bufsize == 0:
             return b""  # in every state: the C code does not ask the system
         end = self._end or self.end
+        if flags:
+            _check_flags(flags)
         try:
-            return end.recv(bufsize) if not flags & socket.MSG_PEEK else end.peek(bufsize)
+            return end.recv(bufsize) if not flags & _MSG_PEEK else end.peek(bufsize)
         except BlockingIOError as error:
             if flags & _MSG_DONTWAIT:
                 raise
             self._refuse_to_wait("recv", error)
 
     def recv_into(self, buffer: Buffer, nbytes: int = 0, flags: int = 0) -> int:
-        view = _bytes_of(buffer)
-        if nbytes < 0:
-            raise ValueError("negative buffersize in recv_into")
-        if nbytes > len(view):
-            raise ValueError("buffer too small for requested bytes")
-        if nbytes:
-            view = view[:nbytes]
-        if not view:
-            return 0
-        try:
-            if flags & socket.MSG_PEEK:
-                data = self.end.peek(len(view))
-                view[:len(data)] = data
-                return len(data)
-            return self.end.recv_into(view)
-        except BlockingIOError as error:
-            if flags & _MSG_DONTWAIT:
-                raise
-            self._refuse_to_wait("recv_into", error)
+        with memoryview(buffer) as whole:
+            if whole.readonly or not whole.c_contiguous:
+                raise TypeError("recv_into() argument 1 must be read-write bytes-like object, not "
+                                f"{buffer.__class__.__name__}")
+            with _bytes_of(whole) as view, view[:nbytes or len(view)] as part:
+                if nbytes < 0:
+                    raise ValueError("negative buffersize in recv_into")
+                if nbytes > len(view):
+                    raise ValueError("buffer too small for requested bytes")
+                if not part:
+                    return 0  # in every state: the C code does not ask the system
+                if flags:
+                    _check_flags(flags)
+                try:
+                    if not flags & _MSG_PEEK:
+                        return self.end.recv_into(part)
+                    data = self.end.peek(len(part))
+                    part[:len(data)] = data
+                    return len(data)
+                except BlockingIOError as error:
+                    if flags & _MSG_DONTWAIT:
+                        raise
+                    self._refuse_to_wait("recv_into", error)
 
     # -- options
 
-    def setsockopt(self, level: int, optname: int, value: Any, optlen: int | None = None, /) -> None:  # type: ignore[override]
+    def setsockopt(self, level: int, optname: int, value: Any,
+                   optlen: int | None = None, /) -> None:
         end = self.end
-        if level == socket.SOL_SOCKET and optname == socket.SO_LINGER:
-            on, seconds = struct.unpack("ii", value)
+        option = level, optname
+        if not isinstance(value, int) and not (value is None and optlen is not None):
+            value = bytes(memoryview(value))
+        self._check_level(level, errno.ENOPROTOOPT)
+        if level == socket.SOL_SOCKET and optname in _READ_ONLY:
+            raise os_error(errno.ENOPROTOOPT)
+        if value is None:
+            raise os_error(errno.EFAULT)  # no option of a stream is a null pointer
+        if option == _LINGER:
+            if isinstance(value, int) or len(value) < 8:
+                raise os_error(errno.EINVAL)
+            on, seconds = struct.unpack_from("ii", value)
             end.linger_zero = bool(on) and seconds == 0
-        elif level == socket.SOL_SOCKET and optname == socket.SO_REUSEADDR:
-            end.reuse_address = bool(value)
-        elif level == socket.SOL_SOCKET and optname == _SO_REUSEPORT:
-            end.reuse_port = bool(value)
-        elif level == socket.IPPROTO_IPV6 and optname == socket.IPV6_V6ONLY:
-            end.v6_only = bool(value)
-        end.options[level, optname] = value
+        elif option in _SWITCHES:
+            if not isinstance(value, int):
+                if len(value) < 4:
+                    raise os_error(errno.EINVAL)
+                value = struct.unpack_from("i", value)[0]
+            value = int(value != 0)
+            if option == _REUSE_ADDRESS:
+                end.reuse_address = bool(value)
+            elif option == _REUSE_PORT:
+                end.reuse_port = bool(value)
+            elif option == _V6ONLY:
+                if end.local is not None:
+                    raise os_error(errno.EINVAL)
+                end.v6_only = bool(value)
+        end.options[option] = value
 
-    def getsockopt(self, level: int, optname: int, buflen: int = 0, /) -> Any:  # type: ignore[override]
+    def getsockopt(self, level: int, optname: int, buflen: int = 0, /) -> Any:
         end = self.end
-        if level == socket.SOL_SOCKET and optname == socket.SO_ERROR:
-            value: Any = end.take_error()
-        elif level == socket.SOL_SOCKET and optname == socket.SO_TYPE:
-            value = int(socket.SOCK_STREAM)
-        elif level == socket.SOL_SOCKET and optname == socket.SO_ACCEPTCONN:
-            value = int(end.state == LISTENING)
-        else:
-            value = end.options.get((level, optname), 0)
+        if not 0 <= buflen <= 1024:
+            raise OSError("getsockopt buflen out of range")
+        self._check_level(level, errno.EOPNOTSUPP)
+        value = end.options.get((level, optname), 0)
+        if level == socket.SOL_SOCKET:
+            if optname == socket.SO_ERROR:
+                value = end.take_error()
+            elif optname == socket.SO_TYPE:
+                value = int(socket.SOCK_STREAM)
+            elif optname == socket.SO_ACCEPTCONN:
+                value = int(end.state == LISTENING)
+            elif optname == _SO_DOMAIN:
+                value = int(end.family)
+            elif optname == _SO_PROTOCOL:
+                value = socket.IPPROTO_TCP if end.is_tcp else 0
+            elif optname in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+                value = value or end.capacity
+            elif optname == socket.SO_LINGER:
+                value = value or bytes(8)
         if buflen:
             return value[:buflen] if isinstance(value, bytes) else struct.pack("i", value)[:buflen]
-        return struct.unpack("i", value[:4])[0] if isinstance(value, bytes) else value
+        return int.from_bytes(value[:4], sys.byteorder, signed=True) if isinstance(value, bytes) else value
+
+    def _check_level(self, level: int, not_six: int) -> None:
+        """Refuse options of a protocol that this socket does not speak (`not_six`: the errno for IPv6's on IPv4)."""
+        end = self.end
+        if level in (socket.IPPROTO_TCP, socket.IPPROTO_IPV6) and not end.is_tcp:
+            raise os_error(errno.EOPNOTSUPP)
+        if level == socket.IPPROTO_IPV6 and end.family == socket.AF_INET:
+            raise os_error(not_six)
 
     def __repr__(self) -> str:
         end = self._end
@@ -427,15 +524,16 @@ class VirtualSocket(socket.socket):
 
 def _not_there_yet(name: str) -> Any:
     def refuse(self: VirtualSocket, *args: Any, **kwargs: Any) -> NoReturn:
-        raise SolipsismError(f"{name}() of a virtual socket is not there yet: use recv, recv_into, send, sendall or sendmsg")
+        raise SolipsismError(f"{name}() of a virtual socket is not there yet: use recv, recv_into, send, sendall or "
+                             "sendmsg")
 
     refuse.__name__ = name
     refuse.__doc__ = f"Not there yet: `{name}` raises SolipsismError."
     return refuse
 
 
-for _name in ("dup", "ioctl", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into", "sendfile", "sendmsg_afalg", "sendto",
-              "share"):
+for _name in ("dup", "ioctl", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into", "sendfile", "sendmsg_afalg",
+              "sendto", "share"):
     if hasattr(socket.socket, _name):
         setattr(VirtualSocket, _name, _not_there_yet(_name))
 
@@ -443,8 +541,9 @@ for _name in ("dup", "ioctl", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_i
 def socketpair(capacity: Capacity = None) -> tuple[VirtualSocket, VirtualSocket]:
     """Two non-blocking sockets joined in memory.
 
-    `capacity` is how many bytes a direction holds before a send would block, exactly; a pair of numbers sets what the first
-    and what the second may have under way. A pair made outside any loop joins the loop that it is first used with.
+    `capacity` is how many bytes a direction holds before a send would block, exactly; a pair of numbers sets what the
+    first and what the second may have under way. A pair made outside any loop joins the loop that it is first used
+    with.
     """
     return VirtualSocket.pair(running_kernel() or Kernel(loose=True), capacity)
 

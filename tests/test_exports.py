@@ -1,6 +1,7 @@
 """What `from solipsism_unittest import ...` promises."""
 
 import ast
+import asyncio
 import json
 import sys
 import unittest
@@ -9,7 +10,7 @@ import solipsism_unittest
 from tests import ROOT, run_python
 
 VOCABULARY = {
-    *("SolipsistTestCase", "SolipsistEventLoop", "SolipsistEventLoopPolicy", "sealed"),
+    *("SolipsistTestCase", "SolipsistEventLoop", "sealed"),
     *("VirtualSocket", "socketpair", "stream_pairs", "FakeServer"),
     *("SolipsismError", "SleepForeverError", "LivelockError", "EscapeError", "SolipsismWarning"),
 }
@@ -44,6 +45,16 @@ class NamesTest(unittest.TestCase):
     def test_the_vocabulary_is_there(self):
         """The names that the documentation promises can be imported."""
         self.assertEqual(VOCABULARY - set(solipsism_unittest.__all__), set())
+
+    def test_the_policy_is_made_on_first_use(self):
+        """SolipsistEventLoopPolicy is there where asyncio has policies, and nothing else makes it: they are on their way out."""
+        self.assertNotIn("SolipsistEventLoopPolicy", solipsism_unittest.__all__)
+        policy = solipsism_unittest.SolipsistEventLoopPolicy()
+        self.assertIsInstance(policy, asyncio.DefaultEventLoopPolicy)
+        self.assertIs(type(policy), solipsism_unittest.SolipsistEventLoopPolicy)
+        loop = policy.new_event_loop()
+        self.assertIsInstance(loop, solipsism_unittest.SolipsistEventLoop)
+        loop.close()
 
     def test_each_name_is_public_and_documented(self):
         """Each name in __all__ resolves, has no underscore in front, and says what it is."""

@@ -40,7 +40,8 @@ def capacities(capacity: Capacity) -> tuple[int, int]:
 class Kernel:
     """One machine and the world around it."""
 
-    def __init__(self, start_time: float = 0.0, seed: int = 0, replay: Iterable[int] = (), *, loose: bool = False) -> None:
+    def __init__(self, start_time: float = 0.0, seed: int = 0, replay: Iterable[int] = (), *,
+                 loose: bool = False) -> None:
         self.clock = VirtualClock(start_time)
         self.journal = Journal(self.clock)
         self.choices = Choices(seed, replay)
@@ -88,7 +89,7 @@ class Kernel:
         awake = self.awake
         found = []
         for file in list(awake):
-            events = file.poll() & file.interest
+            events = file.ready()
             if events:
                 found.append((file, events))
             else:
@@ -97,13 +98,15 @@ class Kernel:
 
     def adopt(self, other: Kernel) -> None:
         """Take over what was made outside any loop. Only unbound files can move: addresses belong to one world."""
-        for file in list(other.files.values()):
-            if isinstance(file, Stream) and file.local is not None:
-                raise SolipsismError(f"{file!r} was bound outside any loop: bind it while the loop runs, or inside sealed(loop)")
-        for file in list(other.files.values()):
-            file.awake = self.awake
-            if isinstance(file, Stream):
-                file.journal = self.journal
+        files = list(other.files.values())
+        for file in files:
+            assert isinstance(file, Stream), file
+            if file.local is not None:
+                raise SolipsismError(f"{file!r} was bound outside any loop: bind it while the loop runs, or inside "
+                                     "sealed(loop)")
+        for file in files:
+            assert isinstance(file, Stream), file
+            file.awake, file.journal = self.awake, self.journal
             self.open(file)
         other.files.clear()
         other.adopted_by = self

@@ -1,22 +1,23 @@
 """What was decided: the one list from which every decision is drawn.
 
-A seed gives one endless list of choices; a list of former choices replays them and goes on from the seed behind its end.
-Nothing else in the package may decide by chance, so a seed (or the list) is a whole run.
+A seed gives one endless list of choices; a list of former choices replays them and goes on from the seed behind its
+end. Nothing else in the package may decide by chance, so a seed (or the list) is a whole run.
 """
 
 from __future__ import annotations
 
+import operator
 import random
 from collections.abc import Iterable
 from typing import NamedTuple
 
 
 class Choice(NamedTuple):
-    """One decision: `value` of `count` possible ones, taken for `purpose`."""
+    """One decision: `value`, from 0 up, of `possible` ones, taken for `purpose`."""
 
     purpose: str
     value: int
-    count: int
+    possible: int
 
 
 class Choices:
@@ -26,7 +27,7 @@ class Choices:
         self.seed = seed
         self.made: list[Choice] = []
         self._replay = list(replay)
-        self._random = random.Random(seed)
+        self._random = random.Random(operator.index(seed))  # None would be another seed in every run
 
     def below(self, count: int, purpose: str) -> int:
         """An int from 0 to `count - 1`. A replayed value that is out of range is a ValueError."""
@@ -37,8 +38,8 @@ class Choices:
         if len(self.made) < len(self._replay):
             value = self._replay[len(self.made)]
             if not 0 <= value < count:
-                raise ValueError(f"replayed choice {len(self.made)} is {value}, but {purpose!r} has {count} possible ones: "
-                                 "the code under test has changed since the list was recorded")
+                raise ValueError(f"replayed choice {len(self.made)} is {value}, but {purpose!r} has {count} possible "
+                                 "ones: the code under test has changed since the list was recorded")
         self.made.append(Choice(purpose, value, count))
         return value
 

@@ -1,7 +1,7 @@
 """Virtual time: what time it is, what falls due, and who keeps it from moving.
 
-Owns the current instant and every deadline of the kernel. It never decides *whether* time may move: the selector asks
-`next_deadline()` when nothing else can happen, and calls `jump()`. Times are floats in seconds since an arbitrary start.
+Owns the current instant and every deadline of the kernel. It never decides *whether* time may move: the selector looks
+at the deadlines when nothing else can happen, and calls `jump()`. Times are floats in seconds since an arbitrary start.
 
 The rule that keeps it simple: a jump goes to exactly the deadline, no rounding and no ticks, so `time() >= when` holds
 for whatever was due at `when`, for any start and any delay.
@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import math
 from collections.abc import Callable
+from math import inf, isfinite, isnan, nextafter
 from typing import Any
 
 from ..places import Place
@@ -41,14 +41,15 @@ class VirtualClock:
 
     def __init__(self, start: float = 0.0) -> None:
         start = float(start)
-        if not math.isfinite(start):
+        if not isfinite(start):
             raise ValueError(f"a clock cannot start at {start!r}: give a finite number of seconds")
         self.now = start
-        self.resolution = math.nextafter(start, math.inf) - start
+        self.resolution = nextafter(start, inf) - start
         self.holds: dict[Hold, None] = {}
         self._order = itertools.count()
-        self._deliveries: list[tuple[float, int, Action]] = []
-        self._stops: list[tuple[float, int, Action]] = []
+        # Two heaps of (when, order of making, what to do)
+        self.deliveries: list[tuple[float, int, Action]] = []
+        self.stops: list[tuple[float, int, Action]] = []
 
     def hold(self, reason: str, place: Place | None = None) -> Hold:
         """Keep time from moving until the returned hold is released."""
@@ -57,22 +58,16 @@ class VirtualClock:
         return hold
 
     def deliver_at(self, when: float, action: Action) -> None:
-        """Run `action` at `when` (the past counts as now): something in flight that arrives."""
-        heapq.heappush(self._deliveries, (max(when, self.now), next(self._order), action))
+        """Run `action` at `when` (the past counts as now): something in flight that arrives. NaN is a ValueError."""
+        if isnan(when):
+            raise ValueError("nothing can arrive at NaN")
+        heapq.heappush(self.deliveries, (max(when, self.now), next(self._order), action))
 
     def stop_at(self, when: float, action: Action) -> None:
         """Run `action` when everything due up to and including `when` is done: the end of an advance."""
-        if math.isnan(when) or when < self.now:
+        if isnan(when) or when < self.now:
             raise ValueError(f"cannot go to t={when!r}: it is t={self.now!r} already and time only moves forward")
-        heapq.heappush(self._stops, (when, next(self._order), action))
-
-    def next_delivery(self) -> float:
-        """When the next thing in flight arrives; infinity for never."""
-        return self._deliveries[0][0] if self._deliveries else math.inf
-
-    def next_stop(self) -> float:
-        """Where the earliest advance ends; infinity for nowhere."""
-        return self._stops[0][0] if self._stops else math.inf
+        heapq.heappush(self.stops, (when, next(self._order), action))
 
     def jump(self, when: float) -> None:
         """It is now exactly `when`; what arrives by then arrives now, in the order of sending."""
@@ -80,18 +75,20 @@ class VirtualClock:
         self.now = when
         # The gap to the next float. A constant would be too coarse near zero (timers early) or too fine
         # far from it (`while now < deadline: sleep(deadline - now)` would never end).
-        self.resolution = math.nextafter(when, math.inf) - when
-        while self._deliveries and self._deliveries[0][0] <= when:
-            heapq.heappop(self._deliveries)[2]()
+        self.resolution = nextafter(when, inf) - when
+        deliveries = self.deliveries
+        while deliveries and deliveries[0][0] <= when:
+            heapq.heappop(deliveries)[2]()
 
     def end_stop(self) -> None:
         """Finish the earliest advance; it must be due."""
-        when, _, action = heapq.heappop(self._stops)
+        when, _, action = heapq.heappop(self.stops)
         assert when == self.now, (when, self.now)
         action()
 
     def __repr__(self) -> str:
         facts: list[Any] = [f"t={self.now!r}"]
-        facts += [f"{len(what)} {name}" for what, name in ((self._deliveries, "in flight"), (self._stops, "stops")) if what]
+        heaps = (self.deliveries, "in flight"), (self.stops, "stops")
+        facts += [f"{len(what)} {name}" for what, name in heaps if what]
         facts += [repr(hold) for hold in self.holds]
         return f"<VirtualClock {' '.join(facts)}>"

@@ -34,6 +34,10 @@ class File:
         """What would not block now, as READABLE | WRITABLE."""
         raise NotImplementedError
 
+    def ready(self) -> int:
+        """What would not block now, of what is waited for."""
+        return self.poll() & self.interest
+
     def close(self) -> None:
         """End the file; the kernel forgets its number."""
         raise NotImplementedError

@@ -8,12 +8,13 @@ a wildcard address stands for the machine that the program runs on, never for th
 from __future__ import annotations
 
 import errno
+import itertools
 import socket
 from collections.abc import Iterable
 
 from .files import os_error
 from .journal import Journal
-from .names import Names, unmap
+from .names import MACHINE, Names, unmap
 from .stream import CONNECT, FRESH, LISTENING, RST, Stream
 
 FIRST_FREE_PORT = 60001  # what port 0 becomes; above every client port and service
@@ -30,20 +31,28 @@ class Network:
         self._bound: dict[int, list[Stream]] = {}  # by port
         self._promised: set[tuple[str, int]] = set()  # (host name, port) that unused_port() gave away
         self._client_ports: dict[str, int] = {}  # the last one, by address
+        self._chosen: dict[Stream, None] = {}  # ends whose port was chosen here: it goes back when their life is over
 
     # -- binding
 
     def bind(self, end: Stream, address: str, port: int) -> None:
         """Give `end` a local address; port 0 is the lowest free one from 60001 up on that host."""
-        if end.local is not None or end.state is not FRESH:
+        again = end.is_over and end in self._chosen
+        if not again and (end.local is not None or end.state is not FRESH):
             raise os_error(errno.EINVAL)
         address = unmap(address)
+        if end.family == socket.AF_INET6 and end.v6_only and ":" not in address:
+            raise os_error(errno.EINVAL)
         if address not in WILDCARDS and self.names.owner(address) is None:
             raise os_error(errno.EADDRNOTAVAIL)
         if port == 0:
             port = self.free_port([address])
+            if not again:
+                self._chosen[end] = None
         elif any(self._conflict(end, address, other) for other in self._bound.get(port, ())):
             raise os_error(errno.EADDRINUSE)
+        if again:
+            self._release(end)
         self._take(end, address, port)
         self._journal.add("bind", end.label)
 
@@ -55,6 +64,7 @@ class Network:
 
     def _release(self, end: Stream) -> None:
         assert end.local is not None
+        self._chosen.pop(end, None)
         there = self._bound[end.local[1]]
         there.remove(end)
         if not there:
@@ -84,25 +94,26 @@ class Network:
     def free_port(self, addresses: Iterable[str]) -> int:
         """The lowest port from 60001 up that is free on all these addresses; EADDRINUSE when there is none."""
         wanted = list(addresses)
+        hosts = dict.fromkeys(self._host_name(address) for address in wanted)
         port = FIRST_FREE_PORT
-        while any(self._overlap(address, False, other.local[0], other.v6_only)
-                  for other in self._bound.get(port, ()) if other.local for address in wanted):
+        while any((host, port) in self._promised for host in hosts) or any(
+                self._overlap(address, False, other.local[0], other.v6_only)
+                for other in self._bound.get(port, ()) if other.local for address in wanted):
             port += 1
         if port > 65535:
             raise os_error(errno.EADDRINUSE)
         return port
 
+    def _host_name(self, address: str) -> str:
+        host = self.names.owner(address)
+        return MACHINE if host is None else host.name
+
     def unused_port(self, host: str = "localhost") -> int:
-        """A port that nobody uses on any address of `host`, and that no other call was or will be given."""
+        """A port that nobody uses on any address of `host`; nobody else is given it, and port 0 will not become it."""
         known = self.names.declare(host)
-        while True:
-            port = self.free_port([*known.addresses, *(WILDCARDS if known is self.names.machine else ())])
-            while (known.name, port) in self._promised or port in self._bound:
-                port += 1
-            if port > 65535:
-                raise os_error(errno.EADDRINUSE)
-            self._promised.add((known.name, port))
-            return port
+        port = self.free_port([*known.addresses, *(WILDCARDS if known is self.names.machine else ())])
+        self._promised.add((known.name, port))
+        return port
 
     # -- listening and connecting
 
@@ -113,6 +124,7 @@ class Network:
         if end.local is None:
             wildcard = "::" if end.family == socket.AF_INET6 else "0.0.0.0"
             self._take(end, wildcard, self.free_port([wildcard]))
+            self._chosen[end] = None
         assert end.local is not None
         address, port = end.local
         for other in self._bound[port]:
@@ -129,10 +141,13 @@ class Network:
             source = self._source(address)
             if end.local is None:
                 self._take(end, source, self._client_port(source))
+                self._chosen[end] = None
             else:
                 end.local = source, end.local[1]
-        end.remote = address, port
         assert end.local is not None
+        if any(other.remote == (address, port) and other.local == end.local for other in self._bound[end.local[1]]):
+            raise os_error(errno.EADDRNOTAVAIL)  # two connections between the same two addresses
+        end.remote = address, port
         end.label = f"{end.local[0]}:{end.local[1]}>{address}:{port}"
         end._move(CONNECT)
         listener = self.listener(address, port)
@@ -161,11 +176,12 @@ class Network:
         return "2001:db8::1" if is_six else "198.18.0.1"
 
     def _client_port(self, address: str) -> int:
-        port = self._client_ports.get(address, FIRST_CLIENT_PORT - 1) + 1
-        while port in self._bound:
-            port += 1
-        self._client_ports[address] = port
-        return port
+        last = self._client_ports.get(address, FIRST_CLIENT_PORT - 1)
+        for port in itertools.chain(range(last + 1, FIRST_FREE_PORT), range(FIRST_CLIENT_PORT, last + 1)):
+            if port not in self._bound:
+                self._client_ports[address] = port
+                return port
+        raise os_error(errno.EADDRNOTAVAIL)
 
     def __repr__(self) -> str:
         listeners = [end for ends in self._bound.values() for end in ends if end.state is LISTENING]

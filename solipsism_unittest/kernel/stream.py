@@ -1,11 +1,11 @@
 """Byte streams and their listeners: one end of a connection, driven by one transition table.
 
-Owns the states of an end, its queue of received bytes, and the queue of a listener. Does not own addresses (network.py)
-or numbers (the kernel). TCP is RFC 9293 as Linux answers it; UNIX is unix(7). What an end does is read from three tables:
-`TRANSITIONS` (state, event -> state), and what `recv` and `send` answer in each state.
+Owns the states of an end, its queue of received bytes, and the queue of a listener. Does not own addresses
+(network.py) or numbers (the kernel). TCP is RFC 9293 as Linux answers it; UNIX is unix(7). What an end does is read
+from three tables: `TRANSITIONS` (state, event -> state), and what `recv` and `send` answer in each state.
 
-The rule that keeps it simple: an end never touches the other end's queue. It hands a segment to `transmit`, which is the
-other end's `arrive` or whatever a link puts between the two.
+The rule that keeps it simple: an end never touches the other end's queue. It hands a segment to `transmit`, which is
+the other end's `arrive` or whatever a link puts between the two.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from ..places import Place
 from .files import READABLE, WRITABLE, File, os_error
 from .journal import Journal
 
-# Bytes that a direction holds before a send would block. A real loopback takes a few megabytes; this is the size of
-# asyncio's largest read, so that bulk data moves in few steps while a missing reader still shows soon.
-DEFAULT_CAPACITY = 256 * 1024
+# Bytes that a direction holds before a send would block. A real loopback takes a few megabytes; with less, a missing
+# reader shows soon. Four times as much made bulk data four times slower: such blocks come fresh from the system.
+DEFAULT_CAPACITY = 64 * 1024
 MAX_BACKLOG = 4096  # Linux's net.core.somaxconn
 
 # States
@@ -67,13 +67,10 @@ TRANSITIONS = {
     (FIN_WAIT, CLOSE): CLOSED,
     (CLOSE_WAIT, SHUT): FINISHED,
     (CLOSE_WAIT, DEAF): FINISHED,
-    (CLOSE_WAIT, FIN): CLOSE_WAIT,
     (CLOSE_WAIT, RST): BROKEN,
     (CLOSE_WAIT, CLOSE): CLOSED,
     (FINISHED, SHUT): FINISHED,
     (FINISHED, DEAF): FINISHED,
-    (FINISHED, FIN): FINISHED,
-    (FINISHED, RST): FINISHED,
     (FINISHED, CLOSE): CLOSED,
     (FAILED, REPORT): BROKEN,
     (FAILED, RETRY): FRESH,
@@ -89,7 +86,6 @@ TRANSITIONS = {
 UNIX_TRANSITIONS = TRANSITIONS | {
     (CLOSE_WAIT, RST): RESET,
     (FINISHED, RST): RESET,
-    (RESET, DEAF): RESET,
 }
 
 # What a call answers in each state: an errno; 0 for "as a live connection does" (recv: the end of the stream);
@@ -110,6 +106,7 @@ ALWAYS_READY = {
     BROKEN: READABLE | WRITABLE, CLOSED: 0,
 }
 CONNECTED = frozenset({ESTABLISHED, FIN_WAIT, CLOSE_WAIT})
+_OVER = frozenset({FINISHED, FAILED, RESET, BROKEN})
 
 Address = tuple[str, int]
 
@@ -130,6 +127,7 @@ class Stream(File):
         self.incoming = bytearray()
         self.capacity = DEFAULT_CAPACITY  # of `incoming`
         self.deaf = False  # reading was shut down here
+        self.stopped = False  # a listener, or a connect under way, that was shut down
         self.linger_zero = False  # close() resets (SO_LINGER with a time of 0)
         self.reuse_address = False
         self.reuse_port = False
@@ -146,6 +144,7 @@ class Stream(File):
         self.refusing = False
         self.queue: deque[Stream] = deque()  # established, not accepted yet
         self.knocking: deque[Stream] = deque()  # waiting for a place in the queue
+        self.asked: Stream | None = None  # the listener at which this end knocks
         self.pair_capacity: tuple[int, int] | None = None  # (to the client, to the server) of accepted connections
 
     # -- joining two ends
@@ -158,6 +157,7 @@ class Stream(File):
     def listen(self, backlog: int) -> None:
         """Queue connections from now on; a second call changes the backlog."""
         self._move(LISTEN)
+        self.stopped = False
         self.backlog = min(max(backlog, 0), MAX_BACKLOG)
         self.journal.add("listen", self.label)
         self._fill_queue()
@@ -168,17 +168,19 @@ class Stream(File):
             client.arrive(RST)
         else:
             self.knocking.append(client)
+            client.asked = self
             self._fill_queue()
 
     def _fill_queue(self) -> None:
         # Linux lets `backlog + 1` connections in; the next ones are neither accepted nor refused.
         while self.knocking and len(self.queue) <= self.backlog:
             client = self.knocking.popleft()
-            if client.state is not CONNECTING:
-                continue  # it gave up
+            client.asked = None
             server = Stream(self.awake, self.journal, self.family, self.place)
             server.local, server.remote = client.remote, client.local
             server.label = client.label + " (accepted)"
+            server.reuse_address, server.linger_zero = self.reuse_address, self.linger_zero
+            server.options.update(self.options)
             if self.pair_capacity is not None:
                 client.capacity, server.capacity = self.pair_capacity
             server._move(JOIN)
@@ -223,7 +225,8 @@ class Stream(File):
             data = data[:room]
             size = room
         if size:
-            self.journal.add("send", self.label, size)
+            self.journal.effects += 1
+            self.journal.note("send", (self.label, size))
             self.transmit(DATA, data)
         return size
 
@@ -240,6 +243,8 @@ class Stream(File):
             data = bytes(memoryview(incoming)[:size])
             del incoming[:size]
         self._was_read()
+        if not incoming and self.interest == READABLE and self.state is ESTABLISHED and not self.deaf:
+            self.awake.pop(self, None)  # drained: the selector need not ask again
         return data
 
     def recv_into(self, buffer: memoryview) -> int:
@@ -273,6 +278,11 @@ class Stream(File):
     def _refusal(self, answer: int | str) -> OSError:
         return os_error(self.take_error() if isinstance(answer, str) else answer)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether this end has had its life as a listener or a connection: its port is its own no more."""
+        return self.stopped or (self.is_tcp and self.state in _OVER)
+
     def take_error(self) -> int:
         """The pending errno, which is told once (SO_ERROR); 0 for none."""
         code, self.error = self.error, 0
@@ -299,6 +309,7 @@ class Stream(File):
             if reading or self.state is CONNECTING:
                 self._turn_away()
                 self._move(SHUT)
+                self.stopped = True
             return
         if self.state not in CONNECTED and (self.is_tcp or self.state is not FINISHED):
             if self.is_tcp:
@@ -339,11 +350,14 @@ class Stream(File):
                     self.transmit(DEAF, b"")
 
     def _turn_away(self) -> None:
-        """Refuse who knocks, and reset who was queued and never accepted."""
+        """Refuse who knocks, reset who was queued and never accepted, and knock no longer."""
         while self.knocking:
             client = self.knocking.popleft()
-            if client.state is CONNECTING:
-                client.arrive(RST)
+            client.asked = None
+            client.arrive(RST)
+        if self.asked is not None:
+            self.asked.knocking.remove(self)
+            self.asked = None
         while self.queue:
             server = self.queue.popleft()
             server.linger_zero = True
@@ -368,8 +382,10 @@ class Stream(File):
         if self.state is CLOSED:
             return
         if kind is RST:
+            if self.state is FINISHED and self.is_tcp:
+                return  # the connection is over on both sides: nothing is left to reset
             self.error = errno.ECONNREFUSED if self.state is CONNECTING else (
-                errno.EPIPE if self.state is CLOSE_WAIT else errno.ECONNRESET)
+                errno.EPIPE if self.state is CLOSE_WAIT and self.is_tcp else errno.ECONNRESET)
         self._move(kind)
 
     def _move(self, event: str) -> None:
@@ -379,13 +395,22 @@ class Stream(File):
     def _nobody(self, kind: str, data: bytes | memoryview) -> None:
         raise AssertionError(f"{self!r} is not connected: {kind}")
 
+    def ready(self) -> int:
+        """`poll() & interest`, without asking for room where only data is waited for: the common case."""
+        if self.interest == READABLE:
+            return READABLE if self.incoming or self.queue or self.deaf else ALWAYS_READY[self.state] & READABLE
+        return self.poll() & self.interest
+
     def poll(self) -> int:
         """What would not block now, as READABLE | WRITABLE."""
-        ready = ALWAYS_READY[self.state]
+        state = self.state
+        ready = ALWAYS_READY[state]
         if self.incoming or self.queue or self.deaf:
             ready |= READABLE
-        if ready & WRITABLE == 0 and (self.state is ESTABLISHED or self.state is CLOSE_WAIT) and self.room() > 0:
+        if (state is ESTABLISHED or state is CLOSE_WAIT) and self.room() > 0:
             ready |= WRITABLE
+        elif state is FIN_WAIT and not self.is_tcp and self.room() == 0:
+            ready &= ~WRITABLE  # a UNIX socket looks at its queue alone
         return ready
 
     def ends(self) -> str:

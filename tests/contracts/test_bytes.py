@@ -17,6 +17,9 @@ class Bytes(Contract):
     async def joined(self, arm: Arm) -> tuple[socket.socket, socket.socket]:
         return await arm.connection(self.host)
 
+    async def narrow(self, arm: Arm) -> tuple[socket.socket, socket.socket]:
+        return await arm.connection(self.host, buffer=4096)
+
     async def receive(self, arm: Arm, sock: socket.socket, count: int) -> bytes:
         """Read exactly `count` bytes."""
         data = bytearray()
@@ -101,6 +104,53 @@ class Bytes(Contract):
         ]
 
     @scenario
+    async def test_buffers_are_let_go(self, arm: Arm) -> Any:
+        """A buffer that was lent to a call that failed may be resized while its error is handled."""
+        own, peer = await self.narrow(arm)
+        received = bytearray(4)
+        try:
+            own.recv_into(received)
+        except BlockingIOError:
+            arm.see(outcome(received.extend, b"more"), len(received))
+        await arm.fill(own)
+        sent = bytearray(b"data")
+        for send in (own.send, own.sendall, lambda data: own.sendmsg([data])):
+            try:
+                send(sent)
+            except BlockingIOError:
+                arm.see(outcome(sent.extend, b"more"), len(sent))
+        return [(None, 8), (None, 8), (None, 12), (None, 16)]
+
+    @scenario
+    async def test_calls_that_need_not_wait(self, arm: Arm) -> Any:
+        """A blocking socket with something to read or room to write is as quick as any."""
+        own, peer = await self.joined(arm)
+        for timeout in (None, 5):
+            own.settimeout(timeout)
+            arm.see(own.send(b"ab"), own.sendall(b"cd"), own.sendmsg([b"e", b"f"]))
+            arm.see(await self.receive(arm, peer, 6))
+            peer.send(b"data")
+            await arm.readable(own)
+            arm.see(own.recv(2), own.recv_into(bytearray(10)), own.gettimeout(), own.getblocking())
+        return [(2, None, 2), b"abcdef", (b"da", 2, None, True), (2, None, 2), b"abcdef", (b"da", 2, 5.0, True)]
+
+    @scenario
+    async def test_timeouts(self, arm: Arm) -> Any:
+        """A timeout is None for ever, 0 for not at all, and never negative."""
+        own, _ = await self.joined(arm)
+        for call in (lambda: own.settimeout(2), lambda: own.setblocking(False), lambda: own.setblocking(True)):
+            arm.see(call(), own.gettimeout(), own.getblocking(), own.timeout)
+        arm.see(
+            outcome(own.settimeout, -1), outcome(own.settimeout, "1"), outcome(own.settimeout, 0), own.getblocking()
+        )
+        return [
+            (None, 2.0, True, 2.0),
+            (None, 0.0, False, 0.0),
+            (None, None, True, None),
+            ("ValueError", "TypeError", None, False),
+        ]
+
+    @scenario
     async def test_bad_shutdown(self, arm: Arm) -> Any:
         """shutdown() knows three words."""
         own, _ = await self.joined(arm)
@@ -138,7 +188,7 @@ class Bytes(Contract):
     @scenario
     async def test_full_buffer(self, arm: Arm) -> Any:
         """A full buffer is neither readable nor writable, and writable again when the peer has read everything."""
-        own, peer = await self.joined(arm)
+        own, peer = await self.narrow(arm)
         sent = await arm.fill(own)
         arm.see(await arm.readiness(own), outcome(own.send, b"x"), await arm.readiness(peer))
         await self.receive(arm, peer, sent)
@@ -149,7 +199,7 @@ class Bytes(Contract):
     @scenario
     async def test_directions_are_independent(self, arm: Arm) -> Any:
         """What is full one way is open the other way."""
-        own, peer = await self.joined(arm)
+        own, peer = await self.narrow(arm)
         await arm.fill(own)
         arm.see(peer.send(b"answer"))
         arm.see(await self.receive(arm, own, 6), await arm.readiness(own))
@@ -158,7 +208,7 @@ class Bytes(Contract):
     @scenario
     async def test_shutdown_behind_a_full_buffer(self, arm: Arm) -> Any:
         """shutdown(SHUT_WR) waits its turn: everything sent before it is read before the end of file."""
-        own, peer = await self.joined(arm)
+        own, peer = await self.narrow(arm)
         sent = await arm.fill(own)
         arm.see(outcome(own.shutdown, socket.SHUT_WR), outcome(own.send, b"x"))
         arm.see(len(await arm.drain(peer)) == sent, peer.recv(1))
@@ -167,7 +217,7 @@ class Bytes(Contract):
     @scenario
     async def test_close_behind_a_full_buffer(self, arm: Arm) -> Any:
         """close() loses nothing that was sent."""
-        own, peer = await self.joined(arm)
+        own, peer = await self.narrow(arm)
         sent = await arm.fill(own)
         own.close()
         arm.see(len(await arm.drain(peer)) == sent)
@@ -233,6 +283,9 @@ class BytesInPair(Bytes):
     async def joined(self, arm: Arm) -> tuple[socket.socket, socket.socket]:
         return arm.pair()
 
+    async def narrow(self, arm: Arm) -> tuple[socket.socket, socket.socket]:
+        return arm.pair()
+
     @scenario
     async def test_pair(self, arm: Arm) -> Any:
         """A pair is two blocking, connected, nameless stream sockets."""
@@ -253,7 +306,7 @@ class BytesInPair(Bytes):
     async def test_full_buffer_and_shutdown(self, arm: Arm) -> Any:
         """A full buffer stays unwritable after a shutdown of either side, but a send is EPIPE."""
         for side in (0, 1):
-            pair = await self.joined(arm)
+            pair = await self.narrow(arm)
             await arm.fill(pair[0])
             pair[side].shutdown(socket.SHUT_RD if side else socket.SHUT_WR)
             arm.see(await arm.readiness(pair[0]), outcome(pair[0].send, b"x"))
@@ -266,7 +319,7 @@ class FullTCP(Contract):
     @scenario
     async def test_full_buffer_and_shutdown(self, arm: Arm) -> Any:
         """The own shutdown makes a full buffer ready, for an EPIPE; the peer's SHUT_RD changes nothing."""
-        own, peer = await arm.connection()
+        own, peer = await arm.connection(buffer=4096)
         await arm.fill(own)
         peer.shutdown(socket.SHUT_RD)
         arm.see(await arm.readiness(own), outcome(own.send, b"x"))

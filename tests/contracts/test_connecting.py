@@ -1,4 +1,4 @@
-"""How TCP ends come together: addresses, listeners and their queues, connects that succeed, wait, fail and are tried again."""
+"""How TCP ends come together: addresses, listeners and their queues; connects that succeed, wait, fail, try again."""
 
 import errno
 import socket
@@ -13,6 +13,11 @@ ATTEMPTS = 20
 """How often a port that one family chose is tried for the other: on a real machine somebody else may have it."""
 
 
+def address_of(sock: socket.socket) -> Address:
+    """What a program gives to connect() to reach `sock`."""
+    return sock.getsockname()[:2]
+
+
 class Connecting(Contract):
     """TCP over IPv4."""
 
@@ -20,15 +25,11 @@ class Connecting(Contract):
     foreign = "198.51.100.1"
     other_family = "::1"
 
-    def address_of(self, sock: socket.socket) -> Address:
-        """What a program gives to connect() to reach `sock`."""
-        return sock.getsockname()[:2]
-
     def nobody(self, arm: Arm) -> Address:
         """An address where nobody listens, and nobody will: its port stays taken."""
         sock = arm.socket(self.host)
         sock.bind((self.host, 0))
-        return self.address_of(sock)
+        return address_of(sock)
 
     def shaped(self, host: str, port: Any = "port") -> Address:
         return (host, port, 0, 0) if ":" in self.host else (host, port)
@@ -56,7 +57,7 @@ class Connecting(Contract):
                     first.bind((self.host, 0))
                     if listening:
                         first.listen()
-                    arm.see(outcome(second.bind, self.address_of(first)))
+                    arm.see(outcome(second.bind, address_of(first)))
         return ["EADDRINUSE"] * 3 + [None] + ["EADDRINUSE"] * 4
 
     @scenario
@@ -66,7 +67,7 @@ class Connecting(Contract):
         for sock in (first, second):
             sock.setsockopt(*REUSE, 1)
         first.bind((self.host, 0))
-        second.bind(self.address_of(first))
+        second.bind(address_of(first))
         arm.see(outcome(second.listen), outcome(first.listen))
         second.close()
         arm.see(outcome(first.listen))
@@ -93,7 +94,7 @@ class Connecting(Contract):
     async def test_closing_frees_the_address(self, arm: Arm) -> Any:
         """An address is free as soon as the listener that had it is closed."""
         first = arm.listener(self.host)
-        address = self.address_of(first)
+        address = address_of(first)
         first.close()
         second = arm.socket(self.host)
         arm.see(outcome(second.bind, address), outcome(second.listen))
@@ -106,7 +107,7 @@ class Connecting(Contract):
         listener.setsockopt(*REUSE, 1)
         listener.bind((self.host, 0))
         listener.listen()
-        address = self.address_of(listener)
+        address = address_of(listener)
         client = await arm.dial(listener)
         server = await arm.answer(listener)
         listener.close()
@@ -159,16 +160,33 @@ class Connecting(Contract):
         return [("EINVAL", True)]
 
     @scenario
+    async def test_port_of_a_dead_socket(self, arm: Arm) -> Any:
+        """A port that the kernel chose goes back when the socket's life ends, and the socket may be bound once more."""
+        stopped = arm.listener(self.host)
+        stopped.shutdown(socket.SHUT_RD)
+        refused = arm.socket(self.host)
+        outcome(refused.connect, self.nobody(arm))
+        await arm.writable(refused)
+        client, server = await arm.connection(self.host)
+        client.shutdown(socket.SHUT_WR)
+        await arm.readable(server)
+        server.close()
+        await arm.calm()
+        for dead in (stopped, refused, client):
+            arm.see(outcome(dead.bind, (self.host, 0)), outcome(dead.bind, (self.host, 0)))
+        return [(None, "EINVAL")] * 3
+
+    @scenario
     async def test_bound_before_connecting(self, arm: Arm) -> Any:
         """A socket that was bound connects from that address, and nobody else may bind it."""
         listener = arm.listener(self.host)
         sock = arm.socket(self.host)
         sock.bind((self.host, 0))
         address = sock.getsockname()
-        arm.see(outcome(sock.connect, self.address_of(listener)))
+        arm.see(outcome(sock.connect, address_of(listener)))
         server = await arm.answer(listener)
         arm.see(sock.getsockname() == address, server.getpeername() == address)
-        arm.see(outcome(arm.socket(self.host).bind, self.address_of(sock)))
+        arm.see(outcome(arm.socket(self.host).bind, address_of(sock)))
         return ["EINPROGRESS", (True, True), "EADDRINUSE"]
 
     # Connecting
@@ -178,10 +196,10 @@ class Connecting(Contract):
         """A connect is in progress, then writable, then without error; both ends agree on their names."""
         listener = arm.listener(self.host)
         client = arm.socket(self.host)
-        arm.see(outcome(client.connect, self.address_of(listener)))
+        arm.see(outcome(client.connect, address_of(listener)))
         await arm.writable(client)
         arm.see(client.getsockopt(*SO_ERROR))
-        arm.see(outcome(client.connect, self.address_of(listener)), outcome(client.connect, self.address_of(listener)))
+        arm.see(outcome(client.connect, address_of(listener)), outcome(client.connect, address_of(listener)))
         server = await arm.answer(listener)
         arm.see(client.getpeername() == server.getsockname() == listener.getsockname())
         arm.see(server.getpeername() == client.getsockname(), shape(client.getsockname()))
@@ -193,7 +211,7 @@ class Connecting(Contract):
         listener = arm.listener(self.host)
         client = arm.socket(self.host)
         for _ in range(3):
-            number = client.connect_ex(self.address_of(listener))
+            number = client.connect_ex(address_of(listener))
             arm.see(errno.errorcode[number] if number else 0)
             await arm.calm()
         return ["EINPROGRESS", 0, "EISCONN"]
@@ -202,7 +220,7 @@ class Connecting(Contract):
     async def test_connect_to_nobody(self, arm: Arm) -> Any:
         """A bound socket that does not listen refuses, and so does the port of a listener that was closed."""
         listener = arm.listener(self.host)
-        gone = self.address_of(listener)
+        gone = address_of(listener)
         listener.close()
         for address in (self.nobody(arm), gone):
             client = arm.socket(self.host)
@@ -220,8 +238,8 @@ class Connecting(Contract):
         outcome(client.connect, self.nobody(arm))
         await arm.writable(client)
         client.getsockopt(*SO_ERROR)
-        arm.see(outcome(client.connect, self.address_of(listener)))
-        arm.see(outcome(client.connect, self.address_of(listener)))
+        arm.see(outcome(client.connect, address_of(listener)))
+        arm.see(outcome(client.connect, address_of(listener)))
         server = await arm.answer(listener)
         client.send(b"hello")
         await arm.readable(server)
@@ -233,10 +251,51 @@ class Connecting(Contract):
         """Connecting to the wildcard address is connecting to this host."""
         listener = arm.listener(self.host)
         client = arm.socket(self.host)
-        arm.see(outcome(client.connect, (self.wildcard, self.address_of(listener)[1])))
+        arm.see(outcome(client.connect, (self.wildcard, address_of(listener)[1])))
         await arm.writable(client)
         arm.see(client.getpeername() == listener.getsockname())
         return ["EINPROGRESS", True]
+
+    @scenario
+    async def test_connect_without_waiting(self, arm: Arm) -> Any:
+        """A blocking connect that need not wait is done at once, and so are blocking accept, send and recv."""
+        listener = arm.keep(socket.create_server((self.host, 0), family=arm.socket(self.host).family))
+        client = arm.socket(self.host)
+        client.setblocking(True)
+        arm.see(outcome(client.connect, address_of(listener)))
+        server = arm.keep(listener.accept()[0])
+        arm.see(server.send(b"hello"), client.recv(10))
+        client.settimeout(5)
+        arm.see(client.gettimeout(), client.getblocking(), client.send(b"bye"), server.recv(10))
+        second = arm.keep(socket.create_connection(address_of(listener)))
+        arm.see(second.getpeername() == listener.getsockname(), second.gettimeout())
+        return [None, (5, b"hello"), (5.0, True, 3, b"bye"), (True, None)]
+
+    @scenario
+    async def test_refusal_without_waiting(self, arm: Arm) -> Any:
+        """A blocking connect to nobody raises the refusal itself, with or without a timeout."""
+        nobody = self.nobody(arm)
+        for timeout in (None, 5):
+            client = arm.socket(self.host)
+            client.settimeout(timeout)
+            arm.see(outcome(client.connect, nobody), client.getsockopt(*SO_ERROR))
+            client = arm.socket(self.host)
+            client.settimeout(timeout)
+            arm.see(errno.errorcode[client.connect_ex(nobody)])
+        arm.see(outcome(socket.create_connection, nobody))
+        return [("ECONNREFUSED", 0), "ECONNREFUSED"] * 2 + ["ECONNREFUSED"]
+
+    @scenario
+    async def test_same_way_twice(self, arm: Arm) -> Any:
+        """Two connections may share one end's address, not both ends'."""
+        listeners = [arm.listener(self.host) for _ in range(2)]
+        clients = [arm.socket(self.host) for _ in range(3)]
+        for client in clients:
+            client.setsockopt(*REUSE, 1)
+            client.bind((self.host, 0) if client is clients[0] else address_of(clients[0]))
+        for client, listener in zip(clients, [*listeners, listeners[0]], strict=True):
+            arm.see(outcome(client.connect, address_of(listener)))
+        return ["EINPROGRESS", "EINPROGRESS", "EADDRNOTAVAIL"]
 
     # Listening
 
@@ -246,7 +305,7 @@ class Connecting(Contract):
         listener = arm.socket(self.host)
         arm.see(outcome(listener.listen), shape(listener.getsockname()))
         client = arm.socket(self.host)
-        outcome(client.connect, (self.host, self.address_of(listener)[1]))
+        outcome(client.connect, (self.host, address_of(listener)[1]))
         server = await arm.answer(listener)
         arm.see(server.getpeername() == client.getsockname())
         return [(None, self.shaped(self.wildcard)), True]
@@ -258,7 +317,7 @@ class Connecting(Contract):
         listener.bind((self.wildcard, 0))
         listener.listen()
         client = arm.socket(self.host)
-        outcome(client.connect, (self.host, self.address_of(listener)[1]))
+        outcome(client.connect, (self.host, address_of(listener)[1]))
         server = await arm.answer(listener)
         arm.see(shape(listener.getsockname()), shape(server.getsockname()))
         arm.see(server.getsockname() == client.getpeername())
@@ -305,7 +364,7 @@ class Connecting(Contract):
             clients = []
             for _ in range(6):
                 clients.append(arm.socket(self.host))
-                outcome(clients[-1].connect, self.address_of(listener))
+                outcome(clients[-1].connect, address_of(listener))
                 await arm.calm()
             arm.see(backlog, [await arm.readiness(client) for client in clients])
             arm.see(outcome(clients[-1].getpeername), clients[-1].getsockopt(*SO_ERROR))
@@ -328,36 +387,9 @@ class Connecting(Contract):
         await arm.dial(listener)
         arm.see(outcome(listener.listen, 1))
         client = arm.socket(self.host)
-        outcome(client.connect, self.address_of(listener))
+        outcome(client.connect, address_of(listener))
         arm.see(await arm.readiness(client))
         return [None, "w"]
-
-    @scenario
-    async def test_pending_connect_gets_its_turn(self, arm: Arm) -> Any:
-        """A connect that waits for room in a full queue completes once there is room."""
-        listener = arm.listener(self.host, backlog=0)
-        await arm.dial(listener)
-        client = arm.socket(self.host)
-        arm.see(outcome(client.connect, self.address_of(listener)))
-        arm.see(await arm.readiness(client))
-        await arm.answer(listener)
-        await arm.writable(client)
-        server = await arm.answer(listener)
-        arm.see(client.getsockopt(*SO_ERROR), server.getpeername() == client.getsockname())
-        return ["EINPROGRESS", "-", (0, True)]
-
-    @scenario
-    async def test_pending_connect_whose_listener_closes(self, arm: Arm) -> Any:
-        """A connect that waits for room learns of the closed listener by a refusal."""
-        listener = arm.listener(self.host, backlog=0)
-        await arm.dial(listener)
-        client = arm.socket(self.host)
-        outcome(client.connect, self.address_of(listener))
-        await arm.calm()
-        listener.close()
-        await arm.writable(client)
-        arm.see(errno.errorcode[client.getsockopt(*SO_ERROR)])
-        return ["ECONNREFUSED"]
 
     @scenario
     async def test_sent_before_accept(self, arm: Arm) -> Any:
@@ -399,7 +431,12 @@ class Connecting(Contract):
     @scenario
     async def test_listener_shuts_down_with_a_queue(self, arm: Arm) -> Any:
         """shutdown(SHUT_RD) resets a listener's queue, keeps its address, and can be undone by listen()."""
-        listener = arm.listener(self.host)
+        with arm.socket(self.host) as sock:
+            sock.bind((self.host, 0))
+            free = address_of(sock)
+        listener = arm.socket(self.host)
+        listener.bind(free)
+        listener.listen()
         address = listener.getsockname()
         queued = await arm.dial(listener)
         arm.see(outcome(listener.shutdown, socket.SHUT_RD), outcome(listener.accept))
@@ -483,8 +520,57 @@ class Connecting6(Connecting):
 
     host = "::1"
     wildcard = "::"
-    foreign = "2001:db8::1"
+    foreign = "2001:db8:ffff::99"
     other_family = "127.0.0.1"
+
+
+class Pending(Contract):
+    """Connects that wait for a full queue, over IPv4 only: a real kernel lets them wait for a second."""
+
+    @scenario
+    async def test_connect_that_was_given_up(self, arm: Arm) -> Any:
+        """A pending connect that was given up by shutdown() never happens, even while the socket waits elsewhere."""
+        first, second = (arm.listener(self.host, backlog=0) for _ in range(2))
+        for listener in (first, second):
+            await arm.dial(listener)
+        client = arm.socket(self.host)
+        arm.see(outcome(client.connect, address_of(first)), await arm.readiness(client))
+        arm.see(outcome(client.shutdown, socket.SHUT_RDWR), await arm.readiness(client))
+        arm.see(outcome(client.connect, address_of(second)), await arm.readiness(client))
+        await arm.answer(first)
+        arm.see(await arm.readiness(first), await arm.readiness(client))
+        await arm.answer(second)
+        await arm.writable(client)
+        server = await arm.answer(second)
+        arm.see(client.getsockopt(*SO_ERROR), server.getpeername() == client.getsockname())
+        return [("EINPROGRESS", "-"), (None, "rw"), ("EINPROGRESS", "-"), ("-", "-"), (0, True)]
+
+    @scenario
+    async def test_pending_connect_gets_its_turn(self, arm: Arm) -> Any:
+        """A connect that waits for room in a full queue completes once there is room."""
+        listener = arm.listener(self.host, backlog=0)
+        await arm.dial(listener)
+        client = arm.socket(self.host)
+        arm.see(outcome(client.connect, address_of(listener)))
+        arm.see(await arm.readiness(client))
+        await arm.answer(listener)
+        await arm.writable(client)
+        server = await arm.answer(listener)
+        arm.see(client.getsockopt(*SO_ERROR), server.getpeername() == client.getsockname())
+        return ["EINPROGRESS", "-", (0, True)]
+
+    @scenario
+    async def test_pending_connect_whose_listener_closes(self, arm: Arm) -> Any:
+        """A connect that waits for room learns of the closed listener by a refusal."""
+        listener = arm.listener(self.host, backlog=0)
+        await arm.dial(listener)
+        client = arm.socket(self.host)
+        outcome(client.connect, address_of(listener))
+        await arm.calm()
+        listener.close()
+        await arm.writable(client)
+        arm.see(errno.errorcode[client.getsockopt(*SO_ERROR)])
+        return ["ECONNREFUSED"]
 
 
 class DualStack(Contract):

@@ -17,10 +17,8 @@ class Waiting(Contract):
     async def joined(self, arm: Arm) -> tuple[socket.socket, socket.socket]:
         return await arm.connection(self.host)
 
-    async def turns(self, count: int = 3) -> None:
-        """Let the loop look at its sockets `count` times."""
-        for _ in range(count):
-            await asyncio.sleep(0)
+    async def narrow(self, arm: Arm) -> tuple[socket.socket, socket.socket]:
+        return await arm.connection(self.host, buffer=4096)
 
     # sock_* of a joined pair
 
@@ -84,7 +82,7 @@ class Waiting(Contract):
     @scenario
     async def test_sock_sendall_of_nothing(self, arm: Arm) -> Any:
         """There is nothing to wait for when there is nothing to send, even when the buffer is full."""
-        own, _ = await self.joined(arm)
+        own, _ = await self.narrow(arm)
         await arm.fill(own)
         arm.see(await awaited(asyncio.get_running_loop().sock_sendall(own, b"")))
         return [None]
@@ -154,14 +152,14 @@ class Waiting(Contract):
         calls.clear()
         await arm.until(lambda: len(calls) >= 5)
         own.recv(2)
-        await self.turns()
+        await arm.turns(3)
         calls.clear()
         await arm.calm()
         arm.see(calls)
         peer.send(b"more")
         await arm.until(lambda: len(calls) >= 5)
         arm.see(loop.remove_reader(own), loop.remove_reader(own))
-        await self.turns()
+        await arm.turns(3)
         calls.clear()
         await arm.calm()
         arm.see(calls)
@@ -170,14 +168,14 @@ class Waiting(Contract):
     @scenario
     async def test_writer_is_level_triggered(self, arm: Arm) -> Any:
         """A writer is called in every turn of the loop while the buffer has room, and not while it is full."""
-        own, peer = await self.joined(arm)
+        own, peer = await self.narrow(arm)
         loop = asyncio.get_running_loop()
         calls: list[str] = []
         loop.add_writer(own, calls.append, "called")
-        await self.turns(5)
+        await arm.turns(5)
         arm.see(len(calls) >= 3)
         sent = await arm.fill(own)
-        await self.turns()
+        await arm.turns(3)
         calls.clear()
         await arm.calm()
         arm.see(calls)
@@ -195,12 +193,12 @@ class Waiting(Contract):
         calls: set[str] = set()
         loop.add_reader(own, calls.add, "reader")
         loop.add_writer(own, calls.add, "writer")
-        await arm.calm()
+        await arm.turns(5)
         arm.see(sorted(calls))
         peer.send(b"data")
         await arm.until(lambda: len(calls) == 2)
         arm.see(loop.remove_writer(own))
-        await self.turns()
+        await arm.turns(3)
         calls.clear()
         await arm.until(lambda: calls)
         arm.see(sorted(calls), loop.remove_reader(own))
@@ -216,7 +214,7 @@ class Waiting(Contract):
         loop.add_reader(own, calls.add, "second")
         peer.send(b"data")
         await arm.until(lambda: calls)
-        await self.turns()
+        await arm.turns(3)
         arm.see(sorted(calls), loop.remove_reader(own), loop.remove_reader(own))
         return [(["second"], True, False)]
 
@@ -248,7 +246,7 @@ class Waiting(Contract):
     @scenario
     async def test_close_wakes_reader_and_writer(self, arm: Arm) -> Any:
         """A reset calls the reader and the writer of a socket that could do neither."""
-        own, peer = await self.joined(arm)
+        own, peer = await self.narrow(arm)
         loop = asyncio.get_running_loop()
         await arm.fill(own)
         calls: set[str] = set()
@@ -267,7 +265,7 @@ class Waiting(Contract):
         own, _ = await self.joined(arm)
         loop = asyncio.get_running_loop()
         transport, _ = await loop.create_connection(asyncio.Protocol, sock=own)
-        arm.keep(transport)
+        arm.keep_transport(transport)
         arm.see(outcome(loop.add_reader, own, print), outcome(loop.remove_writer, own.fileno()))
         arm.see(await awaited(loop.sock_recv(own, 1)))
         return [("RuntimeError", "RuntimeError"), "RuntimeError"]
@@ -306,6 +304,9 @@ class WaitingInPair(Waiting):
     """`socket.socketpair()`."""
 
     async def joined(self, arm: Arm) -> tuple[socket.socket, socket.socket]:
+        return arm.pair()
+
+    async def narrow(self, arm: Arm) -> tuple[socket.socket, socket.socket]:
         return arm.pair()
 
 

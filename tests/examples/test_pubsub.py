@@ -1,7 +1,7 @@
 """The broker and the client of `pubsub`, tested in virtual time over virtual TCP.
 
-Together these tests take some months; on the wall, a second or two. Each is also a check for leaks: what a
-test opens it closes, mostly by a cleanup of the two base classes.
+Together these tests take about a month; on the wall, a second or two. Each is also a check for leaks: what a
+test opens it closes, mostly by a cleanup that `PubSubTestCase` adds.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from .pubsub import (
     ClientClosed,
     Connection,
     DeadlineExceeded,
+    DeadPeer,
     Frame,
     FrameDecoder,
     Kind,
@@ -108,6 +109,8 @@ class PubSubTestCase(SolipsistTestCase):
 
         async def hang_up(reader, writer):
             attempts.append(self.now)
+            if len(attempts) % 2 == 0:
+                await reader.read(1000)  # the client sees an orderly end; without this, a reset
             writer.close()
 
         await self.start_fake_server(hang_up, HOST, PORT)
@@ -132,23 +135,27 @@ class FramingTest(PubSubTestCase):
         self.assertEqual([await peer.receive() for _ in frames], frames)
 
     async def test_too_large_a_frame_is_refused_before_it_arrives(self):
-        """The announced size alone is enough for the broker to hang up with a reason."""
+        """The announced sizes alone are enough for the broker to hang up with a reason."""
         await self.start_broker(max_payload=1000)
-        reader, writer = await asyncio.open_connection(HOST, PORT)
-        self.addCleanup(writer.close)
-        writer.write(struct.pack("!HI", 20, 1001))
-        decoder = FrameDecoder()
-        decoder.feed(await self.assertCompletesWithin(reader.read(), 0))
-        self.assertEqual(decoder.next_frame()["reason"], "payload of 1001 bytes, at most 1000 are allowed")
+        for header, payload, complaint in (
+            (20, 1001, "payload of 1001 bytes, at most 1000 are allowed"),
+            (8193, 0, "header of 8193 bytes, at most 8192 are allowed"),
+        ):
+            with self.subTest(complaint):
+                reader, writer = await asyncio.open_connection(HOST, PORT)
+                self.addCleanup(writer.close)
+                writer.write(struct.pack("!HI", header, payload))
+                decoder = FrameDecoder()
+                decoder.feed(await self.assertCompletesWithin(reader.read(), 0))
+                self.assertEqual(decoder.next_frame()["reason"], complaint)
 
     async def test_publishing_too_much_is_the_callers_error(self):
-        """A payload above the limit is refused locally, and the connection stays."""
-        broker = await self.start_broker()
+        """A payload above the limit is refused before there is a connection, and one below it is not."""
         client = await self.start_client("a", max_payload=1000)
-        with self.assertRaisesRegex(ProtocolError, "payload of 1001 bytes"):
+        with self.assertElapses(0), self.assertRaisesRegex(ProtocolError, "payload of 1001 bytes"):
             await client.publish("news", bytes(1001))
+        await self.start_broker()
         await client.publish("news", bytes(1000))
-        self.assertIn("a", broker.sessions)
 
     async def test_stream_that_ends_inside_a_frame_is_an_error(self):
         """An end of the stream is only orderly between two frames."""
@@ -180,6 +187,33 @@ class FramingTest(PubSubTestCase):
         await peer.send(publish("news"))
         self.assertEqual((await receive(peer))["reason"], "the first frame is publish, and should be hello")
         self.assertIsNone(await receive(peer))
+
+    async def test_client_must_not_talk_like_a_broker(self):
+        """A frame that only a broker may send ends the connection with a reason."""
+        await self.start_broker()
+        peer = await self.play_client("a")
+        await peer.send(message("news"))
+        self.assertEqual((await receive(peer))["reason"], "a client must not send message")
+
+    async def test_broker_must_not_talk_like_a_client(self):
+        """A client leaves a broker that welcomes it strangely, or sends what only a client may send."""
+        server = await self.start_fake_server(None, HOST, PORT)
+        await self.start_client("a")
+        for welcome in (False, True):
+            with self.subTest(welcome=welcome):
+                peer = await self.play_broker(server, welcome=welcome)
+                await peer.send(hello("I am a client myself"))
+                while await self.assertCompletesWithin(peer.receive(), 0) is not None:
+                    pass  # the client's own hello
+
+    async def test_visitor_who_leaves_without_a_word_does_no_harm(self):
+        """A connection that is closed before the first frame leaves nothing behind at the broker, not even a log."""
+        broker = await self.start_broker()
+        with self.assertNoLogs(level="WARNING"):
+            peer = await self.play_client()
+            await peer.close()
+            await self.settle()
+        self.assertEqual(repr(broker), "<Broker broker.test:7000 listening, 0 connections, 0 sessions>")
 
 
 class HeartbeatTest(PubSubTestCase):
@@ -331,6 +365,15 @@ class ReconnectTest(PubSubTestCase):
         await self.advance(DAY)
         self.assertTrue(newer.is_connected)
 
+    async def test_client_that_is_not_welcome_stays_away(self):
+        """A goodbye for good in the place of a welcome ends the client."""
+        server = await self.start_fake_server(None, HOST, PORT)
+        client = await self.start_client("a")
+        peer = await self.play_broker(server, welcome=False)
+        await peer.send(Frame(Kind.GOODBYE, {"reason": "members only", "retry": False}))
+        with self.assertRaisesRegex(ClientClosed, "members only"):
+            await self.assertCompletesWithin(client.wait_connected(), 0)
+
 
 class DeadlineTest(PubSubTestCase):
     async def test_publishing_without_a_broker_ends_at_the_deadline(self):
@@ -435,6 +478,17 @@ class BackPressureTest(PubSubTestCase):
         self.assertEqual((await receive(subscriber))["reason"], "this subscriber is too slow")
         self.assertIsNone(await receive(subscriber))
 
+    async def test_all_publishers_are_let_go_together(self):
+        """When one publisher's patience with a slow subscriber ends, the others need not wait for the end of theirs."""
+        await self.start_broker(backlog=1, slow_grace=10.0)
+        first, *others = [await self.start_client(name) for name in ("a", "b", "c")]
+        await self.play_subscriber("slow", "news")
+        await first.publish("news", b"")
+        publishing = asyncio.create_task(first.publish("news", b""))
+        await self.advance(9.0)
+        await self.assertCompletesAfter(asyncio.gather(*(other.publish("news", b"") for other in others)), 1.0)
+        await publishing
+
     async def test_others_do_not_wait_for_a_slow_subscriber(self):
         """While one subscriber holds up the publisher, another gets the same message at once."""
         await self.start_broker(backlog=1, slow_grace=10.0)
@@ -489,6 +543,29 @@ class BackPressureTest(PubSubTestCase):
         await peer.close()
         await reading_peer.close()
 
+    async def test_heartbeats_do_not_pile_up(self):
+        """A peer that does not read gets no more heartbeats than fit, and is dead in time all the same."""
+        near, _ = self.socketpair(capacity=10)
+        reader, writer = await asyncio.open_connection(sock=near)
+        peer = Connection(reader, writer, heartbeat=1.0, dead_after=HOUR)
+        watching = asyncio.create_task(peer.keep_alive())
+        await self.advance(10.0)
+        unsent = writer.transport.get_write_buffer_size()
+        await self.advance(HOUR - 11.0)
+        self.assertEqual(writer.transport.get_write_buffer_size(), unsent)
+        with self.assertRaisesRegex(DeadPeer, "has been silent for 3600.000 s"):
+            await self.assertCompletesAfter(watching, 1.0)
+
+    async def test_closing_does_not_wait_for_a_peer_that_does_not_read(self):
+        """A connection with something unsent is closed after `close_timeout` seconds, whatever is unsent."""
+        near, far = self.socketpair(capacity=10)
+        peer = Connection(*await asyncio.open_connection(sock=near), close_timeout=2.0)
+        peer.post(message("news"))
+        await self.assertCompletesAfter(peer.close(), 2.0)
+        reader, writer = await asyncio.open_connection(sock=far)
+        self.addCleanup(writer.close)
+        self.assertEqual(len(await reader.read()), 10)
+
     async def test_posting_to_a_peer_that_does_not_read_is_limited(self):
         """Even frames that are sent without waiting cannot pile up for ever."""
         near, _ = self.socketpair(capacity=4096)
@@ -526,10 +603,11 @@ class DeliveryTest(PubSubTestCase):
         subscriber = await self.play_subscriber("s", "news")
         await client.publish("news", b"hello")
         await receive(subscriber)
-        await subscriber.close()
-        subscriber = await self.play_subscriber("s", "news")
-        copy = await self.assertCompletesWithin(receive(subscriber), 0)
-        self.assertEqual((copy.payload, copy["redelivered"]), (b"hello", True))
+        for leave in (subscriber.close, self.settle):  # the second time the old connection seems to be alive
+            await leave()
+            subscriber = await self.play_subscriber("s", "news")
+            copy = await self.assertCompletesWithin(receive(subscriber), 0)
+            self.assertEqual((copy.payload, copy["redelivered"]), (b"hello", True))
 
     async def test_application_sees_a_repeated_message_once(self):
         """Copies are not handed on; one that comes after the acknowledgement is acknowledged again."""
@@ -615,16 +693,48 @@ class DeliveryTest(PubSubTestCase):
 
     async def test_unsubscribing_gives_up_the_backlog(self):
         """Messages of a topic that the subscriber has left do not come back when it returns to the topic."""
+        await self.start_broker(**SELDOM)
+        client = await self.start_client("a", **SELDOM)
+        subscriber = await self.play_subscriber("s", "news")
+        await client.publish("news", b"old")
+        await receive(subscriber)
+        await subscriber.send(Frame(Kind.UNSUBSCRIBE, {"request": 2, "topic": "news"}))
+        await subscriber.send(subscribe("news"))
+        self.assertEqual([(await receive(subscriber)).kind for _ in range(2)], [Kind.DONE, Kind.DONE])
+        await self.assertBlocks(receive(subscriber), DAY)
+
+    async def test_unsubscribing_ends_the_subscription(self):
+        """What had arrived can still be had, and after it comes the end."""
         await self.start_broker()
         client = await self.start_client("a")
         news = await client.subscribe("news")
         await client.publish("news", b"old")
-        await news.get()
+        await self.settle()
         await client.unsubscribe(news)
+        self.assertEqual((await news.get()).payload, b"old")
         with self.assertRaisesRegex(ClientClosed, "unsubscribed from 'news'"):
             await news.get()
-        news = await client.subscribe("news")
-        await self.assertBlocks(news.get(), HOUR)
+
+    async def test_memory_of_the_client_is_bounded(self):
+        """A client remembers the last `remember` messages, and takes an older one for a new one."""
+        server = await self.start_fake_server(None, HOST, PORT)
+        client = await self.start_client("a", remember=2)
+        peer = await self.play_broker(server)
+        subscribing = asyncio.create_task(client.subscribe("news"))
+        await peer.send(done(await receive(peer)))
+        news = await subscribing
+        for id in ("m1", "m2", "m2", "m3", "m1"):
+            await peer.send(message("news", id=id))
+        received = [(await self.assertCompletesWithin(news.get(), 0)).id for _ in range(4)]
+        self.assertEqual(received, ["m1", "m2", "m3", "m1"])
+
+    async def test_second_subscription_to_a_topic_is_an_error(self):
+        """A client has one subscription to a topic at a time."""
+        await self.start_broker()
+        client = await self.start_client("a")
+        await client.subscribe("news")
+        with self.assertRaisesRegex(ValueError, "has subscribed to 'news' already"):
+            await client.subscribe("news")
 
     async def test_nothing_is_lost_or_doubled_by_broken_connections(self):
         """Of a hundred messages, over a connection that breaks at every fifth, each arrives exactly once."""
@@ -693,6 +803,64 @@ class ShutdownTest(PubSubTestCase):
         with self.assertRaisesRegex(RequestRefused, "the broker is shutting down"):
             await client.publish("news", b"one more thing")
         await closing
+
+    async def test_closing_broker_finishes_what_is_waiting(self):
+        """Messages that were waiting for room when the broker began to close are still delivered."""
+        broker = await self.start_broker(backlog=1, close_timeout=MINUTE)
+        client = await self.start_client("a")
+        news = await client.subscribe("news")
+        publishing = asyncio.gather(*(client.publish("news", b"%d" % number) for number in range(3)))
+        await self.settle()
+        closing = asyncio.create_task(broker.close())
+        for number in range(3):
+            newest = await self.assertCompletesWithin(news.get(), 0)
+            self.assertEqual(newest.payload, b"%d" % number)
+            client.ack(newest)
+        await self.assertCompletesWithin(publishing, 0)
+        await self.assertCompletesWithin(closing, 0)
+
+    async def test_closing_broker_does_not_wait_for_who_has_gone(self):
+        """Neither a publisher nor a subscriber that breaks down holds up a broker that closes."""
+        broker = await self.start_broker(backlog=1, slow_grace=NEVER, close_timeout=MINUTE)
+        subscriber = await self.play_subscriber("s", "news")
+        publisher = await self.play_client("p")
+        for number in range(4):
+            await publisher.send(publish("news", id=f"m{number}"))
+        await self.settle()
+        closing = asyncio.create_task(broker.close())
+        await self.settle()
+        await publisher.close()
+        await self.settle()
+        self.assertFalse(closing.done())
+        await subscriber.close()
+        await self.assertCompletesWithin(closing, 0)
+
+    async def test_leaving_the_blocks_closes_both(self):
+        """As context managers broker and client start and close themselves, on any port that is free."""
+        async with Broker(HOST) as broker, Client(HOST, broker.port, name="a") as client:
+            await client.publish("news", b"")
+        with self.assertRaises(ConnectionRefusedError):
+            await asyncio.open_connection(HOST, broker.port)
+        self.assertEqual(repr(client), f"<Client 'a' of {HOST}:{broker.port} closed, 0 subscriptions>")
+
+    async def test_closed_client_refuses_requests(self):
+        """While and after a client closes, each new request fails at once."""
+        server = await self.start_fake_server(None, HOST, PORT)
+        client = await self.start_client("a", close_timeout=5.0)
+        peer = await self.play_broker(server)
+        subscribing = asyncio.create_task(client.subscribe("news"))
+        await peer.send(done(await receive(peer)))
+        await subscribing
+        closing = asyncio.create_task(client.close())
+        await self.settle()
+        for is_closed in (False, True):
+            with self.subTest(is_closed=is_closed), self.assertElapses(0):
+                for request in (client.publish("news", b""), client.subscribe("weather")):
+                    with self.assertRaises(ClientClosed):
+                        await request
+            await closing
+        with self.assertRaises(ClientClosed):
+            await client.wait_connected()
 
     async def test_closing_client_unsubscribes(self):
         """A client that closes leaves nothing at the broker, unlike one that breaks down."""

@@ -65,7 +65,6 @@ class Session:
     def end(self) -> None:
         """Give up what has not been acknowledged, and let go whoever waits for room."""
         self.ended = True
-        self._room.release()
         for id in list(self._backlog):
             self.acknowledge(id)
 
@@ -90,7 +89,7 @@ class Session:
             return
         await self._room.acquire()
         if not self._wants(id, topic):  # any more
-            self._room.release()
+            self._room.release()  # for the next in the queue, who may not want it either
             return
         self._backlog[id] = Delivery(id, topic, payload)
         self._note_settled()
