@@ -59,8 +59,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    # Event loop policies are deprecated from Python 3.14 on and gone from 3.16 on: the class is made when it is asked for,
-    # and is not in __all__, so that nothing but its use meets either.
+    # Event loop policies are deprecated from Python 3.14 on and gone from 3.16 on: the class is made when it is asked
+    # for, and is not in __all__, so that nothing but its use meets either.
     if name == "SolipsistEventLoopPolicy":
         return policy_class()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -177,7 +177,7 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
         abandoned = pair[0].kernel.abandoned
         abandoned[:] = [end for end in abandoned if end not in ends]  # they are ours, whoever dropped a writer on them
         for face in pair:
-            transport = self.loop._transports.get(face.fileno())  # type: ignore[attr-defined]
+            transport = self.loop._transports.get(face.fileno())
             if transport is not None:
                 transport.abort()
             else:

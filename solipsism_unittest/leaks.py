@@ -60,11 +60,12 @@ def collected_writers(loop: Any) -> Iterator[None]:
             loop.kernel.abandoned.append(end)
         before(writer)
 
-    asyncio.StreamWriter.__del__ = __del__  # type: ignore[method-assign]
+    writers: Any = asyncio.StreamWriter
+    writers.__del__ = __del__
     try:
         yield
     finally:
-        asyncio.StreamWriter.__del__ = before  # type: ignore[method-assign]
+        writers.__del__ = before
 
 
 def is_clean(loop: Any) -> bool:

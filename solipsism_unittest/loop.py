@@ -1,7 +1,7 @@
 """`SolipsistEventLoop`: CPython's selector event loop on a virtual selector, in a virtual world.
 
-Owns three things that CPython's loop leaves to the system: what time it is, which timer comes first of two at one instant,
-and what follows from a hang. Transports, streams, servers and TLS are CPython's own code, untouched.
+Owns three things that CPython's loop leaves to the system: what time it is, which timer comes first of two at one
+instant, and what follows from a hang. Transports, streams, servers and TLS are CPython's own code, untouched.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class _Run:
 
 
 class _Info(tuple[Any, ...]):
-    """One answer of getaddrinfo. `create_server` puts them into a set, whose order must not depend on PYTHONHASHSEED."""
+    """One answer of getaddrinfo: `create_server` makes a set of them, whose order must not depend on hash(str)."""
 
     def __new__(cls, number: int, info: tuple[Any, ...]) -> _Info:
         answer = super().__new__(cls, info)
@@ -91,9 +91,9 @@ class _Info(tuple[Any, ...]):
 class SolipsistEventLoop(selector_events.BaseSelectorEventLoop):
     """An event loop on which time is virtual and the network is in memory.
 
-    For `asyncio.Runner(loop_factory=SolipsistEventLoop)`, for `asyncio.run(main(), loop_factory=...)` on 3.12 and later, or bare.
-    `start_time` is the first `time()`, in seconds. With `autojump`, time jumps to the next deadline whenever nothing else can
-    happen; without, only `advance()` moves it. `seed` decides what is left open.
+    For `asyncio.Runner(loop_factory=SolipsistEventLoop)`, for `asyncio.run(main(), loop_factory=...)` from 3.12 on, or
+    bare. `start_time` is the first `time()`, in seconds. With `autojump`, time jumps to the next deadline whenever
+    nothing else can happen; without, only `advance()` moves it. `seed` decides what is left open.
     """
 
     # What type checkers do not know of asyncio's loop; tests/test_asyncio_seam.py says why each is used.
@@ -169,7 +169,7 @@ class SolipsistEventLoop(selector_events.BaseSelectorEventLoop):
             self._check_thread()
             self._check_callback(callback, method)
         self._timers_made = sequence = self._timers_made + 1
-        # The journal has a timer when it is made: a record in the handle's own `_run` would cost a tenth of every sleep.
+        # The journal has a timer when it is made: a record in the handle's own `_run` would cost a tenth of a sleep.
         if callback is _END_OF_SLEEP:
             timer = Timer(when, callback, args, self, context, sequence, None)  # a sleeping task says where it sleeps
             record: tuple[Any, ...] = (self._clock.now, "sleep", when)
@@ -190,7 +190,7 @@ class SolipsistEventLoop(selector_events.BaseSelectorEventLoop):
         return self._scheduled[0]._when if self._scheduled else math.inf
 
     async def advance(self, seconds: float) -> None:
-        """Run everything due within `seconds` from now, the end included, and be there exactly. A negative one is a ValueError."""
+        """Run what is due within `seconds` from now, the end included, and be there exactly. Negative: ValueError."""
         if not seconds >= 0:
             raise ValueError(f"cannot advance by {seconds!r} seconds: time only moves forward")
         await self.advance_to(self.time() + seconds)
@@ -294,20 +294,21 @@ class SolipsistEventLoop(selector_events.BaseSelectorEventLoop):
             if not run.closing:
                 raise run.verdict
             for task in waiting:
-                # A runner that closes goes through the results: the task is over as a future, its coroutine stays behind.
+                # A runner that closes goes through the results: the task is over as a future, its coroutine stays.
                 asyncio.Future.cancel(task)
 
     def _going_on(self) -> list[asyncio.Handle]:
         """What would run in this turn of the loop: of a program that spins, the culprit is among it."""
         due = [timer for timer in self._scheduled if timer._when <= self.time()]
-        polled = [handle for file, _ in self.kernel.ready() for handle in self._virtual_selector.keys[file.number].data or ()]
+        keys = self._virtual_selector.keys
+        polled = [handle for file, _ in self.kernel.ready() for handle in keys[file.number].data or ()]
         return [handle for handle in [*self._ready, *due, *polled] if handle is not None and not handle.cancelled()]
 
     # -- tasks
 
     def create_task(self, coro: Coroutine[Any, Any, T], *, name: str | None = None,  # type: ignore[override]
                     context: contextvars.Context | None = None, **kwargs: Any) -> asyncio.Task[T]:
-        """As asyncio's; an unnamed task gets its number among the loop's tasks, so that names are the same in every run."""
+        """As asyncio's; an unnamed task gets its number among the loop's tasks, the same in every run."""
         number = next(self._task_sequence)  # of every task: before 3.13 asyncio names some only after they are made
         if name is None:
             name = f"Task-{number}"
@@ -370,8 +371,8 @@ class SolipsistEventLoop(selector_events.BaseSelectorEventLoop):
     # -- files
 
     async def _sock_sendfile_native(self, sock: Any, file: Any, offset: int, count: int | None) -> int:
-        # What os.sendfile does on Linux, whose rules asyncio's fallback does not keep: it reads from `offset` whatever the
-        # file's position is, and moves the position only when something was sent.
+        # What os.sendfile does on Linux, whose rules asyncio's fallback does not keep: it reads from `offset` whatever
+        # the file's position is, and moves the position only when something was sent.
         try:
             descriptor = file.fileno()
             os.fstat(descriptor)
@@ -423,7 +424,8 @@ class SolipsistEventLoop(selector_events.BaseSelectorEventLoop):
 
 def _not_there_yet(name: str) -> Any:
     def refuse(self: SolipsistEventLoop, *args: Any, **kwargs: Any) -> NoReturn:
-        raise SolipsismError(f"{name}() is not there yet: this world has TCP (create_server, create_connection) and socketpair()")
+        raise SolipsismError(f"{name}() is not there yet: this world has TCP (create_server, create_connection) and "
+                             "socketpair()")
 
     refuse.__name__ = name
     refuse.__doc__ = f"Not there yet: `{name}` raises SolipsismError."
@@ -431,16 +433,17 @@ def _not_there_yet(name: str) -> Any:
 
 
 for _name in ("create_datagram_endpoint", "create_unix_connection", "create_unix_server", "connect_read_pipe",
-              "connect_write_pipe", "subprocess_shell", "subprocess_exec", "add_signal_handler", "remove_signal_handler"):
+              "connect_write_pipe", "subprocess_shell", "subprocess_exec", "add_signal_handler",
+              "remove_signal_handler"):
     setattr(SolipsistEventLoop, _name, _not_there_yet(_name))
 
 
 @functools.cache
 def policy_class() -> type:
-    """An event loop policy whose loops are SolipsistEventLoops; AttributeError where asyncio has no policies any more."""
+    """An event loop policy of SolipsistEventLoops; AttributeError where asyncio has no policies any more."""
 
     class SolipsistEventLoopPolicy(asyncio.DefaultEventLoopPolicy):
-        """For `asyncio.set_event_loop_policy()` and tools that take a policy: every new loop is a SolipsistEventLoop."""
+        """For `asyncio.set_event_loop_policy()` and tools that take a policy: each new loop is a SolipsistEventLoop."""
 
         _loop_factory = SolipsistEventLoop
 

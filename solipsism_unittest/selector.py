@@ -1,8 +1,8 @@
 """`VirtualSelector`: the place where asyncio waits, and so where virtual time moves.
 
-Owns the registrations, the decision that nothing more can happen at this instant (*quiescent*), and the wake-up queue of
-other threads. Does not own what follows from a hang: it tells the loop. CPython's `_run_once` calls `select()` once per
-turn; only a turn with nothing to run and nothing ready may move the clock.
+Owns the registrations, the decision that nothing more can happen at this instant (*quiescent*), and the wake-up queue
+of other threads. Does not own what follows from a hang: it tells the loop. CPython's `_run_once` calls `select()` once
+per turn; only a turn with nothing to run and nothing ready may move the clock.
 """
 
 from __future__ import annotations
@@ -84,8 +84,8 @@ class VirtualSelector(selectors.BaseSelector):
                 if key.fileobj is fileobj:
                     return known
             raise ValueError(f"Invalid file descriptor: {number}")
-        raise SolipsismError(f"{fileobj!r} is not a descriptor of this event loop: only sockets that were made in its world "
-                             "(socket.socket() in a test, socketpair()) can be waited for")
+        raise SolipsismError(f"{fileobj!r} is not a descriptor of this event loop: only sockets that were made in its "
+                             "world (socket.socket() in a test, socketpair()) can be waited for")
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         number = self.number(fileobj)
@@ -143,8 +143,8 @@ class VirtualSelector(selectors.BaseSelector):
         effects = self._kernel.journal.effects
         if effects == self._effects:
             self.on_stuck(LivelockError, "the program spins",
-                          f"{self.turns_allowed:,} turns of the loop changed nothing, and time cannot go on: something runs "
-                          "again and again without waiting for anything")
+                          f"{self.turns_allowed:,} turns of the loop changed nothing, and time cannot go on: something "
+                          "runs again and again without waiting for anything")
         self._effects = effects
 
     def _quiesce(self) -> list[Event]:

@@ -47,7 +47,7 @@ class NamesTest(unittest.TestCase):
         self.assertEqual(VOCABULARY - set(solipsism_unittest.__all__), set())
 
     def test_the_policy_is_made_on_first_use(self):
-        """SolipsistEventLoopPolicy is there where asyncio has policies, and nothing else makes it: they are on their way out."""
+        """SolipsistEventLoopPolicy is there where asyncio has policies, and nothing but its use makes it."""
         self.assertNotIn("SolipsistEventLoopPolicy", solipsism_unittest.__all__)
         policy = solipsism_unittest.SolipsistEventLoopPolicy()
         self.assertIsInstance(policy, asyncio.DefaultEventLoopPolicy)

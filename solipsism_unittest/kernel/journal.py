@@ -86,7 +86,7 @@ class Journal:
         return [Record(record[0], record[1], record[2:]) for record in self.records[-count:]] if count > 0 else []
 
     def last_effects(self, count: int) -> list[Record]:
-        """The last `count` things that happened to the world, oldest first: what concerns the program alone is left out."""
+        """The last `count` things that happened to the world, oldest first; notes are left out."""
         effects = (record for record in reversed(self.records[-KEPT:]) if record[1] not in NOTES)
         return [Record(record[0], record[1], record[2:]) for record in itertools.islice(effects, count)][::-1]
 

@@ -39,7 +39,7 @@ class JournalTest(unittest.TestCase):
         self.assertEqual(str(made.last(1)[0]), "t=1.5 end")
 
     def test_last_effects(self):
-        """`last_effects` gives the newest that happened to the world, oldest first, and leaves out what `note` wrote."""
+        """`last_effects` gives the newest that happened to the world, oldest first, without what `note` wrote."""
         clock = VirtualClock()
         made = Journal(clock)
         for number in range(3):
