@@ -262,6 +262,30 @@ class RefusalTest(unittest.TestCase):
         run(main())
 
 
+class LookupTest(unittest.TestCase):
+    def test_there_and_back(self):
+        """loop.getaddrinfo() and loop.getnameinfo() ask the virtual resolver: a name comes back from its address."""
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            found = await loop.getaddrinfo("api.test", "https", type=socket.SOCK_STREAM)
+            return await loop.getnameinfo(found[0][4])
+
+        self.assertEqual(run(main()), ("api.test", "https"))
+
+    def test_servers_listen_in_the_order_of_their_hosts(self):
+        """A server on many hosts has its sockets in their order, whatever the order of a set of addresses would be."""
+
+        async def main():
+            hosts = ["::1", "127.0.0.1", "b.test", "a.test"]
+            server = await asyncio.start_server(lambda reader, writer: None, hosts, 80)
+            names = [(await asyncio.get_running_loop().getnameinfo(one.getsockname()))[0] for one in server.sockets]
+            server.close()
+            return names
+
+        self.assertEqual(run(main()), ["localhost", "localhost", "b.test", "a.test"])
+
+
 class SendfileTest(unittest.TestCase):
     def test_sendfile(self):
         """loop.sendfile() sends a file or a part of it over a transport, and costs no virtual time."""

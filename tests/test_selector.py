@@ -49,6 +49,14 @@ class RegistrationTest(Selectors):
         except Exception as error:
             return type(error).__name__
 
+    def test_what_was_closed_can_still_be_modified(self):
+        """A descriptor that was closed while registered keeps its registration until it is unregistered."""
+        number = self.one.fileno()
+        self.selector.register(number, selectors.EVENT_READ)
+        self.one.close()
+        self.assertEqual(self.selector.modify(number, selectors.EVENT_WRITE).events, selectors.EVENT_WRITE)
+        self.assertEqual(self.selector.unregister(number).fd, number)
+
     def test_answers_as_a_real_selector_does(self):
         """Registering, modifying, looking up and unregistering, rightly and wrongly, answer as the real selector
         does.

@@ -1,6 +1,7 @@
 """Virtual time: exact jumps, ties in order, any start and any delay, and the advancing of time by hand."""
 
 import asyncio
+import contextlib
 import datetime
 import math
 import threading
@@ -8,6 +9,7 @@ import time
 import unittest
 
 from solipsism_unittest import SleepForeverError, SolipsistEventLoop, socketpair
+from solipsism_unittest.kernel.journal import FULL, KEPT
 
 YEAR = 365.25 * 86400
 
@@ -144,6 +146,21 @@ class JumpTest(unittest.TestCase):
             with self.subTest(when), self.assertRaises(error):
                 loop.call_at(when, print)
         self.assertEqual(loop._scheduled, [])
+
+    def test_a_delay_that_is_none(self):
+        """call_later() of None is a TypeError, as on any loop."""
+        with contextlib.closing(SolipsistEventLoop()) as loop, self.assertRaisesRegex(TypeError, "delay must not be None"):
+            loop.call_later(None, print)
+
+    def test_the_journal_keeps_pace(self):
+        """Timers fill the journal and are thrown away half by half; a journal that is off keeps none."""
+        with contextlib.closing(SolipsistEventLoop()) as loop:
+            for number in range(FULL + 1):
+                loop.call_at(float(number), print).cancel()
+            self.assertEqual(len(loop.kernel.journal.records), FULL - KEPT + 1)
+            loop.kernel.journal.enabled = False
+            loop.call_at(1.0, print)
+            self.assertEqual(len(loop.kernel.journal.records), FULL - KEPT + 1)
 
     def test_the_past_is_due_now(self):
         """A deadline in the past, minus infinity included, fires at once and moves no time."""

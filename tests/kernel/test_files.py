@@ -38,6 +38,18 @@ class FileTest(unittest.TestCase):
             with self.subTest(method=method), self.assertRaises(NotImplementedError):
                 method()
 
+    def test_ready_is_what_is_waited_for(self):
+        """What is ready is told as far as somebody waits for it."""
+
+        class Open(File):
+            def poll(self):
+                return READABLE | WRITABLE
+
+        file = Open(self.awake, None)
+        self.assertEqual(file.ready(), 0)
+        file.watch(WRITABLE)
+        self.assertEqual(file.ready(), WRITABLE)
+
     def test_os_error(self):
         """An errno by its name gives the subclass of OSError that goes with it, and the system's text."""
         for name, kind in (
