@@ -7,6 +7,7 @@ import gc
 import io
 import os
 import signal
+import socket
 import sys
 import tempfile
 import threading

@@ -149,8 +149,8 @@ class JumpTest(unittest.TestCase):
 
     def test_a_delay_that_is_none(self):
         """call_later() of None is a TypeError, as on any loop."""
-        with contextlib.closing(SolipsistEventLoop()) as loop, self.assertRaisesRegex(TypeError, "delay must not be None"):
-            loop.call_later(None, print)
+        with contextlib.closing(SolipsistEventLoop()) as loop:
+            self.assertRaisesRegex(TypeError, "delay must not be None", loop.call_later, None, print)
 
     def test_the_journal_keeps_pace(self):
         """Timers fill the journal and are thrown away half by half; a journal that is off keeps none."""
