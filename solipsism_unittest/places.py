@@ -7,6 +7,7 @@ stack for every handle and costs ten times more.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from types import CodeType, FrameType
@@ -41,6 +42,10 @@ class Place(NamedTuple):
         return f"{shorten(self.code.co_filename)}:{self.line} in {self.code.co_qualname}"
 
 
+# A line that makes 100,000 tasks gives one Place: making them anew would keep the garbage collector busy.
+_place = functools.lru_cache(maxsize=1024)(Place)
+
+
 def shorten(filename: str) -> str:
     """The path as a person would type it: relative to the working directory when it lies below it."""
     try:
@@ -64,7 +69,7 @@ def user_place(depth: int = 1) -> Place | None:
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
         if module.partition(".")[0] not in _PLUMBING:
-            return Place(frame.f_code, frame.f_lasti)
+            return _place(frame.f_code, frame.f_lasti)
         if (module, frame.f_code.co_name) in _STARTERS:
             return None
         frame = frame.f_back
