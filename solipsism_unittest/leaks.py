@@ -126,6 +126,8 @@ def survey(loop: Any) -> list[Leak]:
     leaks: list[Leak] = []
     tasks = sorted(asyncio.all_tasks(loop), key=diagnosis._by_name)
     for task in tasks:
+        if getattr(task, "_is_driven", False):
+            continue  # the test itself, which did not end: whoever drove it has told so
         frames = diagnosis.await_chain(task)
         coroutine = getattr(task.get_coro(), "__qualname__", type(task.get_coro()).__name__)
         leaks.append(Leak("task", f"{task.get_name()} ({coroutine}) at {diagnosis.where(frames)}, waits for "
@@ -223,7 +225,7 @@ def report(leaks: list[Leak], stubborn: list[str], troubles: list[str]) -> str:
                 lines.append(f"    {what}" + (f" (x {count})" if count > 1 else ""))
             if len(same) > 3:
                 lines.append(f"    and {len(same) - 3} more of the same place")
-            lines.append(f"      made at {place}" if place else "      made by asyncio itself")
+            lines.append(f"      made at {place}" if place else "      made where no line of yours was running")
     lines += [f"  when it was ended: {trouble}" for trouble in dict.fromkeys(troubles)]
     if stubborn:
         lines.append(f"  refused to be cancelled: {', '.join(stubborn)}")

@@ -30,6 +30,7 @@ from .kernel.clock import Hold
 from .kernel.journal import FULL
 from .places import Place, user_place
 from .selector import VirtualSelector
+from .sockets import place_here
 
 __unittest = True  # unittest leaves frames of this module out of a traceback
 
@@ -174,7 +175,7 @@ class SolipsistEventLoop(selector_events.BaseSelectorEventLoop):
             timer = Timer(when, callback, args, self, context, sequence, None)  # a sleeping task says where it sleeps
             record: tuple[Any, ...] = (self._clock.now, "sleep", when)
         else:
-            timer = Timer(when, callback, args, self, context, sequence, user_place(3))
+            timer = Timer(when, callback, args, self, context, sequence, place_here(3))
             name = getattr(callback, "__qualname__", "")
             record = (self._clock.now, "timer", when, name if type(name) is str else "")
         heappush(self._scheduled, timer)
@@ -191,12 +192,16 @@ class SolipsistEventLoop(selector_events.BaseSelectorEventLoop):
 
     async def advance(self, seconds: float) -> None:
         """Run what is due within `seconds` from now, the end included, and be there exactly. Negative: ValueError."""
+        if not isinstance(seconds, (int, float)):
+            raise TypeError(f"a duration is a number of seconds, not {seconds!r}")
         if not seconds >= 0:
             raise ValueError(f"cannot advance by {seconds!r} seconds: time only moves forward")
         await self.advance_to(self.time() + seconds)
 
     async def advance_to(self, when: float) -> None:
         """Run everything due up to and including `when`, and be there exactly. The past is a ValueError."""
+        if not isinstance(when, (int, float)):
+            raise TypeError(f"a time is a number of seconds, not {when!r}")
         if when == math.inf:
             raise ValueError("cannot advance for ever")
         stops = self._clock.stops
@@ -246,6 +251,8 @@ class SolipsistEventLoop(selector_events.BaseSelectorEventLoop):
         future = asyncio.ensure_future(future, loop=self)
         if made_here:
             future._log_destroy_pending = False  # asyncio's own reason: an interrupt leaves it pending
+        if isinstance(future, asyncio.Task):
+            future._is_driven = True  # type: ignore[attr-defined]  # not a leftover: who drives it is told how it ended
         run = self._driven = _Run(future, sys._getframe(1).f_code in _CLOSING)
         cause = result = None
         try:
@@ -312,7 +319,7 @@ class SolipsistEventLoop(selector_events.BaseSelectorEventLoop):
         number = next(self._task_sequence)  # of every task: before 3.13 asyncio names some only after they are made
         if name is None:
             name = f"Task-{number}"
-        place = user_place(2)
+        place = place_here(2)
         task = super().create_task(coro, name=name, context=context, **kwargs)
         try:  # noqa: SIM105 - suppress() costs more than all the rest
             task._made_at = place  # type: ignore[attr-defined]

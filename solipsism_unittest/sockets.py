@@ -31,7 +31,7 @@ from .kernel.stream import (
     LISTENING,
     Stream,
 )
-from .places import user_place
+from .places import Place, user_place
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
@@ -70,6 +70,14 @@ def _check_flags(flags: int) -> None:
     if flags & ~_KNOWN_FLAGS:
         raise SolipsismError(f"flags {flags!r} of a send or recv are not there yet: MSG_PEEK, MSG_DONTWAIT and "
                              "MSG_WAITALL are")
+
+
+def place_here(depth: int = 1) -> Place | None:
+    """As `user_place`; for what asyncio makes inside a task of its own, the place where that task was made."""
+    place = user_place(depth + 1)
+    if place is None and asyncio._get_running_loop() is not None:
+        place = getattr(asyncio.current_task(), "_made_at", None)
+    return place
 
 
 def running_kernel() -> Kernel | None:
@@ -128,7 +136,7 @@ class VirtualSocket(socket.socket):
         if operator.index(proto) not in (-1, 0, socket.IPPROTO_TCP):
             raise os_error(errno.EPROTONOSUPPORT)
         self._proto = 0 if proto == -1 else proto
-        self._end = kernel.stream(family, user_place(2))
+        self._end = kernel.stream(family, place_here(2))
         self._family = family
         self._closed = False
 
@@ -553,5 +561,18 @@ StreamPair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 async def stream_pairs(capacity: Capacity = None) -> tuple[StreamPair, StreamPair]:
     """Two asyncio stream pairs over `socketpair(capacity)`: ((reader1, writer1), (reader2, writer2))."""
-    one, two = socketpair(capacity)
-    return await asyncio.open_connection(sock=one), await asyncio.open_connection(sock=two)
+    if running_kernel() is None:
+        raise SolipsismError(f"stream_pairs() needs the virtual world, and {asyncio.get_running_loop()!r} has none: run it "
+                             "on a SolipsistEventLoop")
+    faces = socketpair(capacity)
+    pairs: list[StreamPair] = []
+    try:
+        for face in faces:
+            pairs.append(await asyncio.open_connection(sock=face))
+    except BaseException:  # cancelled half-way
+        for _, writer in pairs:
+            writer.transport.abort()
+        for face in faces:
+            face.close()
+        raise
+    return pairs[0], pairs[1]

@@ -47,6 +47,40 @@ class KindsTest(unittest.TestCase):
 
         self.check(leaky, clean, "1 thing", r"1 pending task\n    ticker \(sleep\) .*waits for sleep\(5\)", 1)
 
+    def test_inside_a_task_of_asyncio(self):
+        """What asyncio makes in a task of its own is told with the line that had the task made."""
+
+        async def leaky(self):
+            self.streams = await asyncio.gather(asyncio.open_connection("api.test", 80))
+
+        async def clean(self):
+            [(_, writer)] = await asyncio.gather(asyncio.open_connection("api.test", 80))
+            writer.close()
+            await writer.wait_closed()
+
+        async def serve(self):
+            await self.start_fake_server(host="api.test", port=80)
+
+        for body in (leaky, clean):
+            body.__qualname__ = body.__name__
+        result = run(case_of(leaky, asyncSetUp=serve))
+        self.assertRegex(told(result), made_in(leaky, 1))
+        self.assertEqual(told(run(case_of(clean, asyncSetUp=serve))), "")
+
+    def test_the_test_itself_is_no_leftover(self):
+        """A test that refuses to end is told as a hang, and not again as something that it left."""
+
+        async def body(self):
+            while True:
+                with contextlib.suppress(BaseException):
+                    await self.loop.create_future()
+
+        result = run(case_of(body))
+        text = told(result)
+        self.assertEqual((len(result.failures), len(result.errors)), (0, 1), text)
+        self.assertIn("SleepForeverError", text)
+        self.assertNotIn("behind", text)
+
     def test_timer(self):
         """A timer."""
 

@@ -18,8 +18,9 @@ REAL_TIME = re.compile(r"in \d+\.\d+s")  # the only thing that may differ from r
 
 def run(command: str, folder: pathlib.Path) -> str:
     """What a shell command prints in `folder`, where `python` is this Python and the package can be imported."""
-    environment = dict(os.environ, PYTHONPATH=str(ROOT), PYTHON_COLORS="0", PYTHON=sys.executable)
-    environment.pop("PYTHONWARNINGS", None)
+    environment = dict(os.environ, PYTHONPATH=str(ROOT), PYTHON_COLORS="0", PYTHON=sys.executable, LC_ALL="C")
+    for name in ("PYTHONWARNINGS", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"):  # this suite may itself be run by make
+        environment.pop(name, None)
     words = command.split()
     if words[0] == "python":
         words[0] = sys.executable

@@ -2,6 +2,7 @@
 
 import array
 import asyncio
+import contextlib
 import copy
 import errno
 import gc
@@ -844,6 +845,33 @@ class WorldsTest(World):
             return seen
 
         self.assertEqual(self.loop.run_until_complete(talk()), (b"there", b"back"))
+
+
+    def test_stream_pairs_cancelled_half_way(self):
+        """Cancelled after any number of turns, stream_pairs() leaves nothing open."""
+
+        async def cancel_after(turns):
+            task = asyncio.create_task(stream_pairs())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+            await asyncio.get_running_loop().settle()
+            if not task.cancelled():
+                for _, writer in task.result():
+                    writer.close()
+            await asyncio.get_running_loop().settle()
+
+        for turns in range(8):
+            with self.subTest(turns=turns):
+                self.loop.run_until_complete(cancel_after(turns))
+                self.assertEqual((self.loop.kernel.files, self.loop.kernel.abandoned), ({}, []))
+
+    def test_stream_pairs_of_another_world(self):
+        """stream_pairs() on a loop without a virtual world says so."""
+        with contextlib.closing(asyncio.new_event_loop()) as loop:
+            with self.assertRaisesRegex(SolipsismError, "run it on a SolipsistEventLoop"):
+                loop.run_until_complete(stream_pairs())
 
 
 class GarbageTest(World):

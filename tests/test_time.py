@@ -475,6 +475,20 @@ class AdvanceTest(unittest.TestCase):
 
         self.assertEqual(self.advanced(act), [(5.0, [])])
 
+    def test_what_is_no_number(self):
+        """advance() and advance_to() take numbers; anything else is a TypeError and moves nothing."""
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            for wrong in ("3", None):
+                with self.subTest(wrong), self.assertRaisesRegex(TypeError, "is a number of seconds, not "):
+                    await loop.advance(wrong)
+                with self.subTest(wrong), self.assertRaisesRegex(TypeError, "is a number of seconds, not "):
+                    await loop.advance_to(wrong)
+            return loop.time()
+
+        self.assertEqual(run(main()), 0.0)
+
     def test_without_autojump_time_stands_still(self):
         """With autojump off a due timer waits for advance(), a sleep for ever is a hang that says so, and time
         stays.

@@ -31,7 +31,7 @@ def capacities(capacity: Capacity) -> tuple[int, int]:
     """The two directions of a capacity given as a number of bytes, a pair of them, or None for the default."""
     if capacity is None:
         return DEFAULT_CAPACITY, DEFAULT_CAPACITY
-    pair = (capacity, capacity) if isinstance(capacity, int) else tuple(capacity)
+    pair = tuple(capacity) if isinstance(capacity, (tuple, list)) else (capacity, capacity)
     if len(pair) != 2 or not all(isinstance(size, int) and not isinstance(size, bool) and size >= 1 for size in pair):
         raise ValueError(f"capacity is a number of bytes from 1 up, or a pair of them, not {capacity!r}")
     return pair[0], pair[1]

@@ -101,7 +101,7 @@ class Names:
         self.hosts: dict[str, Host] = {}
         self._owners: dict[str, Host] = {}
         # What programs on this machine see as their own: loopback, and one address for talking to other hosts.
-        self.machine = self._add(Host(MACHINE, ("127.0.0.1", "::1", "198.18.0.1", "2001:db8::1")))
+        self.machine = self._add(Host(MACHINE, ("127.0.0.1", "::1", "198.18.0.1", "2001:db8:0:2::1")))
 
     def _add(self, host: Host) -> Host:
         self.hosts[host.name] = host

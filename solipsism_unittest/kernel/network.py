@@ -110,6 +110,8 @@ class Network:
 
     def unused_port(self, host: str = "localhost") -> int:
         """A port that nobody uses on any address of `host`; nobody else is given it, and port 0 will not become it."""
+        if not isinstance(host, str):
+            raise TypeError(f"a host is a name or an address as text, not {host!r}")
         known = self.names.declare(host)
         port = self.free_port([*known.addresses, *(WILDCARDS if known is self.names.machine else ())])
         self._promised.add((known.name, port))
@@ -173,7 +175,7 @@ class Network:
         if self.names.is_local(destination):
             loopback = destination.startswith("127.") and destination != "127.0.0.1"
             return "127.0.0.1" if loopback else destination
-        return "2001:db8::1" if is_six else "198.18.0.1"
+        return "2001:db8:0:2::1" if is_six else "198.18.0.1"
 
     def _client_port(self, address: str) -> int:
         last = self._client_ports.get(address, FIRST_CLIENT_PORT - 1)

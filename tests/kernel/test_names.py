@@ -339,7 +339,7 @@ class OwnersTest(unittest.TestCase):
 
     def test_machine(self):
         """All of 127.0.0.0/8, ::1 and an address of each family for talking to others are the machine's."""
-        for address in ("127.0.0.1", "127.8.7.6", "::1", "198.18.0.1", "2001:db8::1"):
+        for address in ("127.0.0.1", "127.8.7.6", "::1", "198.18.0.1", "2001:db8:0:2::1"):
             with self.subTest(address):
                 self.assertTrue(self.names.is_local(address))
         self.assertFalse(self.names.is_local("128.0.0.1"))

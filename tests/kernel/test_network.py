@@ -80,6 +80,12 @@ class PortZeroTest(Base):
 
 
 class UnusedPortTest(Base):
+    def test_a_host_is_text(self):
+        """A port given for a host is a TypeError that shows it."""
+        for given in (8080, None, b"a.test"):
+            with self.subTest(given=given), self.assertRaisesRegex(TypeError, "a host is a name or an address as text"):
+                self.network.unused_port(given)
+
     def test_promised(self):
         """A port that was given away stays free: no other call gives it, and port 0 does not become it."""
         first, second = self.network.unused_port(), self.network.unused_port()
@@ -250,7 +256,7 @@ class ConnectTest(Base):
             ("::1", "::1"),
             ("198.18.0.1", "198.18.0.1"),
             (four, "198.18.0.1"),
-            (six, "2001:db8::1"),
+            (six, "2001:db8:0:2::1"),
         ):
             with self.subTest(address):
                 self.assertEqual(self.dialled(address).local[0], source)
