@@ -126,7 +126,7 @@ def survey(loop: Any) -> list[Leak]:
     leaks: list[Leak] = []
     tasks = sorted(asyncio.all_tasks(loop), key=diagnosis._by_name)
     for task in tasks:
-        if getattr(task, "_is_driven", False):
+        if getattr(task, "is_driven", False):
             continue  # the test itself, which did not end: whoever drove it has told so
         frames = diagnosis.await_chain(task)
         coroutine = getattr(task.get_coro(), "__qualname__", type(task.get_coro()).__name__)

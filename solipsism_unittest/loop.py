@@ -252,7 +252,7 @@ class SolipsistEventLoop(selector_events.BaseSelectorEventLoop):
         if made_here:
             future._log_destroy_pending = False  # asyncio's own reason: an interrupt leaves it pending
         if isinstance(future, asyncio.Task):
-            future._is_driven = True  # type: ignore[attr-defined]  # not a leftover: who drives it is told how it ended
+            future.is_driven = True  # type: ignore[attr-defined]  # not a leftover: who drives it is told how it ended
         run = self._driven = _Run(future, sys._getframe(1).f_code in _CLOSING)
         cause = result = None
         try:

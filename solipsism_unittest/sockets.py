@@ -562,8 +562,8 @@ StreamPair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 async def stream_pairs(capacity: Capacity = None) -> tuple[StreamPair, StreamPair]:
     """Two asyncio stream pairs over `socketpair(capacity)`: ((reader1, writer1), (reader2, writer2))."""
     if running_kernel() is None:
-        raise SolipsismError(f"stream_pairs() needs the virtual world, and {asyncio.get_running_loop()!r} has none: run it "
-                             "on a SolipsistEventLoop")
+        raise SolipsismError(f"stream_pairs() needs the virtual world, and {asyncio.get_running_loop()!r} has none: "
+                             "run it on a SolipsistEventLoop")
     faces = socketpair(capacity)
     pairs: list[StreamPair] = []
     try:

@@ -869,9 +869,9 @@ class WorldsTest(World):
 
     def test_stream_pairs_of_another_world(self):
         """stream_pairs() on a loop without a virtual world says so."""
-        with contextlib.closing(asyncio.new_event_loop()) as loop:
-            with self.assertRaisesRegex(SolipsismError, "run it on a SolipsistEventLoop"):
-                loop.run_until_complete(stream_pairs())
+        wrong = self.assertRaisesRegex(SolipsismError, "run it on a SolipsistEventLoop")
+        with contextlib.closing(asyncio.new_event_loop()) as loop, wrong:
+            loop.run_until_complete(stream_pairs())
 
 
 class GarbageTest(World):
