@@ -27,6 +27,7 @@ from typing import Any
 
 from . import leaks
 from .assertions import Assertions, Unfinished
+from .diagnosis import plain
 from .errors import SolipsismError
 from .hermetic import sealed
 from .kernel import Capacity
@@ -291,7 +292,12 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
         self._call(self.tearDown)
 
     def _callCleanup(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-        self._call(function, *args, **kwargs)
+        try:
+            self._call(function, *args, **kwargs)
+        except SolipsismError as error:
+            # A hang there has no line of the test in its traceback.
+            error.add_note(f"in the cleanup {getattr(function, '__qualname__', None) or plain(function)}")
+            raise
 
     def _call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call it in the test's context, and await on the loop what is to be awaited, whoever returned it."""

@@ -67,6 +67,17 @@ class KindsTest(unittest.TestCase):
         self.assertRegex(told(result), made_in(leaky, 1))
         self.assertEqual(told(run(case_of(clean, asyncSetUp=serve))), "")
 
+    def test_a_hang_in_a_cleanup(self):
+        """A cleanup that waits for ever is told with its name: its traceback has no line of the test."""
+
+        async def body(self):
+            self.addAsyncCleanup(asyncio.Event().wait)
+
+        result = run(case_of(body))
+        self.assertEqual((len(result.failures), len(result.errors)), (0, 1))
+        self.assertIn("SleepForeverError", told(result))
+        self.assertIn("in the cleanup Event.wait", told(result))
+
     def test_the_test_itself_is_no_leftover(self):
         """A test that refuses to end is told as a hang, and not again as something that it left."""
 
