@@ -29,12 +29,15 @@ from __future__ import annotations
 
 from .case import SolipsistTestCase
 from .errors import (
+    BlockingCallWarning,
     EscapeError,
     LivelockError,
     RealTimeLimitError,
     SleepForeverError,
+    SlowCallbackWarning,
     SolipsismError,
     SolipsismWarning,
+    VirtualTimeLimitError,
 )
 from .hermetic import sealed
 from .loop import SolipsistEventLoop, policy_class
@@ -42,16 +45,19 @@ from .servers import FakeServer
 from .sockets import VirtualSocket, socketpair, stream_pairs
 
 __all__ = [
+    "BlockingCallWarning",
     "EscapeError",
     "FakeServer",
     "LivelockError",
     "RealTimeLimitError",
     "SleepForeverError",
+    "SlowCallbackWarning",
     "SolipsismError",
     "SolipsismWarning",
     "SolipsistEventLoop",
     "SolipsistTestCase",
     "VirtualSocket",
+    "VirtualTimeLimitError",
     "sealed",
     "socketpair",
     "stream_pairs",

@@ -5,6 +5,7 @@ import sys
 from unittest import main
 
 __unittest = True
+__tracebackhide__ = True
 
 # As unittest's own: what the usage text calls the program, in place of the path of this file.
 sys.argv[0] = f"{os.path.basename(sys.executable)} -m solipsism_unittest"

@@ -1,7 +1,9 @@
 """What a test states about time and buffers.
 
 Owns the assertion methods of `SolipsistTestCase` that unittest does not have. Two virtual times are equal when they
-differ by at most `max(5e-7, 4 * ulp(now))` seconds. What is to be awaited and was not is kept in `_unfinished`, for the
+differ by at most `max(5e-7, 4 * ulp(now))` seconds: one microsecond too early or too late fails up to a virtual time of
+2**30 (34 years), and at 1.7e9, where floats are 2.4e-7 apart, what is off by five of these steps (1.2 microseconds)
+does; one microsecond is not told from none there. What is to be awaited and was not is kept in `_unfinished`, for the
 test to fail.
 """
 
@@ -22,12 +24,15 @@ from .errors import SolipsismError
 from .kernel.stream import CLOSE_WAIT, ESTABLISHED, Stream
 from .places import Place, user_place
 from .sockets import VirtualSocket
+from .waits import LongestWait, pending_timers, purpose, sleep_on_record
 
 __unittest = True
+__tracebackhide__ = True
 
 T = TypeVar("T")
 
 LAST_WILL = 60.0  # virtual seconds that what was blocked has to end when it is cancelled
+TIMERS_SHOWN = 5
 
 
 def tolerance(now: float) -> float:
@@ -118,6 +123,17 @@ class Awaited(Unfinished, collections.abc.Coroutine[Any, Any, T]):
         return f"<{self.name} made at {self.place}>"
 
 
+def awaiting(thing: Awaitable[T]) -> Coroutine[Any, Any, T]:
+    """A coroutine that awaits anything, for what takes only coroutines; reports call it by the thing's own name."""
+
+    async def wait() -> T:
+        return await thing
+
+    coroutine: Any = wait()
+    coroutine.__name__ = coroutine.__qualname__ = _name(thing)
+    return coroutine  # type: ignore[no-any-return]
+
+
 def _discard(aw: object) -> None:
     """Close what nobody will await, so that Python does not complain of it as well."""
     if isinstance(aw, Awaited):
@@ -137,12 +153,15 @@ class _Elapses(Unfinished):
     def __enter__(self) -> Self:
         self._start()
         self._since = self._case.loop.time()
+        self._longest = LongestWait(self._case.loop)
+        self._longest.__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
+        self._longest.__exit__(kind, error, trace)
         if kind is None:
-            self._case._assert_took(self._since, self._seconds, "the block")
+            self._case._assert_took(self._since, self._seconds, "the block", self._longest)
 
 
 def _check_seconds(seconds: object) -> None:
@@ -167,7 +186,9 @@ class Assertions(unittest.TestCase):
         """It is `when` (a virtual time in seconds)."""
         now = self.loop.time()
         if not abs(now - when) <= tolerance(now):
-            self._fail(f"it is t={now!r}, not {when!r}: {_apart(now, when, 'early', 'late')}")
+            journal = getattr(getattr(self.loop, "kernel", None), "journal", None)
+            slept = sleep_on_record(journal, now) if journal is not None else ""
+            self._fail(f"it is t={now!r}, not {when!r}: {_apart(now, when, 'early', 'late')}{slept}")
 
     def assertElapses(self, seconds: float) -> _Elapses:
         """`with self.assertElapses(3):` the block takes exactly so much virtual time. What it raises passes through."""
@@ -182,45 +203,106 @@ class Assertions(unittest.TestCase):
         """Await `aw`, which must take exactly `seconds` of virtual time, and return its result."""
         return Awaited(self, "assertCompletesAfter", self._complete_after, aw, seconds)
 
+    def assertTimesOut(self, aw: Awaitable[object], seconds: float) -> Awaited[None]:
+        """`aw` raises TimeoutError by itself when exactly `seconds` of virtual time have passed."""
+        return Awaited(self, "assertTimesOut", self._time_out, aw, seconds)
+
+    def assertNextTimer(self, *, after: float | None = None, at: float | None = None) -> None:
+        """The next timer of the loop is due in `after` seconds from now, or at the virtual time `at`.
+
+        Cancelled timers and those of assertions do not count. A sleep is a timer too.
+        """
+        if (after is None) == (at is None):
+            raise TypeError("assertNextTimer() takes after= (seconds from now) or at= (a virtual time), one of the two")
+        if after is not None:
+            _check_seconds(after)
+        loop = self._virtual("assertNextTimer()")
+        now = loop.time()
+        due = now + after if after is not None else float(at)  # type: ignore[arg-type]
+        wanted = f"in {after!r} s" if after is not None else f"at t={at!r}"
+        timers = pending_timers(loop)
+        if not timers:
+            self._fail(f"no timer is pending at t={now!r}: the next one was to be due {wanted}")
+        when = timers[0].when()
+        if not abs(when - due) <= tolerance(max(now, when)):
+            seen = f"in {when - now!r} s" if after is not None else f"at t={when!r}"
+            self._fail(f"the next timer is due {seen}, not {wanted}: {_apart(when, due, 'early', 'late')} "
+                       f"(it is t={now!r}){_timer_lines(timers)}")
+
+    def assertNoTimers(self) -> None:
+        """No timer is pending on the loop; cancelled ones and those of assertions do not count."""
+        loop = self._virtual("assertNoTimers()")
+        timers = pending_timers(loop)
+        if timers:
+            number = "1 timer is" if len(timers) == 1 else f"{len(timers)} timers are"
+            self._fail(f"{number} pending at t={loop.time()!r}{_timer_lines(timers)}")
+
     def assertBlocks(self, aw: Awaitable[object], seconds: float | None = None) -> Awaited[None]:
         """`aw` is pending when nothing more can happen at this instant, or after `seconds`. It is cancelled then."""
         return Awaited(self, "assertBlocks", self._block, aw, *(() if seconds is None else (seconds,)))
 
     async def _complete(self, aw: Awaitable[T], seconds: float) -> T:
+        with LongestWait(self.loop) as longest:
+            return await self._within(aw, seconds, "complete", longest, [])
+
+    async def _complete_after(self, aw: Awaitable[T], seconds: float) -> T:
+        start = self.loop.time()
+        with LongestWait(self.loop) as longest:
+            result = await self._within(aw, seconds, "complete", longest, [])
+            self._assert_took(start, seconds, _name(aw), longest)
+        return result
+
+    async def _time_out(self, aw: Awaitable[object], seconds: float) -> None:
+        start, late = self.loop.time(), list[str]()
+        task = asyncio.current_task()
+        assert task is not None
+        cancelled_before = task.cancelling()
+        error: BaseException | None = None
+        with LongestWait(self.loop) as longest:
+            try:
+                result = await self._within(aw, seconds, "time out", longest, late)
+            except (Exception, asyncio.CancelledError) as raised:
+                if late or task.cancelling() > cancelled_before:
+                    raise
+                error = raised
+            if isinstance(error, TimeoutError):
+                self._assert_took(start, seconds, _name(aw), longest, "timed out after", error)
+                return
+        did = f"raised {diagnosis.plain(error)}" if error is not None else f"returned {diagnosis.plain(result)}"
+        self._fail(f"{_name(aw)} was to time out after {seconds!r} s but {did} {self._since(start)}{longest}", error)
+
+    async def _within(self, aw: Awaitable[T], seconds: float, verb: str, longest: LongestWait, late: list[str]) -> T:
+        """Await `aw`, and fail when it is not over in time; then `late` has the text of the failure."""
         # Awaits in this very task: context variables and cancellation are the test's.
         loop = self.loop
         deadline = loop.time() + seconds
         over = math.nextafter(deadline + tolerance(deadline), math.inf)
         task = asyncio.current_task()
         assert task is not None
-        late: list[str] = []
         cause: Exception | None = None
 
-        def describe() -> None:
+        def stop() -> None:
             # Just before the cancellation: what the task waits for is gone afterwards.
             waiting = aw if isinstance(aw, asyncio.Task) else task
             frames = diagnosis.await_chain(waiting)
-            late.append(f"{_name(aw)} did not complete within {seconds!r} s: at t={deadline!r} it waits for "
-                        f"{diagnosis.waits_for(waiting, frames)} at {diagnosis.where(frames)}")
+            late.append(f"{_name(aw)} did not {verb} within {seconds!r} s: at t={deadline!r} it waits for "
+                        f"{diagnosis.waits_for(waiting, frames)} at {diagnosis.where(frames)}{longest}")
+            limit.reschedule(over)
 
-        note = loop.call_at(over, describe)
+        # One timer, which is known as ours; the Timeout has none of its own until it strikes.
+        alarm = loop.call_at(over, stop)
+        limit = asyncio.timeout_at(None)
         try:
-            async with asyncio.timeout_at(over):
+            async with limit:
                 result = await aw
         except Exception as error:
             if not late:
                 raise
             cause = error if not isinstance(error, TimeoutError) else None
         finally:
-            note.cancel()
+            alarm.cancel()
         if late:  # whatever it made of the cancellation, a result included
             self._fail(late[0], cause)
-        return result
-
-    async def _complete_after(self, aw: Awaitable[T], seconds: float) -> T:
-        start = self.loop.time()
-        result = await self._complete(aw, seconds)
-        self._assert_took(start, seconds, _name(aw))
         return result
 
     async def _block(self, aw: Awaitable[object], seconds: float | None = None) -> None:
@@ -229,36 +311,49 @@ class Assertions(unittest.TestCase):
         except SolipsismError:
             _discard(aw)
             raise
-        name = _name(aw)
-        task = asyncio.ensure_future(aw)
+        name, start = _name(aw), loop.time()
+        task = asyncio.ensure_future(aw if asyncio.isfuture(aw) or inspect.iscoroutine(aw) else awaiting(aw))
         moment = loop.create_task(loop.settle() if seconds is None else loop.advance(seconds), name="assertBlocks()")
-        try:
-            await asyncio.wait([task, moment], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            moment.cancel()
-            blocked = not task.done()
-            if blocked:
-                task.cancel()
-                await asyncio.wait([task], timeout=LAST_WILL)
+        with LongestWait(loop) as longest:
+            try:
+                await asyncio.wait([task, moment], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                moment.cancel()
+                blocked = not task.done()
+                if blocked:
+                    await self._end(loop, task)
         if not task.done():
             self._fail(f"{name} blocked, as it was to, but refuses to be cancelled")
         error = None if task.cancelled() else task.exception()
         if blocked:
             if error is not None:
                 raise error  # on being cancelled
-        elif task.cancelled():
-            self._fail(f"{name} was to block but was cancelled by t={loop.time()!r}")
-        elif error is not None:
-            self._fail(f"{name} was to block but raised {error!r} by t={loop.time()!r}", error)
-        else:
-            self._fail(f"{name} was to block but returned {task.result()!r} by t={loop.time()!r}")
+            return
+        did = ("was cancelled" if task.cancelled() else f"raised {diagnosis.plain(error)}" if error is not None
+               else f"returned {diagnosis.plain(task.result())}")
+        wanted = "" if seconds is None else f" for {seconds!r} s"
+        self._fail(f"{name} was to block{wanted} but {did} {self._since(start)}{longest}", error)
 
-    def _assert_took(self, start: float, seconds: float, what: str) -> None:
+    async def _end(self, loop: Any, task: asyncio.Task[Any]) -> None:
+        task.cancel()
+        # Not the timeout of wait(), which would be a timer for all to see.
+        limit = loop.create_task(loop.advance(LAST_WILL), name="assertBlocks()")
+        try:
+            await asyncio.wait([task, limit], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            limit.cancel()
+
+    def _since(self, start: float) -> str:
+        now = self.loop.time()
+        return f"after {now - start!r} s, at t={now!r}"
+
+    def _assert_took(self, start: float, seconds: float, what: str, longest: LongestWait, took_verb: str = "took",
+                     cause: BaseException | None = None) -> None:
         now = self.loop.time()
         took = now - start
         if abs(took - seconds) > tolerance(now):
-            self._fail(f"{what} took {took!r} s, not {seconds!r} s: {_apart(took, seconds, 'short', 'long')} "
-                       f"(from t={start!r} to t={now!r})")
+            self._fail(f"{what} {took_verb} {took!r} s, not {seconds!r} s: {_apart(took, seconds, 'short', 'long')} "
+                       f"(from t={start!r} to t={now!r}){longest}", cause)
 
     # -- buffers
 
@@ -300,9 +395,26 @@ def _apart(seen: float, expected: float, less: str, more: str) -> str:
 
 
 def _name(aw: object) -> str:
+    """What the user calls an awaitable: the coroutine's name where there is one."""
     if isinstance(aw, asyncio.Task):
-        return f"task {aw.get_name()}"
-    return getattr(aw, "__qualname__", None) or diagnosis.plain(aw)
+        return f"task {aw.get_name()} ({_name(aw.get_coro())})"
+    if asyncio.isfuture(aw):
+        return "gather()" if hasattr(aw, "_children") else "a future"
+    name = getattr(aw, "__qualname__", None) or _NAMES.get(type(aw).__name__) or type(aw).__qualname__
+    return _NAMES.get(name, name)
+
+
+# Names that somebody else's inside gives to what the user wrote.
+_NAMES = {
+    "AsyncMockMixin._execute_mock_call": "AsyncMock", "async_generator_asend": "anext()",
+    "async_generator_athrow": "athrow()", "anext_awaitable": "anext()", "coroutine_wrapper": "__await__()",
+}
+
+
+def _timer_lines(timers: list[Any]) -> str:
+    lines = [f"\n  due at t={timer.when()!r}: {purpose(timer)}" for timer in timers[:TIMERS_SHOWN]]
+    more = f"\n  and {len(timers) - TIMERS_SHOWN} more" if len(timers) > TIMERS_SHOWN else ""
+    return "".join(lines) + more
 
 
 def _count(data: bytes) -> str:

@@ -11,9 +11,11 @@ because a note on an exception is lost once unittest has written it down.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import contextvars
 import functools
+import gc
 import inspect
 import random
 import traceback
@@ -21,14 +23,13 @@ import types
 import unittest
 import warnings
 import zlib
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, NoReturn
 
-from . import leaks
-from .assertions import Assertions, Unfinished
-from .diagnosis import plain
-from .errors import SolipsismError
+from . import diagnosis, leaks, limits
+from .assertions import Assertions, Unfinished, awaiting
+from .errors import RealTimeLimitError, SolipsismError
 from .hermetic import sealed
 from .kernel import Capacity
 from .kernel.clock import Hold
@@ -38,8 +39,12 @@ from .loop import SolipsistEventLoop
 from .places import is_plumbing
 from .servers import FakeServer, Handler
 from .sockets import StreamPair, VirtualSocket, stream_pairs
+from .unawaited import Unawaited, close_held
 
 __unittest = True
+__tracebackhide__ = True
+
+FOR_EVER = 1e9  # real seconds
 
 _Error = tuple[type[BaseException], BaseException, types.TracebackType | None]
 
@@ -63,9 +68,9 @@ class _HeldResult:
             return attribute
         return lambda test, subtest, err: self._held.append(("addSubTest", (test, subtest), err))
 
-    def first_error(self) -> BaseException | None:
-        """The exception of the first failure, or None."""
-        return next((err[1] for _, _, err in self._held if err is not None), None)
+    def errors(self) -> list[BaseException]:
+        """The exceptions of the failures, in order."""
+        return [err[1] for _, _, err in self._held if err is not None]
 
     def release(self) -> None:
         """Hand everything on, in order, without the frames of the machinery above the user's."""
@@ -90,7 +95,10 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
     To set on the class: `loop_factory`, a class or function that makes the event loop (any other than a
     SolipsistEventLoop has no virtual world); `start_time`, the loop's first time in seconds; `autojump`, whether time
     jumps when nothing else can happen; `loop_debug`, asyncio's debug mode (5 to 9 times slower); `seed`, an int that
-    decides what is left open, by default taken from the test's name.
+    decides what is left open, by default taken from the test's name; `real_time_limit`, real seconds for the whole test
+    with its cleanups, and `virtual_time_limit`, seconds for the loop's time (None: no limit); `on_blocking_call`, what
+    `time.sleep` and the like do in the loop's thread, and `on_slow_callback`, what a callback does that takes longer
+    than the loop's `slow_callback_duration`: "fail", "warn" or "ignore".
     """
 
     loop_factory: Any = SolipsistEventLoop
@@ -98,17 +106,30 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
     autojump: bool = True
     loop_debug: bool = False
     seed: int | None = None
+    real_time_limit: float | None = 60.0
+    virtual_time_limit: float | None = None
+    on_blocking_call: str = "fail"
+    on_slow_callback: str = "warn"
 
     _asyncioRunner: asyncio.Runner | None
     _asyncioTestContext: contextvars.Context
     _held: _HeldResult | None = None
     _in_phase = False
+    _late: RealTimeLimitError | None = None
+    _allowance = limits.RealTimeLimit()
 
     def __init__(self, methodName: str = "runTest") -> None:
         super().__init__(methodName)
         self._world = contextlib.ExitStack()
         self._unfinished: dict[Unfinished, None] = {}
+        self._unawaited = Unawaited()
         self._servers: list[FakeServer] = []
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in ("setUpClass", "tearDownClass"):
+            if inspect.iscoroutinefunction(getattr(cls, name)):
+                setattr(cls, name, classmethod(functools.partial(_refuse_async, name)))
 
     # -- what a test uses
 
@@ -118,6 +139,16 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
         if self._asyncioRunner is None:
             raise SolipsismError("there is an event loop only while the test runs: use self.loop from setUp() on")
         return self._asyncioRunner.get_loop()  # type: ignore[return-value]
+
+    def addCleanup(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
+        """As unittest's. What `function` returns is awaited where it can be."""
+        if not callable(function):
+            hint = ""
+            if isinstance(function, Coroutine):
+                function.close()
+                hint = ": do not call it here, as in self.addCleanup(function, argument)"
+            raise TypeError(f"a cleanup is a function, not {diagnosis.plain(function)}{hint}")
+        super().addCleanup(function, *args, **kwargs)
 
     def _virtual(self, what: str) -> SolipsistEventLoop:
         loop = self.loop
@@ -159,6 +190,18 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
     async def settle(self) -> None:
         """Wait until nothing more can happen at this instant; time does not move."""
         await self._virtual("settle()").settle()
+
+    def background(self) -> AbstractContextManager[None]:
+        """`with self.background():` what is started inside is meant to run on.
+
+        A job, a thread or a threading.Timer does not hold the clock, and a task, a timer or a server that is started
+        inside does not count as left behind. Tasks pass it on to what they start.
+        """
+        return self._virtual("background()").background()
+
+    def executor_factory(self) -> concurrent.futures.Executor | None:
+        """To override: a new default executor for each test, shut down at its end; None is asyncio's own."""
+        return None
 
     def hold_clock(self) -> AbstractContextManager[Hold]:
         """`with self.hold_clock():` time stands still, and the loop really waits for what other threads bring."""
@@ -234,35 +277,51 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
         outcome = self._outcome  # type: ignore[attr-defined]
         if outcome is not None:  # not in debug()
             self._held = outcome.result = _HeldResult(outcome.result)
-        loop = self.loop
+        seconds = limits.check(type(self), "real_time_limit", self.real_time_limit)
+        # First in, last out: what ends the world may take real time too.
+        limit = limits.real_time_limit(seconds, lambda: _loop_of(self._asyncioRunner))
+        self._allowance = self._world.enter_context(limit)
+        loop = self._allowance.run(lambda: self.loop)
         self._world.callback(asyncio.set_event_loop, None)
         asyncio.set_event_loop(loop)
+        self._world.enter_context(self._unawaited)
+        executor = self.executor_factory()
+        if executor is not None:
+            self._set_executor(loop, executor)
         if isinstance(loop, SolipsistEventLoop):
             self._world.enter_context(sealed(loop))
             self._world.enter_context(leaks.collected_writers(loop))
             # The code under test draws its jitter from module random: the same in every run of this test.
             self._world.callback(random.setstate, random.getstate())
             random.seed(loop.kernel.choices.below(2**32, "random.seed"))
+            loop._virtual_selector.real_seconds_allowed = FOR_EVER  # the test has a limit of its own, or wants none
+            loop._virtual_selector.blocking.choose(type(self), self.on_blocking_call, self.on_slow_callback)
+        if self.virtual_time_limit is not None:
+            seconds = limits.check(type(self), "virtual_time_limit", self.virtual_time_limit)
+            limits.virtual_time_limit(self._virtual("virtual_time_limit"), seconds)
+
+    def _set_executor(self, loop: Any, executor: concurrent.futures.Executor) -> None:
+        if not isinstance(executor, concurrent.futures.Executor):
+            raise SolipsismError(f"executor_factory of {type(self).__qualname__} gave {diagnosis.plain(executor)}, "
+                                 "which is no executor: return a new concurrent.futures.Executor, or None")
+        if isinstance(loop, SolipsistEventLoop):
+            loop._default_executor = executor  # any: set_default_executor() refuses all but thread pools
+        else:
+            loop.set_default_executor(executor)
 
     def _tearDownAsyncioRunner(self) -> None:
         """Close the loop and leave the world; nothing is left to do when `doCleanups` has done it."""
-        runner, self._asyncioRunner = self._asyncioRunner, None
+        runner = self._asyncioRunner
         self._unfinished.clear()
         self._servers.clear()
         with self._world:
-            loop = _loop_of(runner)
-            # Whatever could go wrong here was told in the report; an exception would end the whole suite.
             try:
-                if isinstance(loop, SolipsistEventLoop) and not leaks.is_clean(loop):
-                    leaks.clear(loop)  # an interrupt, or debug(): nobody judged
-                if isinstance(loop, SolipsistEventLoop) and loop._default_executor is None:
-                    loop.close()  # Runner.close() would run two coroutines that find nothing to do
-                elif runner is not None:
-                    runner.close()
-            except KeyboardInterrupt:
-                raise
-            except BaseException:
-                pass
+                if runner is not None:
+                    self._allowance.run(functools.partial(_close, runner))
+            except RealTimeLimitError as error:
+                self._late = error
+            finally:
+                self._asyncioRunner = None  # until then the limit asks for its loop
 
     @contextlib.contextmanager
     def _phase(self) -> Iterator[None]:
@@ -296,7 +355,7 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
             self._call(function, *args, **kwargs)
         except SolipsismError as error:
             # A hang there has no line of the test in its traceback.
-            error.add_note(f"in the cleanup {getattr(function, '__qualname__', None) or plain(function)}")
+            error.add_note(f"in the cleanup {getattr(function, '__qualname__', None) or diagnosis.plain(function)}")
             raise
 
     def _call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -305,13 +364,37 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
         if self._in_phase:
             # The user's own doCleanups(): the context is entered, and cannot be entered twice.
             context = contextvars.copy_context()
+        return self._allowance.run(functools.partial(self._call_inside, context, function, *args, **kwargs))
+
+    def _call_inside(self, context: contextvars.Context, function: Callable[..., Any], *args: Any,
+                     **kwargs: Any) -> Any:
         with self._phase():
-            value = context.run(function, *args, **kwargs)
+            try:
+                value = context.run(function, *args, **kwargs)
+            except RuntimeError as error:
+                if str(error) == "no running event loop":
+                    name = getattr(function, "__name__", "it")
+                    error.add_note(f"{name}() is a plain function, and no event loop runs in one: write `async def "
+                                   f"{name}`, or ask self.loop, as in self.loop.create_task(...)")
+                raise
+            if value is None:
+                return None
             if inspect.isawaitable(value):
-                assert self._asyncioRunner is not None
-                coroutine = value if isinstance(value, Coroutine) else _awaiting(value)
-                return self._asyncioRunner.run(coroutine, context=context)
+                coroutine = value if isinstance(value, Coroutine) else awaiting(value)
+                return self._run_on_loop(coroutine, context)
+            if isinstance(value, (types.GeneratorType, types.AsyncGeneratorType)):
+                raise self.failureException(f"{value.__qualname__}() has a `yield`, so calling it only made a "
+                                            "generator and nothing of it ran: take the `yield` out")
             return value
+
+    def _run_on_loop(self, coroutine: Coroutine[Any, Any, Any], context: contextvars.Context) -> Any:
+        runner = self._asyncioRunner
+        assert runner is not None
+        try:
+            return runner.run(coroutine, context=context)
+        except limits.Strike:
+            limits.unwind(runner.get_loop(), coroutine)
+            raise
 
     def doCleanups(self) -> bool:  # type: ignore[override]
         """As unittest's; unittest's own call comes last in a test and also looks for what the test left behind."""
@@ -323,6 +406,8 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
             self._judge(outcome)
         finally:
             self._tearDownAsyncioRunner()  # before the result is told anything: what it does is outside the world
+            with outcome.testPartExecutor(self):
+                self._raise_what_came_late()
             self._release()
         return bool(outcome.success)
 
@@ -332,6 +417,14 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
             return super().run(result)
         finally:
             self._release()  # only a KeyboardInterrupt leaves something to release
+
+    def _raise_what_came_late(self) -> None:
+        late, self._late = self._late, None
+        failures = self._held.errors() if self._held is not None else []
+        if late is not None and failures:
+            failures[0].add_note(_as_note(late))
+        elif late is not None:
+            raise late
 
     def _release(self) -> None:
         held, self._held = self._held, None
@@ -348,6 +441,7 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
                 raise error
         finally:
             self._tearDownAsyncioRunner()
+            self._raise_what_came_late()
 
     # -- the end of a test
 
@@ -355,8 +449,13 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
         """Fail a passing test for what it left; give a failing one a note; touch no other outcome."""
         passed = outcome.success
         with outcome.testPartExecutor(self):
-            error = self._conclude()
-            first = self._held.first_error() if self._held is not None else None
+            error = self._conclude(passed)
+            failures = self._held.errors() if self._held is not None else []
+            first = failures[0] if failures else None
+            if outcome.expectedFailure is not None:
+                failures.append(outcome.expectedFailure[1])
+            for failure in failures:
+                close_held(failure)
             if error is None:
                 pass
             elif first is not None:
@@ -371,7 +470,13 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
         name = "__unittest_expecting_failure__"
         return bool(getattr(self, name, False) or getattr(method, name, False))
 
-    def _conclude(self) -> BaseException | None:
+    def _conclude(self, passed: bool = True) -> BaseException | None:
+        try:
+            return self._allowance.run(functools.partial(self._look_for_faults, passed))
+        except RealTimeLimitError as error:
+            return error
+
+    def _look_for_faults(self, passed: bool) -> BaseException | None:
         """End everything, and say what was wrong: what handlers raised, then missed assertions, then leftovers."""
         errors: list[BaseException] = []
         for server in self._servers:
@@ -381,11 +486,21 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
             check.abandon()
         if missed:
             errors.append(self.failureException("\n".join(map(str, missed))))
+        # Before the leftovers are ended: what that throws away was not forgotten.
+        forgotten = self._unawaited.report()
+        if forgotten:
+            errors.append(self.failureException(forgotten))
         loop = _loop_of(self._asyncioRunner)
-        if isinstance(loop, SolipsistEventLoop) and not leaks.is_clean(loop):
-            text = leaks.clear(loop)
-            if text:
-                errors.append(self.failureException(text))
+        if isinstance(loop, SolipsistEventLoop):
+            limits.virtual_time_limit(loop, None)
+            texts = [leaks.clear(loop)] if not leaks.is_clean(loop) else []
+            texts.append(loop._virtual_selector.blocking.report())
+            errors += [self.failureException(text) for text in texts if text]
+        gc.collect(0)  # a forgotten coroutine may be part of a cycle, and shall not be found in the next test
+        if passed and not errors:
+            forgotten = self._unawaited.report()
+            if forgotten:
+                errors.append(self.failureException(forgotten))
         for other in errors[1:]:
             errors[0].add_note(_as_note(other))
         return errors[0] if errors else None
@@ -396,6 +511,22 @@ def _loop_of(runner: asyncio.Runner | None) -> Any:
     return runner._loop if runner is not None else None  # type: ignore[attr-defined]
 
 
+def _close(runner: asyncio.Runner) -> None:
+    loop = _loop_of(runner)
+    # Whatever could go wrong here was told in the report; an exception would end the whole suite.
+    try:
+        if isinstance(loop, SolipsistEventLoop) and not leaks.is_clean(loop):
+            leaks.clear(loop)  # an interrupt, or debug(): nobody judged
+        if isinstance(loop, SolipsistEventLoop) and loop._default_executor is None:
+            loop.close()  # Runner.close() would run two coroutines that find nothing to do
+        else:
+            runner.close()
+    except (KeyboardInterrupt, limits.Strike):
+        raise
+    except BaseException:
+        pass
+
+
 def _needs_self(factory: Callable[..., Any]) -> bool:
     """Whether a function on the class is a method, that is: it cannot be called without an argument."""
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -403,8 +534,9 @@ def _needs_self(factory: Callable[..., Any]) -> bool:
                for parameter in inspect.signature(factory).parameters.values())
 
 
-async def _awaiting(thing: Awaitable[Any]) -> Any:
-    return await thing
+def _refuse_async(name: str, cls: type) -> NoReturn:
+    raise SolipsismError(f"{cls.__qualname__}.{name} is a coroutine function, and unittest does not await it: make it "
+                         "a plain function, or write asyncSetUp and asyncTearDown, which run for each test")
 
 
 def _as_note(error: BaseException) -> str:

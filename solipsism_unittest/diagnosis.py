@@ -8,23 +8,25 @@ and in every run: no memory addresses, nothing that only some version's repr sho
 from __future__ import annotations
 
 import asyncio
-import gc
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
+from .holders import Scene, by_name, job_of, known_as, shielded, verb
+from .holders import await_chain as await_chain
 from .kernel import Kernel
 from .places import Place, is_plumbing, shorten
 
 LAST_RECORDS = 3
 NAMES = 5  # so many things of a list are named
-ALIKE = 10  # so many tasks that wait alike are told one by one
+FEW = 12  # so many tasks are told one by one in any case
+ALIKE = 3  # so many tasks that wait alike are told one by one, as long as there is room
+ROOM = 30  # so many tasks are told one by one in all, and so many kinds of others are counted
+WAY = 6  # so many lines of an await chain are told
 LONGEST = 200  # characters of a repr
 
-# What awaits on behalf of somebody and does not say for whom: `async for`, `anext()`, a coroutine's __await__().
-_WRAPPERS = frozenset({"async_generator_asend", "async_generator_athrow", "anext_awaitable", "coroutine_wrapper"})
+_by_name = by_name
 
 
 def made_at(thing: Any) -> Place | None:
@@ -53,20 +55,30 @@ def callback_words(handle: asyncio.Handle) -> str:
     return f"{code.co_qualname} ({shorten(code.co_filename)}:{code.co_firstlineno})"
 
 
-def await_chain(task: asyncio.Task[Any]) -> list[FrameType]:
-    """The frames that a suspended task stands in, outermost first."""
-    frames: list[FrameType] = []
-    step: Any = task.get_coro()
-    while step is not None:
-        frame = getattr(step, "cr_frame", None) or getattr(step, "gi_frame", None) or getattr(step, "ag_frame", None)
-        if frame is not None:
-            frames.append(frame)
-        if type(step).__name__ in _WRAPPERS:
-            step = next(iter(gc.get_referents(step)), None)
-        else:
-            inner = getattr(step, "cr_await", None) or getattr(step, "gi_yieldfrom", None)
-            step = inner or getattr(step, "ag_await", None)
-    return frames
+def turn_words(seconds: float, runs: Any, now: float) -> str:
+    """Who may have burned so many real seconds in a turn of the loop: of one that ran alone it is certain.
+
+    `runs` is what the turn ran: a list of handles, timers that need not be due, and what a selector answers; or one
+    handle alone, or None.
+    """
+    handles: list[Any] = []
+    for entry in runs if isinstance(runs, list) else [] if runs is None else [runs]:
+        handles += [entry] if isinstance(entry, asyncio.Handle) else entry[0].data or ()
+    ran = [handle for handle in handles
+           if handle is not None and not handle.cancelled() and getattr(handle, "_when", now) <= now]
+    words = list(dict.fromkeys(map(_step_words, ran)))
+    who = _listed(words) if len(words) < 2 else f"one of {_listed(words)}"
+    return f"{who or 'something that the loop ran'} took {seconds:.2f} real seconds"
+
+
+def _step_words(handle: Any) -> str:
+    task = getattr(handle._callback, "__self__", None)
+    if not isinstance(task, asyncio.Task):
+        return callback_words(handle)
+    frames = await_chain(task)
+    coroutine = getattr(task.get_coro(), "__qualname__", type(task.get_coro()).__name__)
+    state = f"is at {where(frames)} now" if frames else "has ended"
+    return f"task {task.get_name()} ({coroutine}), which {state},"
 
 
 def awaiting_line(task: asyncio.Future[Any]) -> TracebackType | None:
@@ -101,7 +113,7 @@ def _names(futures: Iterable[Any]) -> str:
     return _listed([task.get_name() for task in sorted(tasks, key=_by_name)] + rest)
 
 
-def _future_words(future: Any) -> str:
+def _future_words(future: Any, frames: Sequence[FrameType] = ()) -> str:
     """Who would resolve a pending future, as far as it can be told."""
     if isinstance(future, asyncio.Task):
         return f"task {future.get_name()}"
@@ -109,11 +121,21 @@ def _future_words(future: Any) -> str:
     if children is not None:
         pending = [child for child in children if not child.done()]
         return f"gather() of {len(children)}, still pending: {_names(pending)}"
-    for callback, _ in getattr(future, "_callbacks", None) or ():
-        if getattr(callback, "__qualname__", "") == "shield.<locals>._outer_done_callback":
-            inner = callback.__closure__[callback.__code__.co_freevars.index("inner")].cell_contents
-            return f"shield() of {_future_words(inner)}"
-    return "a future that nobody has resolved"
+    inner = shielded(future)
+    if inner is not None:
+        return f"shield() of {_future_words(inner)}"
+    job = job_of(future)
+    if job is not None:
+        state = "is running" if job.running() else "has ended" if job.done() else "waits for a free thread"
+        return f"a job of another thread, which {state}"
+    known = known_as(future, frames)
+    return "a future that nobody has resolved" + (f" ({known})" if known else "")
+
+
+def _end(transport: Any) -> Any:
+    """The kernel's end of a connection, or None."""
+    face = transport.get_extra_info("socket") if transport is not None else None
+    return getattr(getattr(face, "_sock", face), "_end", None)  # asyncio wraps a transport's socket
 
 
 def _end_of(transport: Any) -> str:
@@ -123,154 +145,270 @@ def _end_of(transport: Any) -> str:
 
 
 def _socket_words(face: Any) -> str:
-    end = getattr(getattr(face, "_sock", face), "_end", None)  # asyncio wraps a transport's socket
+    end = getattr(getattr(face, "_sock", face), "_end", None)
     return plain(end) if end is not None else "a closed socket"
 
 
-def _itself(words: str) -> Callable[[FrameType], str]:
-    """A table entry for the methods of an object that has a telling repr."""
+class _Call(NamedTuple):
+    """A call of asyncio's (or ours) that a task stands in: the frame, and what is known around it."""
 
-    def describe(frame: FrameType) -> str:
-        thing = frame.f_locals["self"]
-        return f"{words}: {plain(thing).replace(f'<{type(thing).__module__}.', '<', 1)}"
+    frame: FrameType
+    task: asyncio.Task[Any]
+    scene: Scene
+
+    @property
+    def owner(self) -> Any:
+        return self.frame.f_locals["self"]
+
+    def name(self, thing: Any = None) -> str:
+        return self.scene.name(thing or self.owner, self.task)
+
+
+def _repr(thing: object) -> str:
+    return plain(thing).replace(f"<{type(thing).__module__}.", "<", 1)
+
+
+def _itself(words: str) -> Callable[[_Call], str]:
+    """A table entry for the methods of an object that has a telling repr; {name} is what it is called."""
+    return lambda call: f"{words.format(name=call.name())}: {_repr(call.owner)}"
+
+
+def _held(call: _Call) -> str:
+    lock = call.owner
+    holders = call.scene.holders(lock)
+    if not holders:
+        # A bare acquire(), in this or another task, one that has ended too: it left no trace.
+        who = "and nobody can tell who holds it: no task is inside its `async with`"
+    elif holders == [call.task]:
+        who = f"which it {verb(lock)} itself"
+    else:
+        names = [task.get_name() for task in sorted(holders, key=by_name)]
+        doing = verb(lock) if len(names) == 1 else verb(lock).replace("is", "are").replace("holds", "hold")
+        who = f"which {_listed(names)} {doing}"
+    return f"{call.name()}, {who}: {_repr(lock)}"
+
+
+def _condition(call: _Call) -> str:
+    if call.frame.f_locals["fut"].done():
+        return f"the lock of {call.name()}, once it was notified: {_lock_words(call)}"
+    return f"{call.name()}, which nobody notifies: {_repr(call.owner)}"
+
+
+def _lock_words(call: _Call) -> str:
+    lock = call.owner._lock
+    holders = [task.get_name() for task in sorted(call.scene.holders(lock), key=by_name)]
+    return f"{_listed(holders)} {'hold' if len(holders) > 1 else 'holds'} it" if holders else _repr(lock)
+
+
+def _queue(words: str) -> Callable[[_Call], str]:
+    def describe(call: _Call) -> str:
+        queue = call.owner
+        size = f" ({queue.qsize()} of {queue.maxsize} items)" if queue.full() else ""
+        return f"{words}{size}: {_repr(queue)}"
 
     return describe
 
 
-def _condition(frame: FrameType) -> str:
-    notified = frame.f_locals["fut"].done()
-    words = "the lock of a Condition, which somebody holds" if notified else "a Condition that nobody notifies"
-    return _itself(words)(frame)
+def _joined(call: _Call) -> str:
+    queue = call.owner
+    return (f"join() of a queue that nobody finishes ({queue._unfinished_tasks} without task_done(), "
+            f"{queue.qsize()} still in it): {_repr(queue)}")
 
 
-def _received(frame: FrameType) -> str:
-    reader, call = frame.f_locals["self"], frame.f_code.co_name
-    wanted = frame.f_locals["n"] if call in ("read", "readexactly") else ""
+def _on_their_way(call: _Call, transport: Any) -> int:
+    """Bytes that were written at the other end and have not come to this end's program."""
+    end = _end(transport)
+    if end is None or end.peer is None:
+        return 0
+    other = call.task.get_loop()._transports.get(end.peer.number)  # type: ignore[attr-defined]
+    return len(end.incoming) + (other.get_write_buffer_size() if other is not None else 0)
+
+
+def _received(call: _Call) -> str:
+    reader, name = call.owner, call.frame.f_code.co_name
+    wanted = call.frame.f_locals["n"] if name in ("read", "readexactly") else ""
     come = f", and {len(reader._buffer)} bytes have come so far" if reader._buffer else ""
-    name = "the next line" if call == "__anext__" else f"{call}({wanted})"
-    return f"{name} from {_end_of(reader._transport)}{come}"
+    flying = _on_their_way(call, reader._transport)
+    flight = f", and {flying} bytes are in flight" if flying else ""
+    name = "the next line" if name == "__anext__" else f"{name}({wanted})"
+    return f"{name} from {_end_of(reader._transport)}{come}{flight}"
 
 
-def _drained(frame: FrameType) -> str:
-    transport = getattr(frame.f_locals["self"], "_transport", None)
+def _drained(call: _Call) -> str:
+    transport = getattr(call.owner, "_transport", None)
     unsent = f"{transport.get_write_buffer_size()} bytes unsent, " if transport is not None else ""
     return f"drain(), because the peer does not read: {unsent}{_end_of(transport)}"
 
 
-def _slept(frame: FrameType) -> str:
-    timer = frame.f_locals.get("h")
+def _slept(call: _Call) -> str:
+    timer = call.frame.f_locals.get("h")
     end = f"due at t={timer.when()!r}" if timer is not None else "its next turn"
-    return f"sleep({frame.f_locals['delay']!r}), {end}"
+    return f"sleep({call.frame.f_locals['delay']!r}), {end}"
 
 
-def _socket_call(frame: FrameType) -> str:
-    return f"{frame.f_code.co_name}() on {_socket_words(frame.f_locals['sock'])}"
+def _socket_call(call: _Call) -> str:
+    face = call.frame.f_locals["sock"]
+    listener = getattr(getattr(face, "_end", None), "asked", None)  # at which it knocks
+    full = f": its queue is full, and nobody accepts: {plain(listener)}" if listener is not None else ""
+    return f"{call.frame.f_code.co_name}() on {_socket_words(face)}{full}"
 
 
-def _server(words: str) -> Callable[[FrameType], str]:
-    def describe(frame: FrameType) -> str:
-        sockets = frame.f_locals["self"].sockets
+def _server(words: str) -> Callable[[_Call], str]:
+    def describe(call: _Call) -> str:
+        sockets = call.owner.sockets
         return f"{words} {_listed([_socket_words(face) for face in sockets]) if sockets else 'a closed server'}"
 
     return describe
 
 
-def _some_of(frame: FrameType) -> str:
-    futures = frame.f_locals["fs"]
+def _some_of(call: _Call) -> str:
+    futures = call.frame.f_locals["fs"]
     return f"wait() for {len(futures)}, still pending: {_names([future for future in futures if not future.done()])}"
 
 
+def _in_a_thread(call: _Call) -> str:
+    function = call.frame.f_locals["func"]
+    return f"to_thread() of {getattr(function, '__qualname__', None) or plain(function)}"
+
+
 # By qualified name of asyncio's own coroutines (and of ours).
-_WAITS: dict[str, Callable[[FrameType], str]] = {
-    "Barrier._wait": _itself("the others at a Barrier"),
-    "Barrier._block": _itself("a Barrier to be free again"),
+_WAITS: dict[str, Callable[[_Call], str]] = {
+    "Barrier._wait": _itself("the others at {name}"),
+    "Barrier._block": _itself("{name} to be free again"),
     "Condition.wait": _condition,
-    "Event.wait": _itself("an Event that nobody sets"),
-    "Lock.acquire": _itself("a Lock that somebody holds"),
-    "Semaphore.acquire": _itself("a Semaphore that nobody releases"),
-    "Queue.get": _itself("get() from a queue that nobody puts into"),
-    "Queue.put": _itself("put() into a queue that nobody gets from"),
-    "Queue.join": _itself("join() of a queue that nobody finishes"),
+    "Event.wait": _itself("{name}, which nobody sets"),
+    "Lock.acquire": _held,
+    "Semaphore.acquire": _held,
+    "Queue.get": _queue("get() from a queue that nobody puts into"),
+    "Queue.put": _queue("put() into a queue that nobody gets from"),
+    "Queue.join": _joined,
     **{f"StreamReader.{name}": _received for name in ("__anext__", "read", "readexactly", "readline", "readuntil")},
     "FlowControlMixin._drain_helper": _drained,
-    "StreamWriter.wait_closed": lambda frame: f"wait_closed() of {_end_of(frame.f_locals['self']._transport)}",
-    "BaseEventLoop._create_connection_transport": lambda frame: "the TLS handshake",
-    "BaseEventLoop.start_tls": lambda frame: "the TLS handshake",
+    "StreamWriter.wait_closed": lambda call: f"wait_closed() of {_end_of(call.owner._transport)}",
+    "BaseEventLoop._create_connection_transport": lambda call: "the TLS handshake",
+    "BaseEventLoop.start_tls": lambda call: "the TLS handshake",
     **{f"BaseSelectorEventLoop.{name}": _socket_call
        for name in ("sock_accept", "sock_connect", "sock_recv", "sock_recv_into", "sock_sendall")},
     "Server.serve_forever": _server("serve_forever() of"),
     "Server.wait_closed": _server("the connections to end of"),
-    "TaskGroup.__aexit__": lambda frame: f"the tasks of a TaskGroup: {_names(frame.f_locals['self']._tasks)}",
+    "TaskGroup.__aexit__": lambda call: f"the tasks of a TaskGroup: {_names(call.owner._tasks)}",
     "_wait": _some_of,
-    "as_completed.<locals>._wait_for_one": lambda frame: "the next of as_completed()",
-    "_AsCompletedIterator._wait_for_one": lambda frame: "the next of as_completed()",  # 3.13
-    "wait_for": lambda frame: f"wait_for() of {_future_words(frame.f_locals['fut'])}",
+    "as_completed.<locals>._wait_for_one": lambda call: "the next of as_completed()",
+    "_AsCompletedIterator._wait_for_one": lambda call: "the next of as_completed()",  # 3.13
+    "wait_for": lambda call: f"wait_for() of {_future_words(call.frame.f_locals['fut'])}",
     "sleep": _slept,
-    "SolipsistEventLoop.advance_to": lambda frame: f"advance_to({frame.f_locals['when']!r})",
-    "FakeServer.accept": lambda frame: f"accept(): nobody connects to {plain(frame.f_locals['self'])}",
+    "to_thread": _in_a_thread,
+    "SolipsistEventLoop.advance_to": lambda call: f"advance_to({call.frame.f_locals['when']!r})",
+    "FakeServer.accept": lambda call: f"accept(): nobody connects to {plain(call.owner)}",
 }
 
 
-def waits_for(task: asyncio.Task[Any], frames: Sequence[FrameType]) -> str:
-    """What would wake this task, in words."""
+def waits_for(task: asyncio.Task[Any], frames: Sequence[FrameType], scene: Scene | None = None) -> str:
+    """What would wake this task, in words. A scene of all tasks, made once, is cheaper where many are described."""
     words = None
+    if scene is None:
+        scene = Scene(sorted({task, *asyncio.all_tasks(task.get_loop())}, key=by_name))
     for frame in reversed(frames):
         if not is_plumbing(frame.f_globals.get("__name__", "")):
             break
         # The outermost call is the one that the user made: a Barrier rather than the Condition in it.
         describe = _WAITS.get(frame.f_code.co_qualname)
-        words = describe(frame) if describe is not None else words
-    if words is not None:
-        return words
-    waiter = getattr(task, "_fut_waiter", None)
-    return _future_words(waiter) if waiter is not None else "its next turn"
+        words = describe(_Call(frame, task, scene)) if describe is not None else words
+    if words is None:
+        waiter = getattr(task, "_fut_waiter", None)
+        running = asyncio.current_task(task.get_loop()) is task
+        words = _future_words(waiter, frames) if waiter is not None else "nothing: it runs" if running else \
+            "its next turn"
+    limit = scene.deadlines.get(task)
+    return words if limit is None else f"{words}; a timeout ends it at t={limit!r}"
+
+
+def way(frames: Sequence[FrameType]) -> str:
+    """The user's lines of an await chain above the innermost one, outermost first; "" for none."""
+    lines = [f"{frame.f_code.co_qualname} ({shorten(frame.f_code.co_filename)}:{frame.f_lineno})"
+             for frame in frames if not is_plumbing(frame.f_globals.get("__name__", ""))][:-1]
+    if len(lines) > WAY:
+        lines[WAY // 2:-(WAY // 2)] = [f"{len(lines) - WAY} more"]
+    return ", ".join(lines)
 
 
 # -- the report
 
 
-def task_lines(tasks: Iterable[asyncio.Task[Any]]) -> list[str]:
-    """Some lines for each task, in the order in which they were made as far as names tell."""
-    lines = []
-    alike: Counter[tuple[str, str, Place | None]] = Counter()
-    for task in sorted(tasks, key=_by_name):
-        frames = await_chain(task)
+def task_lines(tasks: Iterable[asyncio.Task[Any]], scene: Scene | None = None) -> list[str]:
+    """Some lines for each task, in the order in which they were made as far as names tell.
+
+    Of many that wait alike some are told and the others are counted, so that a thousand fit on a few screens.
+    """
+    scene = scene or Scene(sorted(tasks, key=by_name))
+    kinds: dict[tuple[str, str, Place | None], list[asyncio.Task[Any]]] = {}
+    kind_of = {}
+    for task in sorted(tasks, key=by_name):
         coroutine = getattr(task.get_coro(), "__qualname__", type(task.get_coro()).__name__)
-        made = made_at(task)
-        place = where(frames).removesuffix(f" in {coroutine}")
-        story = (f"({coroutine}) at {place}\n      waits for {waits_for(task, frames)}"
-                 + (f"\n      made at {made}" if made else ""))
-        kind = coroutine, place, made
-        alike[kind] += 1
-        if alike[kind] <= ALIKE:
-            lines.append(f"  {task.get_name()} {story}")
-    for (coroutine, place, _), count in alike.items():
-        if count > ALIKE:
-            lines.append(f"  and {count - ALIKE} more ({coroutine}) at {place}")
+        place = where(scene.frames[task]).removesuffix(f" in {coroutine}")
+        kind_of[task] = kind = coroutine, place, made_at(task)
+        kinds.setdefault(kind, []).append(task)
+    alike = FEW if len(kind_of) <= FEW else min(ALIKE, max(1, ROOM // max(1, len(kinds))))
+    shown = dict(list(kinds.items())[:ROOM])
+    lines = []
+    for task in sorted(tasks, key=by_name):
+        kind = kind_of[task]
+        if kind not in shown or task not in shown[kind][:alike]:
+            continue
+        coroutine, place, made = kind
+        frames = scene.frames[task]
+        by_way_of = way(frames)
+        lines.append(f"  {task.get_name()} ({coroutine}) at {place}"
+                     + (f"\n      by way of {by_way_of}" if by_way_of else "")
+                     + f"\n      waits for {waits_for(task, frames, scene)}"
+                     + (f"\n      made at {made}" if made else ""))
+    for (coroutine, place, _), members in shown.items():
+        if len(members) > alike:
+            names = _listed([task.get_name() for task in members[alike:]])
+            lines.append(f"  and {len(members) - alike} more ({coroutine}) at {place}: {names}")
+    others = list(kinds.values())[ROOM:]
+    if others:
+        lines.append(f"  and {sum(map(len, others))} more, of {len(others)} other kinds")
     return lines
 
 
-def _by_name(task: asyncio.Task[Any]) -> tuple[str, int]:
-    prefix, _, number = task.get_name().rpartition("-")
-    return (prefix, int(number)) if number.isdecimal() else (task.get_name(), 0)
+def cycle_lines(scene: Scene) -> list[str]:
+    """A line for each cycle of tasks that wait for each other."""
+    cycles = scene.cycles()
+    return ([f"  a cycle: {scene.cycle_words(cycle)}" for cycle in cycles[:NAMES]]
+            + ([f"  and {len(cycles) - NAMES} more cycles"] if len(cycles) > NAMES else []))
+
+
+def ran_words(counts: Iterable[tuple[asyncio.Handle, int]], turns: int) -> str:
+    """How often each of some tasks and callbacks ran."""
+    told = _listed([f"{callback_words(handle)} {count} times" for handle, count in counts])
+    return f"{told} (in {turns} turns)"
 
 
 def report(reason: str, kernel: Kernel, tasks: Iterable[asyncio.Task[Any]], hint: str = "",
-           going_on: Iterable[asyncio.Handle] = ()) -> str:
+           going_on: Iterable[asyncio.Handle] = (), ran: str = "") -> str:
     """The whole text: what happened, at which time, every task, and what happened last.
 
-    `hint` is the cause, or what to do about it; `going_on` are the callbacks that run now.
+    `hint` is the cause, or what to do about it; `going_on` are the callbacks that run now, and `ran` says so in words
+    where somebody has counted them. Cycles come first.
     """
-    now = _listed(list(dict.fromkeys(map(callback_words, going_on))))
-    tasks = list(tasks)
+    now = ran or _listed(list(dict.fromkeys(map(callback_words, going_on))))
+    tasks = sorted(tasks, key=by_name)
+    scene = Scene(tasks)
     count = f"{len(tasks)} task{'s' if len(tasks) != 1 else ''}" if tasks else "no task is there"
     fate = "" if hint or not tasks else " wait for ever" if len(tasks) > 1 else " waits for ever"
     last = kernel.journal.last_effects(LAST_RECORDS)
+    held = list(map(repr, list(kernel.clock.holds)))  # a copy: other threads release them
+    holds = _listed(held)
+    if any(hold.startswith("<Hold: executor job") for hold in held):
+        holds += "\n    a job that waits for what comes later in time is submitted inside `with self.background():`"
     return "\n".join([
         f"{reason} at t={kernel.clock.now!r}: {count}{fate}",
         *([f"  {hint}"] if hint else []),
+        *cycle_lines(scene),
         *([f"  it runs now: {now}"] if now else []),
-        *task_lines(tasks),
+        *([f"  the clock is held by: {holds}"] if holds else []),
+        *task_lines(tasks, scene),
         *(["  what happened last:"] if last else []),
         *(f"      {record}" for record in last),
     ])

@@ -4,10 +4,13 @@
       SolipsismError            the simulation was left or misused; the text names the cure
         SleepForeverError       nothing can wake the program any more: a hang
         LivelockError           the program spins at one instant and time cannot go on
-        RealTimeLimitError      real time ran out while something held the clock
+        RealTimeLimitError      real time ran out: of the test, or while something held the clock
+        VirtualTimeLimitError   virtual time went on and on
         EscapeError             a call would have reached the real world
     UserWarning
       SolipsismWarning          the base of every warning of ours
+        BlockingCallWarning     a blocking call was made in the loop's thread
+        SlowCallbackWarning     a callback or a step of a task burned real time
 
 What a real machine would answer (connection refused, address in use) is an `OSError` with its errno, never one of
 these.
@@ -27,7 +30,11 @@ class LivelockError(SolipsismError):
 
 
 class RealTimeLimitError(SolipsismError):
-    """The loop waited too long in real time for something that holds the clock."""
+    """The test took longer than its real-time limit, or the loop waited too long for something that holds the clock."""
+
+
+class VirtualTimeLimitError(SolipsismError):
+    """Virtual time would have gone beyond the limit of the test."""
 
 
 class EscapeError(SolipsismError):
@@ -36,3 +43,11 @@ class EscapeError(SolipsismError):
 
 class SolipsismWarning(UserWarning):
     """The base of every warning of this package."""
+
+
+class BlockingCallWarning(SolipsismWarning):
+    """A call stopped the loop's thread, so that nothing else could run."""
+
+
+class SlowCallbackWarning(SolipsismWarning):
+    """A callback or a step of a task took longer in real time than the loop's `slow_callback_duration`."""

@@ -23,9 +23,11 @@ import types
 from collections.abc import Callable
 from typing import Any, Self
 
+from . import blocking, jobs
 from .errors import EscapeError, SolipsismError
 from .kernel import PAIR_FAMILY, Kernel
 from .kernel.files import os_error
+from .places import user_place
 from .sockets import VirtualSocket
 
 # Process-wide by nature: the replacements below are. The lock guards arming and disarming.
@@ -40,6 +42,11 @@ _MISSING = object()
 def kernel_here() -> Kernel | None:
     """The kernel of this thread's world, or None for a thread that is not sealed."""
     return _kernels.get(_ident())
+
+
+def threads_in(kernel: Kernel) -> list[int]:
+    """The identifiers of the threads that are in this world now, in the order in which they came."""
+    return [ident for ident, inner in list(_kernels.items()) if inner is kernel]
 
 
 class sealed:  # noqa: N801 - a context manager that reads as a word, like contextlib's
@@ -238,11 +245,17 @@ def _make_thread_start(before: Any) -> Any:
             before(self)
             return
         run = self.run
-        self.run = _inside(kernel, run)  # type: ignore[method-assign]
+        known = run
+        if isinstance(self, threading.Timer):
+            known = kernel.jobs.timer(self, run, user_place(2))
+        elif not jobs.in_background() and not _works_for_a_pool(sys._getframe(1)):
+            known = kernel.jobs.workers.started(self, run, user_place(2))
+        self.run = _inside(kernel, known)  # type: ignore[method-assign]
         try:
             before(self)
         except BaseException:
             self.run = run  # type: ignore[method-assign]
+            kernel.jobs.not_started(self)
             raise
 
     return start
@@ -255,14 +268,50 @@ def _manages_processes(starter: types.FrameType) -> bool:
     return module.startswith(("multiprocessing", "concurrent.futures.process"))
 
 
+def _works_for_a_pool(starter: types.FrameType) -> bool:
+    return starter.f_globals.get("__name__") == "concurrent.futures.thread"
+
+
 def _make_submit(before: Any) -> Any:
     # A worker may have been started by another test, or outside of any: it is the job that belongs to a world.
     @functools.wraps(before)
     def submit(self: Any, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         kernel = _kernels.get(_ident())
-        return before(self, fn if kernel is None else _inside(kernel, fn), *args, **kwargs)
+        if kernel is None:
+            return before(self, fn, *args, **kwargs)
+        if isinstance(fn, jobs.Work):  # of run_in_executor
+            return before(self, _inside(kernel, fn), *args, **kwargs)
+        job = kernel.jobs.begin(f"executor job {jobs.name_of(fn)}", user_place(2))
+        try:
+            future = before(self, _inside(kernel, jobs.Work(job, fn)), *args, **kwargs)
+        except BaseException:
+            job.end()
+            raise
+        kernel.jobs.accompany(job, future)
+        return future
 
     return submit
+
+
+def _jobs_here() -> jobs.Jobs | None:
+    kernel = _kernels.get(_ident())
+    return kernel.jobs if kernel is not None else None
+
+
+def _make_result(before: Any) -> Any:
+    @functools.wraps(before)
+    def result(self: Any, timeout: float | None = None) -> Any:
+        return jobs.result_of(_jobs_here(), before, self, timeout)
+
+    return result
+
+
+def _make_waiters(before: Any) -> Any:
+    @functools.wraps(before)
+    def create(fs: Any, return_when: Any) -> Any:
+        return jobs.met_by(_jobs_here(), before(fs, return_when))
+
+    return create
 
 
 def _inside(kernel: Kernel, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -300,5 +349,9 @@ _REPLACEMENTS = [
     _Replacement(time, "monotonic_ns", _for_sealed(_monotonic_ns)),
     _Replacement(threading.Thread, "start", _make_thread_start),
     _Replacement(concurrent.futures.ThreadPoolExecutor, "submit", _make_submit),
+    _Replacement(concurrent.futures.Future, "result", _make_result),
+    _Replacement(concurrent.futures.Future, "exception", _make_result),
+    _Replacement(concurrent.futures._base, "_create_and_install_waiters", _make_waiters),
     _Replacement(asyncio.selector_events.BaseSelectorEventLoop, "_make_self_pipe", _for_sealed(_refuse_stock_loop)),
+    *(_Replacement(*entry) for entry in blocking.REPLACED),
 ]

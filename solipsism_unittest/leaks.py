@@ -15,10 +15,13 @@ from collections import Counter
 from collections.abc import Coroutine, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from . import diagnosis
+from . import diagnosis, holders
+from .jobs import in_background
 from .places import Place, is_plumbing, shorten
+from .unawaited import close_held
 
 __unittest = True
+__tracebackhide__ = True
 
 SETTLING_TURNS = 1_000  # so many turns of the loop may pass at the end until what was closed is gone
 LAST_WILL = 60.0  # virtual seconds that cancelled tasks have for their `finally` blocks
@@ -125,20 +128,23 @@ def survey(loop: Any) -> list[Leak]:
     kernel = loop.kernel
     leaks: list[Leak] = []
     tasks = sorted(asyncio.all_tasks(loop), key=diagnosis._by_name)
+    scene = holders.Scene(tasks)
     for task in tasks:
+        if task in kernel.jobs.left_tasks:
+            continue
         if getattr(task, "is_driven", False):
             continue  # the test itself, which did not end: whoever drove it has told so
-        frames = diagnosis.await_chain(task)
+        frames = scene.frames[task]
         coroutine = getattr(task.get_coro(), "__qualname__", type(task.get_coro()).__name__)
         leaks.append(Leak("task", f"{task.get_name()} ({coroutine}) at {diagnosis.where(frames)}, waits for "
-                                  f"{diagnosis.waits_for(task, frames)}", diagnosis.made_at(task)))
+                                  f"{diagnosis.waits_for(task, frames, scene)}", diagnosis.made_at(task)))
     waited_for = [task._fut_waiter for task in tasks]  # type: ignore[attr-defined]
     for timer in sorted(loop._scheduled):
-        if not timer.cancelled() and not _belongs(timer, tasks, waited_for):
+        if not (timer.cancelled() or in_background(timer._context) or _belongs(timer, tasks, waited_for)):
             leaks.append(Leak("timer", f"due at t={timer.when()!r} (now t={loop.time()!r}), calls {_callback(timer)}",
                               timer._made_at))
     for handle in loop._ready:
-        if not handle.cancelled() and not isinstance(_owner(handle), asyncio.Task):
+        if not (handle.cancelled() or in_background(handle._context) or isinstance(_owner(handle), asyncio.Task)):
             leaks.append(Leak("handle", f"calls {_callback(handle)}", _traced(handle._source_traceback)))
     leaks += _files(loop)
     leaks += [Leak("socket", f"<{end.kind} {end.ends()}>, never closed and collected as garbage", end.place)
@@ -150,6 +156,8 @@ def _files(loop: Any) -> Iterable[Leak]:
     servers: set[int] = set()
     selector = loop._virtual_selector
     for number, file in loop.kernel.files.items():
+        if any(number in numbers for numbers in loop.kernel.jobs.left_running):
+            continue
         key = selector.keys.get(number)
         server = next((arg for arg in key.data[0]._args if isinstance(arg, asyncio.Server)), None) \
             if key is not None and key.data[0] is not None and not key.data[0].cancelled() else None
@@ -238,19 +246,29 @@ async def end(loop: Any) -> None:
         if not isinstance(_owner(handle), asyncio.Task) and not _is_of_asyncio(handle):
             handle.cancel()
     tasks = asyncio.all_tasks(loop) - {asyncio.current_task(loop)}
+    if holders.loosen(sorted(tasks, key=holders.by_name)):
+        await asyncio.sleep(0)  # a task of each circle takes its cancellation
     for task in tasks:
         task.cancel()
     if tasks:
         await asyncio.wait(tasks, timeout=LAST_WILL)
-        for task in tasks:
-            if task.done() and not task.cancelled():
-                task.exception()  # read, so that asyncio does not log it into the next test
     if loop._asyncgens:
         await asyncio.wait([loop.create_task(loop.shutdown_asyncgens())], timeout=LAST_WILL)
     for transport in list(loop._transports.values()):
         transport.abort()
+    for task in tasks:
+        if task.done():
+            _take_over(task)  # after the transports: a writer that goes with it is closed already
     await asyncio.sleep(0)
     await asyncio.sleep(0)
+
+
+def _take_over(task: asyncio.Task[Any]) -> None:
+    """Read what it ended with, so that neither asyncio nor a collected coroutine speaks of it in the next test."""
+    try:
+        task.result()
+    except BaseException as error:
+        close_held(error)
 
 
 def _is_of_asyncio(handle: asyncio.Handle) -> bool:

@@ -16,14 +16,16 @@ import itertools
 import math
 import os
 import sys
+import weakref
 from asyncio import events, futures, runners, selector_events
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from heapq import heappush
 from typing import Any, NoReturn, TypeVar
 
-from . import diagnosis
-from .errors import SolipsismError
+from . import diagnosis, holders, jobs, reachability
+from .debuggers import debugging
+from .errors import LivelockError, SleepForeverError, SolipsismError
 from .hermetic import sealed
 from .kernel import Kernel
 from .kernel.clock import Hold
@@ -31,8 +33,10 @@ from .kernel.journal import FULL
 from .places import Place, user_place
 from .selector import VirtualSelector
 from .sockets import place_here
+from .spins import SpinLook
 
 __unittest = True  # unittest leaves frames of this module out of a traceback
+__tracebackhide__ = True  # and so does pytest
 
 T = TypeVar("T")
 
@@ -46,16 +50,17 @@ _CLOSING = frozenset({runners._cancel_all_tasks.__code__, runners.Runner.close._
 class Timer(events.TimerHandle):
     """A TimerHandle that knows its place in the line: of two at one instant, the one made first runs first."""
 
-    __slots__ = ("_sequence", "_made_at")
+    __slots__ = ("_sequence", "_made", "_made_at")
 
     def __init__(self, when: float, callback: Callable[..., Any], args: tuple[Any, ...], loop: SolipsistEventLoop,
-                 context: contextvars.Context | None, sequence: int, made_at: Place | None) -> None:
+                 context: contextvars.Context | None, sequence: int, made: float, made_at: Place | None) -> None:
         events.Handle.__init__(self, callback, args, loop, context)
         if self._source_traceback:  # type: ignore[attr-defined]
             del self._source_traceback[-3:]  # type: ignore[attr-defined]
         self._when = when
         self._scheduled = True
         self._sequence = sequence
+        self._made = made  # the time
         self._made_at = made_at
 
     def __lt__(self, other: Any) -> bool:
@@ -68,13 +73,15 @@ class Timer(events.TimerHandle):
 class _Run:
     """One `run_until_complete()`: what it drives, and what was found on the way."""
 
-    __slots__ = ("main", "closing", "verdict", "times_stuck")
+    __slots__ = ("main", "closing", "verdict", "times_stuck", "waiter", "jumps")
 
     def __init__(self, main: asyncio.Future[Any], closing: bool) -> None:
         self.main = main
         self.closing = closing  # it belongs to the end of a runner, whose program was judged before
         self.verdict: SolipsismError | None = None
         self.times_stuck = 0
+        self.waiter: weakref.ref[Any] | None = None  # what `main` waited for when that was last looked at
+        self.jumps = 0  # of the clock, at least so many since `main` made a step
 
 
 class _Info(tuple[Any, ...]):
@@ -104,6 +111,7 @@ class SolipsistEventLoop(selector_events.BaseSelectorEventLoop):
     _check_running: Callable[[], None]
     _check_thread: Callable[[], None]
     _debug: bool
+    _executor_shutdown_called: bool
     _default_executor: concurrent.futures.Executor | None
     _ready: deque[asyncio.Handle]
     _scheduled: list[Any]
@@ -123,12 +131,29 @@ class SolipsistEventLoop(selector_events.BaseSelectorEventLoop):
         super().__init__(self._virtual_selector)
         self._virtual_selector.next_timer = self._next_timer
         self._virtual_selector.on_stuck = self._stuck
+        self._virtual_selector.on_long_wait = self._question_the_wait
         self._virtual_selector.loop = self
+        self._virtual_selector.blocking.on_slow = self._slow
+        self._virtual_selector.look = lambda: SpinLook(self._going_on)
         # `_run_once` takes timers before time() + this for due: the gap to the next float means "exactly due". The
         # selector renews it at each jump.
         self._clock_resolution = self._clock.resolution
 
     # -- time
+
+    @property
+    def slow_callback_duration(self) -> float:
+        """As asyncio's, in real seconds and always: a callback that takes longer is reported."""
+        return self._virtual_selector.blocking.slow
+
+    @slow_callback_duration.setter
+    def slow_callback_duration(self, seconds: float) -> None:
+        self._virtual_selector.blocking.slow = seconds
+
+    def _slow(self, seconds: float, runs: Any) -> None:
+        """A turn of the loop took so many real seconds: say who ran in it."""
+        if not debugging(sys._getframe()):
+            self._virtual_selector.blocking.note_slow(diagnosis.turn_words(seconds, runs, self.time()))
 
     def time(self) -> float:
         """The virtual time in seconds; works on a closed loop too."""
@@ -171,13 +196,15 @@ class SolipsistEventLoop(selector_events.BaseSelectorEventLoop):
             self._check_callback(callback, method)
         self._timers_made = sequence = self._timers_made + 1
         # The journal has a timer when it is made: a record in the handle's own `_run` would cost a tenth of a sleep.
+        now = self._clock.now
         if callback is _END_OF_SLEEP:
-            timer = Timer(when, callback, args, self, context, sequence, None)  # a sleeping task says where it sleeps
-            record: tuple[Any, ...] = (self._clock.now, "sleep", when)
+            # A sleeping task says where it sleeps.
+            timer = Timer(when, callback, args, self, context, sequence, now, None)
+            record: tuple[Any, ...] = (now, "sleep", when)
         else:
-            timer = Timer(when, callback, args, self, context, sequence, place_here(3))
+            timer = Timer(when, callback, args, self, context, sequence, now, place_here(3))
             name = getattr(callback, "__qualname__", "")
-            record = (self._clock.now, "timer", when, name if type(name) is str else "")
+            record = (now, "timer", when, name if type(name) is str else "")
         heappush(self._scheduled, timer)
         journal = self._journal
         if journal.enabled:
@@ -241,7 +268,14 @@ class SolipsistEventLoop(selector_events.BaseSelectorEventLoop):
         """As asyncio's, in a sealed thread."""
         self._virtual_selector.turns = 0
         with sealed(self):
-            super().run_forever()
+            blocking = self._virtual_selector.blocking
+            blocking.begin_run(self._ready, self._scheduled)
+            try:
+                super().run_forever()
+            except BaseException:
+                blocking.break_run()
+                raise
+            blocking.end_run()
 
     def run_until_complete(self, future: Any) -> Any:
         """As asyncio's. A hang on the way is a SleepForeverError, whatever the program made of being cancelled."""
@@ -281,7 +315,7 @@ class SolipsistEventLoop(selector_events.BaseSelectorEventLoop):
     def _stuck(self, kind: type[SolipsismError], reason: str, hint: str) -> None:
         """Called inside select() when nothing can go on."""
         waiting = sorted(asyncio.all_tasks(self), key=diagnosis._by_name)
-        error = kind(diagnosis.report(reason, self.kernel, waiting, hint, self._going_on()))
+        error = kind(diagnosis.report(reason, self.kernel, waiting, hint, self._going_on(), self._ran(kind)))
         self._journal.note("stuck", (kind.__name__,))
         run = self._driven
         if run is None:
@@ -290,10 +324,9 @@ class SolipsistEventLoop(selector_events.BaseSelectorEventLoop):
         if run.verdict is None:
             run.verdict = error.with_traceback(diagnosis.awaiting_line(run.main))
         if run.times_stuck == 1:
-            run.main.cancel()
+            self._cancel([run.main])
         elif run.times_stuck == 2:
-            for task in waiting:
-                task.cancel()
+            self._cancel(waiting)
         else:
             refusing = ", ".join(task.get_name() for task in waiting)
             run.verdict.add_note(f"cancelled twice, and still there: {refusing}" if refusing else
@@ -303,6 +336,46 @@ class SolipsistEventLoop(selector_events.BaseSelectorEventLoop):
             for task in waiting:
                 # A runner that closes goes through the results: the task is over as a future, its coroutine stays.
                 asyncio.Future.cancel(task)
+
+    def _cancel(self, tasks: Sequence[asyncio.Future[Any]], again: bool = True) -> None:
+        if not holders.loosen(sorted(asyncio.all_tasks(self), key=holders.by_name)):
+            for task in tasks:
+                with contextlib.suppress(RecursionError):  # it awaits a thousand others in a row: they end one by one
+                    task.cancel()
+        elif again:  # when those that were woken have run
+            self.call_soon(self._cancel, tasks, False)
+
+    def _ran(self, kind: type[SolipsismError]) -> str:
+        """How often each task or callback ran while somebody looked; "" when nobody did."""
+        look = self._virtual_selector.looking
+        if kind is not LivelockError or not isinstance(look, SpinLook):
+            return ""
+        return diagnosis.ran_words(look.most(), look.turns)
+
+    def _question_the_wait(self) -> int:
+        """Called inside select() after many jumps of the clock; gives how many jumps later to ask again.
+
+        A main task that made a step since the last time is well. One that made none may sleep behind a heartbeat for
+        ever: that is found by reasoning, each time that the number of jumps has doubled.
+        """
+        run = self._driven
+        if run is None:
+            return self._virtual_selector.jumps_allowed
+        waiter = reachability.awaited(run.main)
+        if waiter is None or run.waiter is None or run.waiter() is not waiter:
+            run.waiter, run.jumps = None if waiter is None else weakref.ref(waiter), 0
+            return self._virtual_selector.jumps_allowed
+        del waiter  # can_go_on() counts who holds it
+        run.jumps = run.jumps * 2 or self._virtual_selector.jumps_allowed
+        if reachability.can_go_on(run.main, self):
+            return run.jumps
+        run.waiter = None
+        timers = sum(not timer.cancelled() for timer in self._scheduled)
+        count = "1 timer still moves" if timers == 1 else f"{timers} timers still move"
+        self._stuck(SleepForeverError, f"the test can never go on, though {count} time",
+                    "nothing that will run can reach what it waits for; the clock is kept moving by "
+                    + diagnosis._listed(reachability.movers(self)))
+        return self._virtual_selector.jumps_allowed
 
     def _going_on(self) -> list[asyncio.Handle]:
         """What would run in this turn of the loop: of a program that spins, the culprit is among it."""
@@ -323,6 +396,8 @@ class SolipsistEventLoop(selector_events.BaseSelectorEventLoop):
         task = super().create_task(coro, name=name, context=context, **kwargs)
         try:  # noqa: SIM105 - suppress() costs more than all the rest
             task._made_at = place  # type: ignore[attr-defined]
+            if jobs.in_background():
+                self._virtual_selector.jobs.leave_task(task)
         except AttributeError:  # a program's own task factory may give anything
             pass
         return task
@@ -348,32 +423,25 @@ class SolipsistEventLoop(selector_events.BaseSelectorEventLoop):
             if self._default_executor is None:
                 self._default_executor = concurrent.futures.ThreadPoolExecutor(thread_name_prefix="asyncio")
             executor = self._default_executor
-        name = getattr(func, "__qualname__", None) or diagnosis.plain(func)
-        hold = self.kernel.clock.hold(f"executor job {name}", user_place(2))
+        all_jobs = self._virtual_selector.jobs
+        job = all_jobs.begin(f"executor job {jobs.name_of(func)}", user_place(2))
         try:
             with sealed(self):
-                job = executor.submit(func, *args)
+                source = executor.submit(jobs.Work(job, func), *args)
         except BaseException:
-            hold.release()
+            job.end()
             raise
-        future = asyncio.wrap_future(job, loop=self)
-        # Behind wrap_future's own callback: the result is under way before time may go on.
-        job.add_done_callback(lambda done: self._job_done(hold))
-        return future
+        return all_jobs.follow(job, source, self)
 
-    def _job_done(self, hold: Hold) -> None:
-        try:
-            self.call_soon_threadsafe(hold.release)
-        except RuntimeError:  # the loop was closed meanwhile
-            hold.release()
+    def background(self) -> contextlib.AbstractContextManager[None]:
+        """`with loop.background():` what is started inside is meant to run on; it does not hold the clock."""
+        return self._virtual_selector.jobs.leave_running(self.kernel)
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """As asyncio's, but it really joins: `timeout` would be virtual and over at once."""
-        hold = self.kernel.clock.hold("shutting the default executor down")
-        try:
-            await super().shutdown_default_executor()
-        finally:
-            hold.release()
+        self._executor_shutdown_called = True
+        if self._default_executor is not None:
+            await self._virtual_selector.jobs.shut_down(self._default_executor, self)
 
     # -- files
 

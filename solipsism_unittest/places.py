@@ -20,6 +20,8 @@ _PLUMBING = frozenset({
     _PACKAGE, "asyncio", "unittest", "socket", "ssl", "contextlib", "selectors", "threading", "concurrent", "functools",
     "http", "urllib", "socketserver", "contextvars", "weakref", "_pytest", "pluggy", "pytest",
 })
+# These have objects of their own that a program works with, and carry calls as well.
+_CARRIERS = _PLUMBING | {"queue", "subprocess"}
 _STARTERS = frozenset({("asyncio.base_events", "_run_once"), ("unittest.case", "run")})
 
 
@@ -60,6 +62,11 @@ def is_plumbing(module: str) -> bool:
     return module.partition(".")[0] in _PLUMBING
 
 
+def carries(module: str) -> bool:
+    """Whether frames of a module of this name stand between the user's line and what it came to."""
+    return module.partition(".")[0] in _CARRIERS
+
+
 def user_place(depth: int = 1) -> Place | None:
     """The innermost frame of the user above the caller, or None where a loop called us without one.
 
@@ -68,7 +75,7 @@ def user_place(depth: int = 1) -> Place | None:
     frame: FrameType | None = sys._getframe(depth)
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
-        if module.partition(".")[0] not in _PLUMBING:
+        if module.partition(".")[0] not in _CARRIERS:
             return _place(frame.f_code, frame.f_lasti)
         if (module, frame.f_code.co_name) in _STARTERS:
             return None

@@ -22,6 +22,7 @@ from .places import Place, user_place
 from .sockets import VirtualSocket
 
 __unittest = True
+__tracebackhide__ = True
 
 LOOPBACK = ("127.0.0.1", "::1")  # where a server on "localhost" listens
 LAST_WILL = 60.0  # virtual seconds that a handler has for its `finally` blocks

@@ -20,6 +20,7 @@ OVERRIDES = {
     "_write_to_self": "see _make_self_pipe",
     "_sock_sendfile_native": "reads as os.sendfile does, which asyncio's fallback does not quite",
     "time": "the virtual time",
+    "slow_callback_duration": "measured in real time, per turn, where asyncio's own measure is virtual",
     "call_at": "timers of one instant keep their order of creation, and know where they were made",
     "call_later": "see call_at",
     "_create_server_getaddrinfo": "create_server puts the addresses into a set: their order must not depend on hashes",
@@ -124,6 +125,9 @@ PRIVATE = {
     "_callback": "reports say whose turn a handle is",
     "_callbacks": "a shield() shows only in the callbacks of its future",
     "_cancel_all_tasks": "a hang while a runner closes is told and not raised",
+    "_ContextManagerMixin": "what of asyncio can be held: locks, semaphores, conditions",
+    "_lock": "who waits for a condition's lock waits for who holds it",
+    "_unfinished_tasks": "a join() says how many items nobody reported as done",
     "_check_callback": "as asyncio's own call_at and run_in_executor do in debug mode",
     "_check_closed": "as asyncio's own methods begin",
     "_check_default_executor": "as asyncio's own run_in_executor",
@@ -133,8 +137,11 @@ PRIVATE = {
     "_clock_resolution": "_run_once takes timers before time() + this for due: one gap between floats means exactly",
     "_closed": "what the loop's __del__ asks",
     "_create_server_getaddrinfo": "see OVERRIDES: asyncio's own answer, put in order",
+    "_context": "what is started in background() is no leak",
+    "_copy_future_state": "a job's result is handed over in its turn",
     "_debug": "whether debug mode is on",
     "_default_executor": "run_in_executor(None) makes it, as asyncio's does",
+    "_executor_shutdown_called": "run_in_executor() refuses after the shutdown, as asyncio's does",
     "_fut_waiter": "what a task waits for",
     "_get_running_loop": "which world a socket belongs to, without an exception where there is none",
     "_log_destroy_pending": "a task that is given up was told of already",
@@ -157,8 +164,13 @@ PRIVATE = {
 }
 # Private names of our own that some object of asyncio happens to have too.
 COINCIDENCES = {"_abort", "_result", "_run", "_selector"}
-# Private names of other modules: sys, unittest, socket.
-OF_OTHERS = {"_getframe", "_outcome", "_testMethodName", "_socket"}
+# What contextlib keeps of the async context managers that were entered: a lock may be among them.
+OF_CONTEXTLIB = {"_AsyncGeneratorContextManager", "_exit_callbacks"}
+# Private names of other modules: sys, unittest, socket, warnings (how Python tells of a coroutine never awaited).
+OF_OTHERS = {
+    "_getframe", "_current_frames", "_base", "_done_callbacks", "_outcome", "_testMethodName", "_socket",
+    "_showwarnmsg_impl", "_warn_unawaited_coroutine",
+}
 
 
 def private_names():
@@ -204,6 +216,9 @@ def known_to_asyncio(names):
         trsock.TransportSocket(None),
         asyncio.Runner(),
         asyncio.StreamWriter,
+        asyncio.locks,
+        asyncio.Condition(),
+        asyncio.Queue(),
     ]
 
     async def main():
@@ -243,7 +258,7 @@ class PrivateNamesTest(unittest.TestCase):
         named.
         """
         used, made = private_names()
-        self.assertEqual(sorted(used - made - set(PRIVATE)), sorted(OF_OTHERS))
+        self.assertEqual(sorted(used - made - set(PRIVATE)), sorted(OF_OTHERS | OF_CONTEXTLIB))
 
     def test_coroutines_whose_names_are_known(self):
         """Each coroutine of asyncio that diagnosis describes by its name exists, but for those that only one version
@@ -258,6 +273,7 @@ class PrivateNamesTest(unittest.TestCase):
             selector_events,
             tasks,
             asyncio.taskgroups,
+            asyncio.threads,
         ]
         missing = set()
         for name in set(diagnosis._WAITS) - here:

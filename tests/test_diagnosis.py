@@ -3,7 +3,10 @@ error.
 """
 
 import asyncio
+import concurrent.futures
 import re
+import socket
+import threading
 import unittest
 
 from solipsism_unittest import (
@@ -53,13 +56,18 @@ class WordsTest(unittest.TestCase):
             async with lock, lock:
                 pass
 
-        self.assertWaits(lambda: asyncio.Event().wait(), "an Event that nobody sets: <Event [unset, waiters:1]>")
-        self.assertWaits(lock, "a Lock that somebody holds: <Lock [locked, waiters:1]>")
-        self.assertWaits(condition, "a Condition that nobody notifies: <Condition [unlocked, waiters:1]>")
+        self.assertWaits(lambda: asyncio.Event().wait(), "Event 1, which nobody sets: <Event [unset, waiters:1]>")
+        self.assertWaits(lock, "Lock 1 (lock), which it holds itself: <Lock [locked, waiters:1]>")
         self.assertWaits(
-            lambda: asyncio.Semaphore(0).acquire(), "a Semaphore that nobody releases: <Semaphore [locked, waiters:1]>"
+            condition,
+            "Condition 1 (condition), which nobody notifies: <Condition [unlocked, waiters:1]>",
         )
-        self.assertWaits(lambda: asyncio.Barrier(2).wait(), "the others at a Barrier: <Barrier [filling, waiters:1/2]>")
+        self.assertWaits(
+            lambda: asyncio.Semaphore(0).acquire(),
+            "Semaphore 1, and nobody can tell who holds it: no task is inside its `async with`: "
+            "<Semaphore [locked, waiters:1]>",
+        )
+        self.assertWaits(lambda: asyncio.Barrier(2).wait(), "the others at Barrier 1: <Barrier [filling, waiters:1/2]>")
 
     def test_a_barrier_that_drains(self):
         """A barrier that others still leave is told as one to be free again."""
@@ -67,9 +75,13 @@ class WordsTest(unittest.TestCase):
         async def main():
             barrier = asyncio.Barrier(1)
             barrier._state = type(barrier._state).DRAINING
-            return await reason(barrier.wait())
 
-        self.assertRegex(run(main()), "^a Barrier to be free again: <Barrier ")
+            async def wait():
+                await barrier.wait()
+
+            return await reason(wait())
+
+        self.assertRegex(run(main()), r"^Barrier 1 \(barrier\) to be free again: <Barrier ")
 
     def test_the_lock_of_a_condition(self):
         """A condition that was notified and whose lock is held is told as such."""
@@ -90,7 +102,7 @@ class WordsTest(unittest.TestCase):
             await task
             return words
 
-        self.assertRegex(run(main()), r"^the lock of a Condition, which somebody holds: <Condition \[locked")
+        self.assertRegex(run(main()), r"^the lock of Condition 1 \(condition\), once it was notified: Task-1 holds it$")
 
     def test_queues(self):
         """A queue is told by what one does to it."""
@@ -105,10 +117,13 @@ class WordsTest(unittest.TestCase):
         )
         self.assertWaits(
             lambda: full().put("other"),
-            "put() into a queue that nobody gets from: <Queue maxsize=1 _queue=['item'] _putters[1] tasks=1>",
+            "put() into a queue that nobody gets from (1 of 1 items): "
+            "<Queue maxsize=1 _queue=['item'] _putters[1] tasks=1>",
         )
         self.assertWaits(
-            lambda: full().join(), "join() of a queue that nobody finishes: <Queue maxsize=1 _queue=['item'] tasks=1>"
+            lambda: full().join(),
+            "join() of a queue that nobody finishes (1 without task_done(), 1 still in it): "
+            "<Queue maxsize=1 _queue=['item'] tasks=1>",
         )
 
     def test_tasks_and_futures(self):
@@ -144,8 +159,8 @@ class WordsTest(unittest.TestCase):
         )
         self.assertWaits(lambda: asyncio.wait([child()]), "wait() for 1, still pending: child")
         self.assertWaits(group, "the tasks of a TaskGroup: child")
-        self.assertWaits(lambda: asyncio.wait_for(child(), 5), "wait_for() of task child")
-        self.assertWaits(lambda: asyncio.wait_for(future(), 5), "wait_for() of a future that nobody has resolved")
+        self.assertWaits(lambda: asyncio.wait_for(child(), None), "wait_for() of task child")
+        self.assertWaits(lambda: asyncio.wait_for(future(), None), "wait_for() of a future that nobody has resolved")
         self.assertWaits(first, "the next of as_completed()")
 
     def test_time(self):
@@ -236,6 +251,99 @@ class WordsTest(unittest.TestCase):
         self.assertEqual(run(main()), ("nowhere", "asyncio.tasks.sleep"))
 
 
+    def test_bytes_in_flight(self):
+        """A read says how many bytes the peer has written that have not come yet."""
+
+        async def main():
+            (reader, writer), (_, peer) = await stream_pairs(10)
+            writer.transport.pause_reading()
+            peer.write(bytes(25))
+            words = await reason(reader.readexactly(25))
+            writer.transport.abort()
+            peer.transport.abort()
+            return words
+
+        self.assertRegex(run(main()), r"^readexactly\(25\) from <stream .*>, and 25 bytes are in flight$")
+
+    def test_a_connect_at_a_full_backlog(self):
+        """A connect that nobody accepts says at which listener it stands."""
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            with socket.socket() as listener, socket.socket() as first, socket.socket() as second:
+                listener.bind(("127.0.0.1", 8000))
+                listener.listen(0)
+                for face in (first, second):
+                    face.setblocking(False)
+                await loop.sock_connect(first, ("127.0.0.1", 8000))
+                return await reason(loop.sock_connect(second, ("127.0.0.1", 8000)))
+
+        self.assertRegex(
+            run(main()),
+            r"^sock_connect\(\) on <stream .* connecting.*>: its queue is full, and nobody accepts: "
+            r"<stream 127\.0\.0\.1:8000 listening 1 to accept \(backlog 0\)>$",
+        )
+
+    def test_threads(self):
+        """A job of another thread is told as such, by the name of its function where that shows."""
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            done = threading.Event()
+            job = loop.run_in_executor(None, done.wait)
+
+            async def wait_for_it():
+                await job
+
+            tasks = [asyncio.create_task(each) for each in (wait_for_it(), asyncio.to_thread(done.wait))]
+            await asyncio.sleep(0)
+            words = [diagnosis.waits_for(task, diagnosis.await_chain(task)) for task in tasks]
+            words.append(diagnosis.report("stopped", loop.kernel, tasks))
+            done.set()
+            await asyncio.wait(tasks)
+            return words
+
+        in_executor, to_thread, report = run(main())
+        self.assertRegex(in_executor, "^a job of another thread, which (is running|waits for a free thread|has ended)$")
+        self.assertEqual(to_thread, "to_thread() of Event.wait")
+        self.assertRegex(report, r"\n  the clock is held by: .*executor job ")
+
+    def test_a_timeout(self):
+        """A task inside timeout() says when that ends it: the first of several."""
+
+        async def wait():
+            async with asyncio.timeout(7), asyncio.timeout(5), asyncio.timeout(None):
+                await asyncio.Event().wait()
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            loop.autojump = False
+            return await reason(wait())
+
+        self.assertEqual(
+            run(main()), "Event 1, which nobody sets: <Event [unset, waiters:1]>; a timeout ends it at t=5.0"
+        )
+
+    def test_the_state_of_a_job(self):
+        """A job is running, has ended, or waits for a free thread."""
+        states = []
+        for make in ("set_running_or_notify_cancel", "set_result", None):
+            loop = SolipsistEventLoop()
+            self.addCleanup(loop.close)
+            source = concurrent.futures.Future()
+            future = asyncio.wrap_future(source, loop=loop)
+            if make is not None:
+                getattr(source, make)(*([None] if make == "set_result" else []))
+            states.append(diagnosis._future_words(future))
+        self.assertEqual(
+            states,
+            [
+                f"a job of another thread, which {state}"
+                for state in ("is running", "has ended", "waits for a free thread")
+            ],
+        )
+
+
 class FakeServerTest(SolipsistTestCase):
     async def test_a_fake_server_that_nobody_calls(self):
         """A test that plays a server in vain is told that nobody connects."""
@@ -316,3 +424,47 @@ nothing can wake the program at t=1.5: 3 tasks wait for ever
       waits for get() from a queue that nobody puts into: <Queue maxsize=0 _getters[2]>
       made at FILE:N in {here}.main""",
         )
+
+    def hang(self, main):
+        with self.assertRaises(SleepForeverError) as caught:
+            run(main)
+        return str(caught.exception)
+
+    def test_the_way_to_a_deep_line(self):
+        """The calls on the way to the awaiting line are told, the first and the last of many."""
+
+        async def dig(depth):
+            await (dig(depth - 1) if depth else asyncio.Event().wait())
+
+        shallow, deep = self.hang(dig(2)), self.hang(dig(100))
+        call = r"\S+dig \(\S+test_diagnosis\.py:\d+\)"
+        self.assertRegex(shallow, rf"\n      by way of {call}, {call}\n")
+        self.assertRegex(deep, rf"\n      by way of ({call}, ){{3}}94 more(, {call}){{3}}\n")
+
+    def test_a_thousand_tasks_of_many_kinds(self):
+        """A thousand tasks that wait in a hundred ways take two screens: thirty ways, and the others are counted."""
+        source = "\n".join(f"async def wait_{n}(): await never()" for n in range(100))
+        scope = {"never": lambda: asyncio.get_running_loop().create_future(), "__name__": "user"}
+        exec(compile(source, "user.py", "exec"), scope)
+
+        async def main():
+            await asyncio.gather(*[scope[f"wait_{n % 100}"]() for n in range(1000)])
+
+        text = self.hang(main())
+        self.assertLess(text.count("\n"), 130)
+        self.assertIn("1001 tasks wait for ever\n", text)
+        self.assertIn("\n  and 9 more (wait_0) at user.py:1: ", text)
+        self.assertRegex(text, r"\n  and 710 more, of 71 other kinds")
+
+    def test_ten_tasks_fit_a_screen(self):
+        """Ten tasks that wait for different things take at most fifty lines."""
+
+        async def main():
+            lock = asyncio.Lock()
+            async with lock, asyncio.TaskGroup() as group:
+                for _ in range(3):
+                    group.create_task(lock.acquire())
+                    group.create_task(asyncio.Event().wait())
+                    group.create_task(asyncio.Queue().get())
+
+        self.assertLess(self.hang(main()).count("\n"), 50)

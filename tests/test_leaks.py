@@ -246,6 +246,22 @@ class KindsTest(unittest.TestCase):
         self.assertEqual([int(line) - first for line in lines], [5, 6, 2, 7, 9, 10])
 
 
+    def test_a_circle(self):
+        """Two tasks that wait for each other are told, and ended."""
+
+        async def leaky(self):
+            async def wait_for(name):
+                await getattr(self, name)
+
+            self.one = asyncio.create_task(wait_for("two"), name="one")
+            self.two = asyncio.create_task(wait_for("one"), name="two")
+            await asyncio.sleep(0)
+
+        text = told(run(case_of(leaky)))
+        self.assertRegex(text, "  2 pending tasks\n.*one .*waits for task two\n.*\n.*two .*waits for task one\n")
+        self.assertNotIn("refused", text)
+
+
 class JudgementTest(unittest.TestCase):
     def test_cleanups_end_things(self):
         """What a tearDown or a cleanup cancels and closes was not left behind."""

@@ -2,13 +2,18 @@
 
 import asyncio
 import concurrent.futures
+import contextlib
 import functools
 import multiprocessing
+import queue
+import sys
 import threading
 import time
+import types
 import unittest
 
-from solipsism_unittest import RealTimeLimitError, SolipsistEventLoop
+from solipsism_unittest import RealTimeLimitError, SleepForeverError, SolipsistEventLoop
+from solipsism_unittest.threads import called, in_hand, stack, waits
 
 
 def run(main, **options):
@@ -187,8 +192,8 @@ class ExecutorTest(unittest.TestCase):
             with self.assertRaisesRegex(
                 RealTimeLimitError,
                 r"^what holds the clock does not let go at t=0\.0: 1 task\n  waited 0\.01 real seconds for <Hold: "
-                r"executor job "
-                r"functools\.partial\(.* made at tests.test_threads\.py:\d+ in \S*main>\n  Task-1 \(",
+                r"executor job functools\.partial\(Event\.wait\) made at tests.test_threads\.py:\d+ in \S*main>, "
+                r"stands at\n      \S*threading\.py:\d+ in Condition\.wait\n  Task-1 \(",
             ):
                 loop.run_until_complete(main())
 
@@ -278,3 +283,312 @@ class WakingTest(unittest.TestCase):
             loop.run_forever()
         thread.join()
         self.assertEqual(loop.time(), 0.0)
+
+
+class Requests(threading.Thread):
+    """A library's own worker thread: requests come by a queue, and results go by call_soon_threadsafe()."""
+
+    def __init__(self, requests):
+        super().__init__(daemon=True, name="requests")
+        self.requests = requests
+
+    def run(self):
+        while True:
+            item = self.requests.get()
+            if item is None:
+                break
+            future, function = item
+            try:
+                call = future.set_result, function()
+            except Exception as error:
+                call = future.set_exception, error
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                future.get_loop().call_soon_threadsafe(*call)
+
+    async def request(self, function):
+        future = asyncio.get_running_loop().create_future()
+        self.requests.put((future, function))
+        return await future
+
+
+def join_threads(case):
+    """At the end of a test, join every thread that it has started."""
+    before = threading.enumerate()
+
+    def join():
+        for thread in threading.enumerate():
+            if isinstance(thread, Requests):
+                thread.requests.put(None)
+            if thread not in before:
+                thread.join(5)
+
+    case.addCleanup(join)
+
+
+class LibraryTest(unittest.TestCase):
+    KINDS = (queue.SimpleQueue, queue.Queue)
+
+    def setUp(self):
+        join_threads(self)
+
+    def test_a_request(self):
+        """A timeout beside a request to a library's own thread does not strike, and it costs no virtual time."""
+
+        async def main(kind):
+            worker = Requests(kind())
+            worker.start()
+            async with asyncio.timeout(9):
+                result = await worker.request(lambda: time.sleep(0.01) or "result")
+            with self.assertRaises(ZeroDivisionError):
+                await asyncio.wait_for(worker.request(lambda: 1 / 0), 9)
+            worker.requests.put(None)
+            return result, asyncio.get_running_loop().time()
+
+        for kind in self.KINDS:
+            with self.subTest(kind):
+                self.assertEqual(run(main(kind)), ("result", 0.0))
+
+    def test_many_requests(self):
+        """Requests by several tasks beside timers all come back, and time moves by the timers alone."""
+
+        async def one(worker, number):
+            await asyncio.sleep(number)
+            return await asyncio.wait_for(worker.request(lambda: number), 0.5)
+
+        async def main(kind):
+            worker = Requests(kind())
+            worker.start()
+            results = await asyncio.gather(*[one(worker, number % 5) for number in range(50)])
+            worker.requests.put(None)
+            return results, asyncio.get_running_loop().time()
+
+        for kind in self.KINDS:
+            with self.subTest(kind):
+                self.assertEqual(run(main(kind)), ([number % 5 for number in range(50)], 4.0))
+
+    def test_a_thread_that_only_waits(self):
+        """A thread that waits for requests does not hold the clock, though somebody waits for a future in its reach."""
+
+        async def main():
+            worker = Requests(queue.SimpleQueue())
+            worker.start()
+            worker.later = asyncio.get_running_loop().create_future()
+            with self.assertRaises(TimeoutError):
+                await asyncio.wait_for(worker.later, 9)
+            worker.later = asyncio.get_running_loop().create_future()
+            with self.assertRaises(TimeoutError):
+                await asyncio.wait_for(worker.later, 9)
+            worker.requests.put(None)
+            return asyncio.get_running_loop().time()
+
+        self.assertEqual(run(main()), 18.0)
+
+    def test_a_thread_that_works_for_itself(self):
+        """A thread that has nothing of the loop in hand does not hold the clock."""
+
+        async def main():
+            over = threading.Event()
+
+            def work():
+                while not over.is_set():
+                    time.sleep(0.001)
+
+            thread = on_a_thread(work)
+            await asyncio.sleep(60)
+            over.set()
+            thread.join()
+            return asyncio.get_running_loop().time()
+
+        self.assertEqual(run(main()), 60.0)
+
+    def test_a_thread_that_does_not_answer(self):
+        """A request that takes longer than the real time allowed is an error that names the thread and its lines."""
+        go_on = threading.Event()
+        self.addCleanup(go_on.set)
+
+        def spin():
+            while not go_on.is_set():
+                time.sleep(0.001)
+
+        async def main():
+            asyncio.get_running_loop()._virtual_selector.real_seconds_allowed = 0.02
+            worker = Requests(queue.SimpleQueue())
+            worker.start()
+            worker.requests.put((asyncio.get_running_loop().create_future(), go_on.wait))
+            worker.requests.put(None)
+            await worker.request(spin)
+
+        async def only_spin():
+            asyncio.get_running_loop()._virtual_selector.real_seconds_allowed = 0.02
+            worker = Requests(queue.SimpleQueue())
+            worker.start()
+            try:
+                await worker.request(spin)
+            finally:
+                worker.requests.put(None)
+                await asyncio.sleep(1)
+
+        for program in (main, only_spin):
+            with self.subTest(program), self.assertRaisesRegex(
+                RealTimeLimitError,
+                r"^a thread does not answer at t=0\.0: 1 task\n  waited 0\.02 real seconds for thread requests started "
+                r"at tests.test_threads\.py:\d+ in \S*, stands at\n      tests.test_threads\.py:\d+ in Requests\.run\n"
+                r"(      .*\n)*  a thread that is meant to run on is started in `with background\(\):`\n",
+            ):
+                run(program())
+
+    def test_a_thread_that_may_wake_the_program(self):
+        """When only a thread that works can wake the program, it is waited for, whatever it has in hand."""
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            event = asyncio.Event()
+            on_a_thread(lambda: time.sleep(0.05) or loop.call_soon_threadsafe(event.set))
+            await event.wait()
+            return loop.time()
+
+        self.assertEqual(run(main()), 0.0)
+
+    def test_a_thread_that_gets_there_by_itself(self):
+        """It is waited for also where nothing that it refers to leads to the program."""
+        in_a_module = types.ModuleType("in_a_module")
+        exec("def work(nap):\n    nap(0.05)\n    loop.call_soon_threadsafe(event.set)", vars(in_a_module))
+
+        async def main():
+            in_a_module.loop, in_a_module.event = asyncio.get_running_loop(), asyncio.Event()
+            on_a_thread(in_a_module.work, time.sleep)
+            await in_a_module.event.wait()
+            return in_a_module.loop.time()
+
+        self.assertEqual(run(main()), 0.0)
+
+    def test_a_hang_beside_threads(self):
+        """A hang names the threads that are there, three of them at most, and the cure."""
+        go_on = threading.Event()
+        self.addCleanup(go_on.set)
+
+        async def main(count):
+            for _ in range(count):
+                on_a_thread(go_on.wait, 60)
+            await asyncio.get_running_loop().create_future()
+
+        for count, more in ((1, ""), (4, r"  1 more threads\n")):
+            with self.subTest(count), self.assertRaisesRegex(
+                SleepForeverError,
+                r"^nothing can wake the program at t=0\.0: 1 task\n  thread Thread-\d+ \(wait\) started at \S+ in "
+                r"on_a_thread, stands at\n(      .*\n)+" + more.replace("  1", "(.*\n)+  1")
+                + r"(.*\n)*  may still be at work: wrap what waits for a thread in `with hold_clock\(\):`\n",
+            ):
+                run(main(count))
+
+    def test_a_hang_beside_a_thread_that_works_on(self):
+        """A thread that works for longer than the real time allowed does not keep a hang from being found."""
+        over = threading.Event()
+        self.addCleanup(over.set)
+
+        def work():
+            while not over.is_set():
+                time.sleep(0.001)
+
+        async def main():
+            asyncio.get_running_loop()._virtual_selector.real_seconds_allowed = 0.02
+            on_a_thread(work)
+            await asyncio.get_running_loop().create_future()
+
+        with self.assertRaisesRegex(SleepForeverError, r"\(work\) started at \S+ in on_a_thread, stands at\n"):
+            run(main())
+
+    def test_a_background_job_that_somebody_awaits(self):
+        """When only a job of the background can wake the program, it is waited for."""
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            with loop.background():
+                job = loop.run_in_executor(None, time.sleep, 0.01)
+            await job
+            return loop.time()
+
+        self.assertEqual(run(main()), 0.0)
+
+    def test_a_background_thread_is_not_waited_for(self):
+        """A thread that is started in background() has no part in the decisions of the loop."""
+        go_on = threading.Event()
+        self.addCleanup(go_on.set)
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            with loop.background():
+                on_a_thread(go_on.wait, 60)
+            return loop.kernel.jobs.workers.alive
+
+        self.assertEqual(run(main()), {})
+
+
+class StandingTest(unittest.TestCase):
+    def test_what_is_called(self):
+        """The name of what an instruction calls is found behind attributes, arguments and other calls."""
+
+        def calls(thing):
+            thing.queues[0].get(thing.limit("x"), timeout=thing.now)
+
+        def names(code):
+            return {called(code, offset) for offset in range(0, len(code.co_code), 2)}
+
+        self.assertEqual(names(calls.__code__), {None, "limit", "get"})
+        self.assertIsNone(called(calls.__code__, 100_000))
+
+    def test_a_frame_that_calls_nothing(self):
+        """A thread in the middle of its own code does not wait."""
+        frame = sys._getframe()
+        self.assertFalse(waits(frame))
+
+    def test_a_deep_stack(self):
+        """Of a deep stack the innermost five lines are shown."""
+
+        def dive(depth):
+            return dive(depth - 1) if depth else stack(sys._getframe())
+
+        lines = dive(9)
+        self.assertEqual(len(lines), 5)
+        self.assertTrue(lines[-1].endswith("dive"))
+
+    def test_what_is_in_reach(self):
+        """A future is found in containers, objects and closures; one of a task, of another thread or done is not."""
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            future, done = loop.create_future(), loop.create_future()
+            done.cancel()
+            task = asyncio.create_task(asyncio.sleep(5, future))
+            event, asked = asyncio.Event(), queue.Queue()
+            waiting = asyncio.create_task(event.wait())
+            await asyncio.sleep(0)
+            asked.put({"future": future})
+
+            def closure():
+                return future
+
+            there = [[(future,)], closure, functools.partial(print, future), asked, event]
+            not_there = [done, threading.Thread(target=closure), task, loop, [*map(float, range(3)), str], object()]
+            not_there += [[future] + [[] for _ in range(2000)]]  # beyond so many things nobody looks
+            found = [[seen_by_a_thread(thing, loop) for thing in things] for things in (there, not_there)]
+            event.set()
+            task.cancel()
+            await waiting
+            return found
+
+        found, lost = run(main())
+        self.assertEqual(found, [(False, True)] * 3 + [(True, True), (False, True)])
+        self.assertEqual(lost, [(False, False)] * 7)
+
+
+def seen_by_a_thread(thing, loop):
+    """What is in the hand of a thread that has a thing in a local variable."""
+    found = []
+    call = functools.partial(look, thing, loop, found)
+    on_a_thread(call).join()
+    return found[0]
+
+
+def look(thing, loop, found):
+    found.append(in_hand(threading.current_thread(), sys._getframe(), loop))

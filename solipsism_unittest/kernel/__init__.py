@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable
+from typing import Any
 
 from ..errors import SolipsismError
 from ..places import Place
@@ -52,12 +53,13 @@ class Kernel:
         self.loose = loose  # made for sockets outside any loop: another kernel may adopt what is in it
         self.adopted_by: Kernel | None = None
         self.abandoned: list[File] = []  # collected as garbage while open
-        self._next_descriptor = FIRST_DESCRIPTOR
+        self.jobs: Any = None  # what other threads do for this world; who waits for them puts it there
+        self.next_descriptor = FIRST_DESCRIPTOR
 
     def open(self, file: File) -> File:
         """Give a file a descriptor: the next number, never one that was used before."""
-        file.number = self._next_descriptor
-        self._next_descriptor += 1
+        file.number = self.next_descriptor
+        self.next_descriptor += 1
         self.files[file.number] = file
         return file
 

@@ -46,6 +46,7 @@ class VirtualClock:
         self.now = start
         self.resolution = nextafter(start, inf) - start
         self.holds: dict[Hold, None] = {}
+        self.watchers: list[Callable[[float], None]] = []  # each is told of a jump just before it
         self._order = itertools.count()
         # Two heaps of (when, order of making, what to do)
         self.deliveries: list[tuple[float, int, Action]] = []
@@ -72,6 +73,8 @@ class VirtualClock:
     def jump(self, when: float) -> None:
         """It is now exactly `when`; what arrives by then arrives now, in the order of sending."""
         assert when >= self.now, (when, self.now)
+        for watcher in self.watchers:
+            watcher(when)
         self.now = when
         # The gap to the next float. A constant would be too coarse near zero (timers early) or too fine
         # far from it (`while now < deadline: sleep(deadline - now)` would never end).
