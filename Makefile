@@ -40,9 +40,12 @@ coverage: ## measure the suite on every supported Python found; judged when 3.11
 	fi; \
 	[ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
 
-compliance: ## run CPython's own asyncio tests on our loop
-	@test -d tests/compliance || { echo "there is no compliance suite yet (no tests/compliance)"; exit 1; }
-	$(PYTHON) -m unittest discover -s tests/compliance -t .
+compliance: ## run CPython's own asyncio tests on our loop, on every supported Python found
+	@mkdir -p $(BUILD); bash .ci/run --pythons > $(BUILD)/pythons && test -s $(BUILD)/pythons || \
+	    { echo "no supported Python found"; exit 1; }
+	@failed=; while read -r version python; do \
+	    $$python -m tests.compliance </dev/null || failed="$$failed $$version"; echo; \
+	done < $(BUILD)/pythons; [ -z "$$failed" ] || { echo "failed on:$$failed"; exit 1; }
 
 bench: ## print what the framework costs, beside its peers
 	$(PYTHON) -m tests.benchmarks

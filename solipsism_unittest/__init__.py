@@ -28,6 +28,7 @@ The loop works without a TestCase: `asyncio.Runner(loop_factory=SolipsistEventLo
 from __future__ import annotations
 
 from .case import SolipsistTestCase
+from .datagram_servers import FakeDatagramServer
 from .errors import (
     BlockingCallWarning,
     EscapeError,
@@ -47,6 +48,7 @@ from .sockets import VirtualSocket, socketpair, stream_pairs
 __all__ = [
     "BlockingCallWarning",
     "EscapeError",
+    "FakeDatagramServer",
     "FakeServer",
     "LivelockError",
     "RealTimeLimitError",

@@ -448,7 +448,12 @@ def _face(end: Any) -> VirtualSocket:
 
 def _stream(end: Any) -> Stream | None:
     """The kernel's end behind any kind of end; None where it is closed."""
-    return _face(end)._end
+    face = _face(end)
+    stream = face._end
+    if stream is not None and not isinstance(stream, Stream):
+        raise TypeError(f"{face!r} is no end of a stream: await loop.sock_recvfrom() for a datagram, or its server's "
+                        "receive()")
+    return stream
 
 
 def _buffered(end: Any) -> bytes:

@@ -15,18 +15,14 @@ really made.
 
 from __future__ import annotations
 
-import builtins
 import functools
-import subprocess
 import sys
-import threading
-import time
 import warnings
-from asyncio import events
-from collections.abc import Callable, Sequence
+from asyncio import Handle, Task, events
+from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from time import perf_counter
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 from .debuggers import debugging
@@ -48,6 +44,21 @@ _CURES = {
 _Found = dict[tuple[str, str, Place | None], int]
 
 
+def clues(ready: Sequence[Any], events: Iterable[tuple[Any, int]]) -> list[str | CodeType]:
+    """What tells later who ran: names of tasks, and codes. A handle itself must go, with its task, once it has run."""
+    handles = [handle for key, _ in events for handle in key.data or ()]
+    return [_clue(handle) for handle in [*ready, *handles] if isinstance(handle, Handle) and not handle.cancelled()]
+
+
+def _clue(handle: Any) -> str | CodeType:
+    callback = handle._callback
+    owner = getattr(callback, "__self__", None)
+    if isinstance(owner, Task):
+        return owner.get_name()
+    code: CodeType | None = getattr(callback, "__code__", None)
+    return code or str(getattr(callback, "__qualname__", type(callback).__qualname__))
+
+
 class Blocking:
     """What stopped one loop's thread, what is to be done about it, and the stopwatch for the turn that runs.
 
@@ -63,7 +74,7 @@ class Blocking:
         self.began = 0.0
         self.ready: Sequence[Any] = ()  # the loop's ready queue
         self.timers: Sequence[Any] = ()  # its heap
-        self.runs: Any = None  # what the turn runs: a list, or a handle alone, which costs less, or None
+        self.runs: Any = None  # what the turn runs: a list of clues, or a handle alone, which costs less, or None
         self.on_call = self.on_slow_turn = "warn"
         self.found: _Found = {}  # kind, what, where -> how often
         self._to_warn: _Found = {}
@@ -215,12 +226,3 @@ def make_input(before: Any) -> Any:
         return before(prompt)  # type: ignore[no-any-return]
 
     return input
-
-
-# (owner, name, how it is made): for hermetic's table.
-REPLACED: tuple[tuple[Any, str, Callable[[Any], Any]], ...] = (
-    (time, "sleep", make_sleep),
-    (threading.Condition, "wait", make_wait),
-    (subprocess.Popen, "wait", make_process_wait),
-    (builtins, "input", make_input),
-)

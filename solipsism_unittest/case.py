@@ -29,12 +29,13 @@ from typing import Any, NoReturn
 
 from . import diagnosis, leaks, limits
 from .assertions import Assertions, Unfinished, awaiting
+from .datagram_servers import DatagramHandler, FakeDatagramServer
 from .errors import RealTimeLimitError, SolipsismError
 from .hermetic import sealed
 from .kernel import Capacity
 from .kernel.clock import Hold
+from .kernel.ends import End
 from .kernel.network import Network
-from .kernel.stream import Stream
 from .loop import SolipsistEventLoop
 from .places import is_plumbing
 from .servers import FakeServer, Handler
@@ -123,7 +124,7 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
         self._world = contextlib.ExitStack()
         self._unfinished: dict[Unfinished, None] = {}
         self._unawaited = Unawaited()
-        self._servers: list[FakeServer] = []
+        self._servers: list[FakeServer | FakeDatagramServer] = []
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -173,7 +174,7 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
         return "127.0.0.1"
 
     def unused_port(self, host: str = "localhost") -> int:
-        """A TCP port that nobody uses on any address of `host`; every call gives another one."""
+        """A port of TCP and UDP that nobody uses on any address of `host`; every call gives another one."""
         return self._virtual("unused_port()").kernel.network.unused_port(host)
 
     async def advance(self, seconds: float) -> None:
@@ -217,7 +218,7 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
         self.addCleanup(self._close_pair, pair, [face.end for face in pair])
         return pair
 
-    def _close_pair(self, pair: tuple[VirtualSocket, VirtualSocket], ends: list[Stream]) -> None:
+    def _close_pair(self, pair: tuple[VirtualSocket, VirtualSocket], ends: list[End]) -> None:
         abandoned = pair[0].kernel.abandoned
         abandoned[:] = [end for end in abandoned if end not in ends]  # they are ours, whoever dropped a writer on them
         for face in pair:
@@ -240,16 +241,36 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
         writer.transport.abort()
 
     async def start_fake_server(self, handler: Handler | None = None, host: str = "localhost", port: int = 0, *,
-                                ssl: Any = None, capacity: Capacity = None) -> FakeServer:
-        """A server for the code under test to talk to, on any host name and port; closed at the end of the test.
+                                path: Any = None, ssl: Any = None, capacity: Capacity = None) -> FakeServer:
+        """A server for the code under test to talk to, on any host name and port, or UNIX path; closed at the end.
 
         `handler` is an async function (reader, writer); what it raises fails the test. Without one the test plays the
         server: `reader, writer = await server.accept()`. Port 0 is the lowest free one. `capacity` bounds what is under
-        way to the client and to the server, in bytes. A port in use is OSError EADDRINUSE.
+        way to the client and to the server, in bytes. A port in use is OSError EADDRINUSE. With `path`, host and port
+        say nothing; the path's directory has to exist, and no real file is made.
         """
         loop = self._virtual("start_fake_server()")
         server = FakeServer(loop.kernel, handler, host)
-        await server.start(port, ssl=ssl, capacity=capacity)
+        if path is None:
+            await server.start(port, ssl=ssl, capacity=capacity)
+        else:
+            await server.start_at(path, ssl=ssl, capacity=capacity)
+        self._servers.append(server)
+        self.addAsyncCleanup(server.finish)
+        return server
+
+    async def start_fake_datagram_server(self, handler: DatagramHandler | None = None, host: str = "localhost",
+                                         port: int = 0) -> FakeDatagramServer:
+        """A UDP server for the code under test to talk to, on any host name and port; closed at the end of the test.
+
+        `handler` is a function (data, address), async or not, that returns the bytes of its answer or None; what it
+        raises fails the test. Without one the test plays the server: `data, address = await server.receive()`, then
+        `server.send(answer, address)`. Port 0 is the lowest free one. A multicast group is a host too. A port in use is
+        OSError EADDRINUSE.
+        """
+        loop = self._virtual("start_fake_datagram_server()")
+        server = FakeDatagramServer(loop.kernel, handler, host)
+        await server.start(port)
         self._servers.append(server)
         self.addAsyncCleanup(server.finish)
         return server

@@ -11,7 +11,7 @@ import sys
 from types import FrameType
 from typing import Any
 
-_MEASURE = frozenset({"coverage", "trace", "cProfile"})
+MEASURE = frozenset({"coverage", "trace", "cProfile"})
 _MODULES = frozenset({
     "bdb", "pdb", "IPython", "debugpy", "ipdb", "pdbpp", "pudb", "pydevd", "_pydevd_bundle",
     "remote_pdb", "rpdb", "web_pdb",
@@ -21,7 +21,7 @@ _MODULES = frozenset({
 def debugging(frame: FrameType | None) -> bool:
     """Whether a debugger is at work: it traces this process, or stands somewhere above `frame`."""
     tracer = sys.gettrace()
-    if tracer is not None and _module_of(tracer).partition(".")[0] not in _MEASURE:
+    if tracer is not None and _module_of(tracer).partition(".")[0] not in MEASURE:
         return True
     monitoring = getattr(sys, "monitoring", None)  # 3.12+
     if monitoring is not None and monitoring.get_tool(monitoring.DEBUGGER_ID) is not None:
@@ -31,7 +31,7 @@ def debugging(frame: FrameType | None) -> bool:
         # On another thread, whose tracer cannot be asked for. A debugger that was told to continue leaves its own on
         # the outermost frame for good.
         tracer = frame.f_trace if frame.f_back is not None else None
-        if tracer is not None and _module_of(tracer).partition(".")[0] not in _MEASURE:
+        if tracer is not None and _module_of(tracer).partition(".")[0] not in MEASURE:
             return True
         if _is_debugger(frame) or f"{frame.f_globals.get('__name__')}.{frame.f_code.co_name}" == named:
             return True

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Iterable, Sequence
-from types import FrameType, TracebackType
+from types import CodeType, FrameType, TracebackType
 from typing import Any, NamedTuple
 
 from .holders import Scene, by_name, job_of, known_as, shielded, verb
@@ -58,17 +58,20 @@ def callback_words(handle: asyncio.Handle) -> str:
 def turn_words(seconds: float, runs: Any, now: float) -> str:
     """Who may have burned so many real seconds in a turn of the loop: of one that ran alone it is certain.
 
-    `runs` is what the turn ran: a list of handles, timers that need not be due, and what a selector answers; or one
-    handle alone, or None.
+    `runs` is what the turn ran: one handle alone, a timer that need not be due; a list of tasks' names and codes; or
+    None.
     """
-    handles: list[Any] = []
-    for entry in runs if isinstance(runs, list) else [] if runs is None else [runs]:
-        handles += [entry] if isinstance(entry, asyncio.Handle) else entry[0].data or ()
-    ran = [handle for handle in handles
-           if handle is not None and not handle.cancelled() and getattr(handle, "_when", now) <= now]
-    words = list(dict.fromkeys(map(_step_words, ran)))
-    who = _listed(words) if len(words) < 2 else f"one of {_listed(words)}"
+    if isinstance(runs, list):
+        who = "one of " + _listed(list(dict.fromkeys(map(_clue_words, runs))))
+    elif runs is not None and not runs.cancelled() and getattr(runs, "_when", now) <= now:
+        who = _step_words(runs)
+    else:
+        who = ""
     return f"{who or 'something that the loop ran'} took {seconds:.2f} real seconds"
+
+
+def _clue_words(clue: str | CodeType) -> str:
+    return clue if isinstance(clue, str) else f"{clue.co_qualname} ({shorten(clue.co_filename)}:{clue.co_firstlineno})"
 
 
 def _step_words(handle: Any) -> str:
@@ -253,6 +256,13 @@ def _socket_call(call: _Call) -> str:
     return f"{call.frame.f_code.co_name}() on {_socket_words(face)}{full}"
 
 
+def _call_of_a_thread(call: _Call) -> str:
+    files = call.frame.f_locals["kernel"].files
+    ends = dict.fromkeys(number for number, _ in call.frame.f_locals["interests"])
+    shown = [plain(files[number]) for number in ends if number in files]
+    return f"a blocking call of a thread, on {_listed(shown) or 'a closed socket'}"
+
+
 def _server(words: str) -> Callable[[_Call], str]:
     def describe(call: _Call) -> str:
         sockets = call.owner.sockets
@@ -288,7 +298,8 @@ _WAITS: dict[str, Callable[[_Call], str]] = {
     "BaseEventLoop._create_connection_transport": lambda call: "the TLS handshake",
     "BaseEventLoop.start_tls": lambda call: "the TLS handshake",
     **{f"BaseSelectorEventLoop.{name}": _socket_call
-       for name in ("sock_accept", "sock_connect", "sock_recv", "sock_recv_into", "sock_sendall")},
+       for name in ("sock_accept", "sock_connect", "sock_recv", "sock_recv_into", "sock_sendall",
+                    "sock_recvfrom", "sock_recvfrom_into", "sock_sendto")},
     "Server.serve_forever": _server("serve_forever() of"),
     "Server.wait_closed": _server("the connections to end of"),
     "TaskGroup.__aexit__": lambda call: f"the tasks of a TaskGroup: {_names(call.owner._tasks)}",
@@ -298,7 +309,10 @@ _WAITS: dict[str, Callable[[_Call], str]] = {
     "wait_for": lambda call: f"wait_for() of {_future_words(call.frame.f_locals['fut'])}",
     "sleep": _slept,
     "to_thread": _in_a_thread,
+    "SolipsistEventLoop.getaddrinfo": lambda call: f"the look-up of {plain(call.frame.f_locals['host'])}",
     "SolipsistEventLoop.advance_to": lambda call: f"advance_to({call.frame.f_locals['when']!r})",
+    "_carry_out": _call_of_a_thread,
+    "FakeDatagramServer.receive": lambda call: f"receive(): nobody sends to {plain(call.owner)}",
     "FakeServer.accept": lambda call: f"accept(): nobody connects to {plain(call.owner)}",
 }
 

@@ -5,28 +5,37 @@ thread is sealed while a test runs on it, while a `SolipsistEventLoop` runs on i
 threads that a sealed thread starts are sealed too. For every other thread each replacement calls what it replaced.
 
 Classes are reached through `socket.socket.__new__` and Python functions through a facade in the place of
-`socket._socket`, so names that were bound before the test are caught as well; C functions are replaced by name.
+`socket._socket`, so names that were bound before the test are caught as well; C functions are replaced by name, also
+where another module has bound them (bindings.py).
 """
 
 from __future__ import annotations
 
 import asyncio.selector_events
+import builtins
 import concurrent.futures
 import errno
 import functools
+import io
 import operator
+import os
+import select
+import selectors
 import socket
+import subprocess
 import sys
 import threading
 import time
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Self
 
-from . import blocking, jobs
+from . import blocking, jobs, lookups, paths, pipes, polling, sendfile
+from .bindings import Bindings
 from .errors import EscapeError, SolipsismError
 from .kernel import PAIR_FAMILY, Kernel
 from .kernel.files import os_error
+from .pipes import is_virtual
 from .places import user_place
 from .sockets import VirtualSocket
 
@@ -113,20 +122,61 @@ class _Replacement:
         elif before is not there:
             setattr(self.owner, self.name, before)
 
+    def doors(self) -> Iterable[tuple[Any, str]]:
+        """Whose names it replaces, and which."""
+        return ((self.owner, self.name),)
+
     def _below(self, there: Any) -> Any:
         """What one of ours stands for, and anything else itself.
 
         It may be an old one: a patch made in one test and undone in another, or after it, puts back what it had found.
         """
+        if self._made and self._made[-1][0] is there:
+            return self._made[-1][1]
         return next((before for ours, before in reversed(self._made) if ours is there), there)
+
+
+class _Shelf:
+    """Many names of one module, put there and taken away together where nobody else has touched them: much faster."""
+
+    def __init__(self, owner: Any, makers: dict[str, Callable[[Any], Any]]) -> None:
+        self._names = vars(owner)
+        self._replacements = [_Replacement(owner, name, make) for name, make in makers.items() if hasattr(owner, name)]
+        self._ours: dict[str, Any] = {}
+        self._before: dict[str, Any] = {}
+
+    def _is_there(self, wanted: dict[str, Any]) -> bool:
+        return bool(wanted) and all(map(operator.is_, map(self._names.get, wanted), wanted.values()))
+
+    def arm(self) -> None:
+        if self._is_there(self._before):
+            self._names.update(self._ours)
+            return
+        for replacement in self._replacements:
+            replacement.arm()
+        self._ours = {one.name: one._made[-1][0] for one in self._replacements}
+        self._before = {one.name: one._made[-1][1] for one in self._replacements}
+
+    def doors(self) -> Iterable[tuple[Any, str]]:
+        """As `_Replacement.doors`."""
+        return ((one.owner, one.name) for one in self._replacements)
+
+    def disarm(self) -> None:
+        if self._is_there(self._ours):
+            self._names.update(self._before)
+            return
+        for replacement in self._replacements:
+            replacement.disarm()
 
 
 def _arm() -> None:
     for replacement in _REPLACEMENTS:
         replacement.arm()
+    _BINDINGS.arm()
 
 
 def _disarm() -> None:
+    _BINDINGS.disarm()
     for replacement in reversed(_REPLACEMENTS):
         replacement.disarm()
 
@@ -177,52 +227,115 @@ def _socketpair(kernel: Kernel, family: int = PAIR_FAMILY, type: int = socket.SO
     if operator.index(proto):
         raise os_error(errno.EPROTONOSUPPORT)
     flags = getattr(socket, "SOCK_NONBLOCK", 0) | getattr(socket, "SOCK_CLOEXEC", 0)
-    if operator.index(type) & ~flags != socket.SOCK_STREAM:
-        raise SolipsismError(f"socket.socketpair() of type {type!r} is not there yet: SOCK_STREAM is")
     timeout = 0.0 if type & getattr(socket, "SOCK_NONBLOCK", 0) else socket.getdefaulttimeout()
+    if operator.index(type) & ~flags == socket.SOCK_DGRAM:
+        return VirtualSocket.datagram_pair(kernel, timeout)
+    if operator.index(type) & ~flags != socket.SOCK_STREAM:
+        raise SolipsismError(f"socket.socketpair() of type {type!r} is not simulated: SOCK_STREAM and SOCK_DGRAM are")
     return VirtualSocket.pair(kernel, timeout=timeout)
 
 
 def _make_facade(before: Any) -> Any:
     facade = types.ModuleType("_socket", before.__doc__)
-    answers: dict[str, Callable[..., Any]] = {"getaddrinfo": _getaddrinfo, "socketpair": _socketpair}
+    answers: dict[str, Callable[..., Any]] = {"getaddrinfo": lookups.getaddrinfo, "socketpair": _socketpair}
     vars(facade).update(vars(before))
     vars(facade).update({name: _for_sealed(answer)(getattr(before, name)) for name, answer in answers.items()
                          if hasattr(before, name)})  # not every system has the C socketpair
     return facade
 
 
-# -- names
+# -- files and descriptors
 
 
-def _getaddrinfo(kernel: Kernel, host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0,
-                 flags: int = 0) -> Any:
-    return kernel.names.getaddrinfo(host, port, family, type, proto, flags)
+def _for_paths(answer: Callable[..., Any]) -> Callable[[Any], Any]:
+    """As `_for_sealed`, for a function that is asked about a path: only a world with socket files has an answer."""
+
+    def make(before: Any) -> Any:
+        @functools.wraps(before)
+        def replacement(*args: Any, **kwargs: Any) -> Any:
+            kernel = _kernels.get(_ident())
+            if kernel is None or not (kernel.paths or (args and is_virtual(args[0]))):
+                return before(*args, **kwargs)
+            return answer(kernel, before, *args, **kwargs)
+
+        for same_abilities in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks,
+                               os.supports_effective_ids):
+            if before in same_abilities:  # programs ask for them by the function
+                same_abilities.add(replacement)
+        return replacement
+
+    return make
 
 
-def _getnameinfo(kernel: Kernel, sockaddr: Any, flags: int) -> Any:
-    return kernel.names.getnameinfo(sockaddr, flags)
+def _for_descriptors(answer: Callable[..., Any]) -> Callable[[Any], Any]:
+    """As `_for_sealed`, for a function that is asked about a descriptor: only those of this world."""
+
+    def make(before: Any) -> Any:
+        @functools.wraps(before)
+        def replacement(*args: Any, **kwargs: Any) -> Any:
+            kernel = _kernels.get(_ident())
+            if kernel is None or not is_virtual(args[0] if args else kwargs.get("fd", kwargs.get("out_fd"))):
+                return before(*args, **kwargs)
+            return answer(kernel, *args, **kwargs)
+
+        return replacement
+
+    return make
 
 
-def _gethostbyname(kernel: Kernel, hostname: Any) -> str:
-    return kernel.names.one_address(hostname, socket.AF_INET)
+def _for_file_objects(answer: Callable[..., Any]) -> Callable[[Any], Any]:
+    """The same for a function that takes whatever has a fileno(), as those of module fcntl do."""
+
+    def make(before: Any) -> Any:
+        @functools.wraps(before)
+        def replacement(fd: Any, *args: Any) -> Any:
+            kernel = _kernels.get(_ident())
+            if kernel is None or not is_virtual(number := polling.number_of(fd)):
+                return before(fd, *args)
+            return answer(kernel, number, *args)
+
+        return replacement
+
+    return make
 
 
-def _gethostbyname_ex(kernel: Kernel, hostname: Any) -> tuple[str, list[str], list[str]]:
-    address = _gethostbyname(kernel, hostname)
-    return hostname if isinstance(hostname, str) else bytes(hostname).decode(), [], [address]
+def _make_pipe(before: Any) -> Any:
+    @functools.wraps(before)
+    def make_pipe(*args: Any) -> Any:
+        kernel = _kernels.get(_ident())
+        # Real child processes inherit real pipes.
+        if kernel is None or _manages_processes(sys._getframe(1)):
+            return before(*args)
+        return pipes.pipe(kernel, *args)
+
+    return make_pipe
 
 
-def _gethostbyaddr(kernel: Kernel, ip_address: Any) -> tuple[str, list[str], list[str]]:
-    address = kernel.names.one_address(ip_address)
+def _make_open(before: Any) -> Any:
+    @functools.wraps(before)
+    def open(file: Any, *args: Any, **kwargs: Any) -> Any:
+        kernel = _kernels.get(_ident())
+        if kernel is not None and is_virtual(file):
+            return pipes.open_descriptor(kernel, file, *args, **kwargs)
+        if kernel is not None and kernel.paths and not isinstance(file, int):
+            paths.check_not_a_socket(kernel, file)
+        return before(file, *args, **kwargs)
+
+    return open
+
+
+def _fcntl_shelf() -> _Shelf | None:
     try:
-        return kernel.names.getnameinfo((address, 0), socket.NI_NAMEREQD)[0], [], [address]
-    except socket.gaierror:
-        raise socket.herror(1, "Unknown host") from None
+        import fcntl
+    except ImportError:  # pragma: no cover - there is none on Windows
+        return None
+    commands = {getattr(fcntl, name): name for name in pipes.COMMANDS if hasattr(fcntl, name)}
+    return _Shelf(fcntl, {"fcntl": _for_file_objects(functools.partial(_fcntl, commands)),
+                          "ioctl": _for_file_objects(pipes.ioctl)})
 
 
-def _gethostname(kernel: Kernel) -> str:
-    return kernel.names.machine.name
+def _fcntl(commands: dict[int, str], kernel: Kernel, *args: Any) -> int:
+    return pipes.fcntl(kernel, commands, *args)
 
 
 # -- time, threads, loops
@@ -265,7 +378,7 @@ def _manages_processes(starter: types.FrameType) -> bool:
     # Threads that manage real child processes wait for them with deadlines on time.monotonic(), which would never come
     # in a world whose time stands still.
     module: str = starter.f_globals.get("__name__", "")
-    return module.startswith(("multiprocessing", "concurrent.futures.process"))
+    return module.partition(".")[0] in ("multiprocessing", "subprocess") or module == "concurrent.futures.process"
 
 
 def _works_for_a_pool(starter: types.FrameType) -> bool:
@@ -337,21 +450,57 @@ def _refuse_stock_loop(kernel: Kernel, loop: Any) -> None:
                       "asyncio.Runner(loop_factory=SolipsistEventLoop), or await on the test's own loop")
 
 
-_REPLACEMENTS = [
+def _for_pollers(answer: Callable[..., Any]) -> Callable[[Any], Any]:
+    """As `_for_sealed`, with the real function handed on: what is asked for may be real."""
+
+    def make(before: Any) -> Any:
+        @functools.wraps(before)
+        def replacement(*args: Any, **kwargs: Any) -> Any:
+            kernel = _kernels.get(_ident())
+            return before(*args, **kwargs) if kernel is None else answer(kernel, before, *args, **kwargs)
+
+        if hasattr(before, "fromfd"):  # of the class epoll
+            replacement.fromfd = before.fromfd  # type: ignore[attr-defined]
+        return replacement
+
+    return make
+
+
+def _for_selectors(answer: Callable[..., Any]) -> Callable[[Any], Any]:
+    """The same as an attribute of a class of module selectors."""
+    make = _for_pollers(answer)
+    return lambda before: staticmethod(make(before))
+
+
+_REPLACEMENTS: list[_Replacement | _Shelf] = [
     _Replacement(_SOCKET, "__new__", _make_new),
-    _Replacement(socket, "_socket", _make_facade),
-    _Replacement(socket, "gethostbyname", _for_sealed(_gethostbyname)),
-    _Replacement(socket, "gethostbyname_ex", _for_sealed(_gethostbyname_ex)),
-    _Replacement(socket, "gethostbyaddr", _for_sealed(_gethostbyaddr)),
-    _Replacement(socket, "gethostname", _for_sealed(_gethostname)),
-    _Replacement(socket, "getnameinfo", _for_sealed(_getnameinfo)),
-    _Replacement(time, "monotonic", _for_sealed(_monotonic)),
-    _Replacement(time, "monotonic_ns", _for_sealed(_monotonic_ns)),
+    _Shelf(os, {
+        **{name: _for_paths(answer) for name, answer in paths.PATH_FUNCTIONS.items()},
+        **{name: _for_descriptors(answer) for name, answer in pipes.DESCRIPTOR_FUNCTIONS.items()},
+        "sendfile": _for_descriptors(sendfile.sendfile),
+        "pipe": _make_pipe, "pipe2": _make_pipe,
+    }),
+    _Shelf(io, {"open": _make_open}),
+    _Shelf(builtins, {"open": _make_open, "input": blocking.make_input}),
+    *filter(None, [_fcntl_shelf()]),
+    _Shelf(socket, {
+        "_socket": _make_facade,
+        **{name: _for_sealed(answer) for name, answer in lookups.ANSWERS.items()},
+        **{name: _for_descriptors(pipes.DESCRIPTOR_FUNCTIONS[name]) for name in ("close", "dup")},
+    }),
+    _Shelf(select, {name: _for_pollers(answer) for name, answer in polling.ANSWERS.items()}),
+    *(_Replacement(getattr(selectors, owner), attribute, _for_selectors(polling.ANSWERS[name]))
+      for owner, attribute, name in (("SelectSelector", "_select", "select"), ("PollSelector", "_selector_cls", "poll"),
+                                     ("EpollSelector", "_selector_cls", "epoll")) if hasattr(selectors, owner)),
+    _Shelf(time, {"monotonic": _for_sealed(_monotonic), "monotonic_ns": _for_sealed(_monotonic_ns),
+                  "sleep": blocking.make_sleep}),
     _Replacement(threading.Thread, "start", _make_thread_start),
     _Replacement(concurrent.futures.ThreadPoolExecutor, "submit", _make_submit),
     _Replacement(concurrent.futures.Future, "result", _make_result),
     _Replacement(concurrent.futures.Future, "exception", _make_result),
-    _Replacement(concurrent.futures._base, "_create_and_install_waiters", _make_waiters),
+    _Shelf(concurrent.futures._base, {"_create_and_install_waiters": _make_waiters}),
     _Replacement(asyncio.selector_events.BaseSelectorEventLoop, "_make_self_pipe", _for_sealed(_refuse_stock_loop)),
-    *(_Replacement(*entry) for entry in blocking.REPLACED),
+    _Replacement(threading.Condition, "wait", blocking.make_wait),
+    _Replacement(subprocess.Popen, "wait", blocking.make_process_wait),
 ]
+_BINDINGS = Bindings(door for replacement in _REPLACEMENTS for door in replacement.doors())

@@ -67,6 +67,8 @@ class Job(Hold):
         self.thread: threading.Thread | None = None  # of a Timer
         self.ident: int | None = None  # of its thread, while it runs
         self.blocked_in: object = None  # what it blocks in, when it has let go
+        self.comes_back = False  # by itself, because what it blocks in has a timeout
+        self.endless = False  # it blocks in a call without a timeout, and only looks around now and then
         self.future: asyncio.Future[Any] | None = None  # gets the result
         self.source: _Submitted | None = None  # has it
 
@@ -124,8 +126,8 @@ class Job(Hold):
                 working[ident] = before
 
     @contextlib.contextmanager
-    def waiting(self) -> Iterator[Callable[[], None]]:
-        """The job blocks inside and has let go of the clock, until the function that it is given is called.
+    def waiting(self, timeout: float | None, tell: Callable[[Callable[[], None]], object]) -> Iterator[None]:
+        """The job blocks inside and has let go of the clock, until the function is called that `tell` is given first.
 
         Whoever ends the wait calls it before the job's thread wakes up: time must not go on in between.
         """
@@ -141,13 +143,15 @@ class Job(Hold):
                     for job in list(self._jobs.skipped):
                         job.end_skip()
 
+        self.blocked_in, self.comes_back = wait, timeout is not None and not self.endless
+        tell(come_back)
         with self._jobs.lock:
-            self.blocked_in = wait
-            self.let_go()
-            self.release()
+            if self.blocked_in is wait:  # what it waits for is not there yet
+                self.let_go()
+                self.release()
         self._jobs.wake()
         try:
-            yield come_back
+            yield
         finally:
             come_back()
 
@@ -181,14 +185,17 @@ class _Met(threading.Event):
         self._come_back: Callable[[], None] = lambda: None
 
     def set(self) -> None:
-        self._come_back()
         super().set()
+        self._come_back()
 
     def wait(self, timeout: float | None = None) -> bool:
-        with self._job.waiting() as self._come_back:
-            if self.is_set():  # between the two: nobody has called what was not there yet
-                self._come_back()
+        with self._job.waiting(timeout, self._arm):
             return super().wait(timeout)
+
+    def _arm(self, come_back: Callable[[], None]) -> None:
+        self._come_back = come_back
+        if self.is_set():  # between the two: nobody has called what was not there yet
+            come_back()
 
 
 class Jobs:
@@ -312,7 +319,7 @@ class Jobs:
 
     def names(self) -> str:
         """What the loop waits for, with the place where each thread stands."""
-        return "; ".join(map(repr, [*self._clock.holds, *self._awaited()]))
+        return "; ".join(map(repr, dict.fromkeys([*self._clock.holds, *self._awaited()])))
 
     def is_awaited(self) -> bool:
         """Whether somebody waits for the result of a job that does not hold the clock."""
@@ -321,7 +328,7 @@ class Jobs:
     def _awaited(self) -> list[Job]:
         ours = 1
         return [job for job in list(self.line)
-                if not job.holding and not job.finished and job.blocked_in is None and job.future is not None
+                if not job.finished and (job.blocked_in is None or job.comes_back) and job.future is not None
                 and len(job.future._callbacks or ()) > ours]
 
     def give_up(self) -> None:
@@ -435,8 +442,7 @@ def result_of(jobs: Jobs | None, before: Callable[..., Any], source: _Submitted,
     job = jobs.current() if jobs is not None else None
     if job is None or source.done():
         return before(source, timeout)
-    with job.waiting() as come_back:
-        source.add_done_callback(lambda done: come_back())
+    with job.waiting(timeout, lambda come_back: source.add_done_callback(lambda done: come_back())):
         return before(source, timeout)
 
 

@@ -34,7 +34,7 @@ _PACKAGE = os.path.dirname(__file__) + os.sep
 # The kinds in the order of the report: what explains the others comes first.
 KINDS = {
     "task": "pending task", "timer": "timer", "handle": "ready handle", "server": "open server",
-    "transport": "open transport", "socket": "open socket",
+    "transport": "open transport", "socket": "open socket", "pipe": "open pipe end",
 }
 
 
@@ -59,8 +59,9 @@ def collected_writers(loop: Any) -> Iterator[None]:
 
     def __del__(writer: Any) -> None:
         if writer._loop is loop and not writer._transport.is_closing() and not loop.is_closed():
-            end = writer._transport.get_extra_info("socket")._sock._end
-            loop.kernel.abandoned.append(end)
+            face, pipe = (writer._transport.get_extra_info(name) for name in ("socket", "pipe"))
+            number = face.fileno() if face is not None else pipe.fileno()
+            loop.kernel.abandoned.append(loop.kernel.files[number])
         before(writer)
 
     writers: Any = asyncio.StreamWriter
@@ -147,7 +148,7 @@ def survey(loop: Any) -> list[Leak]:
         if not (handle.cancelled() or in_background(handle._context) or isinstance(_owner(handle), asyncio.Task)):
             leaks.append(Leak("handle", f"calls {_callback(handle)}", _traced(handle._source_traceback)))
     leaks += _files(loop)
-    leaks += [Leak("socket", f"<{end.kind} {end.ends()}>, never closed and collected as garbage", end.place)
+    leaks += [Leak(_kind(end), f"<{end.kind} {end.ends()}>, never closed and collected as garbage", end.place)
               for end in kernel.abandoned]
     return sorted(leaks, key=lambda leak: list(KINDS).index(leak.kind))
 
@@ -161,19 +162,36 @@ def _files(loop: Any) -> Iterable[Leak]:
         key = selector.keys.get(number)
         server = next((arg for arg in key.data[0]._args if isinstance(arg, asyncio.Server)), None) \
             if key is not None and key.data[0] is not None and not key.data[0].cancelled() else None
-        transport = loop._transports.get(number)
+        transport = loop._transports.get(number) or _pipe_transport(key)
         if server is not None:
             if id(server) not in servers:  # one server may listen on many addresses
                 servers.add(id(server))
                 # asyncio makes its sockets in the order of a set of strings, which is another one in each process.
-                addresses = ", ".join(sorted("{}:{}".format(*face.getsockname()[:2]) for face in server.sockets))
+                addresses = ", ".join(sorted(_shown(face.getsockname()) for face in server.sockets))
                 yield Leak("server", f"<Server listening on {addresses}>", file.place)
         elif transport is not None:
-            unsent = transport.get_write_buffer_size()
+            unsent = transport.get_write_buffer_size() if isinstance(transport, asyncio.WriteTransport) else 0
             more = f", {unsent} bytes unsent" if unsent else ""
             yield Leak("transport", f"<{type(transport).__name__.strip('_')} {_ends(file)}{more}>", file.place)
         else:
-            yield Leak("socket", repr(file), file.place)
+            yield Leak(_kind(file), repr(file), file.place)
+
+
+def _kind(file: Any) -> str:
+    return "pipe" if file.kind == "pipe" else "socket"
+
+
+def _shown(address: Any) -> str:
+    return "{}:{}".format(*address[:2]) if isinstance(address, tuple) else str(address)
+
+
+def _pipe_transport(key: Any) -> Any:
+    """The transport that waits for a descriptor; asyncio keeps no table of those of pipes."""
+    for handle in key.data if key is not None else ():
+        owner = None if handle is None or handle.cancelled() else _owner(handle)
+        if isinstance(owner, asyncio.BaseTransport):
+            return owner
+    return None
 
 
 def _ends(file: Any) -> str:
@@ -256,6 +274,12 @@ async def end(loop: Any) -> None:
         await asyncio.wait([loop.create_task(loop.shutdown_asyncgens())], timeout=LAST_WILL)
     for transport in list(loop._transports.values()):
         transport.abort()
+    for key in list(loop._virtual_selector.keys.values()):
+        transport = _pipe_transport(key)
+        if isinstance(transport, asyncio.WriteTransport):
+            transport.abort()
+        elif transport is not None:
+            transport.close()
     for task in tasks:
         if task.done():
             _take_over(task)  # after the transports: a writer that goes with it is closed already

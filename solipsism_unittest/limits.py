@@ -28,7 +28,7 @@ from types import FrameType, TracebackType
 from typing import Any, Self, TypeVar
 
 from . import diagnosis, hermetic, reachability
-from .debuggers import debugging
+from .debuggers import MEASURE, debugging
 from .errors import RealTimeLimitError, SolipsismError, VirtualTimeLimitError
 from .places import Place, carries
 
@@ -43,6 +43,7 @@ SHORTEST = 1e-5  # real seconds between two strikes
 # of them finds it between its `except` and its next `try`.
 STUBBORN = 16
 SOON = 0.002  # real seconds to wait with a strike that finds only the framework's own code
+NEAR = 8  # so many frames are looked at for a tool that measures
 SWITCH = 0.05  # real seconds that another thread gets to take its strike
 LINES = 10  # so many lines of a stack are told
 MOVERS = 5  # so many of those who move the clock are named
@@ -294,7 +295,18 @@ def _raise_in(ident: int, kind: type[BaseException]) -> None:
 def _is_fragile(frame: FrameType | None) -> bool:
     """Whether a strike here would leave a loop half running, or a thread half sealed. Nothing of that takes long."""
     module, name = (frame.f_globals.get("__name__", ""), frame.f_code.co_name) if frame is not None else ("", "")
-    return module in _FRAGILE or (module == base_events.__name__ and name in _RUNNING)
+    return module in _FRAGILE or (module == base_events.__name__ and name in _RUNNING) or _is_measured(frame)
+
+
+def _is_measured(frame: FrameType | None) -> bool:
+    """Whether a tool that measures is at work here: it has locks, and would never let go of them."""
+    for _ in range(NEAR):
+        if frame is None:
+            break
+        if str(frame.f_globals.get("__name__", "")).partition(".")[0] in MEASURE:
+            return True
+        frame = frame.f_back
+    return False
 
 
 _FRAGILE = frozenset({__name__, hermetic.__name__, runners.__name__})

@@ -14,10 +14,10 @@ import functools
 import heapq
 import itertools
 import math
-import os
+import socket
 import sys
 import weakref
-from asyncio import events, futures, runners, selector_events
+from asyncio import base_events, events, futures, runners
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from heapq import heappush
@@ -30,6 +30,7 @@ from .hermetic import sealed
 from .kernel import Kernel
 from .kernel.clock import Hold
 from .kernel.journal import FULL
+from .lookups import refuse_to_block
 from .places import Place, user_place
 from .selector import VirtualSelector
 from .sockets import place_here
@@ -40,7 +41,7 @@ __tracebackhide__ = True  # and so does pytest
 
 T = TypeVar("T")
 
-SENDFILE_BLOCK = 256 * 1024  # bytes
+_GETADDRINFO = socket.getaddrinfo
 _END_OF_SLEEP = futures._set_result_unless_cancelled  # type: ignore[attr-defined]  # the callback of asyncio.sleep
 
 # A hang that is met while these run is the end of a run already judged: it is told, never raised.
@@ -84,6 +85,16 @@ class _Run:
         self.jumps = 0  # of the clock, at least so many since `main` made a step
 
 
+class _Own:
+    """What a loop has that asyncio's has not, and that is not in a hurry."""
+
+    __slots__ = ("driven", "tasks")
+
+    def __init__(self) -> None:
+        self.driven: _Run | None = None  # the innermost run_until_complete()
+        self.tasks = itertools.count(1)  # numbers of tasks
+
+
 class _Info(tuple[Any, ...]):
     """One answer of getaddrinfo: `create_server` makes a set of them, whose order must not depend on hash(str)."""
 
@@ -96,7 +107,7 @@ class _Info(tuple[Any, ...]):
         return self._number  # type: ignore[attr-defined, no-any-return]
 
 
-class SolipsistEventLoop(selector_events.BaseSelectorEventLoop):
+class SolipsistEventLoop(asyncio.SelectorEventLoop):
     """An event loop on which time is virtual and the network is in memory.
 
     For `asyncio.Runner(loop_factory=SolipsistEventLoop)`, for `asyncio.run(main(), loop_factory=...)` from 3.12 on, or
@@ -122,19 +133,18 @@ class SolipsistEventLoop(selector_events.BaseSelectorEventLoop):
     def __init__(self, start_time: float = 0.0, *, autojump: bool = True, seed: int = 0) -> None:
         self.kernel = Kernel(start_time, seed)
         self._clock = self.kernel.clock
-        self._journal = self.kernel.journal
         self._virtual_selector = VirtualSelector(self.kernel, autojump)
         self._timers_made = 0
-        self._task_sequence = itertools.count(1)
         # One object for all that: CPython reads attributes slowly on an instance with 30 of them or more.
-        self._driven: _Run | None = None
+        self._own = _Own()
         super().__init__(self._virtual_selector)
         self._virtual_selector.next_timer = self._next_timer
         self._virtual_selector.on_stuck = self._stuck
         self._virtual_selector.on_long_wait = self._question_the_wait
-        self._virtual_selector.loop = self
+        self._virtual_selector.loop = self.kernel.loop = self
         self._virtual_selector.blocking.on_slow = self._slow
         self._virtual_selector.look = lambda: SpinLook(self._going_on)
+        self.kernel.names.on_blocking = refuse_to_block
         # `_run_once` takes timers before time() + this for due: the gap to the next float means "exactly due". The
         # selector renews it at each jump.
         self._clock_resolution = self._clock.resolution
@@ -206,7 +216,7 @@ class SolipsistEventLoop(selector_events.BaseSelectorEventLoop):
             name = getattr(callback, "__qualname__", "")
             record = (now, "timer", when, name if type(name) is str else "")
         heappush(self._scheduled, timer)
-        journal = self._journal
+        journal = self.kernel.journal
         if journal.enabled:
             journal.records.append(record)
             if len(journal.records) >= FULL:
@@ -287,7 +297,7 @@ class SolipsistEventLoop(selector_events.BaseSelectorEventLoop):
             future._log_destroy_pending = False  # asyncio's own reason: an interrupt leaves it pending
         if isinstance(future, asyncio.Task):
             future.is_driven = True  # type: ignore[attr-defined]  # not a leftover: who drives it is told how it ended
-        run = self._driven = _Run(future, sys._getframe(1).f_code in _CLOSING)
+        run = self._own.driven = _Run(future, sys._getframe(1).f_code in _CLOSING)
         cause = result = None
         try:
             result = super().run_until_complete(future)
@@ -300,7 +310,7 @@ class SolipsistEventLoop(selector_events.BaseSelectorEventLoop):
             if error is not run.verdict and not isinstance(error, asyncio.CancelledError):
                 cause = error
         finally:
-            self._driven = None
+            self._own.driven = None
         verdict = run.verdict
         if verdict is None:
             return result
@@ -316,8 +326,8 @@ class SolipsistEventLoop(selector_events.BaseSelectorEventLoop):
         """Called inside select() when nothing can go on."""
         waiting = sorted(asyncio.all_tasks(self), key=diagnosis._by_name)
         error = kind(diagnosis.report(reason, self.kernel, waiting, hint, self._going_on(), self._ran(kind)))
-        self._journal.note("stuck", (kind.__name__,))
-        run = self._driven
+        self.kernel.journal.note("stuck", (kind.__name__,))
+        run = self._own.driven
         if run is None:
             raise error
         run.times_stuck += 1
@@ -358,7 +368,7 @@ class SolipsistEventLoop(selector_events.BaseSelectorEventLoop):
         A main task that made a step since the last time is well. One that made none may sleep behind a heartbeat for
         ever: that is found by reasoning, each time that the number of jumps has doubled.
         """
-        run = self._driven
+        run = self._own.driven
         if run is None:
             return self._virtual_selector.jumps_allowed
         waiter = reachability.awaited(run.main)
@@ -389,7 +399,7 @@ class SolipsistEventLoop(selector_events.BaseSelectorEventLoop):
     def create_task(self, coro: Coroutine[Any, Any, T], *, name: str | None = None,  # type: ignore[override]
                     context: contextvars.Context | None = None, **kwargs: Any) -> asyncio.Task[T]:
         """As asyncio's; an unnamed task gets its number among the loop's tasks, the same in every run."""
-        number = next(self._task_sequence)  # of every task: before 3.13 asyncio names some only after they are made
+        number = next(self._own.tasks)  # of every task: before 3.13 asyncio names some only after they are made
         if name is None:
             name = f"Task-{number}"
         place = place_here(2)
@@ -443,37 +453,20 @@ class SolipsistEventLoop(selector_events.BaseSelectorEventLoop):
         if self._default_executor is not None:
             await self._virtual_selector.jobs.shut_down(self._default_executor, self)
 
-    # -- files
-
-    async def _sock_sendfile_native(self, sock: Any, file: Any, offset: int, count: int | None) -> int:
-        # What os.sendfile does on Linux, whose rules asyncio's fallback does not keep: it reads from `offset` whatever
-        # the file's position is, and moves the position only when something was sent.
-        try:
-            descriptor = file.fileno()
-            os.fstat(descriptor)
-            read = os.pread
-        except (AttributeError, OSError) as error:  # io.UnsupportedOperation is an OSError
-            raise asyncio.SendfileNotAvailableError("not a regular file") from error
-        sent = 0
-        try:
-            while count is None or sent < count:
-                size = SENDFILE_BLOCK if count is None else min(SENDFILE_BLOCK, count - sent)
-                data = read(descriptor, size, offset + sent)
-                if not data:
-                    break
-                await self.sock_sendall(sock, data)
-                sent += len(data)
-        finally:
-            if sent:
-                os.lseek(descriptor, offset + sent, os.SEEK_SET)
-        return sent
-
     # -- names
 
     async def getaddrinfo(self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0,
                           flags: int = 0) -> Any:
-        """As asyncio's, from the virtual resolver and without a thread."""
-        return self.kernel.names.getaddrinfo(host, port, family, type, proto, flags)
+        """As asyncio's, from the virtual resolver and without a thread; a slow name takes its virtual seconds."""
+        # A program that puts its own function there means asyncio's look-ups too.
+        if base_events.socket.getaddrinfo is not _GETADDRINFO:  # type: ignore[attr-defined]
+            return await super().getaddrinfo(host, port, family=family, type=type, proto=proto, flags=flags)
+        try:
+            return self.kernel.names.getaddrinfo(host, port, family, type, proto, flags)
+        finally:  # an error takes as long as an answer
+            seconds = self.kernel.names.delay(host)
+            if seconds:
+                await asyncio.sleep(seconds)
 
     async def _create_server_getaddrinfo(self, host: Any, port: Any, family: int, flags: int) -> list[_Info]:
         infos = await super()._create_server_getaddrinfo(host, port, family, flags)  # type: ignore[misc]
@@ -481,7 +474,8 @@ class SolipsistEventLoop(selector_events.BaseSelectorEventLoop):
 
     async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> tuple[str, str]:
         """As asyncio's, from the virtual resolver and without a thread."""
-        return self.kernel.names.getnameinfo(sockaddr, flags)
+        lookup = base_events.socket.getnameinfo  # type: ignore[attr-defined]  # the virtual one, or a program's own
+        return lookup(sockaddr, flags)  # type: ignore[no-any-return]
 
     def close(self) -> None:
         """As asyncio's; sockets that are still open are closed without a word, for nobody can use them any more."""
@@ -499,18 +493,30 @@ class SolipsistEventLoop(selector_events.BaseSelectorEventLoop):
 
 def _not_there_yet(name: str) -> Any:
     def refuse(self: SolipsistEventLoop, *args: Any, **kwargs: Any) -> NoReturn:
-        raise SolipsismError(f"{name}() is not there yet: this world has TCP (create_server, create_connection) and "
-                             "socketpair()")
+        raise SolipsismError(f"{name}() is not there yet: this world has sockets, pipes and socket files, and neither "
+                             "processes nor signals of its own")
 
     refuse.__name__ = name
     refuse.__doc__ = f"Not there yet: `{name}` raises SolipsismError."
     return refuse
 
 
-for _name in ("create_datagram_endpoint", "create_unix_connection", "create_unix_server", "connect_read_pipe",
-              "connect_write_pipe", "subprocess_shell", "subprocess_exec", "add_signal_handler",
-              "remove_signal_handler"):
+for _name in ("subprocess_shell", "subprocess_exec", "add_signal_handler", "remove_signal_handler"):
     setattr(SolipsistEventLoop, _name, _not_there_yet(_name))
+
+
+def _of_windows(name: str) -> Any:
+    def refuse(self: SolipsistEventLoop, *args: Any, **kwargs: Any) -> NoReturn:
+        raise SolipsismError(f"{name}() is a call of Windows' proactor loop, and this loop plays Linux: use "
+                             "create_unix_server() and create_unix_connection(), or TCP")
+
+    refuse.__name__ = name
+    refuse.__doc__ = f"Of Windows alone: `{name}` raises SolipsismError."
+    return refuse
+
+
+for _name in ("create_pipe_connection", "start_serving_pipe"):
+    setattr(SolipsistEventLoop, _name, _of_windows(_name))
 
 
 @functools.cache

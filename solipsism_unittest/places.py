@@ -3,6 +3,9 @@
 Owns the cheap capture: walk the frames until one is neither ours nor the standard library's plumbing, keep its code and
 last instruction, and decode the line only when a report is written. asyncio's own capture (debug mode) formats a whole
 stack for every handle and costs ten times more.
+
+Code of an installed library makes things on the user's behalf: of those both are told, the library's line and the
+nearest one outside of any library.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ _PLUMBING = frozenset({
 # These have objects of their own that a program works with, and carry calls as well.
 _CARRIERS = _PLUMBING | {"queue", "subprocess"}
 _STARTERS = frozenset({("asyncio.base_events", "_run_once"), ("unittest.case", "run")})
+_LIBRARIES = tuple(f"{os.sep}{folder}{os.sep}" for folder in ("site-packages", "dist-packages"))
 
 
 class Place(NamedTuple):
@@ -30,6 +34,8 @@ class Place(NamedTuple):
 
     code: CodeType
     instruction: int
+    in_library: bool = False
+    caller: Place | None = None  # of a line in a library: the line outside of it that got there
 
     @property
     def line(self) -> int:
@@ -41,7 +47,13 @@ class Place(NamedTuple):
         return self.code.co_firstlineno
 
     def __str__(self) -> str:
-        return f"{shorten(self.code.co_filename)}:{self.line} in {self.code.co_qualname}"
+        here = f"{shorten(self.code.co_filename)}:{self.line} in {self.code.co_qualname}"
+        return f"{here}, called from {self.caller}" if self.caller else here
+
+    def called_from(self, place: Place | None) -> Place:
+        """The same line of a library, got to from `place`: that of whoever made the task, where the stack ends."""
+        caller = place.caller if place and place.in_library else place
+        return _place(self.code, self.instruction, True, caller)
 
 
 # A line that makes 100,000 tasks gives one Place: making them anew would keep the garbage collector busy.
@@ -62,6 +74,9 @@ def is_plumbing(module: str) -> bool:
     return module.partition(".")[0] in _PLUMBING
 
 
+@functools.lru_cache(maxsize=1024)
+def _is_of_library(filename: str) -> bool:
+    return any(folder in filename for folder in _LIBRARIES)
 def carries(module: str) -> bool:
     """Whether frames of a module of this name stand between the user's line and what it came to."""
     return module.partition(".")[0] in _CARRIERS
@@ -73,11 +88,16 @@ def user_place(depth: int = 1) -> Place | None:
     The walk ends where a loop or a test was started: what stands above made nothing here.
     """
     frame: FrameType | None = sys._getframe(depth)
+    inner: Place | None = None  # the innermost frame of a library
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
         if module.partition(".")[0] not in _CARRIERS:
-            return _place(frame.f_code, frame.f_lasti)
-        if (module, frame.f_code.co_name) in _STARTERS:
-            return None
+            code = frame.f_code
+            if not _is_of_library(code.co_filename):
+                place = _place(code, frame.f_lasti)
+                return place if inner is None else inner.called_from(place)
+            inner = inner or _place(code, frame.f_lasti, True)
+        elif (module, frame.f_code.co_name) in _STARTERS:
+            break
         frame = frame.f_back
-    return None
+    return inner

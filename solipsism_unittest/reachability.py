@@ -30,7 +30,10 @@ from .kernel.clock import Hold, VirtualClock
 from .kernel.files import File
 from .kernel.journal import Journal
 from .kernel.network import Network
-from .kernel.stream import CONNECTED, Stream
+from .kernel.paths import Paths
+from .kernel.ports import Ports
+from .kernel.stream import CONNECTED, LISTENING, Stream
+from .kernel.udp import Udp
 from .places import Place, is_plumbing
 from .selector import VirtualSelector
 
@@ -54,8 +57,9 @@ _CONNECTS = frozenset({"open_connection", "create_connection", "connect", "conne
                        "create_datagram_endpoint"})
 _THE_WORLD = frozenset({"network", "kernel"})
 
-_CUT = (asyncio.AbstractEventLoop, asyncio.Runner, Kernel, VirtualClock, VirtualSelector, Journal, Network, Hold, Place)
-_LOOPS_OWN = frozenset({"_ready", "_scheduled", "_selector", "_transports", "_asyncgens", "_clock", "_journal"})
+_CUT = (asyncio.AbstractEventLoop, asyncio.Runner, Kernel, VirtualClock, VirtualSelector, Journal, Network, Paths,
+        Ports, Udp, Hold, Place)
+_LOOPS_OWN = frozenset({"_ready", "_scheduled", "_selector", "_transports", "_asyncgens", "_clock", "_own"})
 _TESTS_OWN = frozenset({"_asyncioRunner", "_asyncioTestContext", "_cleanups", "_held", "_outcome", "_servers",
                         "_unfinished", "_world"})
 _PROXIES = (weakref.ProxyType, weakref.CallableProxyType)
@@ -114,6 +118,10 @@ def _roots(loop: Any) -> Iterator[Any]:
     yield from (timer for timer in sorted(loop._scheduled) if not timer.cancelled())
     yield from loop._ready
     yield from (entry[2] for entry in [*clock.deliveries, *clock.stops])
+    for file, key in _watched(loop):
+        # A connected stream only goes on through whoever reaches its peer, a listener through whoever connects.
+        if not isinstance(file, Stream) or file.state not in CONNECTED | {LISTENING}:
+            yield from (file, key.data)
     # The program's own handlers and factories, and whatever it keeps on the loop.
     for name, value in vars(loop).items():
         if name not in _LOOPS_OWN and _root_of(str(type(value).__module__)) != _PACKAGE:
@@ -128,10 +136,14 @@ def _roots(loop: Any) -> Iterator[Any]:
 
 
 def _open_ends(loop: Any) -> list[Any]:
-    """What anybody may write to who knows an address. A connected end only goes on through whoever reaches its peer."""
-    files = [(loop.kernel.files.get(number), key) for number, key in loop._virtual_selector.keys.items()]
-    return [thing for file, key in files if not (isinstance(file, Stream) and file.state in CONNECTED)
+    """The listeners, which anybody may call who knows the address."""
+    return [thing for file, key in _watched(loop) if isinstance(file, Stream) and file.state == LISTENING
             for thing in (file, key.data)]
+
+
+def _watched(loop: Any) -> list[tuple[File | None, Any]]:
+    """The files that the loop waits for, with the keys of its selector."""
+    return [(loop.kernel.files.get(number), key) for number, key in loop._virtual_selector.keys.items()]
 
 
 def _threads() -> Iterator[Any]:

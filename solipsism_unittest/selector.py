@@ -14,7 +14,7 @@ from math import inf
 from time import perf_counter
 from typing import Any
 
-from .blocking import Blocking
+from .blocking import Blocking, clues
 from .errors import LivelockError, RealTimeLimitError, SleepForeverError, SolipsismError, VirtualTimeLimitError
 from .jobs import Jobs
 from .kernel import Kernel
@@ -42,10 +42,10 @@ class _Map(Mapping[Any, selectors.SelectorKey]):
         self._selector = selector
 
     def get(self, fileobj: Any, default: Any = None) -> Any:
-        return self._selector.keys.get(fileobj if type(fileobj) is int else self._selector.number(fileobj), default)
+        return self._selector.keys.get(fileobj if type(fileobj) is int else self._selector.known(fileobj), default)
 
     def __getitem__(self, fileobj: Any) -> selectors.SelectorKey:
-        return self._selector.keys[fileobj if type(fileobj) is int else self._selector.number(fileobj)]
+        return self._selector.keys[fileobj if type(fileobj) is int else self._selector.known(fileobj)]
 
     def __len__(self) -> int:
         return len(self._selector.keys)
@@ -110,22 +110,27 @@ class VirtualSelector(selectors.BaseSelector):
         self._look_until = min(turns, TURNS_BEFORE_A_LOOK)
         self._look_from = self._look_until + 1 - min(TURNS_LOOKED_AT, max(1, turns // 2))
 
-    def number(self, fileobj: Any) -> int:
-        """The descriptor of a file object of this world; SolipsismError for any other."""
-        if isinstance(fileobj, VirtualSocket):
-            fileobj.join(self._kernel)
+    def known(self, fileobj: Any) -> int:
+        """The descriptor of a file object, to look it up: one that is not of this world is only not there."""
         try:
             number = fileobj if isinstance(fileobj, int) else int(fileobj.fileno())
         except (AttributeError, TypeError, ValueError):
             raise ValueError(f"Invalid file object: {fileobj!r}") from None
-        if number in self._kernel.files or number in self.keys:
-            return number
         if number < 0:
             # As `selectors` does: what was closed while registered is found by itself.
             for known, key in self.keys.items():
                 if key.fileobj is fileobj:
                     return known
             raise ValueError(f"Invalid file descriptor: {number}")
+        return number
+
+    def number(self, fileobj: Any) -> int:
+        """The descriptor of a file object of this world; SolipsismError for any other."""
+        if isinstance(fileobj, VirtualSocket):
+            fileobj.join(self._kernel)
+        number = self.known(fileobj)
+        if number in self._kernel.files or number in self.keys:
+            return number
         raise SolipsismError(f"{fileobj!r} is not a descriptor of this event loop: only sockets that were made in its "
                              "world (socket.socket() in a test, socketpair()) can be waited for")
 
@@ -143,17 +148,13 @@ class VirtualSelector(selectors.BaseSelector):
         if not 0 < events <= selectors.EVENT_READ | selectors.EVENT_WRITE:
             raise ValueError(f"Invalid events: {events!r}")
         key = self.keys[number] = selectors.SelectorKey(fileobj, number, events, data)
-        file = self._kernel.files.get(number)
-        if file is not None:
-            file.watch(events)
+        self._kernel.watch(number, events)
         return key
 
     def unregister(self, fileobj: Any) -> selectors.SelectorKey:
-        number = fileobj if isinstance(fileobj, int) else self.number(fileobj)
+        number = fileobj if isinstance(fileobj, int) else self.known(fileobj)
         key = self.keys.pop(number)
-        file = self._kernel.files.get(number)
-        if file is not None:
-            file.watch(0)
+        self._kernel.watch(number, 0)
         return key
 
     def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
@@ -185,7 +186,7 @@ class VirtualSelector(selectors.BaseSelector):
             events = self._quiesce()
         ready = turn.ready
         if events or len(ready) > 1:
-            turn.runs = [*ready, *events]
+            turn.runs = clues(ready, events)
         else:
             turn.runs = ready[0] if ready else turn.timers[0] if turn.timers else None
         return events
@@ -241,7 +242,7 @@ class VirtualSelector(selectors.BaseSelector):
             self._jump(stop)
             self._kernel.journal.note("advanced", ())
             clock.end_stop()
-        elif self.jobs.is_awaited():
+        elif self.jobs.is_awaited() or not self.wakeups.empty():  # one that had let go may have come by since
             self._wait_for_the_real_world()
             self.blocking.began = perf_counter()
         elif self._threads and self._wait_for_a_thread():

@@ -7,24 +7,26 @@ asyncio's own server, streams and transports, so that it behaves as a peer does.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import inspect
+import os
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+from .addresses import parse
 from .kernel import Capacity, Kernel, capacities
-from .kernel.names import parse_address, unmap
-from .kernel.network import WILDCARDS
+from .kernel.ports import WILDCARDS
 from .kernel.stream import Stream
+from .paths import name_space
 from .places import Place, user_place
 from .sockets import VirtualSocket
 
 __unittest = True
 __tracebackhide__ = True
 
-LOOPBACK = ("127.0.0.1", "::1")  # where a server on "localhost" listens
 LAST_WILL = 60.0  # virtual seconds that a handler has for its `finally` blocks
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[object]]
@@ -90,8 +92,9 @@ class _Protocol(asyncio.StreamReaderProtocol):
 class FakeServer:
     """A server that a test runs; `SolipsistTestCase.start_fake_server` makes one and closes it.
 
-    `host` and `port` are what a client connects to, `address` both. `connections` are all that were ever accepted,
-    oldest first; `received` every byte of all of them in order of arrival.
+    `host` and `port` are what a client connects to, `address` both, or the path of a server on a UNIX socket.
+    `connections` are all that were ever accepted, oldest first; `received` every byte of all of them in order of
+    arrival.
     """
 
     def __init__(self, kernel: Kernel, handler: Handler | None, host: str) -> None:
@@ -101,6 +104,8 @@ class FakeServer:
             raise TypeError(f"host is a name or an address as text, not {host!r}")
         self.host = host
         self.port = 0
+        self.path: str | bytes | None = None
+        self._inode = 0  # of the path
         self.connections: list[FakeConnection] = []
         self.errors: list[BaseException] = []  # what handlers raised
         self.made_at: Place | None = user_place(2)
@@ -113,9 +118,9 @@ class FakeServer:
         self._finishing = False
 
     @property
-    def address(self) -> tuple[str, int]:
-        """(host, port), as `open_connection(*server.address)` takes it."""
-        return self.host, self.port
+    def address(self) -> Any:
+        """(host, port), as `open_connection(*server.address)` takes it; or the path."""
+        return (self.host, self.port) if self.path is None else self.path
 
     @property
     def received(self) -> bytes:
@@ -126,15 +131,7 @@ class FakeServer:
         """Listen on every address of the host; port 0 is the lowest free one. A port in use is OSError EADDRINUSE."""
         loop = asyncio.get_running_loop()
         network = self._kernel.network
-        if self.host in WILDCARDS:
-            addresses: tuple[str, ...] = (self.host,)
-        else:
-            names = self._kernel.names
-            known, literal = names.declare(self.host), parse_address(self.host)
-            if literal is not None:
-                addresses = (unmap(str(literal)),)
-            else:
-                addresses = LOOPBACK if known is names.machine else known.addresses
+        addresses = (self.host,) if self.host in WILDCARDS else self._kernel.names.addresses_of(self.host)
         room = capacities(capacity)
         self.port = port or network.free_port(addresses)
         faces: list[VirtualSocket] = []
@@ -147,11 +144,13 @@ class FakeServer:
                 face = VirtualSocket.on(self._kernel, socket.AF_INET6 if ":" in address else socket.AF_INET)
                 faces.append(face)
                 face.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                face.end.v6_only = True
-                face.end.place = self.made_at
-                face.end.pair_capacity = room
+                end = face.end
+                assert isinstance(end, Stream)
+                end.v6_only = True
+                end.place = self.made_at
+                end.pair_capacity = room
                 face.bind((address, self.port))
-                self._listeners.append(face.end)
+                self._listeners.append(end)
                 self._servers.append(await loop.create_server(lambda: _Protocol(self, loop), sock=face, ssl=ssl))
         except BaseException:
             self._stop_listening()
@@ -159,12 +158,36 @@ class FakeServer:
                 face.close()
             raise
 
+    async def start_at(self, path: Any, *, ssl: Any = None, capacity: Capacity = None) -> None:
+        """Listen on a UNIX path, or an abstract name: one of this world that is in use is OSError EADDRINUSE.
+
+        The directory has to exist; a real file that has the name is hidden from the test as long as this listens.
+        """
+        self.path = os.fspath(path)
+        face = VirtualSocket.on(self._kernel, socket.AF_UNIX)
+        stream = face.end
+        assert isinstance(stream, Stream)
+        stream.place = self.made_at
+        stream.pair_capacity = capacities(capacity)
+        try:
+            address = parse(self._kernel, socket.AF_UNIX, self.path, "start_fake_server")
+            name_space(self._kernel).bind(stream, *address, anywhere=True)
+            if address[0][:1] != b"\0":
+                self._inode = os.stat(self.path).st_ino
+            self._listeners.append(stream)
+            loop = asyncio.get_running_loop()
+            self._servers.append(await loop.create_unix_server(lambda: _Protocol(self, loop), sock=face, ssl=ssl))
+        except BaseException:
+            self._stop_listening()
+            face.close()
+            raise
+
     def _got(self, connection: FakeConnection) -> None:
         self.connections.append(connection)
         self._waiting.put_nowait(connection)
         if self._handler is not None:
             loop = asyncio.get_running_loop()
-            name = f"handler {len(self.connections)} of {self.host}:{self.port}"
+            name = f"handler {len(self.connections)} of {self._where()}"
             connection.task = loop.create_task(self._serve(self._handler, connection), name=name)
             connection.task._made_at = self.made_at  # type: ignore[attr-defined]
 
@@ -209,6 +232,14 @@ class FakeServer:
     def _stop_listening(self) -> None:
         for server in self._servers:
             server.close()
+        if self._inode and self.path is not None:  # its own is still there: not every Python unlinks it
+            with contextlib.suppress(OSError):
+                if os.stat(self.path).st_ino == self._inode:
+                    os.unlink(self.path)
+            self._inode = 0
+
+    def _where(self) -> str:
+        return f"{self.host}:{self.port}" if self.path is None else repr(self.path)
 
     async def finish(self) -> None:
         """End everything at once, handlers included; the end of a test does this."""
@@ -225,5 +256,5 @@ class FakeServer:
 
     def __repr__(self) -> str:
         count = len(self.connections)
-        return (f"<FakeServer {self.host}:{self.port}, {count} connection{'s' if count != 1 else ''}, "
+        return (f"<FakeServer {self._where()}, {count} connection{'s' if count != 1 else ''}, "
                 f"{len(self._received)} bytes received>")

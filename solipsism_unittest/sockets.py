@@ -8,29 +8,22 @@ hold, and it never calls the C constructor: there is no descriptor behind it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import math
 import operator
+import os
 import socket
-import struct
 import sys
 import warnings
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from . import addresses, options, waiting
 from .errors import EscapeError, SolipsismError
-from .kernel import Capacity, Kernel
+from .kernel import READABLE, WRITABLE, Capacity, Kernel
+from .kernel.ends import Address, End, Received
 from .kernel.files import os_error
-from .kernel.names import unmap
-from .kernel.stream import (
-    CLOSED,
-    CONNECTED,
-    CONNECTING,
-    FAILED,
-    FRESH,
-    LISTENING,
-    Stream,
-)
 from .places import Place, user_place
 
 if TYPE_CHECKING:
@@ -38,23 +31,17 @@ if TYPE_CHECKING:
 else:
     Buffer = object
 
-_SO_REUSEPORT = getattr(socket, "SO_REUSEPORT", None)  # not on every system
-_MSG_DONTWAIT = int(getattr(socket, "MSG_DONTWAIT", 0))
-_MSG_PEEK = int(socket.MSG_PEEK)  # an enum's own `&` is Python code
-_KNOWN_FLAGS = int(socket.MSG_PEEK | socket.MSG_DONTROUTE | _MSG_DONTWAIT | getattr(socket, "MSG_WAITALL", 0)
-                   | getattr(socket, "MSG_NOSIGNAL", 0) | getattr(socket, "MSG_MORE", 0))
-_BLOCKED = frozenset({errno.EAGAIN, errno.EINPROGRESS})
-_AWAITED = {"connect_ex": "connect", "send": "sendall", "sendmsg": "sendall"}  # loop.sock_*, where it has another name
+# As plain ints: an enum's own `&` is Python code. 0 where a system lacks one.
+_MSG_DONTWAIT, _MSG_WAITALL, _MSG_PEEK, _MSG_TRUNC = (int(getattr(socket, name, 0)) for name in (
+    "MSG_DONTWAIT", "MSG_WAITALL", "MSG_PEEK", "MSG_TRUNC"))
+_PASSED_ON = _MSG_PEEK | _MSG_TRUNC | _MSG_DONTWAIT | _MSG_WAITALL  # what the kernel's ends are told
+# What a send or recv may be given. Linux passes over what it does not know; what would do something else is refused.
+_REFUSED_FLAGS = {name: int(getattr(socket, name, 0)) for name in ("MSG_OOB", "MSG_ERRQUEUE", "MSG_FASTOPEN")}
+_NOT_FLAGS = sum(_REFUSED_FLAGS.values())
+_UNDER_WAY = frozenset({errno.EAGAIN, errno.EINPROGRESS, errno.EALREADY})
+_SENDFILE_BLOCK = 1 << 18  # bytes read at once
 
-_LINGER = socket.SOL_SOCKET, socket.SO_LINGER
-_V6ONLY = socket.IPPROTO_IPV6, socket.IPV6_V6ONLY
-_REUSE_ADDRESS = socket.SOL_SOCKET, socket.SO_REUSEADDR
-_REUSE_PORT = socket.SOL_SOCKET, _SO_REUSEPORT
-# What the system keeps as 1 or 0, whatever number it was given
-_SWITCHES = frozenset({_V6ONLY, _REUSE_ADDRESS, _REUSE_PORT, (socket.SOL_SOCKET, socket.SO_KEEPALIVE),
-                       (socket.SOL_SOCKET, socket.SO_BROADCAST), (socket.IPPROTO_TCP, socket.TCP_NODELAY)})
-_SO_DOMAIN, _SO_PROTOCOL = getattr(socket, "SO_DOMAIN", None), getattr(socket, "SO_PROTOCOL", None)  # Linux has them
-_READ_ONLY = frozenset({socket.SO_ERROR, socket.SO_TYPE, socket.SO_ACCEPTCONN, _SO_DOMAIN, _SO_PROTOCOL})
+T = TypeVar("T")
 
 
 def _bytes_of(data: Any) -> memoryview:
@@ -67,16 +54,36 @@ def _bytes_of(data: Any) -> memoryview:
 
 
 def _check_flags(flags: int) -> None:
-    if flags & ~_KNOWN_FLAGS:
-        raise SolipsismError(f"flags {flags!r} of a send or recv are not there yet: MSG_PEEK, MSG_DONTWAIT and "
-                             "MSG_WAITALL are")
+    if flags & _NOT_FLAGS:
+        names = [name for name, flag in _REFUSED_FLAGS.items() if flags & flag]
+        raise SolipsismError(f"a send or recv with {', '.join(names)} is not simulated: this world has no urgent data, "
+                             "no queue of errors and no fast open; send the bytes without it")
+
+
+def _take_buffer(buffer: Any, call: str, nbytes: int | None) -> memoryview:
+    """The writable bytes that a `*_into` call may fill: all of the buffer, or so many."""
+    with memoryview(buffer) as whole:
+        if whole.readonly or not whole.c_contiguous:
+            raise TypeError(f"{call}() argument 1 must be read-write bytes-like object, not "
+                            f"{buffer.__class__.__name__}")
+        view = _bytes_of(whole) if whole.nbytes else memoryview(bytearray())
+        if nbytes is None:
+            return view
+        if nbytes < 0:
+            raise ValueError(f"negative buffersize in {call}")
+        if nbytes > len(view):
+            raise ValueError("nbytes is greater than the length of the buffer" if call == "recvfrom_into" else
+                             "buffer too small for requested bytes")
+        return view[:nbytes or len(view)]
 
 
 def place_here(depth: int = 1) -> Place | None:
-    """As `user_place`; for what asyncio makes inside a task of its own, the place where that task was made."""
+    """As `user_place`; for what asyncio or a library makes inside a task of its own, with where that task was made."""
     place = user_place(depth + 1)
-    if place is None and asyncio._get_running_loop() is not None:
-        place = getattr(asyncio.current_task(), "_made_at", None)
+    if (place is None or (place.in_library and place.caller is None)) and (
+            loop := asyncio._get_running_loop()) is not None:
+        made_at = getattr(asyncio.current_task(loop), "_made_at", None)
+        return place.called_from(made_at) if place else made_at
     return place
 
 
@@ -84,6 +91,16 @@ def running_kernel() -> Kernel | None:
     """The kernel of the loop that runs in this thread, or None."""
     kernel = getattr(asyncio._get_running_loop(), "kernel", None)
     return kernel if isinstance(kernel, Kernel) else None
+
+
+def _result(received: Received, flags: int) -> bytes:
+    """The bytes of a recv: with MSG_TRUNC Python gives as many as there were, whatever is in those that did not fit."""
+    return received.data.ljust(received.length, b"\0") if flags & _MSG_TRUNC else received.data
+
+
+def _check_ancillary_size(size: int, call: str) -> None:
+    if not 0 <= operator.index(size) < 2**31:
+        raise ValueError(f"invalid ancillary data buffer length in {call}()")
 
 
 class VirtualSocket(socket.socket):
@@ -95,16 +112,16 @@ class VirtualSocket(socket.socket):
 
     # `kernel` is set between __new__ and __init__ by whoever knows which world this is (hermetic.py).
     _kernel: Kernel | None = None
-    _end: Stream | None = None
-    _family: int = socket.AF_INET  # outlives the end
+    _end: End | None = None
+    _family: int = socket.AF_INET  # these outlive the end
+    _type: int = socket.SOCK_STREAM
     _closed: bool
     _io_refs: int
 
     def __init__(self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:
         self._io_refs = 0
+        self._number = -1
         self._closed = False
-        self._connecting = False  # a non-blocking connect() is not reported yet
-        self._inheritable = False
         kernel = self._kernel or running_kernel()
         if kernel is None:
             kernel = Kernel(loose=True)
@@ -114,14 +131,18 @@ class VirtualSocket(socket.socket):
             if operator.index(fileno) < 0:
                 raise ValueError("negative file descriptor")
             end = kernel.files.get(fileno)
-            if not isinstance(end, Stream):
+            if not isinstance(end, End):
                 self._closed = True
+                if end is not None:
+                    raise os_error(errno.ENOTSOCK)  # a pipe
                 raise EscapeError(f"descriptor {fileno!r} is not one of this world: a socket can only be made from the "
                                   "fileno() of a virtual socket of the same loop; open real descriptors outside the "
                                   "sealed thread")
-            self._end = end
-            self._family = end.family
-            self._proto = 0 if proto == -1 else proto
+            self._end, self._number = end, fileno
+            self._family, self._type = end.family, end.type
+            self._proto = options.protocol(end) if operator.index(proto) == -1 else proto
+            if self._timeout is not None:
+                end.blocking = False
             return
         self._closed = True  # until there is an end
         family = socket.AF_INET if operator.index(family) == -1 else family
@@ -130,28 +151,31 @@ class VirtualSocket(socket.socket):
         if type & flags:
             self._timeout = 0.0
         kind = type & ~(flags | getattr(socket, "SOCK_CLOEXEC", 0))
-        if family not in (socket.AF_INET, socket.AF_INET6) or kind != socket.SOCK_STREAM:
-            raise SolipsismError(f"socket.socket({family!r}, {type!r}) is not there yet: TCP sockets (AF_INET, "
-                                 "AF_INET6 with SOCK_STREAM) and socketpair() are virtual")
-        if operator.index(proto) not in (-1, 0, socket.IPPROTO_TCP):
+        if (family, kind) not in _KINDS:
+            raise _no_such_kind(family, kind)
+        protocols, make = _KINDS[family, kind]
+        if operator.index(proto) not in protocols:
             raise os_error(errno.EPROTONOSUPPORT)
         self._proto = 0 if proto == -1 else proto
-        self._end = kernel.stream(family, place_here(2))
-        self._family = family
+        self._end = make(kernel, family, place_here(2))
+        self._end.blocking = self._timeout is None
+        self._number = self._end.number
+        self._family, self._type = family, kind
         self._closed = False
 
     @classmethod
-    def _of(cls, kernel: Kernel, end: Stream, timeout: float | None, proto: int = 0) -> Self:
+    def _of(cls, kernel: Kernel, end: End, timeout: float | None, proto: int = 0) -> Self:
         face = cls.__new__(cls)
         face._kernel = kernel
         VirtualSocket.__init__(face, proto=proto, fileno=end.number)
         face._timeout = timeout
+        end.blocking = timeout is None
         return face
 
     @classmethod
-    def on(cls, kernel: Kernel, family: int) -> Self:
-        """A fresh non-blocking TCP socket of a given world."""
-        return cls._of(kernel, kernel.stream(family, user_place(2)), 0.0)
+    def on(cls, kernel: Kernel, family: int, type: int = socket.SOCK_STREAM) -> Self:
+        """A fresh non-blocking socket of a given world."""
+        return cls._of(kernel, _KINDS[family, type][1](kernel, family, user_place(2)), 0.0)
 
     @classmethod
     def pair(cls, kernel: Kernel, capacity: Capacity = None, timeout: float | None = 0.0,
@@ -159,6 +183,12 @@ class VirtualSocket(socket.socket):
         """Two sockets joined in memory; see `socketpair`."""
         ends = kernel.pair(capacity, user_place(2), *(() if family is None else (family,)))
         one, two = (cls._of(kernel, end, timeout) for end in ends)
+        return one, two
+
+    @classmethod
+    def datagram_pair(cls, kernel: Kernel, timeout: float | None = 0.0) -> tuple[Self, Self]:
+        """Two UNIX datagram sockets connected to each other."""
+        one, two = (cls._of(kernel, end, timeout) for end in kernel.datagram_pair(user_place(2)))
         return one, two
 
     # -- who and where
@@ -169,12 +199,13 @@ class VirtualSocket(socket.socket):
         kernel = self._kernel
         assert kernel is not None
         while kernel.adopted_by is not None:
+            self._number = kernel.moved.get(self._number, -1)
             kernel = kernel.adopted_by
         self._kernel = kernel
         return kernel
 
     @property
-    def end(self) -> Stream:
+    def end(self) -> End:
         """The kernel's end behind this socket; EBADF when it is closed."""
         end = self._end
         if end is None:
@@ -197,7 +228,7 @@ class VirtualSocket(socket.socket):
         kernel = running_kernel()
         if kernel is not None and kernel is not self._kernel:
             self.join(kernel)
-        return end.number
+        return self._number if self.kernel is self._kernel else -1
 
     @property
     def family(self) -> socket.AddressFamily:
@@ -205,7 +236,7 @@ class VirtualSocket(socket.socket):
 
     @property
     def type(self) -> socket.SocketKind:
-        return socket.SOCK_STREAM
+        return socket.SocketKind(self._type)
 
     @property
     def proto(self) -> int:
@@ -225,196 +256,193 @@ class VirtualSocket(socket.socket):
                 raise ValueError("Invalid value NaN (not a number)")
             if value < 0:
                 raise ValueError("Timeout value out of range")
-            if math.isinf(value):
-                raise OverflowError("timestamp out of range for platform time_t")
-        _ = self.end
-        self._timeout = value
+            if value * 1e9 >= 2**63:  # CPython counts nanoseconds
+                raise OverflowError("timestamp too large to convert to C PyTime_t")
+        self._timeout = value  # before a closed socket is refused
+        self.end.blocking = value is None
 
     def setblocking(self, flag: bool) -> None:
+        if sys.version_info < (3, 12):
+            operator.index(flag)  # only then it has to be a number
         self.settimeout(None if flag else 0.0)
 
     def getblocking(self) -> bool:
         return self._timeout != 0.0
 
     def get_inheritable(self) -> bool:
-        _ = self.end
-        return self._inheritable
+        return self.end.inheritable
 
     def set_inheritable(self, inheritable: bool) -> None:
         """Only remembered: there is no descriptor that a child process could inherit."""
-        _ = self.end
-        self._inheritable = bool(inheritable)
+        self.end.inheritable = bool(inheritable)
 
     def getsockname(self) -> Any:
-        return self._address(self.end.local)
+        return self._show(self.end.local)
 
     def getpeername(self) -> Any:
-        end = self.end
-        if end.is_tcp and end.state not in CONNECTED:
-            raise os_error(errno.ENOTCONN)
-        return self._address(end.remote)
+        return self._show(self.end.peer_address())
 
-    def _address(self, address: tuple[str, int] | None) -> Any:
-        end = self.end
-        if not end.is_tcp:
-            return ""
-        if end.family == socket.AF_INET:
-            return address or ("0.0.0.0", 0)
-        host, port = address or ("::", 0)
-        return (host if ":" in host else f"::ffff:{host}", port, 0, 0)
+    def _show(self, address: Address | None) -> Any:
+        return addresses.show(self._family, address)
 
-    def _parse(self, address: Any, call: str) -> tuple[str, int]:
-        """(literal address, port) of what a program passed; names are looked up, as the C code does."""
-        end = self.end
-        if not end.is_tcp:
-            raise SolipsismError(f"{call} on a UNIX socket is not there yet: this one is joined to its peer already")
-        family = "AF_INET" if end.family == socket.AF_INET else "AF_INET6"
-        if not isinstance(address, tuple):
-            raise TypeError(f"{call}(): {family} address must be tuple, not {type(address).__name__}")
-        if not (len(address) == 2 if end.family == socket.AF_INET else 2 <= len(address) <= 4):
-            raise TypeError("AF_INET address must be a pair (host, port)" if end.family == socket.AF_INET else
-                            "AF_INET6 address must be a tuple (host, port[, flowinfo[, scopeid]])")
-        port, flow, _ = map(operator.index, (*address[1:], 0, 0)[:3])
-        host = address[0]
-        if isinstance(host, str):
-            try:  # the C code leaves ASCII alone here: an empty label is a gaierror
-                host = host.encode("ascii" if host.isascii() else "idna")
-            except UnicodeError:
-                raise TypeError("encoding of hostname failed") from None
-        host = self.kernel.names.one_address(host, end.family)
-        if not 0 <= port <= 65535:
-            raise OverflowError(f"{call}(): port must be 0-65535.")
-        if not 0 <= flow < 2**20:
-            raise OverflowError(f"{call}(): flowinfo must be 0-1048575.")
-        return host, port
+    def _parse(self, address: Any, call: str) -> Address:
+        return addresses.parse(self.kernel, self._family, address, call)
 
     # -- life
 
     def bind(self, address: Any) -> None:
-        host, port = self._parse(address, "bind")
-        self.kernel.network.bind(self.end, host, port)
+        where = self._parse(address, "bind")
+        addresses.space(self.kernel, self.end).bind(self.end, *where)
 
     def listen(self, backlog: int = 128) -> None:
-        end = self.end
         backlog = operator.index(backlog)
-        if not end.is_tcp:
-            raise os_error(errno.EINVAL)
-        self.kernel.network.listen(end, backlog)
+        end = self.end
+        addresses.space(self.kernel, end).listen(end, backlog)
 
     def accept(self) -> tuple[socket.socket, Any]:
-        try:
-            end = self.end.accept()
-        except BlockingIOError as error:
-            self._refuse_to_wait("accept", error)
-        self.kernel.open(end)
-        face = VirtualSocket._of(self.kernel, end, socket.getdefaulttimeout(), self._proto)
-        return face, face._address(end.remote)
+        kernel, listener = self.kernel, self.end
+        end = self._attempt("accept", listener.accept, READABLE)
+        kernel.open(end)
+        timeout = socket.getdefaulttimeout()
+        face = VirtualSocket._of(kernel, end, timeout, self._proto)
+        return face, face._show(end.remote)
 
     def connect(self, address: Any) -> None:
-        code = self._connect(address, "connect")
+        code = self._connect(self._parse(address, "connect"), "connect")
         if code:
             raise os_error(code)
 
     def connect_ex(self, address: Any) -> int:
-        return self._connect(address, "connect_ex")
+        where = self._parse(address, "connect_ex")
+        return self._connect(where, "connect_ex") if self._end else errno.EBADF
 
-    def _connect(self, address: Any, call: str) -> int:
+    def _connect(self, where: Address, call: str) -> int:
         """connect(2): the errno, or 0."""
-        host, port = self._parse(address, call)
-        code = self._try_to_connect(host, port)
-        if code in _BLOCKED and self._timeout != 0.0:
-            self._refuse_to_wait(call, os_error(code))
-        return code
-
-    def _try_to_connect(self, host: str, port: int) -> int:
         end = self.end
-        if self._connecting:
-            if end.state == CONNECTING:
-                return errno.EALREADY
-            self._connecting = False
-            return 0 if end.state in CONNECTED else end.retry()
-        if end.state != FRESH:
-            return errno.EISCONN
-        if end.family == socket.AF_INET6 and ":" not in unmap(host) and end.v6_only:
-            return errno.ENETUNREACH
-        try:
-            self.kernel.network.connect(end, host, port)
-        except OSError as error:  # no port is left
-            assert error.errno
-            return error.errno
-        if self._timeout == 0.0 or end.state == CONNECTING:
-            # A handshake is never over when a non-blocking connect returns, not even on loopback.
-            self._connecting = True
-            return errno.EINPROGRESS
-        return end.retry() if end.state == FAILED else 0
+        space = addresses.space(self.kernel, end)
+        waits = self._waits(0)
+
+        def attempt() -> int:
+            code = end.connect(lambda: space.connect(end, *where), waits)
+            if waits and code in _UNDER_WAY:
+                raise os_error(code)
+            return code
+
+        return self._attempt(call, attempt, WRITABLE)
 
     def shutdown(self, how: int) -> None:
-        self.end.shutdown(operator.index(how))
-        self._connecting = False
+        how = operator.index(how)
+        self.end.shutdown(how)
 
     def _real_close(self) -> None:
         end, self._end = self._end, None
         if end is not None:
-            self.kernel.close(end)
+            self._release(end)
+
+    def _release(self, end: End) -> None:
+        kernel = self.kernel
+        if self._number in kernel.files:
+            kernel.release(self._number)
+        elif end.descriptors is not None:  # the program closed the number itself; what a loop ended is no matter
+            raise os_error(errno.EBADF)
 
     def detach(self) -> int:
         """Give the descriptor away; the socket is closed and the connection lives on."""
-        end, self._end = self._end, None
+        number = self.fileno()
+        self._end = None
         self._closed = True
-        return -1 if end is None else end.number
+        return number
+
+    def dup(self) -> Self:
+        """Another socket with another descriptor, and the same end behind both: it ends with the last one."""
+        kernel, timeout = self.kernel, self._timeout
+        _ = self.end
+        face = type(self).__new__(type(self))
+        face._kernel = kernel
+        VirtualSocket.__init__(face, self._family, self._type, self._proto, kernel.duplicate(self._number))
+        face.settimeout(timeout)
+        return face
 
     def __del__(self) -> None:
         end, self._end = self._end, None
-        if end is not None and end.state != CLOSED:
+        if end is not None and self.kernel.files.get(self._number) is end:
             self._end = end
             try:
                 warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
             finally:  # the warning may be an error
                 self._end = None
                 self.kernel.abandoned.append(end)
-                self.kernel.close(end)
+                self.kernel.release(self._number)
 
     # -- bytes
 
-    def _refuse_to_wait(self, call: str, error: OSError) -> NoReturn:
-        """A non-blocking socket gets the error itself; a blocking one would stop the only thread that could wake it."""
-        if self._timeout == 0.0:
-            raise error
-        now, instead = self.kernel.clock.now, f"loop.sock_{_AWAITED.get(call, call)}()"
-        raise SolipsismError(f"{call}() on {self!r} would block its thread at t={now!r}, and virtual time with it: "
-                             f"call setblocking(False) and await {instead}, or use asyncio streams")
+    def _waits(self, flags: int) -> bool:
+        """Whether a call that cannot go on waits: one with a timeout does so before it looks at any flag."""
+        if self._timeout:
+            return True
+        return self.end.blocking and not flags & _MSG_DONTWAIT
+
+    def _attempt(self, call: str, attempt: Callable[[], T], events: int, flags: int = 0) -> T:
+        """What `attempt` gives; a call that may wait does so in a thread of its own, and is refused in the loop's."""
+        kernel = self.kernel
+        waits = self._waits(flags)
+        if waits and waiting.is_elsewhere(kernel):
+            return waiting.carry_out(kernel, attempt, [(self._number, events)], self._timeout, call)
+        try:
+            return attempt()
+        except BlockingIOError:
+            if not waits:
+                raise
+        raise waiting.refusal(kernel, call, repr(self))
 
     def send(self, data: Buffer, flags: int = 0, /) -> int:
-        end = self._end or self.end
-        if flags:
-            _check_flags(flags)
-        try:
-            with _bytes_of(data) as view:  # let go before the error is told: who handles it may resize the buffer
-                return end.send(view)
-        except BlockingIOError as error:
-            if flags & _MSG_DONTWAIT:
-                raise
-            self._refuse_to_wait("send", error)
+        with _bytes_of(data) as view:  # let go before an error is told: who handles it may resize the buffer
+            if not flags and self._timeout == 0.0:
+                return (self._end or self.end).send(view)
+            return self._send("send", view, flags)
+
+    def _send(self, call: str, view: memoryview, flags: int, where: Address | None = None) -> int:
+        end = self.end
+        _check_flags(flags)
+        if where is None:
+            return self._attempt(call, lambda: end.send(view), WRITABLE, flags)
+        addresses.space(self.kernel, end)  # who has a path must know the real folders
+        return self._attempt(call, lambda: end.send_to(view, where), WRITABLE, flags)
 
     def sendall(self, data: Buffer, flags: int = 0, /) -> None:
         with _bytes_of(data) as view:
-            sent = self.send(b"", flags)  # says what is wrong with the connection even when there is nothing to send
+            sent = self._send("sendall", view[:0], flags) if not view or self.type == socket.SOCK_STREAM else 0
             while sent < len(view):
                 with view[sent:] as rest:
-                    sent += self.send(rest, flags)
+                    sent += self._send("sendall", rest, flags)
+
+    def sendto(self, data: Buffer, *flags_and_address: Any) -> int:
+        """sendto(data, address) or sendto(data, flags, address)."""
+        if len(flags_and_address) not in (1, 2):
+            raise TypeError(f"sendto() takes 2 or 3 arguments ({1 + len(flags_and_address)} given)")
+        *flags, address = flags_and_address
+        with _bytes_of(data) as view:
+            flag = operator.index(flags[0]) if flags else 0
+            return self._send("sendto", view, flag, self._parse(address, "sendto"))
 
     def sendmsg(self, buffers: Iterable[Buffer], ancdata: Iterable[Any] = (), flags: int = 0,
                 address: Any = None, /) -> int:
-        """As on a real socket; an address is ignored, as TCP does."""
-        if list(ancdata):
-            raise SolipsismError("sendmsg() with ancillary data is not there yet")
-        room = self.end.room()
+        """As on a real socket, without ancillary data."""
+        where = None if address is None else self._parse(address, "sendmsg")
+        room = self._end.room() if self._end and self._type == socket.SOCK_STREAM else math.inf
         data = bytearray()
         for buffer in buffers:
             with _bytes_of(buffer) as view:
                 if len(data) <= room:  # what is behind cannot go: do not copy it each time
                     data += view
-        return self.send(data, flags)
+        ancillary = list(ancdata)
+        if not all(isinstance(item, tuple) and len(item) == 3 for item in ancillary):
+            raise TypeError("[sendmsg() ancillary data items] must be 3-item tuples")
+        if ancillary:
+            raise SolipsismError("sendmsg() with ancillary data is not simulated: nothing but bytes goes from one "
+                                 "virtual socket to another, no descriptors and no credentials")
+        with memoryview(data) as view:
+            return self._send("sendmsg", view, flags, where)
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
         if type(bufsize) is not int:
@@ -423,127 +451,150 @@ class VirtualSocket(socket.socket):
             raise ValueError("negative buffersize in recv")
         if bufsize == 0:
             return b""  # in every state: the C code does not ask the system
-        end = self._end or self.end
-        if flags:
-            _check_flags(flags)
-        try:
-            return end.recv(bufsize) if not flags & _MSG_PEEK else end.peek(bufsize)
-        except BlockingIOError as error:
-            if flags & _MSG_DONTWAIT:
-                raise
-            self._refuse_to_wait("recv", error)
+        if not flags and self._timeout == 0.0:
+            return (self._end or self.end).recv(bufsize)
+        return _result(self._receive("recv", bufsize, flags), flags)
+
+    def _receive(self, call: str, size: int, flags: int) -> Received:
+        end = self.end
+        _check_flags(flags)
+
+        def attempt() -> Received:
+            return end.receive(size, flags & _PASSED_ON)
+
+        received = self._attempt(call, attempt, READABLE, flags)
+        if flags & _MSG_WAITALL and end.type == socket.SOCK_STREAM and end.blocking and not flags & _MSG_DONTWAIT:
+            return self._receive_all(call, size, flags, received)
+        return received
+
+    def _receive_all(self, call: str, size: int, flags: int, received: Received) -> Received:
+        """Go on until there is as much as was asked for, or no more to come."""
+        end, parts, more = self.end, [received.data], len(received.data)
+        while more and (size := size - more) > 0 and not end.error:
+            data = self._attempt(call, lambda: end.receive(size, flags & _MSG_TRUNC), READABLE, flags).data
+            more = len(data)
+            parts.append(data)
+        data = b"".join(parts)
+        return Received(data, received.source, received.flags, len(data))
 
     def recv_into(self, buffer: Buffer, nbytes: int = 0, flags: int = 0) -> int:
-        with memoryview(buffer) as whole:
-            if whole.readonly or not whole.c_contiguous:
-                raise TypeError("recv_into() argument 1 must be read-write bytes-like object, not "
-                                f"{buffer.__class__.__name__}")
-            with _bytes_of(whole) as view, view[:nbytes or len(view)] as part:
-                if nbytes < 0:
-                    raise ValueError("negative buffersize in recv_into")
-                if nbytes > len(view):
-                    raise ValueError("buffer too small for requested bytes")
-                if not part:
-                    return 0  # in every state: the C code does not ask the system
-                if flags:
-                    _check_flags(flags)
-                try:
-                    if not flags & _MSG_PEEK:
-                        return self.end.recv_into(part)
-                    data = self.end.peek(len(part))
-                    part[:len(data)] = data
-                    return len(data)
-                except BlockingIOError as error:
-                    if flags & _MSG_DONTWAIT:
-                        raise
-                    self._refuse_to_wait("recv_into", error)
+        with _take_buffer(buffer, "recv_into", operator.index(nbytes)) as part:
+            if not part:
+                return 0  # in every state: the C code does not ask the system
+            if not flags and self._timeout == 0.0:
+                return (self._end or self.end).recv_into(part)
+            return self._fill("recv_into", part, flags).length
+
+    def _fill(self, call: str, part: memoryview, flags: int) -> Received:
+        """Receive into a buffer; what is told beside the bytes is returned."""
+        received = self._receive(call, len(part), flags)
+        part[:len(received.data)] = received.data
+        return received if flags & _MSG_TRUNC else Received(
+            received.data, received.source, received.flags, len(received.data))
+
+    def recvfrom(self, bufsize: int, flags: int = 0, /) -> tuple[bytes, Any]:
+        bufsize = operator.index(bufsize)
+        if bufsize < 0:
+            raise ValueError("negative buffersize in recvfrom")
+        received = self._receive("recvfrom", bufsize, flags)
+        return _result(received, flags), self._source(received)
+
+    def recvfrom_into(self, buffer: Buffer, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
+        with _take_buffer(buffer, "recvfrom_into", operator.index(nbytes)) as part:
+            received = self._fill("recvfrom_into", part, flags)
+        return received.length, self._source(received)
+
+    def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0, /) -> tuple[bytes, list[Any], int, Any]:
+        """As on a real socket; the ancillary data are empty."""
+        bufsize = operator.index(bufsize)
+        if bufsize < 0:
+            raise ValueError("negative buffer size in recvmsg()")
+        _check_ancillary_size(ancbufsize, "recvmsg")
+        received = self._receive("recvmsg", bufsize, flags)
+        return received.data, [], received.flags, self._source(received)
+
+    def recvmsg_into(self, buffers: Iterable[Buffer], ancbufsize: int = 0, flags: int = 0,
+                     /) -> tuple[int, list[Any], int, Any]:
+        """As on a real socket; the ancillary data are empty."""
+        with contextlib.ExitStack() as stack:
+            parts = [stack.enter_context(_take_buffer(buffer, "recvmsg_into", None)) for buffer in buffers]
+            _check_ancillary_size(ancbufsize, "recvmsg_into")
+            received = self._receive("recvmsg_into", sum(map(len, parts)), flags)
+            data = received.data
+            for part in parts:
+                part[:len(data)] = data[:len(part)]
+                data = data[len(part):]
+        length = received.length if flags & _MSG_TRUNC else len(received.data)
+        return length, [], received.flags, self._source(received)
+
+    def _source(self, received: Received) -> Any:
+        return None if received.source is None else self._show(received.source)
+
+    def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
+        """As on a real socket: from `offset` of a regular file, else by reading and sending."""
+        self._check_sendfile_params(file, offset, count)  # type: ignore[attr-defined]
+        try:
+            descriptor = file.fileno()
+            size = os.fstat(descriptor).st_size
+        except (AttributeError, OSError):  # io.UnsupportedOperation is an OSError
+            size = 0
+        if not size:
+            return self._sendfile_use_send(file, offset, count)  # type: ignore[attr-defined, no-any-return]
+        if self._timeout == 0.0:
+            raise ValueError("non-blocking sockets are not supported")
+        sent = 0
+        try:
+            while count is None or sent < count:
+                wanted = _SENDFILE_BLOCK if count is None else min(_SENDFILE_BLOCK, count - sent)
+                data = os.pread(descriptor, wanted, offset + sent)
+                if not data:
+                    return sent
+                with memoryview(data) as view:
+                    sent += self._send("sendfile", view, 0)
+            return sent
+        finally:
+            if sent:
+                file.seek(offset + sent)
 
     # -- options
 
-    def setsockopt(self, level: int, optname: int, value: Any,
-                   optlen: int | None = None, /) -> None:
-        end = self.end
-        option = level, optname
-        if not isinstance(value, int) and not (value is None and optlen is not None):
-            value = bytes(memoryview(value))
-        self._check_level(level, errno.ENOPROTOOPT)
-        if level == socket.SOL_SOCKET and optname in _READ_ONLY:
-            raise os_error(errno.ENOPROTOOPT)
-        if value is None:
-            raise os_error(errno.EFAULT)  # no option of a stream is a null pointer
-        if option == _LINGER:
-            if isinstance(value, int) or len(value) < 8:
-                raise os_error(errno.EINVAL)
-            on, seconds = struct.unpack_from("ii", value)
-            end.linger_zero = bool(on) and seconds == 0
-        elif option in _SWITCHES:
-            if not isinstance(value, int):
-                if len(value) < 4:
-                    raise os_error(errno.EINVAL)
-                value = struct.unpack_from("i", value)[0]
-            value = int(value != 0)
-            if option == _REUSE_ADDRESS:
-                end.reuse_address = bool(value)
-            elif option == _REUSE_PORT:
-                end.reuse_port = bool(value)
-            elif option == _V6ONLY:
-                if end.local is not None:
-                    raise os_error(errno.EINVAL)
-                end.v6_only = bool(value)
-        end.options[option] = value
+    def setsockopt(self, level: int, optname: int, value: Any, optlen: int | None = None, /) -> None:
+        options.set_option(self.end, level, optname, value, optlen)
 
     def getsockopt(self, level: int, optname: int, buflen: int = 0, /) -> Any:
-        end = self.end
-        if not 0 <= buflen <= 1024:
-            raise OSError("getsockopt buflen out of range")
-        self._check_level(level, errno.EOPNOTSUPP)
-        value = end.options.get((level, optname), 0)
-        if level == socket.SOL_SOCKET:
-            if optname == socket.SO_ERROR:
-                value = end.take_error()
-            elif optname == socket.SO_TYPE:
-                value = int(socket.SOCK_STREAM)
-            elif optname == socket.SO_ACCEPTCONN:
-                value = int(end.state == LISTENING)
-            elif optname == _SO_DOMAIN:
-                value = int(end.family)
-            elif optname == _SO_PROTOCOL:
-                value = socket.IPPROTO_TCP if end.is_tcp else 0
-            elif optname in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-                value = value or end.capacity
-            elif optname == socket.SO_LINGER:
-                value = value or bytes(8)
-        if buflen:
-            return value[:buflen] if isinstance(value, bytes) else struct.pack("i", value)[:buflen]
-        return int.from_bytes(value[:4], sys.byteorder, signed=True) if isinstance(value, bytes) else value
+        return options.get_option(self.end, level, optname, buflen)
 
-    def _check_level(self, level: int, not_six: int) -> None:
-        """Refuse options of a protocol that this socket does not speak (`not_six`: the errno for IPv6's on IPv4)."""
-        end = self.end
-        if level in (socket.IPPROTO_TCP, socket.IPPROTO_IPV6) and not end.is_tcp:
-            raise os_error(errno.EOPNOTSUPP)
-        if level == socket.IPPROTO_IPV6 and end.family == socket.AF_INET:
-            raise os_error(not_six)
+    if hasattr(socket.socket, "sendmsg_afalg"):  # pragma: no branch - Linux has it
+        def sendmsg_afalg(self, *args: Any, **kwargs: Any) -> int:
+            """Refused as by every socket that is not of AF_ALG."""
+            raise OSError("algset is only supported for AF_ALG")
 
     def __repr__(self) -> str:
         end = self._end
-        return f"<VirtualSocket fd={end.number} {end!r}>" if end else "<VirtualSocket [closed]>"
+        return f"<VirtualSocket fd={self._number} {end!r}>" if end else "<VirtualSocket [closed]>"
 
 
-def _not_there_yet(name: str) -> Any:
-    def refuse(self: VirtualSocket, *args: Any, **kwargs: Any) -> NoReturn:
-        raise SolipsismError(f"{name}() of a virtual socket is not there yet: use recv, recv_into, send, sendall or "
-                             "sendmsg")
+# What there is, by family and type: the protocols, and what makes an end.
+_KINDS: dict[tuple[int, int], tuple[tuple[int, ...], Callable[[Kernel, int, Place | None], End]]] = {
+    (socket.AF_INET, socket.SOCK_STREAM): ((-1, 0, socket.IPPROTO_TCP), Kernel.stream),
+    (socket.AF_INET6, socket.SOCK_STREAM): ((-1, 0, socket.IPPROTO_TCP), Kernel.stream),
+    (socket.AF_INET, socket.SOCK_DGRAM): ((-1, 0, socket.IPPROTO_UDP), Kernel.datagram),
+    (socket.AF_INET6, socket.SOCK_DGRAM): ((-1, 0, socket.IPPROTO_UDP), Kernel.datagram),
+}
+if hasattr(socket, "AF_UNIX"):  # pragma: no branch - only Windows is without
+    _KINDS[socket.AF_UNIX, socket.SOCK_STREAM] = (-1, 0, int(socket.AF_UNIX)), Kernel.stream
+    _KINDS[socket.AF_UNIX, socket.SOCK_DGRAM] = (-1, 0, int(socket.AF_UNIX)), Kernel.datagram
 
-    refuse.__name__ = name
-    refuse.__doc__ = f"Not there yet: `{name}` raises SolipsismError."
-    return refuse
 
-
-for _name in ("dup", "ioctl", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into", "sendfile", "sendmsg_afalg",
-              "sendto", "share"):
-    if hasattr(socket.socket, _name):
-        setattr(VirtualSocket, _name, _not_there_yet(_name))
+def _no_such_kind(family: int, kind: int) -> Exception:
+    """What is wrong with a family or a type: no system has it, or this world does not."""
+    if family not in map(int, socket.AddressFamily):
+        return os_error(errno.EAFNOSUPPORT)
+    if kind not in map(int, socket.SocketKind):
+        return os_error(errno.EINVAL)
+    return SolipsismError(f"there is no {socket.SocketKind(kind)!r} of {socket.AddressFamily(family)!r} in the "
+                          "simulation: TCP, UDP, and UNIX sockets of the types SOCK_STREAM and SOCK_DGRAM are virtual; "
+                          "what is beneath them is not")
 
 
 def socketpair(capacity: Capacity = None) -> tuple[VirtualSocket, VirtualSocket]:

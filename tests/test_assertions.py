@@ -885,6 +885,14 @@ class BufferTest(SolipsistTestCase):
             with self.assertRaisesRegex(AssertionError, r"<VirtualSocket \[closed\]> cannot send at all"):
                 self.assertBufferFull(end)
 
+    async def test_datagrams(self):
+        """A datagram socket is no end of a stream, and the error names what to await instead."""
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock,
+            self.assertRaisesRegex(TypeError, r"is no end of a stream: await loop\.sock_recvfrom"),
+        ):
+            self.assertBuffered(sock, b"")
+
     async def test_what_is_no_end(self):
         """Anything else, and anything else than bytes or a number, is a TypeError that says what is wanted."""
         one, _ = self.socketpair()

@@ -126,6 +126,15 @@ class WordsTest(unittest.TestCase):
             "<Queue maxsize=1 _queue=['item'] tasks=1>",
         )
 
+    def test_look_ups(self):
+        """A slow look-up is told by its name, whoever connects there."""
+
+        def connecting():
+            asyncio.get_running_loop().kernel.network.delay_lookup("slow.test", 5)
+            return asyncio.open_connection("slow.test", 80)
+
+        self.assertWaits(connecting, "the look-up of 'slow.test'")
+
     def test_tasks_and_futures(self):
         """Other tasks are named: one, a gather, a wait, a group, a shield, a wait_for; a bare future has nobody."""
 

@@ -114,6 +114,11 @@ class NamesTest(Hermetic):
         with sealed(self.loop):
             self.assertEqual((time.monotonic.__name__, time.monotonic.__doc__, socket._socket.__name__), before)
 
+    def test_pairs_of_other_types(self):
+        """A pair that is neither a stream nor for datagrams is refused, with what there is."""
+        with sealed(self.loop), self.assertRaisesRegex(SolipsismError, "is not simulated: SOCK_STREAM and SOCK_DGRAM"):
+            socketpair(type=socket.SOCK_RAW)
+
 
 class TimeTest(Hermetic):
     def test_monotonic(self):

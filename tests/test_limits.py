@@ -534,6 +534,15 @@ class LimitTest(unittest.TestCase):
 
         self.assertRegex(told(run_one(test)), r"who keeps the clock moving:\n.*(\n.*)* are sleep\(1\)\n")
 
+    def test_a_tool_that_measures(self):
+        """A strike that finds coverage's own code waits: the lock that it may have would never be let go."""
+        namespace = {"__name__": "coverage.collector", "sys": sys, "deep": lambda: sys._getframe()}
+        exec("def frame(): return sys._getframe()\ndef inner(): return deep()", namespace)
+        for name in ("frame", "inner"):
+            self.assertTrue(limits._is_fragile(namespace[name]()))
+        self.assertFalse(limits._is_fragile(sys._getframe()))
+        self.assertFalse(limits._is_fragile(None))
+
     def test_a_strike_that_is_being_sent(self):
         """What comes behind the program waits until a strike is sent, so that none comes later."""
         watchdog = limits._Watchdog(60, lambda: None)

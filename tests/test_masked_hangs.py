@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import functools
 import queue
+import socket
 import sys
 import threading
 import time
@@ -282,6 +283,31 @@ class MaskedHangTest(unittest.TestCase):
 
 
 class NoHangTest(unittest.TestCase):
+    def test_a_poller_that_sends_datagrams(self):
+        """An end of UDP may hear from anybody."""
+
+        async def poll(address):
+            await asyncio.sleep(LONG)
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as face:
+                face.sendto(b"at last", address)
+
+        async def main():
+            heard = asyncio.Event()
+
+            class Ear(asyncio.DatagramProtocol):
+                def datagram_received(self, data, address):
+                    heard.set()
+
+            loop = asyncio.get_running_loop()
+            transport, _ = await loop.create_datagram_endpoint(Ear, ("127.0.0.1", 0))
+            tasks = [asyncio.create_task(poll(transport.get_extra_info("sockname"))), asyncio.create_task(beat())]
+            await heard.wait()
+            for task in tasks:
+                task.cancel()
+            transport.close()
+
+        run(main())
+
     def test_a_poller_that_connects(self):
         """Who says a word for connecting may wake whoever serves."""
 

@@ -8,7 +8,7 @@ import types
 import unittest
 import unittest.mock
 
-from solipsism_unittest import places
+from solipsism_unittest import SolipsistEventLoop, places
 from solipsism_unittest.places import Place, is_plumbing, shorten, user_place
 
 
@@ -74,6 +74,52 @@ class WalkTest(unittest.TestCase):
             [True, True, False, False, False, True],
         )
         self.assertTrue(is_plumbing(places.__name__))
+
+
+def library_function(name, source):
+    """A function as an installed library would define it."""
+    filename = os.path.join(os.sep, "lib", "site-packages", "somelib", "api.py")
+    namespace = {"__name__": "somelib.api", "asyncio": asyncio, "user_place": user_place}
+    exec(compile(source, filename, "exec"), namespace)
+    return namespace[name]
+
+
+class LibraryTest(unittest.TestCase):
+    def test_called_by_the_user(self):
+        """Of a line in an installed library the nearest line outside of it is told too."""
+        outer = library_function("outer", "def inner():\n    return user_place()\ndef outer():\n    return inner()")
+        place = outer()
+        self.assertEqual((place.code.co_name, place.line, place.in_library), ("inner", 2, True))
+        self.assertEqual(place.caller.code, sys._getframe().f_code)
+        self.assertTrue(str(place).endswith(f"api.py:2 in inner, called from {place.caller}"), str(place))
+
+    def test_called_by_a_loop(self):
+        """Of a library's callback the library's line is all that there is."""
+        found = []
+        callback = library_function("callback", "def callback(found): found.append(user_place())")
+        with asyncio.Runner() as runner:
+            runner.get_loop().call_soon(callback, found)
+            runner.run(asyncio.sleep(0))
+        self.assertEqual((found[0].code.co_name, found[0].caller), ("callback", None))
+        self.assertTrue(str(found[0]).endswith("api.py:1 in callback"))
+
+    def test_in_a_task_of_the_library(self):
+        """What a library makes in a task of its own is told with the user's line that had the task made."""
+        connect = library_function("connect", """
+async def child():
+    return asyncio.create_task(grandchild())
+async def grandchild():
+    return asyncio.get_running_loop().call_later(0, print)
+async def connect():
+    return await (await asyncio.create_task(child()))
+""")
+
+        async def main():
+            return (await connect())._made_at
+
+        with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
+            place = runner.run(main())
+        self.assertEqual([place.code.co_name, place.caller.code.co_name], ["grandchild", "main"])
 
 
 class LineTest(unittest.TestCase):

@@ -3,6 +3,7 @@ resort.
 """
 
 import math
+import os
 import selectors
 import socket
 import unittest
@@ -117,6 +118,14 @@ class RegistrationTest(Selectors):
             for thing in (real, 0, FIRST_DESCRIPTOR + 1_000, other):
                 with self.subTest(thing), self.assertRaises(SolipsismError):
                     self.selector.register(thing, selectors.EVENT_READ)
+
+    def test_looking_up_a_descriptor_of_another_world(self):
+        """What cannot be waited for is not there, as with a real selector: looking it up is no error."""
+        with open(os.devnull) as real:
+            self.assertIsNone(self.selector.get_map().get(real))
+            self.assertNotIn(real, self.selector.get_map())
+            self.assertRaises(KeyError, self.selector.get_key, real)
+            self.assertRaises(KeyError, self.selector.unregister, real)
 
     def test_a_loose_pair_joins(self):
         """A pair that was made outside any loop joins the world of the selector that it is registered with."""

@@ -235,7 +235,7 @@ class HostTest(ServerCase):
                                       ({"port": "80"}, TypeError, "'str'"),
                                       ({"capacity": 0}, ValueError, "capacity is a number of bytes"),
                                       ({"ssl": True}, TypeError, "SSLContext"),
-                                      ({"host": "x.invalid"}, OSError, "not known")):
+                                      ({"host": "x.invalid"}, ValueError, "never exists")):
             with self.subTest(arguments), self.assertRaisesRegex(kind, text):
                 await self.start_fake_server(**arguments)
 

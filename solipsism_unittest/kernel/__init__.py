@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Iterable
 from typing import Any
@@ -13,10 +14,14 @@ from ..errors import SolipsismError
 from ..places import Place
 from .choices import Choices
 from .clock import VirtualClock
-from .files import READABLE, WRITABLE, File
+from .datagram import Datagram
+from .ends import Address, End
+from .files import READABLE, WRITABLE, Descriptor, File, os_error
 from .journal import Journal
 from .names import Names
 from .network import Network
+from .paths import Paths
+from .pipe import PipeEnd
 from .stream import DEFAULT_CAPACITY, JOIN, Stream
 
 __all__ = ["DEFAULT_CAPACITY", "FIRST_DESCRIPTOR", "READABLE", "WRITABLE", "Capacity", "Kernel", "capacities"]
@@ -46,12 +51,15 @@ class Kernel:
         self.clock = VirtualClock(start_time)
         self.journal = Journal(self.clock)
         self.choices = Choices(seed, replay)
-        self.names = Names(self.journal)
-        self.network = Network(self.names, self.journal)
+        self.names = Names(self.clock, self.journal)
+        self.network = Network(self.names, self.clock, self.journal)
+        self.paths = Paths(self.journal)
         self.files: dict[int, File] = {}
         self.awake: dict[File, None] = {}
+        self.loop: Any = None  # whose thread alone may touch what is here, while it runs
         self.loose = loose  # made for sockets outside any loop: another kernel may adopt what is in it
         self.adopted_by: Kernel | None = None
+        self.moved: dict[int, int] = {}  # descriptors: what the number is in the world that adopted this one
         self.abandoned: list[File] = []  # collected as garbage while open
         self.jobs: Any = None  # what other threads do for this world; who waits for them puts it there
         self.next_descriptor = FIRST_DESCRIPTOR
@@ -64,10 +72,61 @@ class Kernel:
         return file
 
     def close(self, file: File) -> None:
-        """Take the file's descriptor away and end it."""
-        if self.files.get(file.number) is file:
-            del self.files[file.number]
+        """Take all the file's descriptors away and end it."""
+        for number in [descriptor.number for descriptor in file.descriptors or ()] or [file.number]:
+            if self.files.get(number) is file:
+                del self.files[number]
+        file.descriptors = None
         file.close()
+
+    def file(self, number: int) -> File:
+        """What stands behind a descriptor; EBADF when nothing does."""
+        file = self.files.get(number)
+        if file is None:
+            raise os_error(errno.EBADF)
+        return file
+
+    def duplicate(self, number: int) -> int:
+        """Another descriptor of the same file, as dup(2) makes it."""
+        file = self.file(number)
+        first = file.number
+        if file.descriptors is None:
+            file.descriptors = [Descriptor(number, file.interest)]
+        self.open(file)
+        file.descriptors.append(Descriptor(file.number))
+        another, file.number = file.number, first
+        return another
+
+    def release(self, number: int) -> None:
+        """close(2): take one descriptor away; its file ends with the last."""
+        file = self.file(number)
+        if file.descriptors is None or len(file.descriptors) == 1:
+            self.close(file)
+            file.descriptors = []
+            return
+        del self.files[number]
+        file.descriptors = [descriptor for descriptor in file.descriptors if descriptor.number != number]
+        file.number = file.descriptors[0].number
+        self._watch_all(file, file.descriptors)
+
+    def watch(self, number: int, interest: int) -> None:
+        """Announce when this descriptor is ready for these events from now on; 0 for none. A closed one never is."""
+        file = self.files.get(number)
+        if file is None:
+            return
+        if file.descriptors is None:
+            file.watch(interest)
+            return
+        for descriptor in file.descriptors:
+            if descriptor.number == number:
+                descriptor.interest = interest
+        self._watch_all(file, file.descriptors)
+
+    def _watch_all(self, file: File, descriptors: list[Descriptor]) -> None:
+        interest = 0
+        for descriptor in descriptors:
+            interest |= descriptor.interest
+        file.watch(interest)
 
     def stream(self, family: int, place: Place | None) -> Stream:
         """A fresh stream end with a descriptor."""
@@ -86,30 +145,68 @@ class Kernel:
         one.join(two)
         return one, two
 
-    def ready(self) -> list[tuple[File, int]]:
-        """Every file that is ready for what is waited for, with what for, in the order in which they became so."""
+    def pipe(self, place: Place | None) -> tuple[PipeEnd, PipeEnd]:
+        """The end that reads and the end that writes of a new pipe."""
+        ends = PipeEnd.pair(self.awake, self.journal, place)
+        for end in ends:
+            self.open(end)
+            end.label = f"pipe{end.number - FIRST_DESCRIPTOR}"
+        return ends
+
+    def datagram(self, family: int, place: Place | None) -> Datagram:
+        """A fresh end of UDP, or of a UNIX datagram socket, with a descriptor."""
+        end = Datagram(self.awake, self.journal, family, place, self.network.send_datagram, self._find_datagram)
+        self.open(end)
+        return end
+
+    def datagram_pair(self, place: Place | None, family: int = PAIR_FAMILY) -> tuple[Datagram, Datagram]:
+        """Two ends of UNIX datagrams, connected to each other."""
+        one, two = self.datagram(family, place), self.datagram(family, place)
+        one.label, two.label = f"pair{one.number - FIRST_DESCRIPTOR}", f"pair{two.number - FIRST_DESCRIPTOR}"
+        one.join(two)
+        return one, two
+
+    def _find_datagram(self, address: Address) -> End:
+        return self.paths.find(address[0], socket.SOCK_DGRAM)
+
+    def ready(self) -> list[tuple[File | Descriptor, int]]:
+        """Every file that is ready for what is waited for, with what for, in the order in which they became so.
+
+        Of a file that was duplicated, each of its descriptors that is waited for.
+        """
         awake = self.awake
-        found = []
+        found: list[tuple[File | Descriptor, int]] = []
         for file in list(awake):
             events = file.ready()
             if events:
-                found.append((file, events))
+                if file.descriptors is None:
+                    found.append((file, events))
+                else:
+                    found += [(one, events & one.interest) for one in file.descriptors if events & one.interest]
             else:
                 del awake[file]
         return found
 
     def adopt(self, other: Kernel) -> None:
         """Take over what was made outside any loop. Only unbound files can move: addresses belong to one world."""
-        files = list(other.files.values())
+        files = list(dict.fromkeys(other.files.values()))
         for file in files:
-            assert isinstance(file, Stream), file
+            assert isinstance(file, End), file  # nothing but a socket can be made there
             if file.local is not None:
                 raise SolipsismError(f"{file!r} was bound outside any loop: bind it while the loop runs, or inside "
                                      "sealed(loop)")
         for file in files:
-            assert isinstance(file, Stream), file
+            assert isinstance(file, End), file
             file.awake, file.journal = self.awake, self.journal
+            if isinstance(file, Datagram):
+                file.carry, file.find = self.network.send_datagram, self._find_datagram
+        for number, file in other.files.items():
             self.open(file)
+            other.moved[number] = file.number
+        for file in files:
+            if file.descriptors is not None:
+                file.descriptors = [Descriptor(other.moved[one.number]) for one in file.descriptors]
+                file.number = file.descriptors[0].number
         other.files.clear()
         other.adopted_by = self
 

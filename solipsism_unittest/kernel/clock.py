@@ -64,6 +64,12 @@ class VirtualClock:
             raise ValueError("nothing can arrive at NaN")
         heapq.heappush(self.deliveries, (max(when, self.now), next(self._order), action))
 
+    def forget(self, action: Action) -> None:
+        """Take out of flight what `deliver_at` was given, if it is still there."""
+        if any(delivery[2] == action for delivery in self.deliveries):
+            self.deliveries[:] = [delivery for delivery in self.deliveries if delivery[2] != action]
+            heapq.heapify(self.deliveries)
+
     def stop_at(self, when: float, action: Action) -> None:
         """Run `action` when everything due up to and including `when` is done: the end of an advance."""
         if isnan(when) or when < self.now:

@@ -8,183 +8,241 @@ a wildcard address stands for the machine that the program runs on, never for th
 from __future__ import annotations
 
 import errno
-import itertools
 import socket
 from collections.abc import Iterable
 
+from .clock import VirtualClock
+from .datagram import Datagram, route
+from .ends import Address
+from .faults import Faults, Verdict
 from .files import os_error
+from .groups import is_many
+from .handshake import Retries
+from .hosts import Host
 from .journal import Journal
-from .names import MACHINE, Names, unmap
-from .stream import CONNECT, FRESH, LISTENING, RST, Stream
+from .literals import unmap
+from .names import Lookup, Names
+from .ports import WILDCARDS, Ports, source_for
+from .stream import CONNECT, FRESH, LISTENING, RST, SYN_ACK, Stream
+from .udp import Udp
 
-FIRST_FREE_PORT = 60001  # what port 0 becomes; above every client port and service
-FIRST_CLIENT_PORT = 32768
-WILDCARDS = {"0.0.0.0": 4, "::": 6}
+
+def _nothing_to_release(end: Stream) -> None:
+    """Of an end that lost its port before it was closed."""
 
 
 class Network:
     """The addresses of one world."""
 
-    def __init__(self, names: Names, journal: Journal) -> None:
+    def __init__(self, names: Names, clock: VirtualClock, journal: Journal) -> None:
         self.names = names
+        self.faults = Faults()
+        self._clock = clock
         self._journal = journal
-        self._bound: dict[int, list[Stream]] = {}  # by port
-        self._promised: set[tuple[str, int]] = set()  # (host name, port) that unused_port() gave away
-        self._client_ports: dict[str, int] = {}  # the last one, by address
-        self._chosen: dict[Stream, None] = {}  # ends whose port was chosen here: it goes back when their life is over
+        self.tcp: Ports[Stream] = Ports(names, lambda end: end.state is LISTENING)
+        self.udp = Udp(names, journal)
+
+    # -- hosts and what is looked up
+
+    def add_host(self, name: str, *addresses: str, aliases: Iterable[str] = ()) -> Host:
+        """A host that answers to look-ups with all these addresses, IPv4 and IPv6, in this order; a call for a name
+        that is known already changes its addresses. Without addresses it keeps those that it has, or gets made-up ones.
+
+        `aliases` are other names for it (CNAME records). A name that failed answers again. `localhost` may be given
+        several of the machine's own addresses. What is no name or no address is a ValueError.
+        """
+        return self.names.add_host(name, *addresses, aliases=aliases)
+
+    def fail_lookup(self, name: str, code: int = socket.EAI_NONAME) -> None:
+        """Let look-ups of this name fail: by default it is unknown; socket.EAI_AGAIN is a failure that may pass.
+
+        What listens on the host stays; `add_host(name)` lets the name answer again.
+        """
+        self.names.fail_lookup(name, code)
+
+    def delay_lookup(self, name: str, seconds: float) -> None:
+        """Let every look-up of this name take so many seconds of virtual time, whatever comes of it; 0 for none.
+
+        `loop.getaddrinfo()` waits for them. A blocking call in the loop's thread (`socket.getaddrinfo()`, a `connect()`
+        by name) would stop the loop for as long and is a SolipsismError; in other threads it answers at once.
+        """
+        self.names.delay_lookup(name, seconds)
+
+    @property
+    def lookups(self) -> list[Lookup]:
+        """Every name that was looked up, oldest first (the last 10,000): (time, name, family, addresses, error)."""
+        return list(self.names.lookups)
+
+    # -- what befalls what is sent
+
+    def drop(self, host: str) -> None:
+        """Let everything vanish that is sent to this address, or to every address of the host of this name.
+
+        A connect to it is neither accepted nor refused: SYN segments are repeated for 127 seconds of virtual time, then
+        it fails with ETIMEDOUT. Datagrams are lost. Connections that are there already go on.
+        """
+        self.faults.drop(self.names.addresses_of(host))
+
+    def repair(self, host: str) -> None:
+        """End `drop(host)`: a connect under way succeeds when its SYN is repeated next."""
+        self.faults.repair(self.names.addresses_of(host))
 
     # -- binding
 
-    def bind(self, end: Stream, address: str, port: int) -> None:
+    def bind(self, end: Stream | Datagram, address: str, port: int) -> None:
         """Give `end` a local address; port 0 is the lowest free one from 60001 up on that host."""
-        again = end.is_over and end in self._chosen
+        if isinstance(end, Datagram):
+            self.udp.bind(end, address, port)
+            return
+        again = end.has_lost_its_port
         if not again and (end.local is not None or end.state is not FRESH):
             raise os_error(errno.EINVAL)
         address = unmap(address)
         if end.family == socket.AF_INET6 and end.v6_only and ":" not in address:
             raise os_error(errno.EINVAL)
-        if address not in WILDCARDS and self.names.owner(address) is None:
+        if address not in WILDCARDS and self.names.owner(address) is None and not is_many(address):
             raise os_error(errno.EADDRNOTAVAIL)
-        if port == 0:
-            port = self.free_port([address])
-            if not again:
-                self._chosen[end] = None
-        elif any(self._conflict(end, address, other) for other in self._bound.get(port, ())):
-            raise os_error(errno.EADDRINUSE)
+        free = self.tcp.free_port([address]) if port == 0 else 0
         if again:
-            self._release(end)
-        self._take(end, address, port)
+            self._put_back(end)
+        if port:
+            try:
+                self.tcp.check_free(end, address, port)
+            except OSError:
+                if end.local is not None:  # as __inet_bind() does
+                    end.local = "::" if end.family == socket.AF_INET6 else "0.0.0.0", end.local[1]
+                raise
+        self.tcp.take(end, address, free or port)
+        if free:
+            self.tcp.chosen[end] = None
+        end.keeps_port = again or not free
+        end.has_own_address = address not in WILDCARDS
+        if ":" in address and address not in WILDCARDS:
+            end.v6_only = True  # as inet6_bind() does
         self._journal.add("bind", end.label)
 
-    def _take(self, end: Stream, address: str, port: int) -> None:
-        end.local = address, port
-        end.label = f"{address}:{port}"
-        end.unbind = self._release
-        self._bound.setdefault(port, []).append(end)
-
-    def _release(self, end: Stream) -> None:
-        assert end.local is not None
-        self._chosen.pop(end, None)
-        there = self._bound[end.local[1]]
-        there.remove(end)
-        if not there:
-            del self._bound[end.local[1]]
-
-    def _conflict(self, end: Stream, address: str, other: Stream) -> bool:
-        assert other.local is not None
-        if not self._overlap(address, end.v6_only, other.local[0], other.v6_only):
-            return False
-        if end.reuse_port and other.reuse_port:
-            return False
-        return not (end.reuse_address and other.reuse_address and other.state is not LISTENING)
-
-    def _overlap(self, one: str, one_v6_only: bool, two: str, two_v6_only: bool) -> bool:
-        if one == two:
-            return True
-        return self._covers(one, one_v6_only, two) or self._covers(two, two_v6_only, one)
-
-    def _covers(self, wildcard: str, v6_only: bool, address: str) -> bool:
-        """Whether an end bound to `wildcard` answers for `address` (which may be a wildcard itself)."""
-        version = WILDCARDS.get(wildcard)
-        if version is None or (address not in WILDCARDS and not self.names.is_local(address)):
-            return False
-        is_six = ":" in address
-        return is_six == (version == 6) or (version == 6 and not v6_only)
+    def _put_back(self, end: Stream) -> None:
+        if end in self.tcp.chosen:  # and not accepted
+            self.tcp.release(end)
+        end.unbind = _nothing_to_release
 
     def free_port(self, addresses: Iterable[str]) -> int:
-        """The lowest port from 60001 up that is free on all these addresses; EADDRINUSE when there is none."""
-        wanted = list(addresses)
-        hosts = dict.fromkeys(self._host_name(address) for address in wanted)
-        port = FIRST_FREE_PORT
-        while any((host, port) in self._promised for host in hosts) or any(
-                self._overlap(address, False, other.local[0], other.v6_only)
-                for other in self._bound.get(port, ()) if other.local for address in wanted):
-            port += 1
-        if port > 65535:
-            raise os_error(errno.EADDRINUSE)
-        return port
-
-    def _host_name(self, address: str) -> str:
-        host = self.names.owner(address)
-        return MACHINE if host is None else host.name
+        """The lowest port of TCP from 60001 up that is free on all these addresses; EADDRINUSE when there is none."""
+        return self.tcp.free_port(addresses)
 
     def unused_port(self, host: str = "localhost") -> int:
         """A port that nobody uses on any address of `host`; nobody else is given it, and port 0 will not become it."""
         if not isinstance(host, str):
             raise TypeError(f"a host is a name or an address as text, not {host!r}")
         known = self.names.declare(host)
-        port = self.free_port([*known.addresses, *(WILDCARDS if known is self.names.machine else ())])
-        self._promised.add((known.name, port))
-        return port
+        addresses = [*known.addresses, *(WILDCARDS if known is self.names.machine else ())]
+        while True:
+            port = self.free_port(addresses)
+            self.tcp.promised.add((known.name, port))
+            if self.udp.ports.is_free(port, addresses):
+                self.udp.ports.promised.add((known.name, port))
+                return port
 
     # -- listening and connecting
 
-    def listen(self, end: Stream, backlog: int) -> None:
+    def listen(self, end: Stream | Datagram, backlog: int) -> None:
         """Make `end` a listener; an end without an address gets one on every address of the machine."""
+        if isinstance(end, Datagram):
+            raise os_error(errno.EOPNOTSUPP)
         if end.state not in (FRESH, LISTENING):
             raise os_error(errno.EINVAL)
-        if end.local is None:
+        again = end.has_lost_its_port
+        if end.local is None or again:
             wildcard = "::" if end.family == socket.AF_INET6 else "0.0.0.0"
-            self._take(end, wildcard, self.free_port([wildcard]))
-            self._chosen[end] = None
+            where = end.local[0] if end.local and end.has_own_address else wildcard
+            port = self.tcp.free_port([where])
+            if again:
+                self._put_back(end)
+            self.tcp.take(end, where, port)
+            self.tcp.chosen[end] = None
         assert end.local is not None
         address, port = end.local
-        for other in self._bound[port]:
+        for other in self.tcp.bound[port]:
             if (other is not end and other.state is LISTENING and not (end.reuse_port and other.reuse_port)
-                    and self._overlap(address, end.v6_only, other.local[0], other.v6_only)):  # type: ignore[index]
+                    and self.tcp.overlap(address, end.v6_only, other.local[0], other.v6_only)):  # type: ignore[index]
                 raise os_error(errno.EADDRINUSE)
         end.listen(backlog)
 
-    def connect(self, end: Stream, address: str, port: int) -> None:
+    def connect(self, end: Stream | Datagram, address: str, port: int) -> None:
         """Start connecting; the answer, where there is one, has arrived when this returns."""
+        if isinstance(end, Datagram):
+            self.udp.connect(end, address, port)
+            return
+        if end.family == socket.AF_INET6 and end.v6_only and ":" not in unmap(address):
+            raise os_error(errno.ENETUNREACH)
         address = unmap(address)
         address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
+        if is_many(address):
+            raise os_error(errno.ENETUNREACH)
+        if end.has_lost_its_port:
+            self._put_back(end)
+            end.local = None
+        end.stopped = False
+        end.keeps_port = end.keeps_port and end not in self.tcp.chosen
         if end.local is None or end.local[0] in WILDCARDS:
-            source = self._source(address)
+            source = source_for(self.names, address)
             if end.local is None:
-                self._take(end, source, self._client_port(source))
-                self._chosen[end] = None
+                self.tcp.take(end, source, self.tcp.client_port(source))
+                self.tcp.chosen[end] = None
             else:
-                end.local = source, end.local[1]
+                self.tcp.narrow(end, source)
         assert end.local is not None
-        if any(other.remote == (address, port) and other.local == end.local for other in self._bound[end.local[1]]):
+        if any(other.remote == (address, port) and other.local == end.local for other in self.tcp.bound[end.local[1]]):
             raise os_error(errno.EADDRNOTAVAIL)  # two connections between the same two addresses
         end.remote = address, port
         end.label = f"{end.local[0]}:{end.local[1]}>{address}:{port}"
         end._move(CONNECT)
+        if not self._reach(end, address, port):
+            Retries(self._clock, end, lambda: self._reach(end, address, port))
+
+    def _reach(self, end: Stream, address: str, port: int) -> bool:
+        """Ask for a connection; False while nobody answers: it is dropped, or the listener's queue is full."""
+        if end.asked is not None:
+            return False
+        if self.faults.verdict(address) is Verdict.DROP:
+            self._journal.add("connect", end.label, "dropped")
+            return False
         listener = self.listener(address, port)
-        self._journal.add("connect", end.label, "" if listener else "refused")
-        if listener is None:
+        to_itself = listener is None and end.local == (address, port)
+        self._journal.add("connect", end.label, "" if listener or to_itself else "refused")
+        if to_itself:
+            end.join(end)  # a simultaneous open with one side (RFC 9293, 3.5)
+            end.arrive(SYN_ACK)
+            if end.owes_fin:
+                end.shutdown(socket.SHUT_WR)  # only in a simultaneous open Linux makes up for it
+        elif listener is None:
             end.arrive(RST)
         else:
             listener.knock(end)
+        return end.asked is None
+
+    # -- datagrams
+
+    def send_datagram(self, end: Datagram, data: bytes, address: Address | None) -> None:
+        """Send one UDP datagram, to the end's peer for None. Whatever befalls it on its way does so here."""
+        packet = self.udp.packet(end, data, address)
+        self._journal.add("send", route(packet), len(data))
+        if packet.target is not None and self.faults.verdict(packet.target[0]) is Verdict.DROP:
+            self._journal.add("drop", route(packet))
+            return
+        self.udp.deliver(packet)
 
     def listener(self, address: str, port: int) -> Stream | None:
         """Who answers a connect to this address: the most exact one that listens."""
-        there = [end for end in self._bound.get(port, ()) if end.state is LISTENING and end.local]
+        there = [end for end in self.tcp.bound.get(port, ()) if end.state is LISTENING and end.local]
         for end in there:
             if end.local and end.local[0] == address:
                 return end
-        covering = [end for end in there if end.local and self._covers(end.local[0], end.v6_only, address)]
+        covering = [end for end in there if end.local and self.tcp.covers(end.local[0], end.v6_only, address)]
         # Of two wildcards the one of the address's own family wins.
         covering.sort(key=lambda end: (":" in address) != (end.family == socket.AF_INET6))
         return covering[0] if covering else None
 
-    def _source(self, destination: str) -> str:
-        is_six = ":" in destination
-        if self.names.is_local(destination):
-            loopback = destination.startswith("127.") and destination != "127.0.0.1"
-            return "127.0.0.1" if loopback else destination
-        return "2001:db8:0:2::1" if is_six else "198.18.0.1"
-
-    def _client_port(self, address: str) -> int:
-        last = self._client_ports.get(address, FIRST_CLIENT_PORT - 1)
-        for port in itertools.chain(range(last + 1, FIRST_FREE_PORT), range(FIRST_CLIENT_PORT, last + 1)):
-            if port not in self._bound:
-                self._client_ports[address] = port
-                return port
-        raise os_error(errno.EADDRNOTAVAIL)
-
     def __repr__(self) -> str:
-        listeners = [end for ends in self._bound.values() for end in ends if end.state is LISTENING]
+        listeners = [end for ends in self.tcp.bound.values() for end in ends if end.state is LISTENING]
         return f"<Network: {len(self.names.hosts)} hosts, {len(listeners)} listeners>"

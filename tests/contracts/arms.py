@@ -20,6 +20,7 @@ import functools
 import os
 import socket
 import struct
+import tempfile
 import unittest
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
@@ -28,6 +29,8 @@ from solipsism_unittest import SolipsistEventLoop
 
 LIMIT = 20.0
 """Seconds after which a body is stuck: real ones on the real arm, virtual ones on the other."""
+
+STREAM = socket.SOCK_STREAM
 
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 """SO_LINGER's value that makes `close()` send a RST."""
@@ -149,9 +152,26 @@ class Arm:
         listener.close()
         return client, server
 
-    def pair(self) -> tuple[socket.socket, socket.socket]:
-        """Both ends of a `socket.socketpair()`."""
-        one, other = socket.socketpair()
+    def datagram(self, host: str = "127.0.0.1") -> socket.socket:
+        """A new non-blocking UDP socket, bound to `host` and a port of the kernel's choice."""
+        sock = self.keep(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM))
+        sock.setblocking(False)
+        sock.bind((host, 0))
+        return sock
+
+    def unix(self, kind: int = STREAM) -> socket.socket:
+        """A new non-blocking UNIX socket."""
+        sock = self.keep(socket.socket(socket.AF_UNIX, kind))
+        sock.setblocking(False)
+        return sock
+
+    def folder(self) -> str:
+        """A new folder, for UNIX sockets to lie in."""
+        return self._closing.enter_context(tempfile.TemporaryDirectory(prefix="arm"))
+
+    def pair(self, kind: int = STREAM) -> tuple[socket.socket, socket.socket]:
+        """Both ends of a `socket.socketpair()`, of UNIX sockets."""
+        one, other = socket.socketpair(socket.AF_UNIX, kind)
         for sock in (self.keep(one), self.keep(other)):
             sock.setblocking(False)
         return one, other

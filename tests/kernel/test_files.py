@@ -11,6 +11,11 @@ class FileTest(unittest.TestCase):
         self.awake = {}
         self.file = File(self.awake, None)
 
+    def test_what_a_file_need_not_know(self):
+        """What no kind of file says better: poll() is all that there is to say, and nothing waits to be read."""
+        self.file.poll = lambda: WRITABLE
+        self.assertEqual((self.file.conditions(), self.file.unread(), self.file.blocking), (WRITABLE, 0, True))
+
     def test_silent_without_interest(self):
         """A change of a file that nobody waits for wakes nobody."""
         self.file.changed()

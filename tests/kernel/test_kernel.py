@@ -1,5 +1,6 @@
 """The machine as a whole: descriptors, pairs, readiness, and what was made outside any loop."""
 
+import errno
 import socket
 import unittest
 
@@ -58,6 +59,78 @@ class DescriptorTest(unittest.TestCase):
         kernel = Kernel(1.5)
         kernel.pair(None, None)
         self.assertEqual(repr(kernel), "<Kernel t=1.5 2 open files, <Network: 1 hosts, 0 listeners>>")
+
+
+class DuplicateTest(unittest.TestCase):
+    def setUp(self):
+        self.kernel = Kernel()
+        self.one, self.two = self.kernel.pair(None, None)
+        self.number = self.one.number
+        self.twin = self.kernel.duplicate(self.number)
+
+    def test_one_file(self):
+        """A duplicate is another number of the same file, which keeps its first one."""
+        self.assertIs(self.kernel.files[self.twin], self.one)
+        self.assertEqual((self.one.number, self.twin > self.number), (self.number, True))
+
+    def test_the_last_ends_it(self):
+        """The file ends when its last number is closed, in whatever order."""
+        third = self.kernel.duplicate(self.twin)
+        states = []
+        for number in (self.number, third, self.twin):
+            self.kernel.release(number)
+            states.append((self.one.state, number in self.kernel.files))
+        self.assertEqual(states, [("established", False), ("established", False), ("closed", False)])
+        for call in (self.kernel.release, self.kernel.duplicate, self.kernel.file):
+            with self.assertRaises(OSError) as caught:
+                call(self.twin)
+            self.assertEqual(caught.exception.errno, errno.EBADF)
+
+    def test_closing_the_file(self):
+        """A file that is closed as a whole loses all its numbers."""
+        self.kernel.close(self.one)
+        self.assertEqual((list(self.kernel.files), self.one.state), ([self.two.number], "closed"))
+
+    def test_each_waits_for_itself(self):
+        """What is waited for by one number is not told by the other."""
+        self.kernel.watch(self.number, READABLE)
+        self.kernel.watch(self.twin, WRITABLE)
+        self.assertEqual(self.told(), [(self.twin, WRITABLE)])
+        self.two.send(memoryview(b"x"))
+        self.assertEqual(self.told(), [(self.number, READABLE), (self.twin, WRITABLE)])
+        self.kernel.watch(self.twin, READABLE)
+        self.kernel.release(self.number)
+        self.assertEqual(self.told(), [(self.twin, READABLE)])
+        self.kernel.watch(self.twin, 0)
+        self.assertEqual(self.told(), [])
+
+    def told(self):
+        return [(descriptor.number, events) for descriptor, events in self.kernel.ready()]
+
+    def test_waited_for_before(self):
+        """What was waited for before the file had a second number is waited for by the first one."""
+        self.kernel.watch(self.two.number, WRITABLE)
+        self.kernel.duplicate(self.two.number)
+        self.assertEqual(self.told(), [(self.two.number, WRITABLE)])
+
+    def test_what_is_closed(self):
+        """Nothing is told of a number that was closed."""
+        self.kernel.release(self.two.number)
+        self.kernel.watch(self.two.number, READABLE)
+        self.assertEqual(self.told(), [])
+
+    def test_adopted(self):
+        """Both numbers of a file move into another world, which gives them new ones."""
+        outside = Kernel(loose=True)
+        one, _ = outside.pair(None, None)
+        twin = outside.duplicate(one.number)
+        first = one.number
+        self.kernel.adopt(outside)
+        moved = [outside.moved[number] for number in (first, twin)]
+        self.assertEqual([self.kernel.files[number] for number in moved], [one, one])
+        self.assertEqual(one.number, moved[0])
+        self.kernel.release(moved[0])
+        self.assertEqual(one.number, moved[1])
 
 
 class ReadyTest(unittest.TestCase):

@@ -5,7 +5,7 @@ import socket
 import unittest
 
 from solipsism_unittest.kernel import Kernel
-from solipsism_unittest.kernel.names import SERVICES, parse_address, unmap, written
+from solipsism_unittest.kernel.literals import parse_address
 from tests.kernel import output_under_hash_seeds
 
 LITERALS = [
@@ -204,24 +204,168 @@ class AgainstTheRealOneTest(unittest.TestCase):
                     outcome(self.names.getnameinfo, address, flags), outcome(socket.getnameinfo, address, flags)
                 )
 
-    def test_services(self):
-        """Every service that is known has the number that the system knows, where it knows the service."""
-        for name, number in SERVICES.items():
-            with self.subTest(name):
-                try:
-                    real = socket.getservbyname(name, "tcp")
-                except OSError:
-                    continue
-                self.assertEqual(number, real)
+    def test_localhost(self):
+        """The machine's own name in every family under every flag, as it stands in this machine's /etc/hosts."""
+        known = [info[4][0] for info in socket.getaddrinfo("localhost", 80, type=socket.SOCK_STREAM)]
+        self.names.add_host("localhost", *known)
+        for family, flags, port in itertools.product(
+            (0, socket.AF_INET, socket.AF_INET6), FLAGS[:-1], (80, "http", "domain", "nope", None)
+        ):
+            self.check("localhost", port, family, socket.SOCK_STREAM, 0, flags)
+            self.check("LOCALHOST", port, family, socket.SOCK_DGRAM, 0, flags)
 
-    def test_written(self):
-        """Addresses are written as inet_ntop(3) writes them on every Python, and read back as the same."""
-        for text in LITERALS:
-            family = socket.AF_INET6 if ":" in text else socket.AF_INET
-            with self.subTest(text):
-                address = parse_address(text)
-                self.assertEqual(written(address), socket.inet_ntop(family, socket.inet_pton(family, text)))
-                self.assertEqual(parse_address(written(address)), address)
+    def test_scopes(self):
+        """A scope behind an address: by number, or by the name of an interface on one link."""
+        for host in ("fe80::1%99", "::1%1", "::1%lo", "ff02::1%lo", "fe80::1%", "fe80::1%-1", "fe80::1%4294967296"):
+            self.check(host, 80, 0, socket.SOCK_STREAM, 0, socket.AI_NUMERICHOST)
+        for address in (("fe80::1", 1, 0, 1), ("fe80::1", 1, 0, 99), ("ff02::1", 1, 0, 1), ("fe80::1%1", 1, 0, 0)):
+            with self.subTest(address=address):
+                self.assertEqual(self.names.getnameinfo(address, NUMERIC), socket.getnameinfo(address, NUMERIC))
+
+    def test_flags_of_getnameinfo(self):
+        """A flag that getnameinfo(3) does not have is refused."""
+        for flags in (NUMERIC | 0xE0, NUMERIC | 0x100, -1):
+            with self.subTest(flags=flags):
+                self.assertEqual(
+                    outcome(self.names.getnameinfo, ("127.0.0.1", 80), flags),
+                    outcome(socket.getnameinfo, ("127.0.0.1", 80), flags),
+                )
+
+
+class ResolverTest(unittest.TestCase):
+    """Hosts that a test declared. The expectations were measured: glibc with a small name server on loopback."""
+
+    FOUR, SIX = ("192.0.2.1", "192.0.2.2"), ("2001:db8::1", "2001:db8::2")
+    MAPPED = ("::ffff:192.0.2.1", "::ffff:192.0.2.2")
+
+    def setUp(self):
+        self.kernel = Kernel()
+        self.names = self.kernel.names
+        self.names.add_host("two.test", *self.SIX, *self.FOUR, aliases=["alias.test"])
+        self.names.add_host("four.test", *self.FOUR)
+        self.names.add_host("six.test", *self.SIX)
+
+    def found(self, name, family=0, flags=0):
+        try:
+            infos = self.names.getaddrinfo(name, 80, family, socket.SOCK_STREAM, 0, flags)
+        except socket.gaierror as error:
+            return error.errno
+        return tuple(info[4][0] for info in infos)
+
+    def test_families(self):
+        """Every address of the family in the order of the name server; a name without one has no data."""
+        every = [
+            [self.found(name, family) for family in (0, socket.AF_INET, socket.AF_INET6)]
+            for name in ("two.test", "four.test", "six.test")
+        ]
+        self.assertEqual(
+            every,
+            [
+                [self.SIX + self.FOUR, self.FOUR, self.SIX],
+                [self.FOUR, self.FOUR, socket.EAI_NODATA],
+                [self.SIX, socket.EAI_NODATA, self.SIX],
+            ],
+        )
+
+    def test_mapped(self):
+        """AI_V4MAPPED gives IPv4 in IPv6's form where there is no IPv6; with AI_ALL always; alone AI_ALL is nothing."""
+        mapped, every = socket.AI_V4MAPPED, socket.AI_V4MAPPED | socket.AI_ALL
+        self.assertEqual(
+            [
+                self.found("two.test", socket.AF_INET6, mapped),
+                self.found("two.test", socket.AF_INET6, every),
+                self.found("two.test", socket.AF_INET6, socket.AI_ALL),
+                self.found("two.test", 0, every),
+                self.found("two.test", socket.AF_INET, every),
+            ],
+            [self.SIX, self.SIX + self.MAPPED, self.SIX, self.SIX + self.FOUR, self.FOUR],
+        )
+        self.assertEqual(
+            [
+                self.found("four.test", socket.AF_INET6, mapped),
+                self.found("four.test", socket.AF_INET6, every),
+                self.found("four.test", socket.AF_INET6, socket.AI_ALL),
+                self.found("six.test", socket.AF_INET, every),
+            ],
+            [self.MAPPED, self.MAPPED, socket.EAI_NODATA, socket.EAI_NODATA],
+        )
+
+    def test_canonical_name(self):
+        """The first answer tells the name behind an alias, and any other name as it was written."""
+
+        def told(name):
+            infos = self.names.getaddrinfo(name, 80, 0, socket.SOCK_STREAM, 0, socket.AI_CANONNAME)
+            return [info[3] for info in infos]
+
+        self.assertEqual(told("two.test"), ["two.test", "", "", ""])
+        self.assertEqual(told("alias.test"), ["two.test", "", "", ""])
+        self.assertEqual(told("FOUR.test."), ["FOUR.test", ""])
+
+    def test_alias(self):
+        """An alias answers with the addresses of its host, whatever the host is given later."""
+        self.assertEqual(self.found("alias.test"), self.SIX + self.FOUR)
+        self.names.add_host("two.test", "192.0.2.7")
+        self.assertEqual(self.found("ALIAS.test."), ("192.0.2.7",))
+
+    def test_failures(self):
+        """A name fails as it was told to, through its alias too, and has an address again when it is given one."""
+        self.names.fail_lookup("two.test", socket.EAI_AGAIN)
+        self.names.fail_lookup("gone.test")
+        self.assertEqual(
+            [self.found("two.test"), self.found("alias.test"), self.found("Gone.Test.")],
+            [socket.EAI_AGAIN, socket.EAI_AGAIN, socket.EAI_NONAME],
+        )
+        self.names.add_host("two.test")
+        self.assertEqual(self.found("two.test"), self.SIX + self.FOUR)
+
+    def test_a_failing_alias(self):
+        """An alias may fail while its host does not, until the host is given it anew."""
+        self.names.fail_lookup("alias.test", socket.EAI_FAIL)
+        self.assertEqual(self.found("alias.test"), socket.EAI_FAIL)
+        self.assertEqual(self.found("two.test", socket.AF_INET), self.FOUR)
+        self.names.add_host("two.test", aliases=["alias.test"])
+        self.assertEqual(self.found("alias.test", socket.AF_INET), self.FOUR)
+
+    def test_localhost_has_both(self):
+        """localhost answers with what a test gives it, and with one address by family where no test does."""
+        self.assertEqual(self.found("localhost"), ("127.0.0.1",))
+        self.names.add_host("localhost", "::1", "127.0.0.1")
+        self.assertEqual(self.found("localhost"), ("::1", "127.0.0.1"))
+        self.names.add_host("localhost", "127.0.0.1")
+        self.assertEqual(self.found("localhost", socket.AF_INET6), socket.EAI_NONAME)
+
+    def test_lookups(self):
+        """Every question is kept with its time and family and what came of it; literals are not looked up."""
+        self.found("two.test", socket.AF_INET)
+        self.kernel.clock.jump(2.5)
+        self.found("alias.test", socket.AF_INET6)
+        self.found("six.test", socket.AF_INET)
+        self.found("a b")
+        self.found("192.0.2.1")
+        self.found("two.test", flags=socket.AI_NUMERICHOST)
+        self.assertEqual(
+            list(self.names.lookups),
+            [
+                (0.0, "two.test", socket.AF_INET, self.FOUR, 0),
+                (2.5, "alias.test", socket.AF_INET6, self.SIX, 0),
+                (2.5, "six.test", socket.AF_INET, (), socket.EAI_NODATA),
+                (2.5, "a b", 0, (), socket.EAI_NONAME),
+            ],
+        )
+        told = [str(record) for record in self.kernel.journal]
+        self.assertEqual(told[2], "t=2.5 lookup six.test No address associated with hostname")
+
+    def test_blocking(self):
+        """Who looks up a slow name and cannot wait is told, by name and alias; literals and other names are fast."""
+        told = []
+        self.names.on_blocking = lambda *facts: told.append(facts)
+        self.names.check_blocking("two.test")
+        self.names.delay_lookup("two.test", 3)
+        for host in ("two.test", b"ALIAS.test", "four.test", "192.0.2.1", None, ""):
+            self.names.check_blocking(host)
+        self.assertEqual(told, [("two.test", 3.0), ("ALIAS.test", 3.0)])
+        self.names.one_address("two.test", socket.AF_INET)
+        self.assertEqual(told[2:], [("two.test", 3.0)])
 
 
 class MadeUpTest(unittest.TestCase):
@@ -359,7 +503,7 @@ class OwnersTest(unittest.TestCase):
         for address in (*host.addresses, f"::ffff:{host.addresses[0]}"):
             with self.subTest(address):
                 self.assertEqual(self.names.getnameinfo((address, 443)), ("a.test", "https"))
-        self.assertEqual(self.names.getnameinfo(("127.0.0.5", 9)), ("localhost", "9"))
+        self.assertEqual(self.names.getnameinfo(("127.0.0.1", 60009)), ("localhost", "60009"))
         self.assertEqual(self.names.getnameinfo(("127.0.0.1", 80), socket.NI_DGRAM)[1], "80")
         self.assertEqual(self.names.getnameinfo(("127.0.0.1", 53), socket.NI_DGRAM)[1], "domain")
 
@@ -368,9 +512,9 @@ class OwnersTest(unittest.TestCase):
         self.names.declare("192.0.2.1")
         for address in ("192.0.2.1", "192.0.2.2"):
             with self.subTest(address):
-                self.assertEqual(self.names.getnameinfo((address, 9)), (address, "9"))
+                self.assertEqual(self.names.getnameinfo((address, 60009)), (address, "60009"))
                 with self.assertRaises(socket.gaierror):
-                    self.names.getnameinfo((address, 9), socket.NI_NAMEREQD)
+                    self.names.getnameinfo((address, 60009), socket.NI_NAMEREQD)
 
     def test_one_address(self):
         """Where one address is needed, "" is every address of the family, and a name or literal has one."""
@@ -389,19 +533,6 @@ class OwnersTest(unittest.TestCase):
         for host in (None, 5):
             with self.subTest(host=host), self.assertRaisesRegex(TypeError, "str, bytes or bytearray expected, not"):
                 self.names.one_address(host)
-
-    def test_unmap(self):
-        """Only a mapped address is taken out of its IPv6 form."""
-        for text, expected in (
-            ("::ffff:1.2.3.4", "1.2.3.4"),
-            ("::ffff:102:304", "1.2.3.4"),
-            ("::1.2.3.4", "::1.2.3.4"),
-            ("::ffff:0:1.2.3.4", "::ffff:0:1.2.3.4"),
-            ("1.2.3.4", "1.2.3.4"),
-            ("::ffff:x", "::ffff:x"),
-        ):
-            with self.subTest(text):
-                self.assertEqual(unmap(text), expected)
 
     def test_repr(self):
         """The resolver says how many hosts it knows."""

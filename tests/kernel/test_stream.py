@@ -171,7 +171,17 @@ class TablesTest(unittest.TestCase):
             for family in (socket.AF_INET, socket.AF_UNIX):
                 for seed in range(1000):
                     self.wander(random.Random(seed), family)
+            self.end_alone()
         self.assertEqual(set(UNIX_TRANSITIONS) - taken, set())
+
+    def end_alone(self):
+        """Connect to itself, end, and begin anew: hardly found by wandering."""
+        kernel = Ends(socket.AF_INET).kernel
+        end = kernel.stream(socket.AF_INET, None)
+        kernel.network.bind(end, "127.0.0.1", 0)
+        kernel.network.connect(end, *end.local)
+        end.shutdown(socket.SHUT_WR)
+        self.assertEqual(end.retry(), errno.ECONNABORTED)
 
     def wander(self, rng, family):
         ends = Ends(family)
@@ -186,7 +196,7 @@ class TablesTest(unittest.TestCase):
                 ends.do(end, verb)
             elif verb == "accept" and isinstance(accepted := answer(end.accept), streams.Stream):
                 every.append(accepted)
-            elif verb == "retry" and (end.state, streams.RETRY) in TRANSITIONS:
+            elif verb == "retry" and end.is_tcp and (end.state, streams.RETRY) in TRANSITIONS:
                 end.retry()
             elif verb == "listen" and end.is_tcp:
                 answer(ends.kernel.network.listen, end, 0)

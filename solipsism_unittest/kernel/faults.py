@@ -1,0 +1,40 @@
+"""What befalls what is sent on its way: a verdict for each address that it is sent to.
+
+Owns the addresses that drop everything. The rule that keeps it simple: who sends asks for the verdict and does what it
+says; nobody else knows why a packet did not arrive.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+
+
+class Verdict(enum.Enum):
+    """What happens to a packet."""
+
+    PASS = "pass"
+    DROP = "drop"
+
+
+class Faults:
+    """The rules of one network; without any, everything passes."""
+
+    def __init__(self) -> None:
+        self._dropping: dict[str, None] = {}
+
+    def drop(self, addresses: Iterable[str]) -> None:
+        """Let everything that is sent to these addresses vanish from now on."""
+        self._dropping.update(dict.fromkeys(addresses))
+
+    def repair(self, addresses: Iterable[str]) -> None:
+        """Let everything pass again that is sent to these addresses."""
+        for address in addresses:
+            self._dropping.pop(address, None)
+
+    def verdict(self, address: str) -> Verdict:
+        """What happens to a packet to this address (text)."""
+        return Verdict.DROP if address in self._dropping else Verdict.PASS
+
+    def __repr__(self) -> str:
+        return f"<Faults: {', '.join(self._dropping) or 'none'}>"

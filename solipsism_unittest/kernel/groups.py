@@ -1,0 +1,63 @@
+"""Addresses that mean many: broadcast, multicast groups, and the interfaces of the machine that they go through.
+
+Owns the table of interfaces and which addresses are nobody's own. Does not own who joined (datagram.py) or who is bound
+where (network.py). The machine has two interfaces: the loopback, and one to all other hosts.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import NamedTuple
+
+LOOPBACK = 1
+OUTSIDE = 2  # where everything goes that is not told otherwise
+LIMITED_BROADCAST = "255.255.255.255"
+MAX_MEMBERSHIPS = 20  # Linux's net.ipv4.igmp_max_memberships
+
+
+class Interface(NamedTuple):
+    """A network interface: its number, its addresses of either family, and the broadcast address of its network."""
+
+    number: int
+    four: str
+    six: str
+    broadcast: str
+
+
+INTERFACES = {
+    LOOPBACK: Interface(LOOPBACK, "127.0.0.1", "::1", "127.255.255.255"),
+    OUTSIDE: Interface(OUTSIDE, "198.18.0.1", "2001:db8:0:2::1", "198.19.255.255"),
+}
+
+
+def is_broadcast(address: str) -> bool:
+    """Whether it is the broadcast address of a network of the machine, or of any."""
+    return address == LIMITED_BROADCAST or any(address == interface.broadcast for interface in INTERFACES.values())
+
+
+def is_multicast(address: str) -> bool:
+    """Whether it is the address of a group, of either family."""
+    return address[:2] in ("ff", "22", "23") and ipaddress.ip_address(address).is_multicast
+
+
+def is_many(address: str) -> bool:
+    """Whether no single host has this address."""
+    return is_broadcast(address) or is_multicast(address)
+
+
+def interface_at(address: str) -> Interface | None:
+    """The interface that has a unicast address, None where none has it; 0.0.0.0 leaves the choice to the machine."""
+    if address == "0.0.0.0":
+        return INTERFACES[OUTSIDE]
+    if address.startswith("127."):
+        return INTERFACES[LOOPBACK]
+    return next((one for one in INTERFACES.values() if address in (one.four, one.six)), None)
+
+
+def way_out(destination: str, source: str | None, chosen: int) -> Interface:
+    """The interface for something to many: of the network meant, the one `chosen` (0: none), or the source's own."""
+    for interface in INTERFACES.values():
+        if destination == interface.broadcast:
+            return interface
+    own = interface_at(source) if source is not None else None
+    return INTERFACES.get(chosen) or own or INTERFACES[OUTSIDE]

@@ -1,0 +1,177 @@
+"""Runs both arms of every module, and says which tests count and which of them pass.
+
+Owns the child processes, their time limit, and the arithmetic. A test that hangs or kills its process counts as failed,
+and the rest of its module goes on in a new child.
+"""
+
+import asyncio
+import dataclasses
+import functools
+import importlib.util
+import json
+import os
+import pathlib
+import signal
+import sys
+import tempfile
+
+from tests import ROOT
+
+PACKAGE = "test.test_asyncio"
+SILENCE = 60.0  # real seconds that a child may say nothing, and so one test's limit
+AIM = 0.97
+LONGEST_LIST = 60
+
+# The stock arm of these takes seconds on each Python, much of it asleep: `make test` leaves them to `make compliance`.
+SLOW = {"test_ssl", "test_subprocess", "test_taskgroups", "test_tasks"}
+
+
+@dataclasses.dataclass
+class Found:
+    """One test, on one arm."""
+
+    name: str
+    outcome: str  # passed, failed, skipped
+    asked: bool = True
+    about: tuple[str, ...] = ()
+    why: str = ""
+
+
+@dataclasses.dataclass
+class Report:
+    """What came of one module. `broken` says what kept tests from running at all."""
+
+    module: str
+    stock: dict[str, Found]
+    virtual: dict[str, Found] = dataclasses.field(default_factory=dict)
+    broken: list[str] = dataclasses.field(default_factory=list)
+
+    @functools.cached_property
+    def able(self):
+        """The tests that ask for a loop and pass on the stock loop."""
+        return [each for each in self.stock.values() if each.asked and each.outcome == "passed"]
+
+    @functools.cached_property
+    def counting(self):
+        """The names of those that are not about something that is set apart."""
+        return [each.name for each in self.able if not each.about]
+
+    @functools.cached_property
+    def apart(self):
+        """The names of those that are; the same tests on yet another selector are not tests of their own."""
+        return [each.name for each in self.able if each.about and "selector" not in each.about]
+
+    @functools.cached_property
+    def passing(self):
+        """The names of those that pass on our loop."""
+        return {each.name for each in self.virtual.values() if each.outcome == "passed"}
+
+
+def modules():
+    """The names of the modules of test_asyncio that are installed with this Python; [] where it came without them."""
+    try:
+        spec = importlib.util.find_spec("test")
+    except ValueError:  # somebody's module of that name
+        spec = None
+    folders = spec.submodule_search_locations if spec else None
+    paths = [path for folder in folders or () for path in pathlib.Path(folder, "test_asyncio").glob("test_*.py")]
+    return sorted(path.stem for path in paths)
+
+
+async def _run(path, arm, names, silence):
+    """Run some tests (without names, all) of one module in one child.
+
+    Gives what was found, the names of the tests chosen, the test that never ended, and how the child ended.
+    """
+    found, chosen, running, ended = [], [], None, ""
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as stderr:
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tests.compliance.child", path, arm, *names),
+            cwd=folder,  # the tests leave files there
+            env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.getenv("PYTHONPATH")])])},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=stderr,
+            limit=2**24,
+            start_new_session=True,
+        )
+        try:
+            while not ended:
+                line = await asyncio.wait_for(child.stdout.readline(), silence)
+                told = json.loads(line or "null")
+                match told:
+                    case {"chosen": chosen}:
+                        pass
+                    case {"begins": running}:
+                        pass
+                    case {"ends": name, "outcome": outcome, "asked": asked, "about": about, "why": why}:
+                        found.append(Found(name, outcome, asked, tuple(about), why))
+                        running = None
+                    case {"done": ended}:
+                        pass
+                    case {"broken": name, "why": why}:
+                        found.append(Found(name, "broken", why=why))
+                    case None:
+                        stderr.seek(0)
+                        ended = f"the process died\n{stderr.read()[-2000:].decode(errors='replace')}"
+        except TimeoutError:
+            ended = f"not a word for {silence:g} s"
+        finally:
+            if child.returncode is None:
+                os.killpg(child.pid, signal.SIGKILL)  # with all that the tests have started and left
+            await child.wait()
+    return found, chosen, running, ended
+
+
+async def run_arm(path, arm, names=(), silence=SILENCE):
+    """What the tests of one module do on one arm, by name; `names` chooses some. And what kept any from running."""
+    results, broken = {}, []
+    while True:
+        found, chosen, running, ended = await _run(path, arm, names, silence)
+        for each in found:
+            if each.outcome == "broken":
+                broken.append(f"{each.name} on the {arm} loop: {each.why}")
+            else:
+                results[each.name] = each
+        if ended == "done":
+            break
+        if running is None:
+            broken.append(f"{path} on the {arm} loop: {ended}")
+            break
+        results[running] = Found(running, "failed", why=ended)
+        names = [name for name in chosen if name not in results]
+        if not names:
+            break
+    return results, broken
+
+
+async def run_module(module, gate, *, package=PACKAGE, apart=False, silence=SILENCE):
+    """Run one module on both arms: on ours the tests that count, and with `apart` those that are set apart too."""
+    path = f"{package}.{module}"
+    async with gate:
+        stock, broken = await run_arm(path, "stock", silence=silence)
+        report = Report(module, stock, broken=broken)
+        names = report.counting + (report.apart if apart else [])
+        if names:
+            report.virtual, broken = await run_arm(path, "virtual", names, silence)
+            report.broken += broken
+    for name in names:
+        report.virtual.setdefault(name, Found(name, "failed", why="it did not run"))
+    return report
+
+
+def problems(reports, skips):
+    """What is wrong with some modules, each in a line: nothing, where everything is as the list says."""
+    wrong = [line for report in reports for line in report.broken]
+    counting = [name for report in reports for name in report.counting]
+    passing = {name for report in reports for name in report.passing}
+    wrong += [f"{name} does not pass" for name in counting if name not in passing and name not in skips]
+    wrong += [f"{name} passes: take it off the list of skips.py" for name in counting if name in passing & skips.keys()]
+    passed = len(passing.intersection(counting))
+    if passed < AIM * len(counting):
+        wrong.append(f"{passed} of {len(counting)} pass, fewer than {AIM:.0%}")
+    if not counting:
+        wrong.append("no test counts")
+    if len(skips) > LONGEST_LIST:
+        wrong.append(f"{len(skips)} names are on the list of skips.py, more than {LONGEST_LIST}")
+    return wrong

@@ -1,0 +1,110 @@
+"""Connects that nobody answers, second by second."""
+
+import errno
+import socket
+import unittest
+
+from solipsism_unittest.kernel import Kernel
+
+ADDRESS = "192.0.2.1"
+
+
+class HandshakeTest(unittest.TestCase):
+    def setUp(self):
+        self.kernel = Kernel()
+        self.network = self.kernel.network
+        self.network.add_host("hole.test", ADDRESS)
+        self.network.drop("hole.test")
+
+    def dialled(self):
+        end = self.kernel.stream(socket.AF_INET, None)
+        self.network.connect(end, ADDRESS, 80)
+        return end
+
+    def listening(self):
+        end = self.kernel.stream(socket.AF_INET, None)
+        self.network.bind(end, ADDRESS, 80)
+        self.network.listen(end, 5)
+        return end
+
+    def run_out(self):
+        """Let all that is in flight arrive, and return when it did."""
+        times = []
+        while self.kernel.clock.deliveries:
+            self.kernel.clock.jump(self.kernel.clock.deliveries[0][0])
+            times.append(self.kernel.clock.now)
+        return times
+
+    def test_nobody_answers(self):
+        """A SYN is repeated after 1, 3, 7, 15, 31 and 63 seconds, and after 127 it is ETIMEDOUT; the journal has it."""
+        end = self.dialled()
+        self.assertEqual(end.state, "connecting")
+        self.assertEqual(self.run_out(), [1, 3, 7, 15, 31, 63, 127])
+        self.assertEqual((end.state, end.take_error()), ("failed", errno.ETIMEDOUT))
+        told = [record.facts[-1] for record in self.kernel.journal if record.kind == "connect"]
+        self.assertEqual(told, ["dropped"] * 7)
+
+    def test_repaired(self):
+        """A connect under way succeeds with the first SYN after the repair, or is refused by it."""
+        end, other = self.dialled(), self.dialled()
+        self.kernel.clock.jump(5.0)
+        listener = self.listening()
+        self.network.repair("hole.test")
+        self.assertEqual((self.run_out(), end.state), ([7], "established"))
+        self.assertEqual((len(listener.queue), other.state), (2, "established"))
+
+    def test_refused_after_repair(self):
+        """Where nobody listens after the repair, the connect is refused."""
+        end = self.dialled()
+        self.network.repair(ADDRESS)
+        self.assertEqual((self.run_out(), end.take_error()), ([1], errno.ECONNREFUSED))
+
+    def test_closed(self):
+        """An end that is closed, or shut down, leaves nothing in flight; others go on."""
+        one, two, three = (self.dialled() for _ in range(3))
+        self.kernel.close(one)
+        two.shutdown(socket.SHUT_RDWR)
+        self.assertEqual(len(self.kernel.clock.deliveries), 1)
+        self.kernel.close(three)
+        self.assertEqual(self.kernel.clock.deliveries, [])
+
+    def test_connections_go_on(self):
+        """Who is connected already stays so, and closing a connection touches no other's timer."""
+        self.network.repair(ADDRESS)
+        self.listening()
+        end = self.dialled()
+        self.network.drop(ADDRESS)
+        waiting = self.dialled()
+        end.send(memoryview(b"still here"))
+        self.assertEqual(bytes(end.peer.incoming), b"still here")
+        self.kernel.close(end)
+        self.assertEqual((waiting.state, len(self.kernel.clock.deliveries)), ("connecting", 1))
+
+    def test_try_again(self):
+        """After ETIMEDOUT the end may connect elsewhere."""
+        end = self.dialled()
+        self.run_out()
+        self.assertEqual(end.retry(), errno.ETIMEDOUT)
+        self.network.connect(end, "127.0.0.1", 80)
+        self.assertEqual(end.take_error(), errno.ECONNREFUSED)
+
+    def test_a_full_queue(self):
+        """Who finds the queue of a listener full gets in as soon as there is room, and gives up after 127 seconds."""
+        self.network.repair(ADDRESS)
+        listener = self.listening()
+        listener.listen(0)
+        first, second, third = (self.dialled() for _ in range(3))
+        self.assertEqual([end.state for end in (first, second, third)], ["established", "connecting", "connecting"])
+        listener.accept()
+        self.assertEqual((second.state, third.state), ("established", "connecting"))
+        self.assertEqual((self.run_out()[-1], third.take_error()), (127, errno.ETIMEDOUT))
+        self.assertEqual(list(listener.knocking), [])
+
+    def test_a_listener_that_closes(self):
+        """Who waits for room is refused when the listener goes away, and nothing stays in flight."""
+        self.network.repair(ADDRESS)
+        listener = self.listening()
+        listener.listen(0)
+        _, second = self.dialled(), self.dialled()
+        self.kernel.close(listener)
+        self.assertEqual((second.take_error(), self.kernel.clock.deliveries), (errno.ECONNREFUSED, []))

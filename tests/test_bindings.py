@@ -1,0 +1,92 @@
+"""C functions that a module bound at its top, before any test ran."""
+
+import sys
+import time
+import types
+import unittest
+import unittest.mock
+
+from solipsism_unittest import SolipsistEventLoop, sealed
+from solipsism_unittest.bindings import Bindings
+
+MONOTONIC = time.monotonic
+
+
+class BindingsTest(unittest.TestCase):
+    def module(self, source="from time import monotonic", name="some_library", kind=types.ModuleType):
+        """A module that is loaded for the time of the test."""
+        module = kind(name)
+        exec(source, vars(module))
+        self.enterContext(unittest.mock.patch.dict(sys.modules, {name: module}))
+        return module
+
+    def world(self, start=5.0):
+        """A sealed thread at that time, until the end of the test."""
+        loop = SolipsistEventLoop(start)
+        self.addCleanup(loop.close)
+        return sealed(loop)
+
+    def test_inside_and_outside(self):
+        """The name gives virtual time in a sealed thread, and is the function itself before and after."""
+        module = self.module()
+        for start in (5.0, 7.0):
+            with self.world(start):
+                self.assertEqual(module.monotonic(), start)
+            self.assertIs(module.monotonic, MONOTONIC)
+
+    def test_in_functions_of_the_module(self):
+        """The module's own functions see it, and those that took it as a default argument do not."""
+        module = self.module("from time import monotonic\n"
+                             "def now(): return monotonic()\n"
+                             "def later(clock=monotonic): return clock")
+        with self.world():
+            self.assertEqual(module.now(), 5.0)
+            self.assertIs(module.later(), MONOTONIC)
+
+    def test_under_another_name(self):
+        """Under another name it is the real one."""
+        module = self.module("from time import monotonic as real")
+        with self.world():
+            self.assertIs(module.real, MONOTONIC)
+
+    def test_something_else_by_that_name(self):
+        """What only has the same name is left alone, a module's own function or another module's."""
+        module = self.module("from queue import Empty as stat\ndef monotonic(): return 'mine'")
+        with self.world():
+            self.assertEqual(module.monotonic(), "mine")
+
+    def test_the_standard_library(self):
+        """The standard library keeps what it bound, but for the script that is run: that is the user's."""
+        library, script = self.module(name="queue"), self.module(name="__main__")
+        with self.world():
+            self.assertIs(library.monotonic, MONOTONIC)
+            self.assertEqual(script.monotonic(), 5.0)
+
+    def test_bound_anew_meanwhile(self):
+        """What is bound anew inside stays, inside and outside."""
+        module = self.module()
+        with self.world():
+            module.monotonic = print
+        with self.world():
+            self.assertIs(module.monotonic, print)
+        self.assertIs(module.monotonic, print)
+
+    def test_a_module_that_loads_itself(self):
+        """Looking for names does not load a module that waits for its first use, nor trip over what is no module."""
+        class Lazy(types.ModuleType):
+            def __getattribute__(self, name):
+                raise AssertionError(f"asked for {name}")
+
+        with unittest.mock.patch.dict(sys.modules, {"lazy_library": Lazy("lazy_library"), "no_module": None}):
+            bindings = Bindings([(time, "monotonic")])
+            bindings.arm()
+            bindings.disarm()
+
+    def test_only_c_functions(self):
+        """A class, a Python function and a name that is not there are not looked for."""
+        module = self.module("from unittest.mock import patch, Mock\nabsent = None")
+        bindings = Bindings([(unittest.mock, "patch"), (unittest.mock, "Mock"), (unittest.mock, "absent")])
+        with unittest.mock.patch.object(unittest.mock, "Mock", None):
+            bindings.arm()
+            self.assertIsNot(module.Mock, None)
+        bindings.disarm()

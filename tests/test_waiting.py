@@ -1,0 +1,236 @@
+"""Blocking calls: refused in the loop's own thread, and waiting in virtual time in any other."""
+
+import asyncio
+import concurrent.futures
+import errno
+import socket
+import threading
+import unittest
+import unittest.mock
+
+from solipsism_unittest import SolipsistEventLoop, sealed, waiting
+from solipsism_unittest.errors import SleepForeverError, SolipsismError
+from solipsism_unittest.kernel.files import os_error
+
+
+class World(unittest.TestCase):
+    def setUp(self):
+        self.loop = SolipsistEventLoop()
+        self.addCleanup(self.loop.close)
+        with sealed(self.loop):
+            self.one, self.two = socket.socketpair()
+        self.addCleanup(self.one.close)
+        self.addCleanup(self.two.close)
+
+    def run_beside(self, work, main=None):
+        """What `work()` gives in a thread of an executor, while `main()` runs in the loop; and when that was."""
+
+        async def both():
+            job = asyncio.get_running_loop().run_in_executor(None, work)
+            if main is not None:
+                await main()
+            return await job, self.loop.time()
+
+        return self.loop.run_until_complete(both())
+
+    async def later(self, call, *args):
+        await asyncio.sleep(3)
+        call(*args)
+
+
+class InAThreadTest(World):
+    def test_receiving(self):
+        """A recv() in a thread waits until bytes are sent, at their virtual time."""
+        for call in (lambda: self.one.recv(9), lambda: self.one.recvfrom(9)[0], lambda: self.one.recvmsg(9)[0]):
+            start = self.loop.time()
+            result = self.run_beside(call, lambda: self.later(self.two.send, b"hello"))
+            self.assertEqual(result, (b"hello", start + 3))
+
+    def test_a_thread_of_its_own(self):
+        """A thread that is no executor's waits in virtual time too."""
+
+        async def main():
+            done = asyncio.get_running_loop().create_future()
+
+            def work():
+                data = self.one.recv(9)
+                self.loop.call_soon_threadsafe(done.set_result, data)
+
+            thread = threading.Thread(target=work)
+            thread.start()
+            await self.later(self.two.send, b"hello")
+            data = await done
+            thread.join()
+            return data, self.loop.time()
+
+        self.assertEqual(self.loop.run_until_complete(main()), (b"hello", 3.0))
+
+    def test_all_of_it(self):
+        """MSG_WAITALL waits for as much as was asked for, however it comes."""
+        buffer = bytearray(6)
+
+        async def drip():
+            for part in (b"ab", b"cd", b"ef"):
+                await self.later(self.two.send, part)
+
+        result = self.run_beside(lambda: self.one.recv_into(buffer, 0, socket.MSG_WAITALL), drip)
+        self.assertEqual((result, bytes(buffer)), ((6, 9.0), b"abcdef"))
+
+    def test_sending(self):
+        """A sendall() in a thread goes on as room is made."""
+        data = bytes(200_000)
+
+        async def read():
+            self.two.setblocking(False)
+            left = len(data)
+            while left:
+                await asyncio.sleep(1)
+                left -= len(await self.loop.sock_recv(self.two, 50_000))
+
+        self.assertEqual(self.run_beside(lambda: self.one.sendall(data), read), (None, 4.0))
+
+    def test_timeout(self):
+        """A timeout passes in virtual time, and is the TimeoutError of a real socket; time goes on for the job."""
+        self.one.settimeout(60)
+
+        def work():
+            with self.assertRaisesRegex(TimeoutError, "^timed out$"):
+                self.one.recv(1)
+            with self.assertRaises(TimeoutError):
+                self.one.recv(1, socket.MSG_DONTWAIT)  # a socket with a timeout asks first
+            self.one.settimeout(None)
+            return errno.errorcode[self.failing_receive()]
+
+        self.assertEqual(self.run_beside(work), ("EAGAIN", 120.0))
+
+    def failing_receive(self):
+        with self.assertRaises(BlockingIOError) as caught:
+            self.one.recv(1, socket.MSG_DONTWAIT)
+        return caught.exception.errno
+
+    def test_server_and_client(self):
+        """A blocking server in one thread talks to a blocking client in another, and an asyncio client beside."""
+        with sealed(self.loop):
+            listener = socket.create_server(("127.0.0.1", 0), backlog=0)
+        address = listener.getsockname()
+
+        def serve():
+            for _ in range(2):
+                connection, _ = listener.accept()
+                with connection, connection.makefile("rwb") as file:
+                    file.write(b"you said " + file.readline())
+
+        def ask():
+            with socket.create_connection(address) as client, client.makefile("rwb") as file:
+                file.write(b"thread\n")
+                file.flush()
+                return file.readline()
+
+        async def main():
+            server = self.loop.run_in_executor(None, serve)
+            client = self.loop.run_in_executor(None, ask)
+            reader, writer = await asyncio.open_connection(*address)
+            writer.write(b"task\n")
+            answers = await reader.readline(), await client
+            writer.close()
+            await server
+            return answers
+
+        with listener:
+            self.assertEqual(self.loop.run_until_complete(main()), (b"you said task\n", b"you said thread\n"))
+
+    def test_connecting(self):
+        """A connect() that nobody lets in yet waits; what it is told in the end is what connect_ex() gives."""
+        with sealed(self.loop):
+            listener = socket.create_server(("127.0.0.1", 0), backlog=0)
+            first, second = socket.create_connection(listener.getsockname()), socket.socket()
+        with listener, first, second:
+            result = self.run_beside(lambda: second.connect_ex(listener.getsockname()),
+                                     lambda: self.later(lambda: listener.accept()[0].close()))
+        self.assertEqual(result, (0, 3.0))
+
+    def test_a_long_wait(self):
+        """A thread that looks in vain whether the loop is still there waits on."""
+        with unittest.mock.patch.object(waiting, "_SIGN_OF_LIFE", 0.0):
+            result = self.run_beside(lambda: self.one.recv(9), lambda: self.later(self.two.send, b"x"))
+        self.assertEqual(result, (b"x", 3.0))
+
+    def test_errors(self):
+        """What goes wrong is raised in the thread that called."""
+        self.two.close()
+
+        def work():
+            with self.assertRaises(BrokenPipeError):
+                self.one.sendall(b"x")
+            return self.one.recv(1)
+
+        self.assertEqual(self.run_beside(work), (b"", 0.0))
+
+    def test_a_timeout_of_the_connection(self):
+        """An ETIMEDOUT of the connection itself is not taken for the end of the timeout."""
+
+        def attempt():
+            raise os_error(errno.ETIMEDOUT)
+
+        def work():
+            with self.assertRaises(TimeoutError) as caught:
+                waiting.carry_out(self.loop.kernel, attempt, [], 5, "recv")
+            return caught.exception.errno
+
+        self.assertEqual(self.run_beside(work), (errno.ETIMEDOUT, 0.0))
+
+    def test_a_hang(self):
+        """A thread that nobody can wake is in the diagnosis, with its name and its socket."""
+
+        def work():
+            threading.current_thread().name = "worker-7"
+            with self.assertRaisesRegex(SolipsismError, r"recv\(\) of a thread waited in a world that has ended"):
+                self.one.recv(1)
+            ended.set()
+
+        ended = threading.Event()
+
+        async def main():
+            await asyncio.get_running_loop().run_in_executor(None, work)
+
+        words = r"(?s)recv\(\) of worker-7 .*waits for a blocking call of a thread, on <stream"
+        with (asyncio.Runner(loop_factory=lambda: self.loop) as runner,
+              self.assertRaisesRegex(SleepForeverError, words)):
+            runner.run(main())
+        self.assertTrue(ended.wait(20))
+
+    def test_the_loop_ends_first(self):
+        """A thread that waits in a loop that was closed without a runner's care is told so."""
+        pool = concurrent.futures.ThreadPoolExecutor(1)
+        self.addCleanup(pool.shutdown)
+
+        async def main():
+            job = pool.submit(self.one.recv, 1)
+            while not any("recv() of" in task.get_name() for task in asyncio.all_tasks()):
+                await asyncio.sleep(0)
+            return job
+
+        job = self.loop.run_until_complete(main())
+        for task in asyncio.all_tasks(self.loop):
+            task._log_destroy_pending = False
+        self.loop.close()
+        with self.assertRaisesRegex(SolipsismError, "has ended at t=0.0: end or join the thread before the loop ends"):
+            job.result(20)
+
+    def test_without_a_running_loop(self):
+        """While the loop does not run, a thread may use what is there, and a wait is refused."""
+        self.two.send(b"x")
+
+        def work():
+            with sealed(self.loop):
+                data = self.one.recv(9)
+                with self.assertRaisesRegex(SolipsismError, "would block its thread"):
+                    self.one.recv(9)
+            return data
+
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            self.assertEqual(pool.submit(work).result(), b"x")
+
+
+if __name__ == "__main__":
+    unittest.main()
