@@ -206,7 +206,7 @@ def _make_new(before: Any) -> Any:
 
     def __new__(cls: type, *args: Any, **kwargs: Any) -> Any:
         kernel = _kernels.get(_ident())
-        if kernel is None:
+        if kernel is None or _manages_processes(sys._getframe(1)):
             return make(cls, *args, **kwargs)
         if cls is _SOCKET:
             face = _new(VirtualSocket)
@@ -235,11 +235,22 @@ def _socketpair(kernel: Kernel, family: int = PAIR_FAMILY, type: int = socket.SO
     return VirtualSocket.pair(kernel, timeout=timeout)
 
 
+def _make_socketpair(before: Any) -> Any:
+    @functools.wraps(before)
+    def socketpair(*args: Any, **kwargs: Any) -> Any:
+        kernel = _kernels.get(_ident())
+        if kernel is None or _manages_processes(sys._getframe(1)):
+            return before(*args, **kwargs)
+        return _socketpair(kernel, *args, **kwargs)
+
+    return socketpair
+
+
 def _make_facade(before: Any) -> Any:
     facade = types.ModuleType("_socket", before.__doc__)
-    answers: dict[str, Callable[..., Any]] = {"getaddrinfo": lookups.getaddrinfo, "socketpair": _socketpair}
+    makers = {"getaddrinfo": _for_sealed(lookups.getaddrinfo), "socketpair": _make_socketpair}
     vars(facade).update(vars(before))
-    vars(facade).update({name: _for_sealed(answer)(getattr(before, name)) for name, answer in answers.items()
+    vars(facade).update({name: make(getattr(before, name)) for name, make in makers.items()
                          if hasattr(before, name)})  # not every system has the C socketpair
     return facade
 
@@ -378,6 +389,9 @@ def _manages_processes(starter: types.FrameType) -> bool:
     # Threads that manage real child processes wait for them with deadlines on time.monotonic(), which would never come
     # in a world whose time stands still.
     module: str = starter.f_globals.get("__name__", "")
+    while module == "socket" and starter.f_back is not None:  # which makes sockets for whoever called it
+        starter = starter.f_back
+        module = starter.f_globals.get("__name__", "")
     return module.partition(".")[0] in ("multiprocessing", "subprocess") or module == "concurrent.futures.process"
 
 

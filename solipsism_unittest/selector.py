@@ -245,8 +245,8 @@ class VirtualSelector(selectors.BaseSelector):
         elif self.jobs.is_awaited() or not self.wakeups.empty():  # one that had let go may have come by since
             self._wait_for_the_real_world()
             self.blocking.began = perf_counter()
-        elif self._threads and self._wait_for_a_thread():
-            pass
+        elif (self._threads and self._wait_for_a_thread()) or (self._awake and self._kernel.ready()):
+            pass  # a thread may have sent something itself
         elif due != inf:
             self.on_stuck(SleepForeverError, "nobody moves time on",
                           f"autojump is off, and the next timer is due at t={due!r}: await advance() to get there")

@@ -5,6 +5,7 @@ import concurrent.futures
 import contextlib
 import datetime
 import gc
+import multiprocessing
 import socket
 import ssl
 import threading
@@ -113,6 +114,15 @@ class NamesTest(Hermetic):
         before = time.monotonic.__name__, time.monotonic.__doc__, socket._socket.__name__
         with sealed(self.loop):
             self.assertEqual((time.monotonic.__name__, time.monotonic.__doc__, socket._socket.__name__), before)
+
+    def test_processes_get_real_sockets(self):
+        """What multiprocessing makes for its processes is real: a pipe of two sockets, and what accepts in one."""
+        with sealed(self.loop):
+            one, two = multiprocessing.Pipe()
+            with one, two:
+                one.send([1, 2])
+                self.assertEqual(two.recv(), [1, 2])
+                self.assertLess(max(one.fileno(), two.fileno()), 2**30)
 
     def test_pairs_of_other_types(self):
         """A pair that is neither a stream nor for datagrams is refused, with what there is."""

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import multiprocessing
 import queue
+import socket
 import sys
 import threading
 import time
@@ -461,6 +462,21 @@ class LibraryTest(unittest.TestCase):
             return in_a_module.loop.time()
 
         self.assertEqual(run(main()), 0.0)
+
+    def test_what_a_thread_sends(self):
+        """Bytes that a thread sends itself on a virtual socket arrive, though nothing else wakes the loop."""
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            one, two = socket.socketpair()
+            with one, two:
+                one.setblocking(False)
+                thread = on_a_thread(lambda: time.sleep(0.01) or two.send(b"hello"))
+                data = await loop.sock_recv(one, 9)
+                thread.join()
+            return data, loop.time()
+
+        self.assertEqual(run(main()), (b"hello", 0.0))
 
     def test_a_hang_beside_threads(self):
         """A hang names the threads that are there, three of them at most, and the cure."""
