@@ -518,3 +518,17 @@ _REPLACEMENTS: list[_Replacement | _Shelf] = [
     _Replacement(subprocess.Popen, "wait", blocking.make_process_wait),
 ]
 _BINDINGS = Bindings(door for replacement in _REPLACEMENTS for door in replacement.doors())
+
+
+def _leave_every_world() -> None:
+    """A forked child has the thread, and no loop that runs in it: it lives in the real world."""
+    global _lock
+    _lock = threading.Lock()  # another thread of the parent may have had it
+    if _kernels:
+        _kernels.clear()
+        _worlds.clear()
+        _disarm()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_every_world)

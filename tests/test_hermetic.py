@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import gc
 import multiprocessing
+import os
 import socket
 import ssl
 import threading
@@ -16,7 +17,7 @@ import warnings
 from socket import create_connection, create_server, getaddrinfo, socketpair
 from socket import socket as early_socket
 
-from solipsism_unittest import SolipsistEventLoop, SolipsistTestCase, VirtualSocket, sealed
+from solipsism_unittest import SolipsistEventLoop, SolipsistTestCase, VirtualSocket, hermetic, sealed
 from solipsism_unittest.errors import EscapeError, SolipsismError
 from solipsism_unittest.hermetic import kernel_here
 from tests.kernel import output_under_hash_seeds
@@ -50,6 +51,14 @@ def in_thread(function, thread_class=threading.Thread):
     thread.start()
     thread.join(10)
     return found[0]
+
+
+def tell_the_world(writer):
+    """What a child process sees: whether time goes on, and which class its sockets are."""
+    began = time.monotonic()
+    time.sleep(0.001)
+    with socket.socket() as face:
+        writer.send((time.monotonic() > began, type(face).__name__))
 
 
 class Hermetic(unittest.TestCase):
@@ -123,6 +132,24 @@ class NamesTest(Hermetic):
                 one.send([1, 2])
                 self.assertEqual(two.recv(), [1, 2])
                 self.assertLess(max(one.fileno(), two.fileno()), 2**30)
+
+    @unittest.skipUnless(hasattr(os, "fork"), "only where processes fork")
+    def test_a_forked_child(self):
+        """A forked child is in the real world: its time goes on, and its sockets are real."""
+        with sealed(self.loop):
+            reader, writer = multiprocessing.Pipe(duplex=False)
+            child = multiprocessing.get_context("fork").Process(target=tell_the_world, args=(writer,))
+            child.start()
+            seen = reader.recv()
+            child.join()
+            reader.close()
+            writer.close()
+        self.assertEqual(seen, (True, "socket"))
+        sealed(self.loop).__enter__()
+        for _ in range(2):  # as the child does: there may be a world to leave, and there may be none
+            hermetic._leave_every_world()
+            self.assertIsNone(kernel_here())
+            self.assertFalse(hasattr(time.monotonic, "__wrapped__"))
 
     def test_pairs_of_other_types(self):
         """A pair that is neither a stream nor for datagrams is refused, with what there is."""
