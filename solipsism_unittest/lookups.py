@@ -21,9 +21,9 @@ from typing import Any
 from .errors import SolipsismError
 from .kernel import Kernel, services
 from .kernel.files import os_error
-from .kernel.literals import INTERFACES
+from .kernel.groups import INTERFACES
 
-_INDEXES = {name: index for index, name in INTERFACES.items()}
+_INDEXES = {interface.name: index for index, interface in INTERFACES.items()}
 
 
 def refuse_to_block(name: str, seconds: float) -> None:
@@ -100,7 +100,7 @@ def getprotobyname(kernel: Kernel, protocolname: Any, /) -> int:
 
 def if_nameindex(kernel: Kernel, /) -> list[tuple[int, str]]:
     """As `socket.if_nameindex`: loopback, and one interface to all other hosts."""
-    return list(INTERFACES.items())
+    return [(index, interface.name) for index, interface in INTERFACES.items()]
 
 
 def if_nametoindex(kernel: Kernel, if_name: Any, /) -> int:
@@ -122,7 +122,7 @@ def if_indextoname(kernel: Kernel, if_index: Any, /) -> str:
         raise OverflowError("index is too large")
     if index not in INTERFACES:
         raise os_error(errno.ENXIO)
-    return INTERFACES[index]
+    return INTERFACES[index].name
 
 
 def _host_error(code: int, text: str) -> OSError:

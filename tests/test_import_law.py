@@ -13,8 +13,8 @@ PACKAGE = "solipsism_unittest"
 ROWS = (
     {"errors", "places", "debuggers"},
     {"unawaited", "blocking"},
-    {"kernel.clock", "kernel.choices", "kernel.files", "kernel.groups", "kernel.literals", "kernel.services"},
-    {"kernel.journal"},
+    {"kernel.clock", "kernel.choices", "kernel.files", "kernel.groups", "kernel.services"},
+    {"kernel.journal", "kernel.literals"},
     {"kernel.ends", "kernel.hosts"},
     {"kernel.stream", "kernel.datagram", "kernel.pipe"},
     {"kernel.faults", "kernel.names", "kernel.handshake"},

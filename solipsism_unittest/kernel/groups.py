@@ -16,17 +16,18 @@ MAX_MEMBERSHIPS = 20  # Linux's net.ipv4.igmp_max_memberships
 
 
 class Interface(NamedTuple):
-    """A network interface: its number, its addresses of either family, and the broadcast address of its network."""
+    """A network interface: its number and name, its addresses of either family, its network's broadcast address."""
 
     number: int
+    name: str
     four: str
     six: str
     broadcast: str
 
 
 INTERFACES = {
-    LOOPBACK: Interface(LOOPBACK, "127.0.0.1", "::1", "127.255.255.255"),
-    OUTSIDE: Interface(OUTSIDE, "198.18.0.1", "2001:db8:0:2::1", "198.19.255.255"),
+    LOOPBACK: Interface(LOOPBACK, "lo", "127.0.0.1", "::1", "127.255.255.255"),
+    OUTSIDE: Interface(OUTSIDE, "eth0", "198.18.0.1", "2001:db8:0:2::1", "198.19.255.255"),
 }
 
 

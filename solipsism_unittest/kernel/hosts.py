@@ -16,10 +16,13 @@ import socket
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from .groups import INTERFACES
 from .literals import parse_address, unmap, written
 
 MACHINE = "localhost"
-LOOPBACK = ("127.0.0.1", "::1")
+# Of each interface both addresses; those of the loopback first.
+_OWN = tuple(address for interface in INTERFACES.values() for address in (interface.four, interface.six))
+LOOPBACK = _OWN[:2]
 # Letters, digits, hyphen and underscore; the last label is not a number (RFC 1123, 2.1), so a typing error in an
 # address or a URL in the place of a host does not become a host.
 _HOST_NAME = re.compile(r"(?!-)(?:[a-z0-9_-]{1,63}\.)*(?![0-9]+$)[a-z0-9_-]{1,63}", re.ASCII)
@@ -65,7 +68,7 @@ class Hosts:
         self._failures: dict[str, int] = {}
         self._delays: dict[str, float] = {}
         # What programs on this machine see as their own: loopback, and one address for talking to other hosts.
-        self.machine = self._add(Host(MACHINE, (*LOOPBACK, "198.18.0.1", "2001:db8:0:2::1")))
+        self.machine = self._add(Host(MACHINE, _OWN))
 
     def _add(self, host: Host) -> Host:
         self.hosts[host.name] = host

@@ -9,11 +9,11 @@ from __future__ import annotations
 import ipaddress
 import re
 
+from .groups import INTERFACES
+
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-# The interfaces of the machine: loopback, and the one that leads to all other hosts.
-INTERFACES = {1: "lo", 2: "eth0"}
-_INDEXES = {name: index for index, name in INTERFACES.items()}
+_INDEXES = {interface.name: index for index, interface in INTERFACES.items()}
 _OCTET = re.compile(r"0x[0-9a-f]+|0[0-7]*|[1-9][0-9]*", re.ASCII | re.IGNORECASE)
 _NUMBER = re.compile(r"[0-9]+", re.ASCII)
 
@@ -68,7 +68,7 @@ def scope_text(address: IPAddress, scope: int) -> str:
     """What getnameinfo(3) writes behind an address of that scope: "%" and a name or number, "" for none."""
     if not scope:
         return ""
-    return f"%{INTERFACES.get(scope, scope) if _is_of_one_link(address) else scope}"
+    return f"%{INTERFACES[scope].name if scope in INTERFACES and _is_of_one_link(address) else scope}"
 
 
 def _is_of_one_link(address: IPAddress) -> bool:

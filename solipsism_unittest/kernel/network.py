@@ -1,8 +1,8 @@
-"""Addresses and ports: who is bound where, and who answers a connect.
+"""The network of one world: who answers a connect, what befalls what is sent, and what a test says of hosts.
 
-Owns the table of bound ends and the numbers that it hands out. Does not own what flows (stream.py) or what a host is
-called (names.py). Every host of the world is played by this one process, so an end may bind to any host that is known;
-a wildcard address stands for the machine that the program runs on, never for the others.
+Owns how TCP ends get and lose their addresses. Does not own which numbers are free (ports.py), UDP (udp.py), what flows
+(stream.py) or what a host is called (names.py). Every host of the world is played by this one process, so an end may
+bind to any host that is known; a wildcard address stands for the machine that the program runs on, never for others.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .hosts import Host
 from .journal import Journal
 from .literals import unmap
 from .names import Lookup, Names
-from .ports import WILDCARDS, Ports, source_for
+from .ports import ITSELF, WILDCARDS, Ports, source_for, wildcard_of
 from .stream import CONNECT, FRESH, LISTENING, RST, SYN_ACK, Stream
 from .udp import Udp
 
@@ -97,11 +97,7 @@ class Network:
         again = end.has_lost_its_port
         if not again and (end.local is not None or end.state is not FRESH):
             raise os_error(errno.EINVAL)
-        address = unmap(address)
-        if end.family == socket.AF_INET6 and end.v6_only and ":" not in address:
-            raise os_error(errno.EINVAL)
-        if address not in WILDCARDS and self.names.owner(address) is None and not is_many(address):
-            raise os_error(errno.EADDRNOTAVAIL)
+        address = self.tcp.bindable(end, address)
         free = self.tcp.free_port([address]) if port == 0 else 0
         if again:
             self._put_back(end)
@@ -110,15 +106,14 @@ class Network:
                 self.tcp.check_free(end, address, port)
             except OSError:
                 if end.local is not None:  # as __inet_bind() does
-                    end.local = "::" if end.family == socket.AF_INET6 else "0.0.0.0", end.local[1]
+                    end.local = wildcard_of(end), end.local[1]
                 raise
         self.tcp.take(end, address, free or port)
         if free:
             self.tcp.chosen[end] = None
         end.keeps_port = again or not free
         end.has_own_address = address not in WILDCARDS
-        if ":" in address and address not in WILDCARDS:
-            end.v6_only = True  # as inet6_bind() does
+        self.tcp.keep_family(end, address)
         self._journal.add("bind", end.label)
 
     def _put_back(self, end: Stream) -> None:
@@ -153,8 +148,7 @@ class Network:
             raise os_error(errno.EINVAL)
         again = end.has_lost_its_port
         if end.local is None or again:
-            wildcard = "::" if end.family == socket.AF_INET6 else "0.0.0.0"
-            where = end.local[0] if end.local and end.has_own_address else wildcard
+            where = end.local[0] if end.local and end.has_own_address else wildcard_of(end)
             port = self.tcp.free_port([where])
             if again:
                 self._put_back(end)
@@ -173,10 +167,10 @@ class Network:
         if isinstance(end, Datagram):
             self.udp.connect(end, address, port)
             return
-        if end.family == socket.AF_INET6 and end.v6_only and ":" not in unmap(address):
-            raise os_error(errno.ENETUNREACH)
         address = unmap(address)
-        address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
+        if end.family == socket.AF_INET6 and end.v6_only and ":" not in address:
+            raise os_error(errno.ENETUNREACH)
+        address = ITSELF.get(address, address)
         if is_many(address):
             raise os_error(errno.ENETUNREACH)
         if end.has_lost_its_port:

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import errno
 import itertools
+import socket
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 from .ends import End, shown
 from .files import os_error
-from .groups import is_many
+from .groups import INTERFACES, OUTSIDE, is_many
 from .hosts import MACHINE
+from .literals import unmap
 from .names import Names
 
 FIRST_FREE_PORT = 60001  # what port 0 becomes; above every client port and service
 FIRST_CLIENT_PORT = 32768
 WILDCARDS = {"0.0.0.0": 4, "::": 6}
+ITSELF = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # whom a wildcard means as a destination
 
 Kind = TypeVar("Kind", bound=End)
 
@@ -36,6 +39,22 @@ class Ports(Generic[Kind]):
         self._client_ports: dict[str, int] = {}  # the last one, by address
         # By host, by the addresses asked for: no lower port is free, so nobody need look there again.
         self._lowest: dict[str, dict[tuple[str, ...], int]] = {}
+
+    def bindable(self, end: Kind, address: str) -> str:
+        """The address that `end` gets for one that it asks for; EINVAL for one of the wrong family, EADDRNOTAVAIL for
+        one that nobody has.
+        """
+        address = unmap(address)
+        if end.family == socket.AF_INET6 and end.v6_only and ":" not in address:
+            raise os_error(errno.EINVAL)
+        if address not in WILDCARDS and self._names.owner(address) is None and not is_many(address):
+            raise os_error(errno.EADDRNOTAVAIL)
+        return address
+
+    def keep_family(self, end: Kind, address: str) -> None:
+        """A program has bound `end` there: one that is at an address of IPv6 is of IPv6 alone, as inet6_bind() does."""
+        if ":" in address and address not in WILDCARDS:
+            end.v6_only = True
 
     def take(self, end: Kind, address: str, port: int) -> None:
         """Put an end at its address."""
@@ -132,9 +151,14 @@ class Ports(Generic[Kind]):
         raise os_error(errno.EADDRNOTAVAIL)
 
 
+def wildcard_of(end: End) -> str:
+    """The address that stands for every one of the machine, in the family of `end`."""
+    return "::" if end.family == socket.AF_INET6 else "0.0.0.0"
+
+
 def source_for(names: Names, destination: str) -> str:
     """The address of the machine that it talks to another address from."""
     if names.is_local(destination):
         loopback = destination.startswith("127.") and destination != "127.0.0.1"
         return "127.0.0.1" if loopback else destination
-    return "2001:db8:0:2::1" if ":" in destination else "198.18.0.1"
+    return INTERFACES[OUTSIDE].six if ":" in destination else INTERFACES[OUTSIDE].four

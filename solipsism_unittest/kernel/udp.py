@@ -19,11 +19,10 @@ from .groups import LOOPBACK, is_broadcast, is_many, is_multicast, way_out
 from .journal import Journal
 from .literals import unmap
 from .names import Names
-from .ports import WILDCARDS, Ports, source_for
+from .ports import ITSELF, WILDCARDS, Ports, source_for, wildcard_of
 
 LARGEST = {4: 65_507, 6: 65_527}  # bytes: what is left of 65,535 beside the headers
 LENGTH_LIMIT = 65_535
-_ITSELF = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 class Source(NamedTuple):
@@ -57,11 +56,7 @@ class Udp:
 
     def bind(self, end: Datagram, address: str, port: int) -> None:
         """Give `end` a local address: of a host, a wildcard, a broadcast address or a group."""
-        address = unmap(address)
-        if end.family == socket.AF_INET6 and end.v6_only and ":" not in address:
-            raise os_error(errno.EINVAL)
-        if address not in WILDCARDS and self._names.owner(address) is None and not is_many(address):
-            raise os_error(errno.EADDRNOTAVAIL)
+        address = self.ports.bindable(end, address)
         if end.local is not None:
             raise os_error(errno.EINVAL)
         if port == 0:
@@ -70,8 +65,7 @@ class Udp:
             self.ports.check_free(end, address, port)
         self.ports.take(end, address, port)
         end.was_bound = True
-        if ":" in address and address not in WILDCARDS:
-            end.v6_only = True  # as inet6_bind() does
+        self.ports.keep_family(end, address)
         self._journal.add("bind", end.label)
 
     def connect(self, end: Datagram, address: str, port: int) -> None:
@@ -91,7 +85,7 @@ class Udp:
     def _destination(self, end: Datagram, address: str) -> str:
         """Where a datagram to `address` goes, or the error of an end that cannot send there."""
         address = unmap(address)
-        address = _ITSELF.get(address, address)
+        address = ITSELF.get(address, address)
         local = end.local[0] if end.local is not None else None
         if end.family == socket.AF_INET6:
             if ":" not in address and (end.v6_only or (
@@ -125,7 +119,7 @@ class Udp:
         In the order of Linux's udp_sendmsg(): an end without an address gets one, whatever follows.
         """
         if end.local is None:
-            wildcard = "::" if end.family == socket.AF_INET6 else "0.0.0.0"
+            wildcard = wildcard_of(end)
             self.ports.take(end, wildcard, self.ports.client_port(wildcard))
         assert end.local is not None
         if len(data) > LENGTH_LIMIT and end.family == socket.AF_INET:
