@@ -129,9 +129,8 @@ def awaiting(thing: Awaitable[T]) -> Coroutine[Any, Any, T]:
     async def wait() -> T:
         return await thing
 
-    coroutine: Any = wait()
-    coroutine.__name__ = coroutine.__qualname__ = _name(thing)
-    return coroutine  # type: ignore[no-any-return]
+    wait.__name__ = wait.__qualname__ = _name(thing)
+    return wait()
 
 
 def _discard(aw: object) -> None:
@@ -218,8 +217,11 @@ class Assertions(unittest.TestCase):
             _check_seconds(after)
         loop = self._virtual("assertNextTimer()")
         now = loop.time()
-        due = now + after if after is not None else float(at)  # type: ignore[arg-type]
-        wanted = f"in {after!r} s" if after is not None else f"at t={at!r}"
+        if after is not None:
+            due, wanted = now + after, f"in {after!r} s"
+        else:
+            assert at is not None  # one of the two is there
+            due, wanted = float(at), f"at t={at!r}"
         timers = pending_timers(loop)
         if not timers:
             self._fail(f"no timer is pending at t={now!r}: the next one was to be due {wanted}")

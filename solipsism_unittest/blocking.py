@@ -62,8 +62,9 @@ def _clue(handle: Any) -> str | CodeType:
 class Blocking:
     """What stopped one loop's thread, what is to be done about it, and the stopwatch for the turn that runs.
 
-    A turn of the loop that takes more than `slow` real seconds is told to `on_slow(seconds, what it ran)`. What it runs
-    is kept as one list, because that costs little; who it was is found out when a turn was slow.
+    A turn of the loop that takes more than `slow` real seconds is told to `on_slow(seconds, what it ran)`. A turn that
+    runs one handle keeps that as it is, which costs least; one that may run several keeps clues, for a handle must go
+    once it has run. Both become words only when a turn was slow.
     """
 
     __slots__ = ("on_call", "on_slow_turn", "slow", "on_slow", "began", "ready", "timers", "runs", "found", "_to_warn")
@@ -154,20 +155,20 @@ def _here(frame: FrameType) -> Blocking | None:
     return None if blocking is None or blocking.on_call == "ignore" or debugging(frame) else blocking
 
 
-def make_sleep(before: Any) -> Any:
+def make_sleep(before: Callable[..., None]) -> Any:
     """`time.sleep`: in the loop's thread it returns at once and is told."""
 
     @functools.wraps(before)
     def sleep(seconds: Any, /) -> None:
         blocking = _here(sys._getframe(1)) if isinstance(seconds, (int, float)) and seconds > 0 else None
         if blocking is None:
-            return before(seconds)  # type: ignore[no-any-return]
+            return before(seconds)
         return blocking.note_call(f"time.sleep({seconds!r})", user_place(2))
 
     return sleep
 
 
-def make_wait(before: Any) -> Any:
+def make_wait(before: Callable[..., bool]) -> Any:
     """`threading.Condition.wait`: what Event.wait(), Queue.get() and Future.result() come to when they really wait."""
 
     @functools.wraps(before)
@@ -178,7 +179,7 @@ def make_wait(before: Any) -> Any:
             if blocking is not None and not _of_threading(frame):
                 how = "without a timeout" if timeout is None else f"for up to {timeout:.3g} s"
                 blocking.note_call(f"{_called(frame)}() {how}", user_place(2))
-        return before(self, timeout)  # type: ignore[no-any-return]
+        return before(self, timeout)
 
     return wait
 
@@ -202,7 +203,7 @@ def _called(frame: FrameType) -> str:
 _WAITING = frozenset({"threading", "queue", "concurrent"})
 
 
-def make_process_wait(before: Any) -> Any:
+def make_process_wait(before: Callable[..., int]) -> Any:
     """`subprocess.Popen.wait`, which run(), call() and communicate() come to."""
 
     @functools.wraps(before)
@@ -210,12 +211,12 @@ def make_process_wait(before: Any) -> Any:
         blocking = _here(sys._getframe(1)) if self.returncode is None else None
         if blocking is not None:
             blocking.note_call("waiting for a child process", user_place(2))
-        return before(self, timeout)  # type: ignore[no-any-return]
+        return before(self, timeout)
 
     return wait
 
 
-def make_input(before: Any) -> Any:
+def make_input(before: Callable[..., str]) -> Any:
     """`input()`."""
 
     @functools.wraps(before)
@@ -223,6 +224,6 @@ def make_input(before: Any) -> Any:
         blocking = _here(sys._getframe(1))
         if blocking is not None:
             blocking.note_call("input()", user_place(2))
-        return before(prompt)  # type: ignore[no-any-return]
+        return before(prompt)
 
     return input

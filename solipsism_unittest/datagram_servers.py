@@ -21,6 +21,7 @@ from .places import Place, user_place
 from .sockets import VirtualSocket
 
 __unittest = True
+__tracebackhide__ = True
 
 LAST_WILL = 60.0  # virtual seconds that a handler has for its `finally` blocks
 

@@ -491,32 +491,26 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
         return f"<SolipsistEventLoop {state} t={self.time()!r}>"
 
 
-def _not_there_yet(name: str) -> Any:
+def _refusal(name: str, head: str, reason: str) -> Any:
+    """A method of this name that refuses, whatever it is called with."""
+
     def refuse(self: SolipsistEventLoop, *args: Any, **kwargs: Any) -> NoReturn:
-        raise SolipsismError(f"{name}() is not there yet: this world has sockets, pipes and socket files, and neither "
-                             "processes nor signals of its own")
+        raise SolipsismError(f"{name}() is {reason}")
 
     refuse.__name__ = name
-    refuse.__doc__ = f"Not there yet: `{name}` raises SolipsismError."
+    refuse.__doc__ = f"{head}: `{name}` raises SolipsismError."
     return refuse
 
 
-for _name in ("subprocess_shell", "subprocess_exec", "add_signal_handler", "remove_signal_handler"):
-    setattr(SolipsistEventLoop, _name, _not_there_yet(_name))
-
-
-def _of_windows(name: str) -> Any:
-    def refuse(self: SolipsistEventLoop, *args: Any, **kwargs: Any) -> NoReturn:
-        raise SolipsismError(f"{name}() is a call of Windows' proactor loop, and this loop plays Linux: use "
-                             "create_unix_server() and create_unix_connection(), or TCP")
-
-    refuse.__name__ = name
-    refuse.__doc__ = f"Of Windows alone: `{name}` raises SolipsismError."
-    return refuse
-
-
-for _name in ("create_pipe_connection", "start_serving_pipe"):
-    setattr(SolipsistEventLoop, _name, _of_windows(_name))
+_NOT_THERE_YET = ("Not there yet", "not there yet: this world has sockets, pipes and socket files, and neither "
+                                   "processes nor signals of its own")
+_OF_WINDOWS = ("Of Windows alone", "a call of Windows' proactor loop, and this loop plays Linux: use "
+                                   "create_unix_server() and create_unix_connection(), or TCP")
+for _names, _why in (
+        (("subprocess_shell", "subprocess_exec", "add_signal_handler", "remove_signal_handler"), _NOT_THERE_YET),
+        (("create_pipe_connection", "start_serving_pipe"), _OF_WINDOWS)):
+    for _name in _names:
+        setattr(SolipsistEventLoop, _name, _refusal(_name, *_why))
 
 
 @functools.cache

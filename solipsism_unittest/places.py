@@ -77,6 +77,8 @@ def is_plumbing(module: str) -> bool:
 @functools.lru_cache(maxsize=1024)
 def _is_of_library(filename: str) -> bool:
     return any(folder in filename for folder in _LIBRARIES)
+
+
 def carries(module: str) -> bool:
     """Whether frames of a module of this name stand between the user's line and what it came to."""
     return module.partition(".")[0] in _CARRIERS

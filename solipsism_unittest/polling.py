@@ -12,7 +12,7 @@ import errno
 import operator
 import select
 from collections.abc import Callable, Iterable
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from . import waiting
 from .errors import SolipsismError
@@ -26,6 +26,7 @@ _BITS = {READABLE: IN | RDNORM, WRITABLE: OUT | WRNORM, ERROR: ERR, HANGUP: HUP,
 _CURE = "ask with a timeout of 0, or await loop.sock_recv(), loop.add_reader() and their like"
 
 Found = list[tuple[int, int]]  # (descriptor, bits)
+T = TypeVar("T")  # what a look gives: Found, or the three lists of select
 
 
 def number_of(fileobj: Any) -> int:
@@ -42,18 +43,19 @@ def _bits(kernel: Kernel, number: int) -> int:
     return sum(bits for condition, bits in _BITS.items() if found & condition)
 
 
-def _answer(kernel: Kernel, look: Callable[[], Any], interests: waiting.Interests, timeout: float | None,
-            call: str) -> Any:
+def _anybody(found: object) -> bool:
+    return any(found) if isinstance(found, tuple) else bool(found)
+
+
+def _answer(kernel: Kernel, look: Callable[[], T], interests: waiting.Interests, timeout: float | None, call: str) -> T:
     """What `look()` finds, at once or after waiting for it; what it gives for nothing when the time is over."""
     found = look()
-    if any(found) if isinstance(found, tuple) else found:
-        return found
-    if timeout is not None and timeout <= 0:
+    if _anybody(found) or (timeout is not None and timeout <= 0):
         return found
 
-    def attempt() -> Any:
+    def attempt() -> T:
         there = look()
-        if not (any(there) if isinstance(there, tuple) else there):
+        if not _anybody(there):
             raise os_error(errno.EAGAIN)
         return there
 
@@ -99,7 +101,7 @@ def virtual_select(kernel: Kernel, real: Callable[..., Any], rlist: Iterable[Any
         return readers, writers, []
 
     interests = [(number, READABLE) for number in numbers[0]] + [(number, WRITABLE) for number in numbers[1]]
-    return _answer(kernel, look, interests, timeout, "select.select")  # type: ignore[no-any-return]
+    return _answer(kernel, look, interests, timeout, "select.select")
 
 
 _SELECTED = READABLE | HANGUP | ERROR, WRITABLE | ERROR
@@ -137,8 +139,7 @@ class _Poller:
         interests = [(number, (READABLE if mask & (IN | RDNORM | RDHUP) else 0) | (WRITABLE if mask & (OUT | WRNORM)
                                                                                   else 0))
                      for number, mask in self._masks.items()]
-        found: Found = _answer(self._kernel, self._found, interests, timeout, f"{self._name}().poll")
-        return found
+        return _answer(self._kernel, self._found, interests, timeout, f"{self._name}().poll")
 
 
 class VirtualPoll(_Poller):

@@ -244,7 +244,6 @@ class VirtualSelector(selectors.BaseSelector):
             clock.end_stop()
         elif self.jobs.is_awaited() or not self.wakeups.empty():  # one that had let go may have come by since
             self._wait_for_the_real_world()
-            self.blocking.began = perf_counter()
         elif (self._threads and self._wait_for_a_thread()) or (self._awake and self._kernel.ready()):
             pass  # a thread may have sent something itself
         elif due != inf:
@@ -260,7 +259,6 @@ class VirtualSelector(selectors.BaseSelector):
             return True
         if self._clock.holds:
             self._wait_for_the_real_world()
-            self.blocking.began = perf_counter()
             return True
         return bool(self._threads) and self._wait_for_a_thread(self._thread_too_late)
 
@@ -292,6 +290,7 @@ class VirtualSelector(selectors.BaseSelector):
             else:
                 self.jobs.lose_patience()
         self._drain_wakeups()
+        self.blocking.began = perf_counter()  # no callback took that long
 
     def _pause(self) -> None:
         """The program spins or works hard beside executor jobs: give them a chance, and hand over what is there."""

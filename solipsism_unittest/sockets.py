@@ -1,8 +1,8 @@
 """`VirtualSocket`: the face of `socket.socket` over the kernel.
 
 Owns what a program passes in and gets back: address tuples, buffers, timeouts, options, exceptions of the right type.
-Does not own what happens to bytes (kernel/stream.py). It is a `socket.socket`, so `isinstance` and `TransportSocket`
-hold, and it never calls the C constructor: there is no descriptor behind it.
+Does not own what happens to bytes (kernel/stream.py, kernel/datagram.py). It is a `socket.socket`, so `isinstance` and
+`TransportSocket` hold, and it never calls the C constructor: there is no descriptor behind it.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def _check_ancillary_size(size: int, call: str) -> None:
 
 
 class VirtualSocket(socket.socket):
-    """A stream socket in memory: TCP over IPv4 and IPv6, and pairs.
+    """A socket in memory: TCP and UDP over IPv4 and IPv6, UNIX sockets of both kinds, and pairs.
 
     Made like `socket.socket`; inside a test, `socket.socket(...)` makes one. What Linux would refuse is the same
     OSError; a blocking call that would wait is a SolipsismError, since nothing else could run meanwhile.

@@ -37,6 +37,7 @@ class Received(NamedTuple):
     flags: int = 0
     length: int = 0
 
+
 DEFAULT_BUFFERS = 212_992, 212_992  # Linux's net.core.wmem_default and rmem_default
 
 
