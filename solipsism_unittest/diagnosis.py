@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from .holders import Scene, by_name, job_of, known_as, shielded, verb
 from .holders import await_chain as await_chain
 from .kernel import Kernel
-from .places import Place, is_plumbing, shorten
+from .places import Place, function_words, is_plumbing, line_words
 
 LAST_RECORDS = 3
 NAMES = 5  # so many things of a list are named
@@ -52,7 +52,7 @@ def callback_words(handle: asyncio.Handle) -> str:
     code = getattr(getattr(callback, "__func__", callback), "__code__", None)
     if code is None:
         return plain(callback)
-    return f"{code.co_qualname} ({shorten(code.co_filename)}:{code.co_firstlineno})"
+    return function_words(code)
 
 
 def turn_words(seconds: float, runs: Any, now: float) -> str:
@@ -71,7 +71,7 @@ def turn_words(seconds: float, runs: Any, now: float) -> str:
 
 
 def _clue_words(clue: str | CodeType) -> str:
-    return clue if isinstance(clue, str) else f"{clue.co_qualname} ({shorten(clue.co_filename)}:{clue.co_firstlineno})"
+    return clue if isinstance(clue, str) else function_words(clue)
 
 
 def _step_words(handle: Any) -> str:
@@ -96,7 +96,7 @@ def where(frames: Sequence[FrameType]) -> str:
     """The user's innermost line of an await chain."""
     for frame in reversed(frames):
         if not is_plumbing(frame.f_globals.get("__name__", "")):
-            return f"{shorten(frame.f_code.co_filename)}:{frame.f_lineno} in {frame.f_code.co_qualname}"
+            return line_words(frame.f_code, frame.f_lineno)
     return f"{frames[-1].f_globals.get('__name__', '?')}.{frames[-1].f_code.co_qualname}" if frames else "nowhere"
 
 
@@ -339,7 +339,7 @@ def waits_for(task: asyncio.Task[Any], frames: Sequence[FrameType], scene: Scene
 
 def way(frames: Sequence[FrameType]) -> str:
     """The user's lines of an await chain above the innermost one, outermost first; "" for none."""
-    lines = [f"{frame.f_code.co_qualname} ({shorten(frame.f_code.co_filename)}:{frame.f_lineno})"
+    lines = [function_words(frame.f_code, frame.f_lineno)
              for frame in frames if not is_plumbing(frame.f_globals.get("__name__", ""))][:-1]
     if len(lines) > WAY:
         lines[WAY // 2:-(WAY // 2)] = [f"{len(lines) - WAY} more"]

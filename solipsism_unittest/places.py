@@ -47,7 +47,7 @@ class Place(NamedTuple):
         return self.code.co_firstlineno
 
     def __str__(self) -> str:
-        here = f"{shorten(self.code.co_filename)}:{self.line} in {self.code.co_qualname}"
+        here = line_words(self.code, self.line)
         return f"{here}, called from {self.caller}" if self.caller else here
 
     def called_from(self, place: Place | None) -> Place:
@@ -67,6 +67,17 @@ def shorten(filename: str) -> str:
     except ValueError:  # another drive
         return filename
     return filename if relative.startswith(os.pardir) else relative
+
+
+def line_words(code: CodeType, line: int) -> str:
+    """A line of code: `file.py:12 in name`."""
+    return f"{shorten(code.co_filename)}:{line} in {code.co_qualname}"
+
+
+def function_words(code: CodeType, line: int | None = None, name: str = "") -> str:
+    """A function with the line where it is defined, or another of its lines: `name (file.py:12)`."""
+    line = code.co_firstlineno if line is None else line
+    return f"{name or code.co_qualname} ({shorten(code.co_filename)}:{line})"
 
 
 def is_plumbing(module: str) -> bool:

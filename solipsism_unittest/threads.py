@@ -23,7 +23,7 @@ from queue import SimpleQueue
 from time import monotonic
 from typing import Any
 
-from .places import Place, carries, is_plumbing, shorten
+from .places import Place, carries, is_plumbing, line_words
 
 LOOK_EVERY = 0.001  # real seconds between two looks at a thread
 LOOKS = 3  # a thread waits when so many looks in a row find it at the same instruction
@@ -152,7 +152,7 @@ def stack(frame: types.FrameType) -> list[str]:
     step: types.FrameType | None = frame
     while step is not None:
         if step is innermost or not carries(step.f_globals.get("__name__", "")):
-            lines.appendleft(f"{shorten(step.f_code.co_filename)}:{step.f_lineno} in {step.f_code.co_qualname}")
+            lines.appendleft(line_words(step.f_code, step.f_lineno))
             if len(lines) == FRAMES_SHOWN:
                 break
         step = step.f_back

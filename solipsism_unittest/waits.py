@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 
 from . import diagnosis
 from .kernel.journal import Journal
-from .places import Place, is_plumbing, shorten
+from .places import Place, function_words, is_plumbing
 
 __unittest = True
 __tracebackhide__ = True
@@ -79,7 +79,7 @@ def _callback_words(callback: Any) -> str:
         return diagnosis.plain(callback)
     if code is None or is_plumbing(getattr(function, "__module__", None) or ""):
         return str(name)
-    return f"{name} ({shorten(code.co_filename)}:{code.co_firstlineno})"
+    return function_words(code, name=name)
 
 
 def seconds_words(seconds: float) -> str:

@@ -17,6 +17,7 @@ from solipsism_unittest import (
     socketpair,
     stream_pairs,
 )
+from solipsism_unittest.places import shorten
 
 
 def run(main, **options):
@@ -417,7 +418,7 @@ class WholeTextTest(unittest.TestCase):
         with self.assertRaises(SleepForeverError) as caught:
             run(main())
         here = "WholeTextTest.test_word_for_word.<locals>"
-        file = re.escape(str(diagnosis.shorten(__file__)))
+        file = re.escape(str(shorten(__file__)))
         text = re.sub(rf"{file}:\d+", "FILE:N", str(caught.exception)).partition("\n  what happened last:\n")[0]
         self.assertEqual(
             text,

@@ -9,7 +9,7 @@ import unittest
 import unittest.mock
 
 from solipsism_unittest import SolipsistEventLoop, places
-from solipsism_unittest.places import Place, is_plumbing, shorten, user_place
+from solipsism_unittest.places import Place, function_words, is_plumbing, line_words, shorten, user_place
 
 
 def here(depth=1):
@@ -134,6 +134,19 @@ class LineTest(unittest.TestCase):
         """The line belongs to the instruction, not to the code."""
         code = compile("x = 1\ny = 2\nz = 3", "made.py", "exec")
         self.assertEqual(Place(code, len(code.co_code) - 2).line, 3)
+
+
+class WordsTest(unittest.TestCase):
+    def test_a_line(self):
+        """A line of code is told by file, number and function."""
+        code = compile("\ndef made(): pass", "made.py", "exec").co_consts[0]
+        self.assertEqual(line_words(code, 7), "made.py:7 in made")
+
+    def test_a_function(self):
+        """A function is told with its first line unless another one is given, and by its own name unless by another."""
+        code = compile("\ndef made(): pass", "made.py", "exec").co_consts[0]
+        self.assertEqual(function_words(code), "made (made.py:2)")
+        self.assertEqual(function_words(code, 7, "called"), "called (made.py:7)")
 
 
 class ShortenTest(unittest.TestCase):
