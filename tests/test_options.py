@@ -6,9 +6,10 @@ import socket
 import struct
 import unittest
 
-from solipsism_unittest import SolipsistEventLoop, sealed
+from solipsism_unittest import sealed
 from solipsism_unittest.multicast import MULTICAST
 from solipsism_unittest.options import OPTIONS
+from tests.worlds import World
 
 KINDS = {
     "tcp4": (socket.AF_INET, socket.SOCK_STREAM),
@@ -38,25 +39,6 @@ def outcome(call, *args):
         return call(*args)
     except OSError as error:
         return errno.errorcode.get(error.errno, str(error))
-
-
-class World(unittest.TestCase):
-    maxDiff = None
-
-    def setUp(self):
-        self.loop = SolipsistEventLoop()
-        self.addCleanup(self.loop.close)
-
-    def both(self, body):
-        """Run `body()` on the real system, then in the world; show that both saw the same."""
-        real = body()
-        with sealed(self.loop):
-            virtual = body()
-        self.assertEqual(virtual, real)
-
-    def virtual(self, body):
-        with sealed(self.loop):
-            return body()
 
 
 class AgainstTheRealOneTest(World):

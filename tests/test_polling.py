@@ -12,8 +12,9 @@ import struct
 import threading
 import unittest
 
-from solipsism_unittest import SolipsistEventLoop, polling, sealed
+from solipsism_unittest import polling, sealed
 from solipsism_unittest.errors import SolipsismError
+from tests.worlds import World
 
 RDHUP = select.POLLRDHUP
 EVERYTHING = select.POLLIN | select.POLLOUT | select.POLLPRI | RDHUP
@@ -65,28 +66,6 @@ STATES = {
     "reset": [lambda one, two: reset(two)],
     "reset and read": [lambda one, two: reset(two), lambda one, two: outcome(one.recv, 1)],
 }
-
-
-class World(unittest.TestCase):
-    maxDiff = None
-
-    def setUp(self):
-        self.loop = SolipsistEventLoop()
-        self.addCleanup(self.loop.close)
-
-    def both(self, body):
-        """Run `body()` on the real system, then in the world; show that both saw the same."""
-        real = body()
-        with sealed(self.loop):
-            virtual = body()
-        self.assertEqual(virtual, real)
-
-    def pair(self):
-        with sealed(self.loop):
-            one, two = pair()
-        self.addCleanup(one.close)
-        self.addCleanup(two.close)
-        return one, two
 
 
 class StatesTest(World):

@@ -23,6 +23,7 @@ import weakref
 
 from solipsism_unittest import SolipsistEventLoop, VirtualSocket, sealed, socketpair, stream_pairs
 from solipsism_unittest.errors import EscapeError, SolipsismError
+from tests.worlds import World
 
 LINGER = socket.SOL_SOCKET, socket.SO_LINGER
 REUSE = socket.SOL_SOCKET, socket.SO_REUSEADDR
@@ -40,42 +41,6 @@ def outcome(call, *args, **kwargs):
         return errno.errorcode.get(error.errno, str(error))
     except Exception as error:
         return type(error).__name__
-
-
-class World(unittest.TestCase):
-    """Tests in a thread that is sealed to a loop."""
-
-    maxDiff = None
-
-    def setUp(self):
-        self.loop = SolipsistEventLoop()
-        self.addCleanup(self.loop.close)
-
-    def both(self, body):
-        """Run `body()` on the real system, then in the world; show that both saw the same."""
-        real = body()
-        with sealed(self.loop):
-            virtual = body()
-        self.assertEqual(virtual, real)
-
-    def pair(self, capacity=None):
-        with sealed(self.loop):
-            one, two = VirtualSocket.pair(self.loop.kernel, capacity)
-        self.addCleanup(one.close)
-        self.addCleanup(two.close)
-        return one, two
-
-    def connection(self):
-        listener = VirtualSocket.on(self.loop.kernel, socket.AF_INET)
-        listener.bind(("127.0.0.1", 80))
-        listener.listen()
-        client = VirtualSocket.on(self.loop.kernel, socket.AF_INET)
-        client.connect_ex(("127.0.0.1", 80))
-        server, _ = listener.accept()
-        for sock in (listener, client, server):
-            self.addCleanup(sock.close)
-        server.setblocking(False)
-        return listener, client, server
 
 
 def real_or_virtual_pair():

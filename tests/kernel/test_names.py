@@ -7,25 +7,8 @@ import unittest
 from solipsism_unittest.kernel import Kernel
 from solipsism_unittest.kernel.literals import parse_address
 from tests.kernel import output_under_hash_seeds
+from tests.kernel.test_literals import LITERALS
 
-LITERALS = [
-    "127.0.0.1",
-    "0.0.0.0",
-    "255.255.255.255",
-    "1.2.3.4",
-    "::1",
-    "::",
-    "2001:db8::5",
-    "2001:DB8::AB",
-    "0:0:0:0:0:0:0:1",
-    "::ffff:1.2.3.4",
-    "::ffff:7f00:1",
-    "::1.2.3.4",
-    "::1:0",
-    "fe80::1",
-    "::ffff:0:1.2.3.4",
-    "1:2:3:4:5:6:7:8",
-]
 ODD_LITERALS = [
     "127.1",
     "1",
