@@ -19,8 +19,11 @@ Under it is CPython's own selector loop on sockets that answer as Linux does.
 
 *A hang* is a `SleepForeverError` that names every task, the line where it waits, and what for.
 
-*Leftovers* (tasks, timers, sockets, transports, servers) fail the test that made them, each with the line where it was
-made.
+*Leftovers* (tasks, timers, sockets, transports, servers, async generators, threads, coroutines never awaited, errors
+that nobody caught) fail the test that made them, each with the line where it was made; `fail_on`, `strict` and
+`lenient` say which.
+
+*An escape*, a call that would reach the real network or start a process, is an `EscapeError` at that line.
 
 The loop works without a TestCase: `asyncio.Runner(loop_factory=SolipsistEventLoop)`.
 """
@@ -34,14 +37,17 @@ from .errors import (
     EscapeError,
     LivelockError,
     RealTimeLimitError,
+    ReturnedValueWarning,
     SleepForeverError,
     SlowCallbackWarning,
     SolipsismError,
     SolipsismWarning,
+    UnclosedWarning,
     VirtualTimeLimitError,
 )
 from .hermetic import sealed
 from .loop import SolipsistEventLoop, policy_class
+from .policy import fail_on, lenient, strict
 from .servers import FakeServer
 from .sockets import VirtualSocket, socketpair, stream_pairs
 
@@ -52,17 +58,22 @@ __all__ = [
     "FakeServer",
     "LivelockError",
     "RealTimeLimitError",
+    "ReturnedValueWarning",
     "SleepForeverError",
     "SlowCallbackWarning",
     "SolipsismError",
     "SolipsismWarning",
     "SolipsistEventLoop",
     "SolipsistTestCase",
+    "UnclosedWarning",
     "VirtualSocket",
     "VirtualTimeLimitError",
+    "fail_on",
+    "lenient",
     "sealed",
     "socketpair",
     "stream_pairs",
+    "strict",
 ]
 
 

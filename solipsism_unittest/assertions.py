@@ -13,6 +13,7 @@ import asyncio
 import collections.abc
 import inspect
 import math
+import re
 import unittest
 from asyncio import trsock
 from collections.abc import Awaitable, Callable, Coroutine, Generator
@@ -22,6 +23,7 @@ from typing import Any, NoReturn, Self, TypeVar
 from . import diagnosis
 from .errors import SolipsismError
 from .kernel.stream import CLOSE_WAIT, ESTABLISHED, Stream
+from .loop_exceptions import Expectation, Types, unread
 from .places import Place, user_place
 from .sockets import VirtualSocket
 from .waits import LongestWait, pending_timers, purpose, sleep_on_record
@@ -161,6 +163,41 @@ class _Elapses(Unfinished):
         self._longest.__exit__(kind, error, trace)
         if kind is None:
             self._case._assert_took(self._since, self._seconds, "the block", self._longest)
+
+
+class _LoopException(Unfinished):
+    """See `assertLoopException`. `exception` is the error that came."""
+
+    def __init__(self, case: Assertions, expectation: Expectation) -> None:
+        super().__init__(case, "assertLoopException()", "entered with `with`")
+        self._expectation = expectation
+
+    @property
+    def exception(self) -> BaseException | None:
+        """The error that came; None before."""
+        return self._expectation.exception
+
+    def __enter__(self) -> Self:
+        self._start()
+        self._own = self._case._virtual("assertLoopException()")._own
+        self._seen = len(self._own.errors.found)
+        self._own.errors.expected.append(self._expectation)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        errors = self._own.errors
+        left = self._own.register.unread()
+        for future in left:
+            if self.exception is None and self._expectation.takes(future._exception):
+                future.exception()  # it is read
+        errors.expected.remove(self._expectation)
+        if kind is None and self.exception is None:
+            others = [mishap.what for mishap in errors.found[self._seen:]]
+            others += [unread(future).what for future in left]
+            seen = "".join(f"\n  {other}" for other in others) or " none"
+            self._case._fail(f"no {self._expectation} reached the loop's exception handler; those that did:{seen}\n  "
+                             "what is due only later needs `await self.settle()`, or advance(), in the block")
 
 
 def _check_seconds(seconds: object) -> None:
@@ -357,6 +394,22 @@ class Assertions(unittest.TestCase):
             self._fail(f"{what} {took_verb} {took!r} s, not {seconds!r} s: {_apart(took, seconds, 'short', 'long')} "
                        f"(from t={start!r} to t={now!r}){longest}", cause)
 
+    # -- errors
+
+    def assertLoopException(self, exception: Types, regex: str | re.Pattern[str] | None = None) -> _LoopException:
+        """`with self.assertLoopException(ValueError, "regex"):` the loop is told of such an error in the block.
+
+        That is: one that a callback raises, that reaches the loop's exception handler, or with which a task ends
+        without being awaited. It takes one; whatever else comes fails the test. `exception` of the context manager is
+        the error. What the block raises passes through.
+        """
+        types = exception if isinstance(exception, tuple) else (exception,)
+        if not types or not all(isinstance(each, type) and issubclass(each, BaseException) for each in types):
+            raise TypeError(f"assertLoopException() takes an exception class or a tuple of them, not {exception!r}")
+        if not isinstance(regex, (str, re.Pattern, type(None))):
+            raise TypeError(f"assertLoopException() takes a regular expression for the text, not {regex!r}")
+        return _LoopException(self, Expectation(types, re.compile(regex) if isinstance(regex, str) else regex))
+
     # -- buffers
 
     def assertBuffered(self, end: Any, what: bytes | int) -> None:
@@ -399,7 +452,7 @@ def _apart(seen: float, expected: float, less: str, more: str) -> str:
 def _name(aw: object) -> str:
     """What the user calls an awaitable: the coroutine's name where there is one."""
     if isinstance(aw, asyncio.Task):
-        return f"task {aw.get_name()} ({_name(aw.get_coro())})"
+        return f"task {diagnosis.task_words(aw)}"
     if asyncio.isfuture(aw):
         return "gather()" if hasattr(aw, "_children") else "a future"
     name = getattr(aw, "__qualname__", None) or _NAMES.get(type(aw).__name__) or type(aw).__qualname__

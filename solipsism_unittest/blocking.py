@@ -22,12 +22,12 @@ from asyncio import Handle, Task, events
 from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from time import perf_counter
-from types import CodeType, FrameType
+from types import CodeType, FrameType, FunctionType, MethodType
 from typing import Any
 
 from .debuggers import debugging
 from .errors import BlockingCallWarning, SlowCallbackWarning, SolipsismError
-from .places import Place, user_place
+from .places import Place, asks_about_the_machine, user_place
 
 POLICIES = ("fail", "warn", "ignore")
 _CALL, _SLOW = "call", "slow"
@@ -41,20 +41,27 @@ _CURES = {
     _SLOW: "give long work to `await asyncio.to_thread(...)`; on_slow_callback = \"ignore\" lets it be",
 }
 
+Clue = str | CodeType | FunctionType
 _Found = dict[tuple[str, str, Place | None], int]
 
 
-def clues(ready: Sequence[Any], events: Iterable[tuple[Any, int]]) -> list[str | CodeType]:
-    """What tells later who ran: names of tasks, and codes. A handle itself must go, with its task, once it has run."""
+def clues(ready: Sequence[Any], events: Iterable[tuple[Any, int]]) -> list[Clue]:
+    """What tells later who ran: names of tasks, methods, and codes.
+
+    A handle itself must go, with its task, once it has run.
+    """
     handles = [handle for key, _ in events for handle in key.data or ()]
     return [_clue(handle) for handle in [*ready, *handles] if isinstance(handle, Handle) and not handle.cancelled()]
 
 
-def _clue(handle: Any) -> str | CodeType:
+def _clue(handle: Any) -> Clue:
     callback = handle._callback
     owner = getattr(callback, "__self__", None)
     if isinstance(owner, Task):
         return owner.get_name()
+    # Transports' methods run most of all. To read a code is an audited event, and what a class has may be kept.
+    if type(callback) is MethodType and type(callback.__func__) is FunctionType:
+        return callback.__func__
     code: CodeType | None = getattr(callback, "__code__", None)
     return code or str(getattr(callback, "__qualname__", type(callback).__qualname__))
 
@@ -148,7 +155,7 @@ def _words(what: str, place: Place | None, count: int) -> str:
 # -- the replacements: each is made from what stood there
 
 
-def _here(frame: FrameType) -> Blocking | None:
+def _here(frame: FrameType | None) -> Blocking | None:
     """Who is to be told of a call that `frame` makes; None where it may block."""
     selector = getattr(events._get_running_loop(), "_virtual_selector", None)
     blocking: Blocking | None = getattr(selector, "blocking", None)
@@ -160,7 +167,7 @@ def make_sleep(before: Callable[..., None]) -> Any:
 
     @functools.wraps(before)
     def sleep(seconds: Any, /) -> None:
-        blocking = _here(sys._getframe(1)) if isinstance(seconds, (int, float)) and seconds > 0 else None
+        blocking = _here(sys._getframe().f_back) if isinstance(seconds, (int, float)) and seconds > 0 else None
         if blocking is None:
             return before(seconds)
         return blocking.note_call(f"time.sleep({seconds!r})", user_place(2))
@@ -174,7 +181,7 @@ def make_wait(before: Callable[..., bool]) -> Any:
     @functools.wraps(before)
     def wait(self: Any, timeout: float | None = None) -> bool:
         if timeout is None or timeout > 0:
-            frame = sys._getframe(1)
+            frame = sys._getframe().f_back
             blocking = _here(frame)
             if blocking is not None and not _of_threading(frame):
                 how = "without a timeout" if timeout is None else f"for up to {timeout:.3g} s"
@@ -184,13 +191,13 @@ def make_wait(before: Callable[..., bool]) -> Any:
     return wait
 
 
-def _of_threading(frame: FrameType) -> bool:
+def _of_threading(frame: FrameType | None) -> bool:
     # Thread.start() waits for the thread to be there, which is no waiting to speak of.
-    caller = frame.f_back
+    caller = frame.f_back if frame is not None else None
     return caller is not None and caller.f_code.co_name == "start" and caller.f_globals.get("__name__") == "threading"
 
 
-def _called(frame: FrameType) -> str:
+def _called(frame: FrameType | None) -> str:
     """The outermost function of the standard library on the way from the user's line to the wait."""
     name = "Condition.wait"
     step: FrameType | None = frame
@@ -208,8 +215,9 @@ def make_process_wait(before: Callable[..., int]) -> Any:
 
     @functools.wraps(before)
     def wait(self: Any, timeout: float | None = None) -> int:
-        blocking = _here(sys._getframe(1)) if self.returncode is None else None
-        if blocking is not None:
+        frame = sys._getframe().f_back
+        blocking = _here(frame) if self.returncode is None else None
+        if blocking is not None and not asks_about_the_machine(frame):
             blocking.note_call("waiting for a child process", user_place(2))
         return before(self, timeout)
 
@@ -221,7 +229,7 @@ def make_input(before: Callable[..., str]) -> Any:
 
     @functools.wraps(before)
     def input(prompt: object = "", /) -> str:
-        blocking = _here(sys._getframe(1))
+        blocking = _here(sys._getframe().f_back)
         if blocking is not None:
             blocking.note_call("input()", user_place(2))
         return before(prompt)

@@ -18,26 +18,27 @@ import functools
 import gc
 import inspect
 import random
-import traceback
 import types
 import unittest
 import warnings
 import zlib
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
-from . import diagnosis, leaks, limits
+from . import chains, diagnosis, endings, guard, implicit_loops, leaks, limits, policy
 from .assertions import Assertions, Unfinished, awaiting
 from .datagram_servers import DatagramHandler, FakeDatagramServer
-from .errors import RealTimeLimitError, SolipsismError
-from .hermetic import sealed
+from .errors import RealTimeLimitError, ReturnedValueWarning, SolipsismError
+from .hermetic import kernel_here, sealed
 from .kernel import Capacity
 from .kernel.clock import Hold
 from .kernel.ends import End
 from .kernel.network import Network
 from .loop import SolipsistEventLoop
-from .places import is_plumbing
+from .loop_exceptions import unread
+from .results import HeldResult, as_note, can_be_cause, clean
+from .scopes import Scope, Scoped
 from .servers import FakeServer, Handler
 from .sockets import StreamPair, VirtualSocket, stream_pairs
 from .unawaited import Unawaited, close_held
@@ -45,52 +46,16 @@ from .unawaited import Unawaited, close_held
 __unittest = True
 __tracebackhide__ = True
 
+T = TypeVar("T")
+
+TRACEBACKS = 5  # so many of errors that nobody caught are told beside the first
+TURNS_WITHOUT_USE = 2  # of the loop: the body, and its end
+UNUSED = ("the test is async but gave the loop nothing to do: nothing in it had to wait. Is an `await` missing? If "
+          "not, a plain `def` says the same")
+
 FOR_EVER = 1e9  # real seconds
 
-_Error = tuple[type[BaseException], BaseException, types.TracebackType | None]
-
-
-class _HeldResult:
-    """A test result that keeps the failures of one test until `release()`; all else goes through at once."""
-
-    def __init__(self, result: Any) -> None:
-        self._result = result
-        self._held: list[tuple[str, Any, _Error | None]] = []
-
-    def addError(self, test: Any, err: _Error) -> None:
-        self._held.append(("addError", test, err))
-
-    def addFailure(self, test: Any, err: _Error) -> None:
-        self._held.append(("addFailure", test, err))
-
-    def __getattr__(self, name: str) -> Any:
-        attribute = getattr(self._result, name)
-        if name != "addSubTest":
-            return attribute
-        return lambda test, subtest, err: self._held.append(("addSubTest", (test, subtest), err))
-
-    def errors(self) -> list[BaseException]:
-        """The exceptions of the failures, in order."""
-        return [err[1] for _, _, err in self._held if err is not None]
-
-    def release(self) -> None:
-        """Hand everything on, in order, without the frames of the machinery above the user's."""
-        held, self._held = self._held, []
-        for name, test, err in held:
-            if err is not None:
-                err = err[0], err[1], _without_plumbing(err[2])
-            getattr(self._result, name)(*(test if isinstance(test, tuple) else (test,)), err)
-
-
-def _without_plumbing(trace: types.TracebackType | None) -> types.TracebackType | None:
-    """The traceback from the user's first line on; as it is where no line is the user's."""
-    inner = trace
-    while inner is not None and is_plumbing(inner.tb_frame.f_globals.get("__name__", "")):
-        inner = inner.tb_next
-    return inner or trace
-
-
-class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
+class SolipsistTestCase(Assertions, Scoped):
     """A test that runs alone in the world: virtual time, a network in memory, and nothing left behind.
 
     To set on the class: `loop_factory`, a class or function that makes the event loop (any other than a
@@ -99,7 +64,10 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
     decides what is left open, by default taken from the test's name; `real_time_limit`, real seconds for the whole test
     with its cleanups, and `virtual_time_limit`, seconds for the loop's time (None: no limit); `on_blocking_call`, what
     `time.sleep` and the like do in the loop's thread, and `on_slow_callback`, what a callback does that takes longer
-    than the loop's `slow_callback_duration`: "fail", "warn" or "ignore".
+    than the loop's `slow_callback_duration`: "fail", "warn" or "ignore"; `forbid_get_event_loop`, whether a line of the
+    program that calls `asyncio.get_event_loop()` fails; `hermetic`, whether a call that would reach the real network,
+    start a process, signal one or open a browser is an EscapeError; `loop_scope`, "test", "class" or "module", who
+    shares a loop.
     """
 
     loop_factory: Any = SolipsistEventLoop
@@ -111,12 +79,17 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
     virtual_time_limit: float | None = None
     on_blocking_call: str = "fail"
     on_slow_callback: str = "warn"
+    forbid_get_event_loop: bool = False
+    hermetic: bool = True
 
     _asyncioRunner: asyncio.Runner | None
     _asyncioTestContext: contextvars.Context
-    _held: _HeldResult | None = None
+    _held: HeldResult | None = None
     _in_phase = False
+    _turns: int | None = None  # of the loop, in the last coroutine
+    _body_turns: int | None = None  # of the loop, in the body of an async test
     _late: RealTimeLimitError | None = None
+    _refusals: implicit_loops.Refusals | None = None
     _allowance = limits.RealTimeLimit()
 
     def __init__(self, methodName: str = "runTest") -> None:
@@ -124,6 +97,11 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
         self._world = contextlib.ExitStack()
         self._unfinished: dict[Unfinished, None] = {}
         self._unawaited = Unawaited()
+        self._expected: list[object] = []
+        self._before = leaks.Before()
+        self._checks = policy.DEFAULTS
+        self._shared: Scope | None = None
+        self._is_last = False  # nothing comes after this on the loop that is shared
         self._servers: list[FakeServer | FakeDatagramServer] = []
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -199,6 +177,26 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
         inside does not count as left behind. Tasks pass it on to what they start.
         """
         return self._virtual("background()").background()
+
+    def expect_leak(self, thing: T) -> T:
+        """Say that this is meant to outlive the test: it is not reported, and ended all the same. Gives it back.
+
+        A task, a timer or handle, a socket, transport, StreamWriter or server, an async generator, a thread or a
+        thread pool; TypeError for anything else.
+        """
+        if not leaks.can_be_left(thing):
+            raise TypeError(f"expect_leak() takes a task, timer, socket, transport, StreamWriter, server, async "
+                            f"generator, thread or thread pool, not {diagnosis.plain(thing)}")
+        self._expected += [thing, *leaks.things_of(self._virtual("expect_leak()"), [thing]).values()]
+        return thing
+
+    def allow_escape(self, *names: str) -> AbstractContextManager[None]:
+        """`with self.allow_escape("subprocess"):` calls of this kind are real inside, and in what is started inside.
+
+        The names are "network", "signal", "subprocess" and "webbrowser". With "network" what module socket makes and
+        looks up is real, but for asyncio: the virtual loop cannot wait for real sockets.
+        """
+        return guard.allow_escape(*names)
 
     def executor_factory(self) -> concurrent.futures.Executor | None:
         """To override: a new default executor for each test, shut down at its end; None is asyncio's own."""
@@ -280,12 +278,16 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
     def _setupAsyncioRunner(self) -> None:
         # Called outside of any outcome, where an exception would end the whole suite: _callSetUp makes the loop.
         self._asyncioTestContext = contextvars.copy_context()
-        self._asyncioRunner = asyncio.Runner(debug=self.loop_debug, loop_factory=self._make_loop)
+        self._asyncioRunner = self._make_runner(self.id())
 
-    def _make_loop(self) -> asyncio.AbstractEventLoop:
+    def _make_runner(self, name: str) -> asyncio.Runner:
+        return asyncio.Runner(debug=self.loop_debug, loop_factory=lambda: self._make_loop(name))
+
+    def _make_loop(self, name: str) -> asyncio.AbstractEventLoop:
+        """A new loop, whose choices follow from the seed or else from this name."""
         factory = inspect.getattr_static(self, "loop_factory")
         if isinstance(factory, type) and issubclass(factory, SolipsistEventLoop):
-            seed = zlib.crc32(self.id().encode()) if self.seed is None else self.seed
+            seed = zlib.crc32(name.encode()) if self.seed is None else self.seed
             return factory(self.start_time, autojump=self.autojump, seed=seed)
         plain = isinstance(factory, types.FunctionType) and not _needs_self(factory)
         loop = factory() if plain or isinstance(factory, functools.partial) else self.loop_factory()
@@ -297,7 +299,10 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
     def _enter_world(self) -> None:
         outcome = self._outcome  # type: ignore[attr-defined]
         if outcome is not None:  # not in debug()
-            self._held = outcome.result = _HeldResult(outcome.result)
+            self._held = outcome.result = HeldResult(outcome.result)
+        self._shared = scope = self._scope()
+        if scope is not None:
+            self._asyncioTestContext, self._asyncioRunner = scope.context.copy(), scope.runner
         seconds = limits.check(type(self), "real_time_limit", self.real_time_limit)
         # First in, last out: what ends the world may take real time too.
         limit = limits.real_time_limit(seconds, lambda: _loop_of(self._asyncioRunner))
@@ -306,20 +311,38 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
         self._world.callback(asyncio.set_event_loop, None)
         asyncio.set_event_loop(loop)
         self._world.enter_context(self._unawaited)
-        executor = self.executor_factory()
+        on_blocking_call = self._choose_checks()
+        executor = self.executor_factory() if scope is None or loop._default_executor is None else None
         if executor is not None:
             self._set_executor(loop, executor)
         if isinstance(loop, SolipsistEventLoop):
+            loop.kernel.guarded = self.hermetic
             self._world.enter_context(sealed(loop))
+            self._unawaited.is_ours = lambda: kernel_here() is loop.kernel
             self._world.enter_context(leaks.collected_writers(loop))
+            if scope is not None:
+                self._before = leaks.Before(loop)
+                scope.mishaps += loop._own.errors.found
+                loop._own.errors.found.clear()
             # The code under test draws its jitter from module random: the same in every run of this test.
             self._world.callback(random.setstate, random.getstate())
             random.seed(loop.kernel.choices.below(2**32, "random.seed"))
             loop._virtual_selector.real_seconds_allowed = FOR_EVER  # the test has a limit of its own, or wants none
-            loop._virtual_selector.blocking.choose(type(self), self.on_blocking_call, self.on_slow_callback)
+            loop._virtual_selector.blocking.choose(type(self), on_blocking_call, self.on_slow_callback)
         if self.virtual_time_limit is not None:
             seconds = limits.check(type(self), "virtual_time_limit", self.virtual_time_limit)
             limits.virtual_time_limit(self._virtual("virtual_time_limit"), seconds)
+        if self.forbid_get_event_loop:
+            self._refusals = self._world.enter_context(implicit_loops.forbidden(self.failureException))
+
+    def _choose_checks(self) -> str:
+        """Take what the decorators say, and give what blocking calls do: they win over the class attribute."""
+        said = policy.said(type(self), getattr(self, self._testMethodName))
+        self._checks = {**policy.DEFAULTS, **said}
+        wanted = said.get("blocking_calls")
+        if wanted:
+            return "fail"
+        return "ignore" if wanted is False and self.on_blocking_call == "fail" else self.on_blocking_call
 
     def _set_executor(self, loop: Any, executor: concurrent.futures.Executor) -> None:
         if not isinstance(executor, concurrent.futures.Executor):
@@ -335,9 +358,12 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
         runner = self._asyncioRunner
         self._unfinished.clear()
         self._servers.clear()
+        if self._shared is not None:
+            self._shared.expected += self._expected
+        self._expected.clear()
         with self._world:
             try:
-                if runner is not None:
+                if runner is not None and self._shared is None:
                     self._allowance.run(functools.partial(_close, runner))
             except RealTimeLimitError as error:
                 self._late = error
@@ -356,15 +382,19 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
     # -- unittest's hooks, in the order in which it calls them
 
     def _callSetUp(self) -> None:
+        self._begin_class()
         self._enter_world()
         self._call(self.setUp)
         if type(self).asyncSetUp is not unittest.IsolatedAsyncioTestCase.asyncSetUp:
             self._call(self.asyncSetUp)
 
     def _callTestMethod(self, method: Callable[[], Any]) -> None:
-        if self._call(method) is not None:
+        self._turns = None
+        value = self._call(method)
+        self._body_turns = self._turns
+        if value is not None:
             warnings.warn(f"It is deprecated to return a value that is not None from a test case ({method})",
-                          DeprecationWarning, stacklevel=4)
+                          ReturnedValueWarning, stacklevel=4)
 
     def _callTearDown(self) -> None:
         if type(self).asyncTearDown is not unittest.IsolatedAsyncioTestCase.asyncTearDown:
@@ -372,12 +402,20 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
         self._call(self.tearDown)
 
     def _callCleanup(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        self._note_cancel(function)
         try:
             self._call(function, *args, **kwargs)
         except SolipsismError as error:
             # A hang there has no line of the test in its traceback.
             error.add_note(f"in the cleanup {getattr(function, '__qualname__', None) or diagnosis.plain(function)}")
             raise
+
+    def _note_cancel(self, function: Callable[..., Any]) -> None:
+        # cancel() counts as reading the error of a task that has failed: who wrote addCleanup(task.cancel) would never
+        # hear of it.
+        task, loop = getattr(function, "__self__", None), _loop_of(self._asyncioRunner)
+        if type(task) is asyncio.Task and function.__name__ == "cancel" and isinstance(loop, SolipsistEventLoop):
+            loop._own.errors.found += [unread(each) for each in loop._own.register.unread() if each is task]
 
     def _call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call it in the test's context, and await on the loop what is to be awaited, whoever returned it."""
@@ -412,7 +450,9 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
         runner = self._asyncioRunner
         assert runner is not None
         try:
-            return runner.run(coroutine, context=context)
+            value = runner.run(coroutine, context=context)
+            self._turns = getattr(getattr(runner.get_loop(), "_virtual_selector", None), "turns", None)
+            return value
         except limits.Strike:
             limits.unwind(runner.get_loop(), coroutine)
             raise
@@ -441,9 +481,8 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
 
     def _raise_what_came_late(self) -> None:
         late, self._late = self._late, None
-        failures = self._held.errors() if self._held is not None else []
-        if late is not None and failures:
-            failures[0].add_note(_as_note(late))
+        if late is not None and self._held is not None and self._held.errors():
+            self._held.note(as_note(late))
         elif late is not None:
             raise late
 
@@ -454,15 +493,56 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
 
     def debug(self) -> None:
         """As unittest's: what goes wrong is raised, leftovers included."""
-        self._setupAsyncioRunner()
-        try:
+        with self._runner():
             unittest.TestCase.debug(self)
             error = self._conclude()
             if error is not None:
                 raise error
+
+    @contextlib.contextmanager
+    def _runner(self) -> Iterator[None]:
+        self._setupAsyncioRunner()
+        try:
+            yield
         finally:
             self._tearDownAsyncioRunner()
             self._raise_what_came_late()
+
+    # -- a loop of many tests
+
+    def _new_scope(self, name: str) -> Scope:
+        factory = inspect.getattr_static(self, "loop_factory")
+        settings = factory, self.start_time, self.autojump, self.loop_debug, self.seed
+        return Scope(name, settings, self._make_runner(name))
+
+    def _in_world(self, call: Callable[[], Any]) -> None:
+        """Run a fixture of the class as if it were a test, and fail for its mistakes; what it leaves is meant."""
+        with self._runner():
+            self._enter_world()
+            assert self._shared is not None
+            self._asyncioTestContext = self._shared.context  # tests see what it sets
+            try:
+                self._call(call)
+            except BaseException as failure:
+                clean(failure)
+                raise
+            for error in [*self._lost(self._forgotten()), *self._stopped(frozenset())]:
+                raise error
+
+    def _survey_class(self, scope: Scope, goes_on: bool) -> None:
+        """Fail for what the fixtures of a class have left, and end it."""
+        with self._runner():
+            self._enter_world()
+            self._before, self._expected, self._is_last = scope.before, list(scope.expected), not goes_on
+            if isinstance(self.loop, SolipsistEventLoop):
+                self.loop._own.errors.found += scope.mishaps
+                scope.mishaps.clear()
+            error = self._conclude()
+            if error is not None:
+                raise error
+
+    def _close_scope(self, scope: Scope) -> None:
+        _close(scope.runner)
 
     # -- the end of a test
 
@@ -470,35 +550,69 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
         """Fail a passing test for what it left; give a failing one a note; touch no other outcome."""
         passed = outcome.success
         with outcome.testPartExecutor(self):
-            error = self._conclude(passed)
             failures = self._held.errors() if self._held is not None else []
             first = failures[0] if failures else None
             if outcome.expectedFailure is not None:
                 failures.append(outcome.expectedFailure[1])
+            error = self._conclude(passed, failures)
             for failure in failures:
                 close_held(failure)
             if error is None:
                 pass
-            elif first is not None:
-                first.add_note(_as_note(error))
+            elif first is not None and self._held is not None:
+                self._held.note(as_note(error))
             elif passed and not self._expects_failure():
                 raise error
             elif passed and any(error in server.errors for server in self._servers):
                 outcome.expectedFailure = type(error), error, error.__traceback__  # a handler failed, as expected
+
+    def _forgotten(self) -> leaks.Found:
+        """The coroutines that nobody awaited, where the policy asks for them."""
+        found = [leaks.Leak("coroutine", *each) for each in self._unawaited.take()]
+        return leaks.Found(found if self._checks["unawaited_coroutines"] else [])
+
+    def _stopped(self, known: Collection[int]) -> list[BaseException]:
+        """What was stopped or met on the way, and nobody was told of: escapes, refused calls, calls that block."""
+        errors: list[BaseException] = []
+        loop = _loop_of(self._asyncioRunner)
+        texts = [self._refusals.report(known)] if self._refusals is not None else []
+        if isinstance(loop, SolipsistEventLoop):
+            errors += guard.swallowed(loop.kernel.escapes, known)
+            loop.kernel.escapes.clear()
+            texts.append(loop._virtual_selector.blocking.report())
+        return errors + [self.failureException(text) for text in texts if text]
+
+    def _lost(self, found: leaks.Found) -> list[BaseException]:
+        """The failure for what is left, from the errors that nobody caught, with their tracebacks; none for nothing."""
+        text = leaks.report(found)
+        if not text:
+            return []
+        error = self.failureException(text)
+        causes = [leak.error for leak in found.leaks if leak.error is not None]
+        if causes and can_be_cause(causes[0]):
+            error.__cause__ = causes.pop(0)
+        for other in causes[:TRACEBACKS]:
+            error.add_note(as_note(other))
+        if len(causes) > TRACEBACKS:
+            error.add_note(f"and {len(causes) - TRACEBACKS} more tracebacks")
+        return [error]
 
     def _expects_failure(self) -> bool:
         method = getattr(self, self._testMethodName)
         name = "__unittest_expecting_failure__"
         return bool(getattr(self, name, False) or getattr(method, name, False))
 
-    def _conclude(self, passed: bool = True) -> BaseException | None:
+    def _conclude(self, passed: bool = True, failures: Iterable[BaseException] = ()) -> BaseException | None:
         try:
-            return self._allowance.run(functools.partial(self._look_for_faults, passed))
+            return self._allowance.run(functools.partial(self._look_for_faults, passed, chains.ids(failures)))
         except RealTimeLimitError as error:
             return error
 
-    def _look_for_faults(self, passed: bool) -> BaseException | None:
-        """End everything, and say what was wrong: what handlers raised, then missed assertions, then leftovers."""
+    def _look_for_faults(self, passed: bool, known: Collection[int]) -> BaseException | None:
+        """End everything, and say what was wrong: what handlers raised, then missed assertions, then leftovers.
+
+        `known` has the ids of the errors that are told already.
+        """
         errors: list[BaseException] = []
         for server in self._servers:
             errors += [error for error in server.errors if error not in errors]
@@ -507,23 +621,32 @@ class SolipsistTestCase(Assertions, unittest.IsolatedAsyncioTestCase):
             check.abandon()
         if missed:
             errors.append(self.failureException("\n".join(map(str, missed))))
-        # Before the leftovers are ended: what that throws away was not forgotten.
-        forgotten = self._unawaited.report()
-        if forgotten:
-            errors.append(self.failureException(forgotten))
+        checks = self._checks
         loop = _loop_of(self._asyncioRunner)
-        if isinstance(loop, SolipsistEventLoop):
+        is_virtual = isinstance(loop, SolipsistEventLoop)
+        # Held meanwhile, for the collector would tell of them in asyncio's way.
+        kinds = types.CoroutineType, asyncio.Future
+        kept = [thing for thing in vars(self).values() if issubclass(type(thing), kinds)]
+        if kept:
+            self._unawaited.look(kept)
+            if is_virtual:
+                loop._own.register.look(kept)
+        dead = loop._own.register.unread() if is_virtual else []
+        gc.collect(0)  # what was forgotten may be part of a cycle, and shall not be found in the next test
+        found = self._forgotten()  # before the leftovers are ended: what that throws away was not forgotten
+        if is_virtual:
             limits.virtual_time_limit(loop, None)
-            texts = [leaks.clear(loop)] if not leaks.is_clean(loop) else []
-            texts.append(loop._virtual_selector.blocking.report())
-            errors += [self.failureException(text) for text in texts if text]
-        gc.collect(0)  # a forgotten coroutine may be part of a cycle, and shall not be found in the next test
-        if passed and not errors:
-            forgotten = self._unawaited.report()
-            if forgotten:
-                errors.append(self.failureException(forgotten))
+            if dead or not leaks.is_clean(loop):
+                found = found.and_(leaks.clear(loop, checks, self._before, self._expected,
+                                               goes_on=self._shared is not None and not self._is_last))
+                gc.collect(0)
+        found = found.without({*known, *chains.ids(errors)})
+        errors += self._stopped({*known, *chains.ids([*errors, *(leak.error for leak in found.leaks)])})
+        errors += self._lost(found)
+        if passed and checks["unused_loop"] and self._body_turns is not None and self._body_turns <= TURNS_WITHOUT_USE:
+            errors.append(self.failureException(UNUSED))
         for other in errors[1:]:
-            errors[0].add_note(_as_note(other))
+            errors[0].add_note(as_note(other))
         return errors[0] if errors else None
 
 
@@ -537,7 +660,7 @@ def _close(runner: asyncio.Runner) -> None:
     # Whatever could go wrong here was told in the report; an exception would end the whole suite.
     try:
         if isinstance(loop, SolipsistEventLoop) and not leaks.is_clean(loop):
-            leaks.clear(loop)  # an interrupt, or debug(): nobody judged
+            endings.sweep(loop)  # an interrupt, or debug(): nobody judged
         if isinstance(loop, SolipsistEventLoop) and loop._default_executor is None:
             loop.close()  # Runner.close() would run two coroutines that find nothing to do
         else:
@@ -558,11 +681,3 @@ def _needs_self(factory: Callable[..., Any]) -> bool:
 def _refuse_async(name: str, cls: type) -> NoReturn:
     raise SolipsismError(f"{cls.__qualname__}.{name} is a coroutine function, and unittest does not await it: make it "
                          "a plain function, or write asyncSetUp and asyncTearDown, which run for each test")
-
-
-def _as_note(error: BaseException) -> str:
-    """An exception as the text of a note on another one."""
-    if error.__traceback__ is None:
-        return f"also: {error}"
-    trace = _without_plumbing(error.__traceback__)
-    return "also: " + "".join(traceback.format_exception(type(error), error, trace)).rstrip()

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from types import CodeType, FrameType, TracebackType
 from typing import Any, NamedTuple
 
+from .blocking import Clue
 from .holders import Scene, by_name, job_of, known_as, shielded, verb
 from .holders import await_chain as await_chain
 from .kernel import Kernel
@@ -32,6 +33,27 @@ _by_name = by_name
 def made_at(thing: Any) -> Place | None:
     """Where a task was made, or None where nobody knows."""
     return getattr(thing, "_made_at", None)
+
+
+def task_words(task: asyncio.Task[Any]) -> str:
+    """A task by its name and its coroutine's."""
+    return f"{task.get_name()} ({coroutine_name(task)})"
+
+
+def future_words(future: asyncio.Future[Any]) -> str:
+    """A task, an executor job, a gather() or any other future."""
+    if isinstance(future, asyncio.Task):
+        return task_words(future)
+    return getattr(future, "job_name", None) or ("gather()" if hasattr(future, "_children") else "a future")
+
+
+def coroutine_name(task: asyncio.Task[Any]) -> str:
+    """The name of a task's coroutine."""
+    kept = getattr(task, "coroutine_name", None)
+    if kept is not None:
+        return str(kept)
+    coroutine = task.get_coro()
+    return str(getattr(coroutine, "__qualname__", type(coroutine).__name__))
 
 
 def plain(thing: object) -> str:
@@ -58,8 +80,8 @@ def callback_words(handle: asyncio.Handle) -> str:
 def turn_words(seconds: float, runs: Any, now: float) -> str:
     """Who may have burned so many real seconds in a turn of the loop: of one that ran alone it is certain.
 
-    `runs` is what the turn ran: one handle alone, a timer that need not be due; a list of tasks' names and codes; or
-    None.
+    `runs` is what the turn ran: one handle alone, a timer that need not be due; a list of tasks' names, methods and
+    codes; or None.
     """
     if isinstance(runs, list):
         who = "one of " + _listed(list(dict.fromkeys(map(_clue_words, runs))))
@@ -70,8 +92,10 @@ def turn_words(seconds: float, runs: Any, now: float) -> str:
     return f"{who or 'something that the loop ran'} took {seconds:.2f} real seconds"
 
 
-def _clue_words(clue: str | CodeType) -> str:
-    return clue if isinstance(clue, str) else function_words(clue)
+def _clue_words(clue: Clue) -> str:
+    if isinstance(clue, str):
+        return clue
+    return function_words(clue if isinstance(clue, CodeType) else clue.__code__)
 
 
 def _step_words(handle: Any) -> str:
@@ -79,7 +103,7 @@ def _step_words(handle: Any) -> str:
     if not isinstance(task, asyncio.Task):
         return callback_words(handle)
     frames = await_chain(task)
-    coroutine = getattr(task.get_coro(), "__qualname__", type(task.get_coro()).__name__)
+    coroutine = coroutine_name(task)
     state = f"is at {where(frames)} now" if frames else "has ended"
     return f"task {task.get_name()} ({coroutine}), which {state},"
 
@@ -358,7 +382,7 @@ def task_lines(tasks: Iterable[asyncio.Task[Any]], scene: Scene | None = None) -
     kinds: dict[tuple[str, str, Place | None], list[asyncio.Task[Any]]] = {}
     kind_of = {}
     for task in sorted(tasks, key=by_name):
-        coroutine = getattr(task.get_coro(), "__qualname__", type(task.get_coro()).__name__)
+        coroutine = coroutine_name(task)
         place = where(scene.frames[task]).removesuffix(f" in {coroutine}")
         kind_of[task] = kind = coroutine, place, made_at(task)
         kinds.setdefault(kind, []).append(task)

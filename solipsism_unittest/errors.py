@@ -11,6 +11,8 @@
       SolipsismWarning          the base of every warning of ours
         BlockingCallWarning     a blocking call was made in the loop's thread
         SlowCallbackWarning     a callback or a step of a task burned real time
+        ReturnedValueWarning    a test method returned a value; it is a DeprecationWarning too, as unittest's own is
+        UnclosedWarning         a virtual socket or pipe was collected open; a ResourceWarning too, as of a real one
 
 What a real machine would answer (connection refused, address in use) is an `OSError` with its errno, never one of
 these.
@@ -38,7 +40,13 @@ class VirtualTimeLimitError(SolipsismError):
 
 
 class EscapeError(SolipsismError):
-    """A sealed thread made a call that would have reached the real network or operating system."""
+    """A sealed thread made a call that would have reached the real network or operating system; the call was not made.
+
+    One that the code under test swallows fails the test all the same.
+    """
+
+    what = ""  # which call it was and where, without its arguments
+    times = 1  # how many it stands for: of those that are alike only some are kept
 
 
 class SolipsismWarning(UserWarning):
@@ -51,3 +59,11 @@ class BlockingCallWarning(SolipsismWarning):
 
 class SlowCallbackWarning(SolipsismWarning):
     """A callback or a step of a task took longer in real time than the loop's `slow_callback_duration`."""
+
+
+class ReturnedValueWarning(SolipsismWarning, DeprecationWarning):
+    """A test method returned a value that is not None, which unittest deprecates."""
+
+
+class UnclosedWarning(SolipsismWarning, ResourceWarning):
+    """A virtual socket, or a file on a virtual pipe, was collected while it was open."""

@@ -6,11 +6,12 @@ threads that a sealed thread starts are sealed too. For every other thread each 
 
 Classes are reached through `socket.socket.__new__` and Python functions through a facade in the place of
 `socket._socket`, so names that were bound before the test are caught as well; C functions are replaced by name, also
-where another module has bound them (bindings.py).
+where another module has bound them (bindings.py). What gets past all that meets the guard (guard.py).
 """
 
 from __future__ import annotations
 
+import _socket
 import asyncio.selector_events
 import builtins
 import concurrent.futures
@@ -30,9 +31,9 @@ import types
 from collections.abc import Callable, Iterable
 from typing import Any, Self
 
-from . import blocking, jobs, lookups, paths, pipes, polling, sendfile
+from . import blocking, guard, jobs, lookups, paths, pipes, polling, sendfile
 from .bindings import Bindings
-from .errors import EscapeError, SolipsismError
+from .errors import SolipsismError
 from .kernel import PAIR_FAMILY, Kernel
 from .kernel.files import os_error
 from .pipes import is_virtual
@@ -103,20 +104,23 @@ class _Replacement:
         self.name = name
         self._make = make  # from what stood there to what shall stand there
         self._made: list[tuple[Any, Any]] = []  # every (ours, what it stands for); the last one is in use
+        self._look = vars(owner).get
+        self._ours = self._before = object()  # that pair: a test arms each of these, so the common case is short
 
     def arm(self) -> None:
-        there = vars(self.owner).get(self.name, _MISSING)
-        if not self._made or there is not self._made[-1][1]:
+        there = self._look(self.name, _MISSING)
+        if there is not self._before:
             before = self._below(there)
             known = [pair for pair in self._made if pair[1] is before]
             self._made = [pair for pair in self._made if pair[1] is not before]
             self._made += known or [(self._make(before), before)]
-        setattr(self.owner, self.name, self._made[-1][0])
+            self._ours, self._before = self._made[-1]
+        setattr(self.owner, self.name, self._ours)
 
     def disarm(self) -> None:
         # Whoever replaced the name during the test and did not put it back keeps it: it is not ours to undo.
-        there = vars(self.owner).get(self.name, _MISSING)
-        before = self._below(there)
+        there = self._look(self.name, _MISSING)
+        before = self._before if there is self._ours else self._below(there)
         if before is _MISSING and there is not _MISSING:
             delattr(self.owner, self.name)
         elif before is not there:
@@ -131,8 +135,6 @@ class _Replacement:
 
         It may be an old one: a patch made in one test and undone in another, or after it, puts back what it had found.
         """
-        if self._made and self._made[-1][0] is there:
-            return self._made[-1][1]
         return next((before for ours, before in reversed(self._made) if ours is there), there)
 
 
@@ -170,6 +172,7 @@ class _Shelf:
 
 
 def _arm() -> None:
+    _install_guard()
     for replacement in _REPLACEMENTS:
         replacement.arm()
     _BINDINGS.arm()
@@ -179,6 +182,12 @@ def _disarm() -> None:
     _BINDINGS.disarm()
     for replacement in reversed(_REPLACEMENTS):
         replacement.disarm()
+
+
+@functools.cache
+def _install_guard() -> None:
+    # Once for the process: an audit hook cannot be removed.
+    sys.addaudithook(guard.hook_for(_kernels))
 
 
 def _for_sealed(answer: Callable[..., Any]) -> Callable[[Any], Any]:
@@ -206,19 +215,26 @@ def _make_new(before: Any) -> Any:
 
     def __new__(cls: type, *args: Any, **kwargs: Any) -> Any:
         kernel = _kernels.get(_ident())
-        if kernel is None or _manages_processes(sys._getframe(1)):
+        if kernel is None or _is_real_here(cls, sys._getframe(1)):
             return make(cls, *args, **kwargs)
         if cls is _SOCKET:
             face = _new(VirtualSocket)
         elif issubclass(cls, VirtualSocket):
             face = _new(cls)
+        elif not kernel.guarded:
+            return make(cls, *args, **kwargs)
         else:
-            raise EscapeError(f"{cls.__module__}.{cls.__qualname__} is a real socket class: inside the simulation use "
-                              "socket.socket, or asyncio's streams (TLS: ssl= of open_connection and start_server)")
+            raise guard.noted(kernel, f"{cls.__module__}.{cls.__qualname__} is a real socket class: inside the "
+                                      "simulation use socket.socket, or asyncio's streams (TLS: ssl= of "
+                                      "open_connection and start_server)")
         face._kernel = kernel
         return face
 
     return staticmethod(__new__)
+
+
+def _is_real_here(cls: type, maker: types.FrameType) -> bool:
+    return guard.manages_processes(maker) or (guard.wants_real_network(maker) and not issubclass(cls, VirtualSocket))
 
 
 def _socketpair(kernel: Kernel, family: int = PAIR_FAMILY, type: int = socket.SOCK_STREAM, proto: int = 0) -> Any:
@@ -239,16 +255,49 @@ def _make_socketpair(before: Any) -> Any:
     @functools.wraps(before)
     def socketpair(*args: Any, **kwargs: Any) -> Any:
         kernel = _kernels.get(_ident())
-        if kernel is None or _manages_processes(sys._getframe(1)):
+        if kernel is None or _is_real_here(_SOCKET, sys._getframe(1)):
             return before(*args, **kwargs)
         return _socketpair(kernel, *args, **kwargs)
 
     return socketpair
 
 
+def _make_bare_socketpair(before: Any) -> Any:
+    """The C function itself, which has no audit event."""
+
+    @functools.wraps(before)
+    def socketpair(*args: Any, **kwargs: Any) -> Any:
+        kernel = _kernels.get(_ident())
+        error = kernel and guard.refuse(kernel, "network", "_socket.socketpair", "would make real sockets")
+        try:
+            if error:
+                raise error
+        finally:
+            del error  # its traceback has this frame
+        return before(*args, **kwargs)
+
+    return socketpair
+
+
+def _for_look_ups(answer: Callable[..., Any]) -> Callable[[Any], Any]:
+    """As `_for_sealed`, for what asks the network: the real one where it is let out."""
+
+    def make(before: Any) -> Any:
+        @functools.wraps(before)
+        def replacement(*args: Any, **kwargs: Any) -> Any:
+            kernel = _kernels.get(_ident())
+            if kernel is None or guard.wants_real_network(sys._getframe(1)):
+                return before(*args, **kwargs)
+            return answer(kernel, *args, **kwargs)
+
+        return replacement
+
+    return make
+
+
 def _make_facade(before: Any) -> Any:
     facade = types.ModuleType("_socket", before.__doc__)
-    makers = {"getaddrinfo": _for_sealed(lookups.getaddrinfo), "socketpair": _make_socketpair}
+    makers = {"getaddrinfo": _for_look_ups(lookups.getaddrinfo), "socketpair": _make_socketpair}
     vars(facade).update(vars(before))
     vars(facade).update({name: make(getattr(before, name)) for name, make in makers.items()
                          if hasattr(before, name)})  # not every system has the C socketpair
@@ -314,8 +363,8 @@ def _make_pipe(before: Any) -> Any:
     @functools.wraps(before)
     def make_pipe(*args: Any) -> Any:
         kernel = _kernels.get(_ident())
-        # Real child processes inherit real pipes.
-        if kernel is None or _manages_processes(sys._getframe(1)):
+        # Real child processes inherit real pipes, or are given them.
+        if kernel is None or guard.manages_processes(sys._getframe(1)) or guard.is_let_out("subprocess"):
             return before(*args)
         return pipes.pipe(kernel, *args)
 
@@ -352,6 +401,20 @@ def _fcntl(commands: dict[int, str], kernel: Kernel, *args: Any) -> int:
 # -- time, threads, loops
 
 
+def _for_clocks(answer: Callable[[Kernel], Any]) -> Callable[[Any], Any]:
+    """As `_for_sealed`; who waits for real processes does so in real time."""
+
+    def make(before: Any) -> Any:
+        @functools.wraps(before)
+        def clock() -> Any:
+            kernel = _kernels.get(_ident())
+            return before() if kernel is None or guard.waits_for_processes(sys._getframe(1)) else answer(kernel)
+
+        return clock
+
+    return make
+
+
 def _monotonic(kernel: Kernel) -> float:
     return kernel.clock.now
 
@@ -365,14 +428,17 @@ def _make_thread_start(before: Any) -> Any:
     def start(self: threading.Thread) -> None:
         kernel = _kernels.get(_ident())
         # One that was started before says so itself.
-        if kernel is None or self.ident is not None or _manages_processes(sys._getframe(1)):
+        if kernel is None or self.ident is not None or guard.manages_processes(sys._getframe(1)):
             before(self)
             return
         run = self.run
         known = run
+        pool = _pool_of(sys._getframe(1))
+        if pool is None or pool in kernel.jobs.pools and pool is not getattr(kernel.loop, "_default_executor", None):
+            kernel.jobs.note_start(self, user_place(2))
         if isinstance(self, threading.Timer):
             known = kernel.jobs.timer(self, run, user_place(2))
-        elif not jobs.in_background() and not _works_for_a_pool(sys._getframe(1)):
+        elif not jobs.in_background() and pool is None:
             known = kernel.jobs.workers.started(self, run, user_place(2))
         self.run = _inside(kernel, known)  # type: ignore[method-assign]
         try:
@@ -385,18 +451,20 @@ def _make_thread_start(before: Any) -> Any:
     return start
 
 
-def _manages_processes(starter: types.FrameType) -> bool:
-    # Threads that manage real child processes wait for them with deadlines on time.monotonic(), which would never come
-    # in a world whose time stands still.
-    module: str = starter.f_globals.get("__name__", "")
-    while module == "socket" and starter.f_back is not None:  # which makes sockets for whoever called it
-        starter = starter.f_back
-        module = starter.f_globals.get("__name__", "")
-    return module.partition(".")[0] in ("multiprocessing", "subprocess") or module == "concurrent.futures.process"
+def _pool_of(starter: types.FrameType) -> Any:
+    """The thread pool that starts a worker; None where it is no pool that starts a thread."""
+    return starter.f_locals["self"] if starter.f_globals.get("__name__") == "concurrent.futures.thread" else None
 
 
-def _works_for_a_pool(starter: types.FrameType) -> bool:
-    return starter.f_globals.get("__name__") == "concurrent.futures.thread"
+def _make_pool(before: Any) -> Any:
+    @functools.wraps(before)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        before(self, *args, **kwargs)
+        kernel = _kernels.get(_ident())
+        if kernel is not None:
+            kernel.jobs.note_pool(self)
+
+    return __init__
 
 
 def _make_submit(before: Any) -> Any:
@@ -442,9 +510,16 @@ def _make_waiters(before: Any) -> Any:
 
 
 def _inside(kernel: Kernel, function: Callable[..., Any]) -> Callable[..., Any]:
+    let_out = guard.let_out()
+
     def run(*args: Any, **kwargs: Any) -> Any:
-        with sealed(_World(kernel)):
-            return function(*args, **kwargs)
+        depth = sys.get_coroutine_origin_tracking_depth()
+        sys.set_coroutine_origin_tracking_depth(max(depth, 1))  # who forgets to await one is told, on any thread
+        try:
+            with sealed(_World(kernel)), guard.carrying(let_out):
+                return function(*args, **kwargs)
+        finally:
+            sys.set_coroutine_origin_tracking_depth(depth)
 
     return run
 
@@ -460,8 +535,8 @@ def _refuse_stock_loop(kernel: Kernel, loop: Any) -> None:
     # The stock loop would register a virtual socket with a real selector and die of EBADF.
     loop._selector.close()
     loop._closed = True  # or __del__ would close what was never opened
-    raise EscapeError(f"{type(loop).__name__} is a real event loop, made inside the simulation: use "
-                      "asyncio.Runner(loop_factory=SolipsistEventLoop), or await on the test's own loop")
+    raise guard.noted(kernel, f"{type(loop).__name__} is a real event loop, made inside the simulation: use "
+                              "asyncio.Runner(loop_factory=SolipsistEventLoop), or await on the test's own loop")
 
 
 def _for_pollers(answer: Callable[..., Any]) -> Callable[[Any], Any]:
@@ -499,16 +574,23 @@ _REPLACEMENTS: list[_Replacement | _Shelf] = [
     *filter(None, [_fcntl_shelf()]),
     _Shelf(socket, {
         "_socket": _make_facade,
-        **{name: _for_sealed(answer) for name, answer in lookups.ANSWERS.items()},
+        **{name: _for_look_ups(answer) for name, answer in lookups.ANSWERS.items()},
         **{name: _for_descriptors(pipes.DESCRIPTOR_FUNCTIONS[name]) for name in ("close", "dup")},
+    }),
+    _Shelf(_socket, {
+        "socketpair": _make_bare_socketpair,
+        # Those without an audit event. The others the guard sees.
+        **{name: _for_look_ups(lookups.ANSWERS[name]) for name in ("getprotobyname", "if_nameindex", "if_nametoindex",
+                                                                  "if_indextoname")},
     }),
     _Shelf(select, {name: _for_pollers(answer) for name, answer in polling.ANSWERS.items()}),
     *(_Replacement(getattr(selectors, owner), attribute, _for_selectors(polling.ANSWERS[name]))
       for owner, attribute, name in (("SelectSelector", "_select", "select"), ("PollSelector", "_selector_cls", "poll"),
                                      ("EpollSelector", "_selector_cls", "epoll")) if hasattr(selectors, owner)),
-    _Shelf(time, {"monotonic": _for_sealed(_monotonic), "monotonic_ns": _for_sealed(_monotonic_ns),
+    _Shelf(time, {"monotonic": _for_clocks(_monotonic), "monotonic_ns": _for_clocks(_monotonic_ns),
                   "sleep": blocking.make_sleep}),
     _Replacement(threading.Thread, "start", _make_thread_start),
+    _Replacement(concurrent.futures.ThreadPoolExecutor, "__init__", _make_pool),
     _Replacement(concurrent.futures.ThreadPoolExecutor, "submit", _make_submit),
     _Replacement(concurrent.futures.Future, "result", _make_result),
     _Replacement(concurrent.futures.Future, "exception", _make_result),
@@ -530,5 +612,5 @@ def _leave_every_world() -> None:
         _disarm()
 
 
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has none
     os.register_at_fork(after_in_child=_leave_every_world)

@@ -82,12 +82,13 @@ def known_as(thing: object, frames: Sequence[FrameType]) -> str:
     return ""
 
 
-def _inside(name: str, value: object, thing: object) -> str:
-    if isinstance(value, (list, tuple)):
+def _inside(name: str, value: Any, thing: object) -> str:
+    # By its own type: isinstance() would ask it for its __class__, which a dead proxy has not.
+    if issubclass(type(value), (list, tuple)):
         for index, item in enumerate(value[:SEARCHED]):
             if item is thing:
                 return f"{name}[{index}]"
-    elif isinstance(value, dict):
+    elif issubclass(type(value), dict):
         for key, item in list(value.items())[:SEARCHED]:
             if item is thing and isinstance(key, (str, int)):
                 return f"{name}[{key!r}]"
@@ -182,6 +183,11 @@ def _awaited_tasks(future: Any) -> list[Task]:
 def shielded(future: Any) -> Any:
     """What a shield() protects, or None where a future is none."""
     return _closed_over(future, "shield.<locals>._outer_done_callback", "inner")
+
+
+def gathering(future: Any) -> Any:
+    """The future of the gather() that a future is one of, or None."""
+    return _closed_over(future, "gather.<locals>._done_callback", "outer")
 
 
 def job_of(future: Any) -> Any:
@@ -361,9 +367,10 @@ def _wake_cancelled(task: Task) -> None:
             instead: Any = task.get_loop().create_future()
             instead.add_done_callback(callback, context=context)
             instead.cancel()
-            awaited.add_done_callback(_retrieve)  # nobody else will
+            awaited.add_done_callback(retrieve)  # nobody else will
 
 
-def _retrieve(future: Any) -> None:
+def retrieve(future: Any) -> None:
+    """Read the error of a future that is done, so that asyncio does not tell of it."""
     if not future.cancelled():
         future.exception()

@@ -32,6 +32,7 @@ from .places import Place
 from .threads import Workers, standing
 
 PATIENCE = 0.05  # real seconds
+MANY_THREADS = 100  # so many more, and the dead ones are forgotten
 
 _Submitted = concurrent.futures.Future[Any]
 
@@ -64,6 +65,7 @@ class Job(Hold):
         self.in_line = in_line  # results of others wait for it
         self.holding = False
         self.finished = False
+        self.in_background = in_background()  # it is meant to run on
         self.thread: threading.Thread | None = None  # of a Timer
         self.ident: int | None = None  # of its thread, while it runs
         self.blocked_in: object = None  # what it blocks in, when it has let go
@@ -213,6 +215,8 @@ class Jobs:
         self.waiting_since: float | None = None  # real time, of the latest result, while some are not handed over
         self.given_up = False  # one of them was waited for in vain
         self.workers = Workers()
+        self.started: dict[threading.Thread, Place | None] = {}  # each thread, and where it was started
+        self.pools: Any = ()  # a WeakSet, once it is needed: the thread pools that were made in this world
         self.left_tasks: Any = ()  # a WeakSet, once it is needed: the tasks that were made in background()
         self.left_running: list[range] = []  # the descriptors that were made in background()
 
@@ -379,6 +383,20 @@ class Jobs:
         finally:
             self.left_running.append(range(first, kernel.next_descriptor))
 
+    def note_start(self, thread: threading.Thread, place: Place | None) -> None:
+        """A thread is about to be started, which is a leak when it is alive at the end."""
+        if in_background():
+            return
+        if len(self.started) % MANY_THREADS == MANY_THREADS - 1:
+            self.started = {known: there for known, there in self.started.items()
+                            if known.is_alive() or known.ident is None}
+        self.started[thread] = place
+
+    def note_pool(self, pool: concurrent.futures.Executor) -> None:
+        """A thread pool was made: its workers are of this world."""
+        self.pools = self.pools or weakref.WeakSet()
+        self.pools.add(pool)
+
     def leave_task(self, task: asyncio.Future[Any]) -> None:
         """The task was made in background(): it is no leak."""
         self.left_tasks = self.left_tasks or weakref.WeakSet()
@@ -401,6 +419,7 @@ class Jobs:
     def not_started(self, thread: threading.Thread) -> None:
         """The thread could not be started: it has no part in anything."""
         self.workers.forget(thread)
+        self.started.pop(thread, None)
         for hold in list(self._clock.holds):
             if isinstance(hold, Job) and hold.thread is thread:
                 hold.end()

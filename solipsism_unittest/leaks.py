@@ -1,49 +1,104 @@
-"""What a test left behind: found, told, and ended.
+"""What a test left behind: found, and told in one report, each with the place where it was made.
 
-Owns the list of what counts as left (pending tasks, timers, ready handles, transports, servers, sockets), the text of
-the report, and the ending of leftovers, so that nothing flows into the next test. It looks at a loop between two runs.
+Owns the list of what counts as left, which check of the policy each kind belongs to, and the text of the report. It
+looks at a loop between two runs; how leftovers are ended stands in endings.py.
 """
 
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
+import gc
 import os
-from asyncio import events, futures
+import socket
+import threading
+import types
+from asyncio import futures
 from asyncio import tasks as asyncio_tasks
 from collections import Counter
-from collections.abc import Coroutine, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from . import diagnosis, holders
+from . import diagnosis, endings, holders
+from .endings import owner_of, transport_of
 from .jobs import in_background
-from .places import Place, is_plumbing, shorten
-from .unawaited import close_held
+from .kernel.files import File
+from .loop_exceptions import Mishap, unread
+from .places import Place, function_words, shorten
+from .threads import linger, standing
 
 __unittest = True
 __tracebackhide__ = True
 
-SETTLING_TURNS = 1_000  # so many turns of the loop may pass at the end until what was closed is gone
-LAST_WILL = 60.0  # virtual seconds that cancelled tasks have for their `finally` blocks
-TURNS_AT_THE_END = 2_000  # who spins at one instant when it is ended is given up after so many turns of the loop
-ROUNDS = 3  # what a `finally` block starts is cancelled in the next round
 _WAKERS = (futures._set_result_unless_cancelled, asyncio_tasks._release_waiter)  # type: ignore[attr-defined]
 _STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
 _PACKAGE = os.path.dirname(__file__) + os.sep
 
-# The kinds in the order of the report: what explains the others comes first.
+
+class Kind(NamedTuple):
+    """A kind of leftover: the check of the policy that it belongs to, and what one and several are called."""
+
+    check: str
+    one: str
+    many: str = ""
+
+    def counted(self, number: int) -> str:
+        """So many of them."""
+        return f"{number} {self.one if number == 1 else self.many or self.one + 's'}"
+
+
+# In the order of the report: what explains the others comes first.
 KINDS = {
-    "task": "pending task", "timer": "timer", "handle": "ready handle", "server": "open server",
-    "transport": "open transport", "socket": "open socket", "pipe": "open pipe end",
+    "coroutine": Kind("unawaited_coroutines", "coroutine never awaited", "coroutines never awaited"),
+    "unread": Kind("loop_exceptions", "task exception never read", "task exceptions never read"),
+    "error": Kind("loop_exceptions", "error that nobody caught", "errors that nobody caught"),
+    "task": Kind("pending_tasks", "pending task"),
+    "timer": Kind("active_handles", "timer"),
+    "handle": Kind("active_handles", "ready handle"),
+    "registration": Kind("active_selector_callbacks", "registered callback"),
+    "server": Kind("open_servers", "open server"),
+    "transport": Kind("open_transports", "open transport"),
+    "socket": Kind("open_sockets", "open socket"),
+    "pipe": Kind("open_sockets", "open pipe end"),
+    "generator": Kind("async_generators", "async generator not finished", "async generators not finished"),
+    "thread": Kind("threads", "thread alive", "threads alive"),
 }
+# Nothing to end: a mistake that passed without a word.
+_MISTAKES = ("coroutine", "unread", "error")
+_ADVICE = "so nothing of it ran: write `await` before it, or make a task of it"
+_PLACE_WORDS = {"error": "raised at"}
 
 
 class Leak(NamedTuple):
-    """One thing that was left: its kind (a key of KINDS), what it is, and where it was made."""
+    """One thing that was left: its kind (a key of KINDS), what it is, where it was made, and the thing itself."""
 
     kind: str
     what: str
     place: Place | str | None
+    thing: object = None
+    error: BaseException | None = None
+
+
+class Before:
+    """What is there already, and so is nobody's leak."""
+
+    def __init__(self, loop: Any = None) -> None:
+        self.things = {id(thing): thing for thing in _everything(loop)} if loop is not None else {}
+
+    def keep(self, loop: Any, expected: Iterable[object]) -> dict[int, object]:
+        """What stays when a test ends on a loop that goes on: this, what is expected, what runs in the background."""
+        stays = {**self.things, **things_of(loop, expected)}
+        jobs = loop.kernel.jobs
+        background = [*jobs.left_tasks, *(file for number, file in loop.kernel.files.items() if _is_left(jobs, number))]
+        return {**stays, **{id(thing): thing for thing in background}}
+
+
+def _everything(loop: Any) -> list[object]:
+    register = loop._own.register
+    return [*asyncio.all_tasks(loop), *loop._scheduled, *loop._ready, *loop.kernel.files.values(),
+            *register.generators, *register.watched, *loop.kernel.jobs.started, *loop.kernel.jobs.working.values(),
+            *register.unread()]
 
 
 @contextlib.contextmanager
@@ -74,60 +129,78 @@ def collected_writers(loop: Any) -> Iterator[None]:
 
 def is_clean(loop: Any) -> bool:
     """Whether there is nothing at all to look at: the common case, and cheap."""
-    kernel = loop.kernel
-    return not (kernel.files or kernel.abandoned or loop._ready or loop._scheduled or loop._asyncgens
-                or asyncio.all_tasks(loop))
+    kernel, own = loop.kernel, loop._own
+    return not (kernel.files or kernel.abandoned or loop._ready or loop._scheduled or loop._virtual_selector.keys
+                or kernel.jobs.started or kernel.jobs.working or own.errors.found or own.register.generators
+                or asyncio.all_tasks(loop) or own.register.unread())
 
 
-def clear(loop: Any) -> str:
-    """Survey a loop that does not run, end everything on it, and return the report; "" where nothing was left."""
-    loop.autojump = True  # a cancelled task may need time for its `finally`, whatever the test chose
-    loop._virtual_selector.turns_allowed = TURNS_AT_THE_END
-    debug = loop.get_debug()
-    troubles = _run(loop, settle(loop))
-    found = survey(loop)
+def clear(loop: Any, checks: Mapping[str, bool], before: Before, expected: Collection[object] = (), *,
+          goes_on: bool = False) -> Found:
+    """Survey a loop that does not run, end what is left on it, and give what was found and is to be told.
+
+    `checks` is the policy. Where the loop `goes_on` after this test, only what the test left is ended.
+    """
+    autojump, turns_allowed, debug = loop.autojump, loop._virtual_selector.turns_allowed, loop.get_debug()
+    endings.prepare(loop)
+    troubles = endings.run(loop, endings.settle(loop))
+    patient, jobs = checks["threads"], loop.kernel.jobs
+    threads = [thread for thread in jobs.started if patient and id(thread) not in before.things]
+    linger(lambda: [*(thread.ident for thread in threads if thread.is_alive()), *_jobs_at_work(jobs, before)])
+    found = survey(loop, before)
+    if _jobs_at_work(jobs, before):
+        jobs.give_up()  # or the end would wait for them
+    meant = things_of(loop, expected)
     loop.set_debug(debug)
-    left = asyncio.all_tasks(loop)
-    for _ in range(ROUNDS):
-        before = left
-        troubles += _run(loop, end(loop))
-        left = asyncio.all_tasks(loop)
-        if not left or left == before:
-            break
-    stubborn = sorted(left, key=diagnosis._by_name)
-    abandon(loop, stubborn)
-    return report(found, [task.get_name() for task in stubborn], troubles)
+    keep = before.keep(loop, expected) if goes_on else {}
+    for leak in found:
+        if isinstance(leak.thing, threading.Timer):
+            leak.thing.cancel()  # it would hold the clock
+    if patient:
+        _shut_down_pools(loop, [leak.thing for leak in found if id(leak.thing) not in meant])
+    stubborn, more = endings.end_all(loop, keep)
+    loop._own.errors.found.clear()  # what comes of cancelling is nobody's fault
+    if goes_on:
+        loop.autojump, loop._virtual_selector.turns_allowed = autojump, turns_allowed
+    return Found([leak for leak in found if checks[KINDS[leak.kind].check] and id(leak.thing) not in meant],
+                 [task.get_name() for task in stubborn], troubles + more)
 
 
-def _run(loop: Any, coroutine: Coroutine[Any, Any, None]) -> list[str]:
-    """Run it, and say in words what did not let it end: a hang, SystemExit in what it ends, a closed loop."""
-    if loop.is_closed():
-        coroutine.close()
-        return []
-    try:
-        loop.run_until_complete(coroutine)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        return [f"{type(error).__name__}: {error}".partition("\n")[0]]
-    return []
+def _shut_down_pools(loop: Any, workers: Collection[object]) -> None:
+    # Only those that are told: one that is told to nobody may be in use by later tests.
+    for pool in list(loop.kernel.jobs.pools):
+        if any(thread in workers for thread in pool._threads):
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
-async def settle(loop: Any) -> None:
-    """Let what was cancelled and closed come to its end, for a bounded number of turns and no virtual time."""
-    for turn in range(SETTLING_TURNS):
-        await asyncio.sleep(0)
-        if not loop._ready and not loop.kernel.ready():
-            return
-        if turn == SETTLING_TURNS - 5:
-            # Something goes on and on. asyncio keeps where a handle is made only in debug mode, so ask for it now.
-            loop.set_debug(True)
+class Found(NamedTuple):
+    """What is to be told of a test's end.
+
+    `stubborn` are the names of tasks that nothing could end, `troubles` what went wrong when everything was ended.
+    """
+
+    leaks: list[Leak]
+    stubborn: Sequence[str] = ()
+    troubles: Sequence[str] = ()
+
+    def and_(self, other: Found) -> Found:
+        """This and what was found later."""
+        return Found(self.leaks + other.leaks, [*self.stubborn, *other.stubborn], [*self.troubles, *other.troubles])
+
+    def without(self, known: Collection[int]) -> Found:
+        """All but the errors that are told already, by id."""
+        leaks = [leak for leak in self.leaks if leak.error is None or id(leak.error) not in known]
+        return Found(leaks, self.stubborn, self.troubles)
 
 
-def survey(loop: Any) -> list[Leak]:
-    """Everything that is left on a loop that is not running."""
-    kernel = loop.kernel
-    leaks: list[Leak] = []
+# -- what is left
+
+
+def survey(loop: Any, before: Before) -> list[Leak]:
+    """Everything that is left on a loop that is not running, but for what was there before."""
+    kernel, register = loop.kernel, loop._own.register
+    leaks = [_of_mishap(mishap) for mishap in loop._own.errors.found]
+    leaks += [_of_mishap(unread(task), task) for task in register.unread()]
     tasks = sorted(asyncio.all_tasks(loop), key=diagnosis._by_name)
     scene = holders.Scene(tasks)
     for task in tasks:
@@ -136,45 +209,83 @@ def survey(loop: Any) -> list[Leak]:
         if getattr(task, "is_driven", False):
             continue  # the test itself, which did not end: whoever drove it has told so
         frames = scene.frames[task]
-        coroutine = getattr(task.get_coro(), "__qualname__", type(task.get_coro()).__name__)
-        leaks.append(Leak("task", f"{task.get_name()} ({coroutine}) at {diagnosis.where(frames)}, waits for "
-                                  f"{diagnosis.waits_for(task, frames, scene)}", diagnosis.made_at(task)))
-    waited_for = [task._fut_waiter for task in tasks]  # type: ignore[attr-defined]
+        leaks.append(Leak("task", f"{diagnosis.task_words(task)} at {diagnosis.where(frames)}, waits for "
+                                  f"{diagnosis.waits_for(task, frames, scene)}", diagnosis.made_at(task), task))
+    pending = set(tasks)
+    waited_for = {id(task._fut_waiter) for task in tasks}  # type: ignore[attr-defined]
     for timer in sorted(loop._scheduled):
-        if not (timer.cancelled() or in_background(timer._context) or _belongs(timer, tasks, waited_for)):
+        if not (timer.cancelled() or in_background(timer._context) or _belongs(timer, pending, waited_for)):
             leaks.append(Leak("timer", f"due at t={timer.when()!r} (now t={loop.time()!r}), calls {_callback(timer)}",
-                              timer._made_at))
+                              timer._made_at, timer))
     for handle in loop._ready:
-        if not (handle.cancelled() or in_background(handle._context) or isinstance(_owner(handle), asyncio.Task)):
-            leaks.append(Leak("handle", f"calls {_callback(handle)}", _traced(handle._source_traceback)))
+        if not (handle.cancelled() or in_background(handle._context) or isinstance(owner_of(handle), asyncio.Task)):
+            leaks.append(Leak("handle", f"calls {_callback(handle)}", _traced(handle._source_traceback), handle))
+    leaks += _registrations(loop)
     leaks += _files(loop)
-    leaks += [Leak(_kind(end), f"<{end.kind} {end.ends()}>, never closed and collected as garbage", end.place)
+    leaks += [Leak(_kind(end), f"<{end.kind} {end.ends()}>, never closed and collected as garbage", end.place, end)
               for end in kernel.abandoned]
-    return sorted(leaks, key=lambda leak: list(KINDS).index(leak.kind))
+    leaks += _generators(loop, tasks)
+    leaks += [Leak("thread", f"{_thread_words(thread)}", place, thread)
+              for thread, place in list(kernel.jobs.started.items()) if thread.is_alive()]
+    leaks += _jobs(kernel.jobs)
+    order = list(KINDS)
+    return sorted((leak for leak in leaks if id(leak.thing) not in before.things),
+                  key=lambda leak: order.index(leak.kind))
+
+
+def _of_mishap(mishap: Mishap, task: object = None) -> Leak:
+    return Leak(mishap.kind, mishap.what, mishap.place, task, mishap.error)
+
+
+def _jobs_at_work(jobs: Any, before: Before) -> dict[int, Any]:
+    """By thread, the jobs that run there, but for those that ran before the test."""
+    return {ident: job for ident, job in list(jobs.working.items()) if id(job) not in before.things}
+
+
+def _jobs(jobs: Any) -> Iterable[Leak]:
+    known = {thread.ident for thread in list(jobs.started)}
+    for ident, job in list(jobs.working.items()):
+        if ident not in known and not job.in_background:
+            yield Leak("thread", job.reason + standing(ident), job.place, job)
+
+
+def _registrations(loop: Any) -> Iterable[Leak]:
+    for number, key in loop._virtual_selector.keys.items():
+        for handle in key.data:
+            if handle in loop._own.register.watched and not handle.cancelled() and not in_background(handle._context):
+                method, place = loop._own.register.watched[handle]
+                file = loop.kernel.files.get(number)
+                of = repr(file) if file is not None else f"closed descriptor {number}"
+                yield Leak("registration", f"{method}({of}), calls {_callback(handle)}", place, handle)
 
 
 def _files(loop: Any) -> Iterable[Leak]:
     servers: set[int] = set()
     selector = loop._virtual_selector
     for number, file in loop.kernel.files.items():
-        if any(number in numbers for numbers in loop.kernel.jobs.left_running):
+        if _is_left(loop.kernel.jobs, number):
             continue
         key = selector.keys.get(number)
         server = next((arg for arg in key.data[0]._args if isinstance(arg, asyncio.Server)), None) \
             if key is not None and key.data[0] is not None and not key.data[0].cancelled() else None
-        transport = loop._transports.get(number) or _pipe_transport(key)
+        transport = transport_of(loop, number)
         if server is not None:
             if id(server) not in servers:  # one server may listen on many addresses
                 servers.add(id(server))
                 # asyncio makes its sockets in the order of a set of strings, which is another one in each process.
                 addresses = ", ".join(sorted(_shown(face.getsockname()) for face in server.sockets))
-                yield Leak("server", f"<Server listening on {addresses}>", file.place)
+                yield Leak("server", f"<Server listening on {addresses}>", file.place, file)
         elif transport is not None:
             unsent = transport.get_write_buffer_size() if isinstance(transport, asyncio.WriteTransport) else 0
             more = f", {unsent} bytes unsent" if unsent else ""
-            yield Leak("transport", f"<{type(transport).__name__.strip('_')} {_ends(file)}{more}>", file.place)
+            yield Leak("transport", f"<{type(transport).__name__.strip('_')} {_ends(file)}{more}>", file.place, file)
         else:
-            yield Leak(_kind(file), repr(file), file.place)
+            yield Leak(_kind(file), repr(file), file.place, file)
+
+
+def _is_left(jobs: Any, number: int) -> bool:
+    """Whether a descriptor was made in background()."""
+    return any(number in numbers for numbers in jobs.left_running)
 
 
 def _kind(file: Any) -> str:
@@ -185,39 +296,42 @@ def _shown(address: Any) -> str:
     return "{}:{}".format(*address[:2]) if isinstance(address, tuple) else str(address)
 
 
-def _pipe_transport(key: Any) -> Any:
-    """The transport that waits for a descriptor; asyncio keeps no table of those of pipes."""
-    for handle in key.data if key is not None else ():
-        owner = None if handle is None or handle.cancelled() else _owner(handle)
-        if isinstance(owner, asyncio.BaseTransport):
-            return owner
-    return None
-
-
 def _ends(file: Any) -> str:
     return f"{file.ends()} {file.state}"
 
 
-def _owner(handle: asyncio.Handle) -> object:
-    return getattr(handle._callback, "__self__", None)  # type: ignore[attr-defined]
+def _generators(loop: Any, tasks: list[asyncio.Task[Any]]) -> Iterable[Leak]:
+    # One that a pending task goes through ends with the task, which is told.
+    in_tasks = {id(thing) for task in tasks for step in holders.steps(task) for thing in gc.get_referents(step)}
+    for agen, place in list(loop._own.register.generators.items()):
+        frame = agen.ag_frame
+        if frame is not None and not agen.ag_running and id(agen) not in in_tasks:
+            yield Leak("generator", f"{agen.__qualname__} stands at {shorten(frame.f_code.co_filename)}:"
+                                    f"{frame.f_lineno}: run it to its end, or use contextlib.aclosing()", place, agen)
 
 
-def _belongs(timer: asyncio.TimerHandle, tasks: list[Any], waited_for: list[Any]) -> bool:
+def _thread_words(thread: threading.Thread) -> str:
+    name = f"{type(thread).__name__} {thread.name}{' (daemon)' if thread.daemon else ''}"
+    return name + standing(thread.ident)
+
+
+def _belongs(timer: asyncio.TimerHandle, tasks: set[Any], waited_for: set[int]) -> bool:
     """Whether a timer is a pending task's own `sleep` or timeout: the task is told, and that is enough."""
     callback, args = timer._callback, timer._args  # type: ignore[attr-defined]
-    if getattr(callback, "__module__", "").startswith(__package__):
+    module: Any = getattr(callback, "__module__", None)  # of a built-in method it is None
+    if str(module).partition(".")[0] == __package__:
         return True  # an assertion's, in a task
-    if callback in _WAKERS:
-        return any(args[0] is future for future in waited_for)
-    owner = getattr(callback, "__self__", None)
-    return isinstance(owner, asyncio.Timeout) and owner._task in tasks  # type: ignore[attr-defined]
+    if any(callback is waker for waker in _WAKERS):
+        return id(args[0]) in waited_for
+    owner = owner_of(timer)
+    return type(owner) is asyncio.Timeout and owner._task in tasks  # type: ignore[attr-defined]
 
 
 def _callback(handle: asyncio.Handle) -> str:
     callback = handle._callback  # type: ignore[attr-defined]
     code = getattr(getattr(callback, "__func__", callback), "__code__", None)
     name = getattr(callback, "__qualname__", None) or diagnosis.plain(callback)
-    return f"{name} ({shorten(code.co_filename)}:{code.co_firstlineno})" if code is not None else name
+    return function_words(code, name=name) if code is not None else name
 
 
 def _traced(stack: Any) -> str | None:
@@ -229,112 +343,86 @@ def _traced(stack: Any) -> str | None:
     return None
 
 
-def report(leaks: list[Leak], stubborn: list[str], troubles: list[str]) -> str:
-    """The text of the failure: how much, then each with the place where it was made; equal ones are counted.
+# -- what is meant to be left
 
-    `stubborn` are the names of tasks that nothing could end, `troubles` what went wrong when everything was ended.
-    """
+
+def things_of(loop: Any, objects: Iterable[object]) -> dict[int, object]:
+    """By id, what the survey calls the objects that `expect_leak()` was given; what is not there any more is not."""
+    return {id(thing): thing for each in objects for thing in _things(loop, each)}
+
+
+def can_be_left(thing: object) -> bool:
+    """Whether it is of a type that `expect_leak()` knows."""
+    return isinstance(thing, (*_BY_ITSELF, *_OF_SOCKETS, concurrent.futures.ThreadPoolExecutor))
+
+
+_BY_ITSELF = (asyncio.Task, asyncio.Handle, threading.Thread, types.AsyncGeneratorType)
+_OF_SOCKETS = (socket.socket, asyncio.trsock.TransportSocket, asyncio.BaseTransport, asyncio.StreamWriter,
+               asyncio.Server)
+
+
+def _things(loop: Any, thing: Any) -> Iterable[object]:
+    if isinstance(thing, (*_BY_ITSELF, File)):
+        return [thing]
+    if isinstance(thing, concurrent.futures.ThreadPoolExecutor):
+        return list(thing._threads)
+    if isinstance(thing, asyncio.Server):
+        return [file for face in thing.sockets for file in _things(loop, face)]
+    if isinstance(thing, (asyncio.BaseTransport, asyncio.StreamWriter)):
+        ends = [thing.get_extra_info("socket"), thing.get_extra_info("pipe")]
+        return [file for end in ends if end is not None for file in _things(loop, end)]
+    thing = getattr(thing, "_sock", thing)
+    number = thing.fileno()
+    file = loop.kernel.files.get(number)
+    key = loop._virtual_selector.keys.get(number)
+    return [each for each in (file, *(key.data if key is not None else ())) if each is not None]
+
+
+# -- the report
+
+
+def report(found: Found) -> str:
+    """The text of the failure: how much, then each with the place where it was made; equal ones are counted."""
+    leaks, stubborn, troubles = found
     if not (leaks or stubborn or troubles):
         return ""
-    things = f"{len(leaks)} thing{'s' if len(leaks) != 1 else ''}"
-    lines = [f"the test left {things} behind; end what you start, or let a cleanup do it"
-             if leaks else "the test did not come to a clean end"]
-    for kind, name in KINDS.items():
-        of_kind = [leak for leak in leaks if leak.kind == kind]
-        if of_kind:
-            lines.append(f"  {len(of_kind)} {name}{'s' if len(of_kind) != 1 else ''}")
-        per_place: dict[object, list[Leak]] = {}
-        for leak in of_kind:
-            per_place.setdefault(leak.place, []).append(leak)
-        for place, same in per_place.items():
-            for what, count in Counter(leak.what for leak in same[:3]).items():
-                lines.append(f"    {what}" + (f" (x {count})" if count > 1 else ""))
-            if len(same) > 3:
-                lines.append(f"    and {len(same) - 3} more of the same place")
-            lines.append(f"      made at {place}" if place else "      made where no line of yours was running")
+    left = [leak for leak in leaks if leak.kind not in _MISTAKES]
+    if leaks and all(leak.kind == "coroutine" for leak in leaks):
+        lines = [line for (_, what, place, *_), count in Counter(leaks).items() for line in
+                 (f"coroutine '{what}' was never awaited{_times(count)}, {_ADVICE}", f"  made at {place}")]
+    else:
+        lines = [_headline(len(leaks), bool(left))] if leaks else ["the test did not come to a clean end"]
+        lines += _groups(leaks)
     lines += [f"  when it was ended: {trouble}" for trouble in dict.fromkeys(troubles)]
     if stubborn:
         lines.append(f"  refused to be cancelled: {', '.join(stubborn)}")
     return "\n".join(lines)
 
 
-async def end(loop: Any) -> None:
-    """Really end what is left, as far as it lets itself be ended in `LAST_WILL` seconds."""
-    for handle in [*loop._scheduled, *loop._ready]:
-        if not isinstance(_owner(handle), asyncio.Task) and not _is_of_asyncio(handle):
-            handle.cancel()
-    tasks = asyncio.all_tasks(loop) - {asyncio.current_task(loop)}
-    if holders.loosen(sorted(tasks, key=holders.by_name)):
-        await asyncio.sleep(0)  # a task of each circle takes its cancellation
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        await asyncio.wait(tasks, timeout=LAST_WILL)
-    if loop._asyncgens:
-        await asyncio.wait([loop.create_task(loop.shutdown_asyncgens())], timeout=LAST_WILL)
-    for transport in list(loop._transports.values()):
-        transport.abort()
-    for key in list(loop._virtual_selector.keys.values()):
-        transport = _pipe_transport(key)
-        if isinstance(transport, asyncio.WriteTransport):
-            transport.abort()
-        elif transport is not None:
-            transport.close()
-    for task in tasks:
-        if task.done():
-            _take_over(task)  # after the transports: a writer that goes with it is closed already
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+def _times(count: int) -> str:
+    return f" (x {count})" if count > 1 else ""
 
 
-def _take_over(task: asyncio.Task[Any]) -> None:
-    """Read what it ended with, so that neither asyncio nor a collected coroutine speaks of it in the next test."""
-    try:
-        task.result()
-    except BaseException as error:
-        close_held(error)
+def _headline(number: int, left: bool) -> str:
+    if left:
+        return f"the test left {number} thing{'s' if number != 1 else ''} behind; end what you start, or let a " \
+               "cleanup do it"
+    return f"{number} error{'s' if number != 1 else ''} went by unseen while the test ran"
 
 
-def _is_of_asyncio(handle: asyncio.Handle) -> bool:
-    callback = handle._callback  # type: ignore[attr-defined]
-    module = getattr(callback, "__module__", None) or type(callback).__module__
-    return is_plumbing(module)
-
-
-def abandon(loop: Any, stubborn: Iterable[asyncio.Task[Any]]) -> None:
-    """Cut off the tasks that no cancellation ends, and what else is still there, so that nothing can wait for it."""
-    for task in stubborn:
-        task._log_destroy_pending = False  # type: ignore[attr-defined]
-        asyncio_tasks._unregister_task(task)
-        coroutine: Any = task.get_coro()
-        if not loop.is_closed():
-            _close(loop, coroutine)
-        if getattr(coroutine, "cr_frame", None) is not None:
-            _keep_for_ever(coroutine)
-    for handle in [*loop._scheduled, *loop._ready]:
-        handle.cancel()
-    loop._scheduled.clear()
-    loop._ready.clear()
-    for file in list(loop.kernel.files.values()):
-        loop.kernel.close(file)
-    loop.kernel.abandoned.clear()
-
-
-def _close(loop: Any, coroutine: Any) -> None:
-    # As if the loop ran: without a running loop every `await sleep()` fails at once, and a program that catches even
-    # that (`while True: try ... except BaseException`) would never come back.
-    events._set_running_loop(loop)
-    try:
-        coroutine.close()
-    except (Exception, SystemExit, asyncio.CancelledError):
-        pass  # "coroutine ignored GeneratorExit", or what its `finally` raises
-    finally:
-        events._set_running_loop(None)
-
-
-def _keep_for_ever(coroutine: Any) -> None:
-    """Never let Python collect a coroutine that ignores even GeneratorExit: collecting it would run it once more."""
-    with contextlib.suppress(ImportError):
-        import ctypes
-
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(coroutine))
+def _groups(leaks: list[Leak]) -> Iterable[str]:
+    for name, kind in KINDS.items():
+        of_kind = [leak for leak in leaks if leak.kind == name]
+        if of_kind:
+            yield f"  {kind.counted(len(of_kind))}"
+        per_place: dict[object, list[Leak]] = {}
+        for leak in of_kind:
+            per_place.setdefault(leak.place, []).append(leak)
+        for place, same in per_place.items():
+            for what, count in Counter(leak.what for leak in same[:3]).items():
+                advice = f", {_ADVICE}" if name == "coroutine" else ""
+                yield f"    {what}{_times(count)}{advice}"
+            if len(same) > 3:
+                yield f"    and {len(same) - 3} more of the same place"
+            verb = _PLACE_WORDS.get(name, "made at")
+            yield f"      {verb} {place}" if place else "      made where no line of yours was running"

@@ -19,19 +19,21 @@ import sys
 import weakref
 from asyncio import base_events, events, futures, runners
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
 from heapq import heappush
 from typing import Any, NoReturn, TypeVar
 
-from . import diagnosis, holders, jobs, reachability
+from . import diagnosis, guard, holders, jobs, reachability
 from .debuggers import debugging
 from .errors import LivelockError, SleepForeverError, SolipsismError
-from .hermetic import sealed
+from .hermetic import kernel_here, sealed
 from .kernel import Kernel
 from .kernel.clock import Hold
 from .kernel.journal import FULL
 from .lookups import refuse_to_block
+from .loop_exceptions import LoopExceptions
 from .places import Place, user_place
+from .register import Register
 from .selector import VirtualSelector
 from .sockets import place_here
 from .spins import SpinLook
@@ -88,9 +90,11 @@ class _Run:
 class _Own:
     """What a loop has that asyncio's has not, and that is not in a hurry."""
 
-    __slots__ = ("driven", "tasks")
+    __slots__ = ("driven", "tasks", "register", "errors")
 
     def __init__(self) -> None:
+        self.register = Register()
+        self.errors = LoopExceptions()
         self.driven: _Run | None = None  # the innermost run_until_complete()
         self.tasks = itertools.count(1)  # numbers of tasks
 
@@ -132,6 +136,9 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
 
     def __init__(self, start_time: float = 0.0, *, autojump: bool = True, seed: int = 0) -> None:
         self.kernel = Kernel(start_time, seed)
+        around = kernel_here()
+        if around is not None:  # made by a program in a test, which answers for it
+            self.kernel.guarded, self.kernel.escapes = around.guarded, around.escapes
         self._clock = self.kernel.clock
         self._virtual_selector = VirtualSelector(self.kernel, autojump)
         self._timers_made = 0
@@ -406,11 +413,57 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
         task = super().create_task(coro, name=name, context=context, **kwargs)
         try:  # noqa: SIM105 - suppress() costs more than all the rest
             task._made_at = place  # type: ignore[attr-defined]
+            self._own.register.add_task(task)
+            if task.done():  # eager: it has lost its coroutine, and 3.12.1 crashes when it is asked for that
+                task.coroutine_name = getattr(coro, "__qualname__", type(coro).__name__)  # type: ignore[attr-defined]
             if jobs.in_background():
                 self._virtual_selector.jobs.leave_task(task)
-        except AttributeError:  # a program's own task factory may give anything
+        except (AttributeError, TypeError):  # a program's own task factory may give anything
             pass
         return task
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """As asyncio's; what a test expects is not logged."""
+        expected = self._own.errors.is_expected(context.get("exception"))
+        if not expected or self.get_exception_handler() is not None:
+            super().call_exception_handler(context)
+
+    def default_exception_handler(self, context: dict[str, Any]) -> None:
+        """As asyncio's; nobody has caught this error, so the test is told."""
+        self._own.errors.note(context)
+        super().default_exception_handler(context)
+
+    def _asyncgen_firstiter_hook(self, agen: AsyncGenerator[Any, Any]) -> None:
+        self._own.register.add_generator(agen, user_place(2))
+        super()._asyncgen_firstiter_hook(agen)  # type: ignore[misc]
+
+    def _asyncgen_finalizer_hook(self, agen: Any) -> None:
+        # As asyncio's, but the task that closes it knows what it closes.
+        self._asyncgens.discard(agen)  # type: ignore[attr-defined]
+        if not self.is_closed():
+            self.call_soon_threadsafe(self._close_generator, agen)
+
+    def _close_generator(self, agen: Any) -> None:
+        task: Any = self.create_task(agen.aclose())
+        frame = agen.ag_frame
+        task.coroutine_name = f"aclose() of {agen.__qualname__}, which was left before its end"
+        task._made_at = Place(agen.ag_code, frame.f_lasti) if frame is not None else None
+
+    # -- descriptors
+
+    def add_reader(self, fd: Any, callback: Callable[..., Any], *args: Any) -> None:  # type: ignore[override]
+        """As asyncio's; the registration knows where it was made."""
+        super().add_reader(fd, callback, *args)
+        self._note_registration(fd, 0, "add_reader")
+
+    def add_writer(self, fd: Any, callback: Callable[..., Any], *args: Any) -> None:  # type: ignore[override]
+        """As asyncio's; see `add_reader`."""
+        super().add_writer(fd, callback, *args)
+        self._note_registration(fd, 1, "add_writer")
+
+    def _note_registration(self, fd: Any, index: int, method: str) -> None:
+        handle = self._virtual_selector.get_key(fd).data[index]
+        self._own.register.add_registration(handle, method, user_place(3))
 
     # -- threads
 
@@ -441,7 +494,10 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
         except BaseException:
             job.end()
             raise
-        return all_jobs.follow(job, source, self)
+        future: Any = all_jobs.follow(job, source, self)
+        future._made_at, future.job_name = job.place, job.reason
+        self._own.register.add_future(future)
+        return future  # type: ignore[no-any-return]
 
     def background(self) -> contextlib.AbstractContextManager[None]:
         """`with loop.background():` what is started inside is meant to run on; it does not hold the clock."""
@@ -452,6 +508,21 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
         self._executor_shutdown_called = True
         if self._default_executor is not None:
             await self._virtual_selector.jobs.shut_down(self._default_executor, self)
+
+    # -- processes
+
+    def subprocess_exec(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """There are none: an EscapeError."""
+        self._refuse_child("exec", args)
+
+    def subprocess_shell(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """There are none: an EscapeError."""
+        self._refuse_child("shell", args)
+
+    def _refuse_child(self, kind: str, args: tuple[Any, ...]) -> NoReturn:
+        by_asyncio = sys._getframe(2).f_code.co_name == f"create_subprocess_{kind}"
+        call = f"asyncio.create_subprocess_{kind}" if by_asyncio else f"loop.subprocess_{kind}"
+        raise guard.refuse_child(self.kernel, call, args[1:])
 
     # -- names
 
@@ -502,12 +573,12 @@ def _refusal(name: str, head: str, reason: str) -> Any:
     return refuse
 
 
-_NOT_THERE_YET = ("Not there yet", "not there yet: this world has sockets, pipes and socket files, and neither "
-                                   "processes nor signals of its own")
+_NOT_THERE_YET = ("Not there yet", "not there yet: this world has sockets, pipes and socket files, and no "
+                                   "signals of its own")
 _OF_WINDOWS = ("Of Windows alone", "a call of Windows' proactor loop, and this loop plays Linux: use "
                                    "create_unix_server() and create_unix_connection(), or TCP")
 for _names, _why in (
-        (("subprocess_shell", "subprocess_exec", "add_signal_handler", "remove_signal_handler"), _NOT_THERE_YET),
+        (("add_signal_handler", "remove_signal_handler"), _NOT_THERE_YET),
         (("create_pipe_connection", "start_serving_pipe"), _OF_WINDOWS)):
     for _name in _names:
         setattr(SolipsistEventLoop, _name, _refusal(_name, *_why))

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from . import waiting
-from .errors import SolipsismError
+from .errors import SolipsismError, UnclosedWarning
 from .kernel import FIRST_DESCRIPTOR, READABLE, WRITABLE, Kernel
 from .kernel.files import File, os_error
 from .kernel.pipe import PipeEnd
@@ -321,7 +321,7 @@ class PipeFile(io.RawIOBase):
         if not self.closed and self.closefd:
             file = self._kernel.files.get(self._number)
             try:
-                warnings.warn(f"unclosed file {self!r}", ResourceWarning, stacklevel=2, source=self)
+                warnings.warn(f"unclosed file {self!r}", UnclosedWarning, stacklevel=2, source=self)
             finally:  # the warning may be an error
                 if file is not None:
                     self._kernel.abandoned.append(file)

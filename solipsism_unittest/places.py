@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from types import CodeType, FrameType
+from types import CodeType, FrameType, TracebackType
 from typing import NamedTuple
 
 _PACKAGE = __name__.partition(".")[0]
@@ -24,8 +24,11 @@ _PLUMBING = frozenset({
     "http", "urllib", "socketserver", "contextvars", "weakref", "_pytest", "pluggy", "pytest",
 })
 # These have objects of their own that a program works with, and carry calls as well.
-_CARRIERS = _PLUMBING | {"queue", "subprocess"}
-_STARTERS = frozenset({("asyncio.base_events", "_run_once"), ("unittest.case", "run")})
+_CARRIERS = _PLUMBING | {"queue", "subprocess", "multiprocessing"}
+# These start a process only to ask about the machine.
+_ASKERS = frozenset({"platform", "ctypes.util", "uuid", "sysconfig", "_osx_support", "locale"})
+_STARTERS = {"asyncio.base_events": "_run_once", "unittest.case": "run"}
+_STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
 _LIBRARIES = tuple(f"{os.sep}{folder}{os.sep}" for folder in ("site-packages", "dist-packages"))
 
 
@@ -86,13 +89,21 @@ def is_plumbing(module: str) -> bool:
 
 
 @functools.lru_cache(maxsize=1024)
-def _is_of_library(filename: str) -> bool:
-    return any(folder in filename for folder in _LIBRARIES)
+def is_of_library(filename: str) -> bool:
+    """Whether a file is code of an installed library, or of the standard library."""
+    return filename.startswith(_STANDARD_LIBRARY) or any(folder in filename for folder in _LIBRARIES)
 
 
 def carries(module: str) -> bool:
     """Whether frames of a module of this name stand between the user's line and what it came to."""
     return module.partition(".")[0] in _CARRIERS
+
+
+def asks_about_the_machine(frame: FrameType | None) -> bool:
+    """Whether the standard library starts, or waits for, a process on its own account: what is the machine called?"""
+    while frame is not None and frame.f_globals.get("__name__") in ("os", "subprocess"):
+        frame = frame.f_back
+    return frame is not None and frame.f_globals.get("__name__") in _ASKERS
 
 
 def user_place(depth: int = 1) -> Place | None:
@@ -106,11 +117,21 @@ def user_place(depth: int = 1) -> Place | None:
         module = frame.f_globals.get("__name__", "")
         if module.partition(".")[0] not in _CARRIERS:
             code = frame.f_code
-            if not _is_of_library(code.co_filename):
+            if not is_of_library(code.co_filename):
                 place = _place(code, frame.f_lasti)
                 return place if inner is None else inner.called_from(place)
             inner = inner or _place(code, frame.f_lasti, True)
-        elif (module, frame.f_code.co_name) in _STARTERS:
+        elif module in _STARTERS and frame.f_code.co_name == _STARTERS[module]:  # an audited attribute: asked last
             break
         frame = frame.f_back
     return inner
+
+
+def user_line(trace: TracebackType | None) -> Place | None:
+    """The innermost line of the user in a traceback: where an error was raised; None where no line is the user's."""
+    found = None
+    while trace is not None:
+        if not is_plumbing(trace.tb_frame.f_globals.get("__name__", "")):
+            found = trace
+        trace = trace.tb_next
+    return _place(found.tb_frame.f_code, found.tb_lasti) if found is not None else None

@@ -19,8 +19,8 @@ import warnings
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from . import addresses, options, waiting
-from .errors import EscapeError, SolipsismError
+from . import addresses, guard, options, waiting
+from .errors import SolipsismError, UnclosedWarning
 from .kernel import READABLE, WRITABLE, Capacity, Kernel
 from .kernel.ends import Address, End, Received
 from .kernel.files import os_error
@@ -135,9 +135,9 @@ class VirtualSocket(socket.socket):
                 self._closed = True
                 if end is not None:
                     raise os_error(errno.ENOTSOCK)  # a pipe
-                raise EscapeError(f"descriptor {fileno!r} is not one of this world: a socket can only be made from the "
-                                  "fileno() of a virtual socket of the same loop; open real descriptors outside the "
-                                  "sealed thread")
+                raise guard.noted(kernel, f"descriptor {fileno!r} is not one of this world: a socket can only be made "
+                                          "from the fileno() of a virtual socket of the same loop; open real "
+                                          "descriptors outside the sealed thread")
             self._end, self._number = end, fileno
             self._family, self._type = end.family, end.type
             self._proto = options.protocol(end) if operator.index(proto) == -1 else proto
@@ -368,7 +368,7 @@ class VirtualSocket(socket.socket):
         if end is not None and self.kernel.files.get(self._number) is end:
             self._end = end
             try:
-                warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
+                warnings.warn(f"unclosed {self!r}", UnclosedWarning, stacklevel=2, source=self)
             finally:  # the warning may be an error
                 self._end = None
                 self.kernel.abandoned.append(end)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import contextlib
 import dis
 import functools
 import gc
@@ -18,7 +19,7 @@ import sys
 import threading
 import types
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from queue import SimpleQueue
 from time import monotonic
 from typing import Any
@@ -27,6 +28,8 @@ from .places import Place, carries, is_plumbing, line_words
 
 LOOK_EVERY = 0.001  # real seconds between two looks at a thread
 LOOKS = 3  # a thread waits when so many looks in a row find it at the same instruction
+LINGER = 1.0  # real seconds for threads that are on their way out when a test ends
+LOOKS_AT_THE_END = 50  # so many looks find them waiting, and they are taken for left
 OBJECTS = 1_000  # so many are looked at in search of a future
 FRAMES_SHOWN = 5
 THREADS_NAMED = 3
@@ -148,8 +151,10 @@ def standing(ident: int | None) -> str:
 def stack(frame: types.FrameType) -> list[str]:
     """The lines of a thread from the outermost to the innermost, without the machinery that started it."""
     lines: collections.deque[str] = collections.deque(maxlen=FRAMES_SHOWN)
-    innermost: types.FrameType = frame
     step: types.FrameType | None = frame
+    while step is not None and step.f_back is not None and _is_ours(step):
+        step = step.f_back
+    innermost = step
     while step is not None:
         if step is innermost or not carries(step.f_globals.get("__name__", "")):
             lines.appendleft(line_words(step.f_code, step.f_lineno))
@@ -157,6 +162,10 @@ def stack(frame: types.FrameType) -> list[str]:
                 break
         step = step.f_back
     return list(lines)
+
+
+def _is_ours(frame: types.FrameType) -> bool:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0] == __package__
 
 
 def waits(frame: types.FrameType) -> bool:
@@ -188,6 +197,24 @@ def _start(step: dis.Instruction) -> tuple[int | None, int | None]:
     return positions.lineno, positions.col_offset
 
 
+def linger(alive: Callable[[], Sequence[int | None]]) -> None:
+    """Give threads that are about to end the real time to do so: not more than LINGER, less where they all wait.
+
+    `alive()` gives the identifiers of those that are still there.
+    """
+    deadline = monotonic() + LINGER
+    looks, before = 0, None
+    pause: SimpleQueue[None] = SimpleQueue()
+    while (idents := alive()) and looks < LOOKS_AT_THE_END and monotonic() < deadline:
+        frames = sys._current_frames()
+        stand = [frames.get(ident or 0) for ident in idents]
+        places = [(frame.f_code, frame.f_lasti) for frame in stand if frame is not None and waits(frame)]
+        looks = looks + 1 if places == before and len(places) == len(idents) else 0
+        before = places
+        with contextlib.suppress(queue.Empty):
+            pause.get(timeout=LOOK_EVERY)
+
+
 # -- what a thread has in hand
 
 
@@ -200,7 +227,7 @@ def in_hand(thread: threading.Thread, frame: types.FrameType, loop: Any) -> tupl
             reached += step.f_locals.values()
         step = step.f_back
     within = list(_reach(reached, thread))
-    queues = [thing for thing in within if isinstance(thing, queue.SimpleQueue | queue.Queue)]
+    queues = [thing for thing in within if issubclass(type(thing), (queue.SimpleQueue, queue.Queue))]
     if any(_is_pending(thing, loop) for one in queues for thing in _reach([one], thread)):
         return True, True
     return False, any(_is_pending(thing, loop) for thing in within)
@@ -215,7 +242,7 @@ def _awaited(loop: Any) -> set[asyncio.Future[Any]]:
 
 
 def _is_pending(thing: Any, loop: Any) -> bool:
-    return isinstance(thing, asyncio.Future) and not thing.done() and thing.get_loop() is loop
+    return issubclass(type(thing), asyncio.Future) and not thing.done() and thing.get_loop() is loop
 
 
 def _reach(things: list[Any], own: threading.Thread) -> Iterator[Any]:
@@ -224,16 +251,18 @@ def _reach(things: list[Any], own: threading.Thread) -> Iterator[Any]:
     line = collections.deque(things)
     while line and len(seen) < OBJECTS:
         thing = line.popleft()
-        if id(thing) in seen or thing is None or isinstance(thing, _DEAD_ENDS):
+        # By its own type: isinstance() would ask it for its __class__, which a dead proxy has not.
+        kind = type(thing)
+        if id(thing) in seen or thing is None or issubclass(kind, _DEAD_ENDS):
             continue
         seen.add(id(thing))
-        module: Any = getattr(type(thing), "__module__", "")
-        if isinstance(thing, asyncio.Task) or isinstance(thing, threading.Thread) and thing is not own:
+        module: Any = getattr(kind, "__module__", "")
+        if issubclass(kind, asyncio.Task) or issubclass(kind, threading.Thread) and thing is not own:
             continue
         yield thing
-        if isinstance(thing, asyncio.Future) or is_plumbing(module) and module not in _ON_THE_WAY:
+        if issubclass(kind, asyncio.Future) or is_plumbing(module) and module not in _ON_THE_WAY:
             continue
-        if isinstance(thing, types.FunctionType):  # not its globals
+        if kind is types.FunctionType:  # not its globals
             line += thing.__closure__ or ()
         else:
             line += gc.get_referents(thing)

@@ -1,7 +1,7 @@
 """Coroutines that nobody awaited: a forgotten `await`, which Python only warns of.
 
 Owns the one place where Python says so (it asks module `warnings` for each coroutine that is thrown away before it
-began), the text of the report, and the closing of those that a failure holds on to.
+began), and the closing of those that a failure holds on to.
 """
 
 from __future__ import annotations
@@ -12,28 +12,29 @@ import sys
 import threading
 import types
 import warnings
-from collections import Counter
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Self
 
-from .places import Place, shorten, user_place
+from .chains import parts
+from .places import Place, is_of_library, shorten, user_place
 
 __unittest = True
 __tracebackhide__ = True
 
-_STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
+_PACKAGE = os.path.dirname(__file__)
 
 
 class Unawaited:
     """Between `with` and its end, takes down the coroutines that are thrown away without having begun.
 
-    Only those that were made on this thread in the meantime count. Whoever collects warnings (`assertWarns`) gets the
-    warning instead. It costs a tenth of a microsecond for a coroutine.
+    Only those that were made in the meantime count, on this thread or one that `is_ours()`. Whoever collects warnings
+    (`assertWarns`) gets the warning instead. It costs a tenth of a microsecond for a coroutine.
     """
 
     def __init__(self) -> None:
-        # The name; who made it, as Python keeps it; the user's line where it was thrown away.
-        self._found: list[tuple[str, tuple[str, int, str], Place | None]] = []
+        self.is_ours: Callable[[], bool] = lambda: False  # whether another thread belongs to this test
+        self._found: list[tuple[str, str]] = []  # the name, and where it was made
 
     def __enter__(self) -> Self:
         self._found.clear()
@@ -52,37 +53,43 @@ class Unawaited:
 
     def _take_down(self, coroutine: types.CoroutineType[Any, Any, Any]) -> None:
         collected = warnings._showwarnmsg_impl is not self._show  # type: ignore[attr-defined]
-        if collected or not coroutine.cr_origin or threading.get_ident() != self._thread:
+        ours = threading.get_ident() == self._thread or self.is_ours()
+        if collected or not coroutine.cr_origin or not ours:
             self._warn(coroutine)
             return
-        self._found.append((coroutine.__qualname__, coroutine.cr_origin[0], user_place(2)))
+        self._found.append((coroutine.__qualname__, _made(coroutine, user_place(2))))
 
-    def report(self) -> str:
-        """A line for each of them, equal ones counted; "" where there were none."""
-        lines = []
-        for (name, (file, line, function), place), count in Counter(self._found).items():
-            made = f"{shorten(file)}:{line} in {function}"
-            if file.startswith(_STANDARD_LIBRARY) and "-packages" not in file:
-                made = str(place) if place else "a line of the standard library"  # a mock's: who threw it away is near
-            times = f" (x {count})" if count > 1 else ""
-            lines.append(f"coroutine '{name}' was never awaited{times}, so nothing of it ran: write `await` before it, "
-                         f"or make a task of it\n  made at {made}")
-        return "\n".join(lines)
+    def take(self) -> list[tuple[str, str]]:
+        """For each of them its name and where it was made; what is told is forgotten."""
+        found, self._found = self._found, []
+        return found
+
+    def look(self, things: Iterable[object]) -> None:
+        """Take down those of these that are coroutines which have not begun, and close them: nobody will await them."""
+        for thing in things:
+            if type(thing) is types.CoroutineType and inspect.getcoroutinestate(thing) == inspect.CORO_CREATED:
+                self._found.append((thing.__qualname__, _made(thing, None)))
+                thing.close()
+
+
+def _made(coroutine: types.CoroutineType[Any, Any, Any], place: Place | None) -> str:
+    file, line, function = coroutine.cr_origin[0] if coroutine.cr_origin else ("", 0, "")
+    if file and not is_of_library(file) and os.path.dirname(file) != _PACKAGE:  # ours calls jobs of the program
+        return f"{shorten(file)}:{line} in {function}"
+    if place is not None:
+        return str(place)  # a mock's: who threw it away is near
+    code = coroutine.cr_code
+    return "a line of the standard library" if is_of_library(code.co_filename) else f"{shorten(code.co_filename)}:" \
+        f"{code.co_firstlineno}, where it is defined"
 
 
 def close_held(error: BaseException | None) -> None:
     """Close the coroutines that the frames of a failure had made and not come to: they are no mistake of their own."""
-    seen: set[int] = set()
-    errors = [error]
-    while errors:
-        each = errors.pop()
-        if each is None or id(each) in seen:
-            continue
-        seen.add(id(each))
-        errors += [each.__cause__, each.__context__]
+    for each in parts([error], hidden=True):
         trace = each.__traceback__
         while trace is not None:
             for value in list(trace.tb_frame.f_locals.values()):
-                if isinstance(value, types.CoroutineType) and inspect.getcoroutinestate(value) == inspect.CORO_CREATED:
+                # Not isinstance(), which asks the value for its __class__, and so a dead proxy for what it stands for.
+                if type(value) is types.CoroutineType and inspect.getcoroutinestate(value) == inspect.CORO_CREATED:
                     value.close()
             trace = trace.tb_next

@@ -25,16 +25,22 @@ OVERRIDES = {
     "_create_server_getaddrinfo": "create_server puts the addresses into a set: their order must not depend on hashes",
     "create_task": "names are per loop, and tasks know where they were made",
     "run_forever": "seals the thread",
+    "call_exception_handler": "an error that a test expects is not logged",
+    "default_exception_handler": "what nobody caught fails the test",
+    "add_reader": "a registration knows where it was made",
+    "add_writer": "see add_reader",
+    "_asyncgen_firstiter_hook": "an async generator knows where it was begun",
+    "_asyncgen_finalizer_hook": "the task that closes a generator knows which one",
     "run_until_complete": "turns a hang into an error, whatever the program makes of it",
     "run_in_executor": "an unfinished job holds the clock",
     "shutdown_default_executor": "joins: a virtual limit would be over at once",
     "getaddrinfo": "the virtual resolver, without a thread",
     "getnameinfo": "the virtual resolver, without a thread",
+    "subprocess_exec": "refused: the virtual loop cannot wait for a real process",
+    "subprocess_shell": "see subprocess_exec",
     "close": "ends what the world still has open",
     **dict.fromkeys(
         (
-            "subprocess_shell",
-            "subprocess_exec",
             "add_signal_handler",
             "remove_signal_handler",
         ),
@@ -122,7 +128,8 @@ class OverridesTest(unittest.TestCase):
 # Each private name of asyncio that the package uses, and why.
 PRIVATE = {
     "_args": "a leak report finds a listener's server among the arguments of its handle",
-    "_asyncgens": "nothing is to be shut down where it is empty",
+    "_asyncgen_firstiter_hook": "see OVERRIDES",
+    "_asyncgens": "as asyncio's own finalizer of generators",
     "_buffer": "how much of a message has come so far",
     "_callback": "reports say whose turn a handle is",
     "_callbacks": "a shield() shows only in the callbacks of its future",
@@ -143,13 +150,19 @@ PRIVATE = {
     "_copy_future_state": "a job's result is handed over in its turn",
     "_debug": "whether debug mode is on",
     "_default_executor": "run_in_executor(None) makes it, as asyncio's does",
+    "_event_loop_policy": "whose get_event_loop() is refused: asking for the policy warns from 3.14 on",
     "_executor_shutdown_called": "run_in_executor() refuses after the shutdown, as asyncio's does",
+    "_exception": "the error of a task, looked at without counting as read",
     "_fut_waiter": "what a task waits for",
     "_get_running_loop": "which world a socket belongs to, without an exception where there is none",
+    "_log_traceback": "whether somebody has read a task's error",
+    "_remove_reader": "a registration that was left is taken away, also one that belongs to a transport",
+    "_remove_writer": "see _remove_reader",
     "_log_destroy_pending": "a task that is given up was told of already",
     "_loop": "whether a runner has made its loop, and which loop a timer belongs to",
     "_ready": "what would run next",
     "_release_waiter": "the callback of the timer of 3.11's wait_for()",
+    "_run": "a callback that it calls is the program's, and no call of asyncio's own",
     "_scheduled": "the heap of timers, which call_at pushes to as asyncio's does",
     "_set_result_unless_cancelled": "the callback of a sleep()'s timer",
     "_set_running_loop": "what is cut off at the end finds its loop when it is closed",
@@ -166,7 +179,7 @@ PRIVATE = {
 }
 # Private names of our own that some object of asyncio happens to have too.
 # (_check_sendfile_params: of socket.socket, as is _sendfile_use_send)
-COINCIDENCES = {"_abort", "_check_sendfile_params", "_wait", "_result", "_run", "_selector"}
+COINCIDENCES = {"_abort", "_check_sendfile_params", "_wait", "_result", "_selector"}
 # What contextlib keeps of the async context managers that were entered: a lock may be among them.
 OF_CONTEXTLIB = {"_AsyncGeneratorContextManager", "_exit_callbacks"}
 # Private names of other modules: sys, unittest, socket, warnings (how Python tells of a coroutine never awaited).

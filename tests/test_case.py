@@ -12,7 +12,14 @@ import time
 import unittest
 from unittest import mock
 
-from solipsism_unittest import EscapeError, SleepForeverError, SolipsismError, SolipsistEventLoop, SolipsistTestCase
+from solipsism_unittest import (
+    EscapeError,
+    ReturnedValueWarning,
+    SleepForeverError,
+    SolipsismError,
+    SolipsistEventLoop,
+    SolipsistTestCase,
+)
 
 variable = contextvars.ContextVar("variable", default="unset")
 
@@ -233,7 +240,7 @@ class PhasesTest(unittest.TestCase):
             def test(self):
                 return 5
 
-        with self.assertWarnsRegex(DeprecationWarning, "return a value that is not None"):
+        with self.assertWarnsRegex(ReturnedValueWarning, "return a value that is not None"):
             self.assertEqual(run(Case).testsRun, 1)
 
     def test_current_loop_in_set_up(self):

@@ -14,7 +14,7 @@ import threading
 import unittest
 from unittest import mock
 
-from solipsism_unittest import SolipsismError, SolipsistEventLoop, socketpair
+from solipsism_unittest import EscapeError, SolipsismError, SolipsistEventLoop, socketpair
 from tests import run_python
 
 
@@ -244,8 +244,6 @@ class RefusalTest(unittest.TestCase):
         loop = SolipsistEventLoop()
         self.addCleanup(loop.close)
         for name in (
-            "subprocess_shell",
-            "subprocess_exec",
             "add_signal_handler",
             "remove_signal_handler",
         ):
@@ -253,18 +251,32 @@ class RefusalTest(unittest.TestCase):
                 with self.subTest(name), self.assertRaisesRegex(SolipsismError, rf"^{name}\(\) is not there yet"):
                     getattr(loop, name)(*arguments)
 
-    def test_through_asyncios_own_functions(self):
-        """asyncio's functions on top of them say the same."""
+    def test_child_processes(self):
+        """A child process is refused with the command and what to do, whichever way it is asked for."""
 
         async def main():
-            for call in (
-                lambda: asyncio.create_subprocess_exec("true"),
-                lambda: asyncio.create_subprocess_shell("true"),
+            loop = asyncio.get_running_loop()
+            for call, begin in (
+                (lambda: asyncio.create_subprocess_exec("a", b"b"), r"asyncio\.create_subprocess_exec\('a', 'b'\)"),
+                (lambda: asyncio.create_subprocess_shell("a b"), r"asyncio\.create_subprocess_shell\('a b'\)"),
+                (lambda: loop.subprocess_exec(asyncio.SubprocessProtocol, "a"), r"loop\.subprocess_exec\('a'\)"),
+                (lambda: loop.subprocess_shell(asyncio.SubprocessProtocol, "a"), r"loop\.subprocess_shell\('a'\)"),
+                (lambda: loop.subprocess_shell(), r"loop\.subprocess_shell\(\)"),
             ):
-                with self.assertRaisesRegex(SolipsismError, "subprocess_(exec|shell)"):
+                with self.assertRaisesRegex(EscapeError, begin + r" would start a real process \(tests/test_loop.*fake"
+                                            r".*asyncio\.to_thread.*self\.allow_escape\(\"subprocess\"\):$"):
                     await call()
 
         run(main())
+
+    def test_child_processes_without_a_line(self):
+        """Asked for by no line of a program, as by a callback of the loop, it is refused as well."""
+        loop, seen = SolipsistEventLoop(), []
+        self.addCleanup(loop.close)
+        loop.set_exception_handler(lambda loop, context: (seen.append(str(context["exception"])), loop.stop()))
+        loop.call_soon(loop.subprocess_shell, None, "a")
+        loop.run_forever()
+        self.assertRegex(seen[0], r"^loop\.subprocess_shell\('a'\) would start a real process, which")
 
 
 class LookupTest(unittest.TestCase):

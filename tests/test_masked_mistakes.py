@@ -209,8 +209,40 @@ class ForgottenAwaitTest(unittest.TestCase):
 
         self.check(body, "made at a line of the standard library")
 
+    def test_in_another_thread(self):
+        """A coroutine that a worker thread makes or drops is told as one of the test's own."""
+
+        async def made(self):
+            await asyncio.to_thread(fetch)
+
+        async def dropped(self):
+            await asyncio.to_thread(lambda: fetch() and None)
+
+        self.check(made, "coroutine 'fetch' was never awaited", "test_masked_mistakes.py:")
+        self.check(dropped, "coroutine 'fetch' was never awaited", f"test_masked_mistakes.py:{line_of(dropped, 1)} in")
+
+    def test_called_by_the_loop(self):
+        """A coroutine function that is given as a callback is told with the line where it is defined."""
+
+        async def body(self):
+            self.loop.call_later(1, fetch)
+            await asyncio.sleep(2)
+
+        self.check(body, "coroutine 'fetch' was never awaited",
+                   f"test_masked_mistakes.py:{fetch.__code__.co_firstlineno}, where it is defined")
+
+    def test_kept_on_the_test(self):
+        """One that the test case keeps is told by its own test, and not by the next that collects garbage."""
+
+        async def body(self):
+            self.later = fetch()
+
+        made = f"made at tests/test_masked_mistakes.py:{line_of(body, 1)}"
+        for attributes in ({}, {"loop_factory": asyncio.SelectorEventLoop}):
+            self.check(body, "coroutine 'fetch' was never awaited", made, **attributes)
+
     def test_beside_a_leak(self):
-        """What was forgotten comes first, what was left behind is a note; ending it makes no more complaints."""
+        """What was forgotten comes first, then what was left behind; ending it makes no more complaints."""
 
         async def body(self):
             async def wait():
@@ -222,7 +254,8 @@ class ForgottenAwaitTest(unittest.TestCase):
             self.task = asyncio.create_task(wait())
             await asyncio.sleep(0)
 
-        text = self.check(body, "coroutine 'fetch' was never awaited, ", "also: the test left 1 thing behind")
+        text = self.check(body, "the test left 2 things behind", "1 pending task\n",
+                          "1 coroutine never awaited\n    fetch, so nothing of it ran")
         self.assertEqual(text.count("never awaited"), 1)
 
     def test_only_a_leak(self):

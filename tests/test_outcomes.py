@@ -1,12 +1,23 @@
 """One outcome for each test: a leak never turns one outcome into another, and nothing is told twice."""
 
 import asyncio
+import time
 import unittest
 
 from solipsism_unittest import SolipsistTestCase
 from tests.test_case import told
 
-LEAK = "the test left 1 thing behind"
+# Kinds of faults that are found at the end, and what is told of each.
+FAULTS = {
+    "task": "the test left 1 thing behind",
+    "unread": "1 error went by unseen while the test ran",
+    "coroutine": "coroutine 'forgotten' was never awaited",
+    "blocking": "a blocking call in the loop's thread",
+}
+
+
+async def forgotten():
+    """Nobody awaits it."""
 
 # What happens in the test -> (failures, errors, skipped, expected failures, unexpected successes), and without a leak.
 # A leak changes the first row only.
@@ -32,11 +43,17 @@ class Hidden:
     """Discovery does not look in here."""
 
     class Case(SolipsistTestCase):
-        leaks = False
+        fault = None
 
         async def asyncSetUp(self):
-            if self.leaks:
+            if self.fault == "task":
                 self.task = asyncio.create_task(asyncio.sleep(1))
+            if self.fault == "unread":
+                self.task = asyncio.create_task(asyncio.sleep("x"))
+            if self.fault == "coroutine":
+                forgotten()
+            if self.fault == "blocking":
+                time.sleep(0.001)
             if "cleanup" in self._testMethodName:
                 self.addAsyncCleanup(self.end)
             if "set_up" in self._testMethodName:
@@ -85,10 +102,10 @@ class Hidden:
         test_cleanup = test_cleanup_skip = test_pass
 
 
-def run(name, leaks):
+def run(name, fault):
     """Run one test of the case above and return its result."""
     case = Hidden.Case(f"test_{name}")
-    case.leaks = leaks
+    case.fault = fault
     result = unittest.TestResult()
     case.run(result)
     return result
@@ -104,26 +121,45 @@ class TableTest(unittest.TestCase):
     def test_counts(self):
         """Each test has exactly the outcome that the table says, with a leak and without."""
         for name, (with_leak, without) in TABLE.items():
-            for leaks, expected in ((True, with_leak), (False, without)):
-                with self.subTest(name, leaks=leaks):
-                    result = run(name, leaks)
+            for fault, expected in (*((fault, with_leak) for fault in FAULTS), (None, without)):
+                with self.subTest(name, fault=fault):
+                    result = run(name, fault)
                     self.assertEqual((counts(result), result.testsRun), (expected, 1))
                     self.assertEqual(result.wasSuccessful(), not (expected[0] or expected[1] or expected[4]))
 
     def test_a_leak_is_told_once_and_only_beside_a_failure(self):
         """A failing test has the report of its leak once, as a note; without a leak nobody speaks of one."""
         for name, (with_leak, _) in TABLE.items():
-            with self.subTest(name):
-                failing = with_leak[0] + with_leak[1]
-                self.assertEqual(told(run(name, True)).count(LEAK), failing)
-                self.assertEqual(told(run(name, False)).count(LEAK), 0)
+            for fault, text in FAULTS.items():
+                with self.subTest(name, fault=fault):
+                    failing = with_leak[0] + with_leak[1]
+                    self.assertEqual(told(run(name, fault)).count(text), failing)
+                    self.assertEqual(told(run(name, None)).count(text), 0)
 
     def test_own_failure_comes_first(self):
         """A failing test keeps its own failure, with its own line; the report of the leak stands below it."""
         for name in ("fail", "error", "subtest", "set_up", "async_tear_down", "cleanup"):
-            with self.subTest(name):
-                text = told(run(name, True))
-                self.assertRegex(text, rf"(?s)test_outcomes\.py.*of the (test|subtest|fixture)\n.*also: {LEAK}")
+            for fault, text in FAULTS.items():
+                with self.subTest(name, fault=fault):
+                    self.assertRegex(told(run(name, fault)),
+                                     rf"(?s)test_outcomes\.py.*of the (test|subtest|fixture)\n.*also: {text}")
+
+    def test_debug(self):
+        """debug() raises what a fault or the test itself makes of it, and nothing for a clean test."""
+        for name, (with_leak, without) in TABLE.items():
+            for fault, counted in (*((fault, with_leak) for fault in FAULTS), (None, without)):
+                case = Hidden.Case(f"test_{name}")
+                case.fault = fault
+                raises = counted[0] + counted[1] + counted[2] + counted[3]
+                with self.subTest(name, fault=fault):
+                    if raises or fault and name == "unexpected_success":
+                        with self.assertRaises(BaseException) as caught:
+                            case.debug()
+                        self.assertNotIsInstance(caught.exception, KeyboardInterrupt)
+                        if name == "pass":
+                            self.assertIn(FAULTS[fault], str(caught.exception))
+                    else:
+                        case.debug()
 
 
 class MoreOutcomesTest(unittest.TestCase):
@@ -160,8 +196,8 @@ class MoreOutcomesTest(unittest.TestCase):
 
         result = self.run_test(test, tearDown=tearDown)
         self.assertEqual(counts(result), (2, 1, 0, 0, 0))
-        self.assertIn(LEAK, result.failures[0][1])
-        self.assertEqual(told(result).count(LEAK), 1)
+        self.assertIn(FAULTS["task"], result.failures[0][1])
+        self.assertEqual(told(result).count(FAULTS["task"]), 1)
 
     def test_failing_subtests(self):
         """Each failing subtest is a failure of its own; the test goes on after it."""
@@ -251,13 +287,13 @@ class MoreOutcomesTest(unittest.TestCase):
 
         class Result(unittest.TestResult):
             def addSuccess(self, test):
-                successes.append(test.leaks)
+                successes.append(test.fault)
 
-        for leaks in (False, True):
+        for fault in (None, *FAULTS):
             case = Hidden.Case("test_pass")
-            case.leaks = leaks
+            case.fault = fault
             case.run(Result())
-        self.assertEqual(successes, [False])
+        self.assertEqual(successes, [None])
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import warnings
 import weakref
 
 from solipsism_unittest import SolipsistEventLoop, VirtualSocket, sealed, socketpair, stream_pairs
-from solipsism_unittest.errors import EscapeError, SolipsismError
+from solipsism_unittest.errors import EscapeError, SolipsismError, UnclosedWarning
 from tests.worlds import World
 
 LINGER = socket.SOL_SOCKET, socket.SO_LINGER
@@ -1116,7 +1116,7 @@ class GarbageTest(World):
             gc.collect()
         self.assertEqual(
             [(warning.category, str(warning.message)[:22]) for warning in caught],
-            [(ResourceWarning, "unclosed <VirtualSocke")],
+            [(UnclosedWarning, "unclosed <VirtualSocke")],
         )
         self.assertEqual(two.recv(1), b"")
         self.assertEqual([end.kind for end in self.loop.kernel.abandoned], ["stream"])
@@ -1133,7 +1133,7 @@ class GarbageTest(World):
             warnings.simplefilter("error")
             del one
             gc.collect()
-        self.assertEqual(hook.call_args.args[0].exc_type, ResourceWarning)
+        self.assertEqual(hook.call_args.args[0].exc_type, UnclosedWarning)
         self.assertEqual(two.recv(1), b"")
 
     def test_closed(self):

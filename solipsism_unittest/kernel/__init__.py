@@ -10,7 +10,7 @@ import socket
 from collections.abc import Iterable
 from typing import Any
 
-from ..errors import SolipsismError
+from ..errors import EscapeError, SolipsismError
 from ..places import Place
 from .choices import Choices
 from .clock import VirtualClock
@@ -63,6 +63,8 @@ class Kernel:
         self.abandoned: list[File] = []  # collected as garbage while open
         self.jobs: Any = None  # what other threads do for this world; who waits for them puts it there
         self.next_descriptor = FIRST_DESCRIPTOR
+        self.guarded = True  # what would reach the real world is stopped
+        self.escapes: list[EscapeError] = []  # what was stopped, by whatever thread, as far as it is kept
 
     def open(self, file: File) -> File:
         """Give a file a descriptor: the next number, never one that was used before."""

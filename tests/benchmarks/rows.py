@@ -160,6 +160,10 @@ ROWS = {
         Contender("virtual", "solipsism_unittest:SolipsistTestCase", empty_tests),
         Contender("stock IsolatedAsyncioTestCase", "unittest:IsolatedAsyncioTestCase", empty_tests, aim=0.35),
     )),
+    "checks": Row("one empty test", 200, 9, (
+        Contender("virtual", "solipsism_unittest:SolipsistTestCase", empty_tests),
+        Contender("itself, no leaks, no guard", "tests.benchmarks.unchecked:UncheckedTestCase", empty_tests, aim=1.25),
+    )),
     "echo": Row("round trip of 64 bytes", 3_000, 9, (
         on("virtual", echo),
         on("async-solipsism", echo, aim=0.9),

@@ -1,0 +1,133 @@
+"""What was made on a loop is found again, and not kept alive."""
+
+import asyncio
+import gc
+import socket
+import unittest
+import weakref
+from unittest import mock
+
+from solipsism_unittest import SolipsistEventLoop, SolipsistTestCase, register
+
+
+class TasksTest(SolipsistTestCase):
+    async def test_order_and_end(self):
+        """Tasks are known in the order in which they were made, done or not, as long as the program keeps them."""
+        known = register.Register()
+        tasks = [asyncio.create_task(asyncio.sleep(delay)) for delay in (3, 1, 2)]
+        for task in tasks:
+            known.add_task(task)
+        await asyncio.wait(tasks)
+        self.assertEqual(list(known.tasks()), tasks)
+        tasks.clear()
+        del task
+        await asyncio.sleep(0)
+        self.assertEqual(list(known.tasks()), [])
+
+    async def test_unread(self):
+        """Of those that failed the ones are found whose error nobody read."""
+
+        async def fail():
+            raise ValueError
+
+        one, two = asyncio.create_task(fail()), asyncio.create_task(fail())
+        await asyncio.wait([one, two])
+        one.exception()
+        self.assertEqual(self.loop._own.register.unread(), [two])
+        two.exception()
+        self.assertEqual(self.loop._own.register.unread(), [])
+
+    async def test_room(self):
+        """The dead ones are taken out from time to time: a million tasks leave no million entries."""
+        known = register.Register()
+        kept = []
+        with mock.patch.object(register, "ROOM", 10):
+            known._room = 10
+            for number in range(1000):
+                task = asyncio.create_task(asyncio.sleep(0))
+                known.add_task(task)
+                if number % 100 == 0:
+                    kept.append(task)
+                await task
+        self.assertLess(len(known._tasks), 40)
+        self.assertEqual(list(known.tasks())[:10], kept)
+
+
+class OthersTest(unittest.TestCase):
+    def test_a_factory_that_gives_anything(self):
+        """What a program's task factory gives need not be a task at all."""
+
+
+        class Plain:
+            __slots__ = ("_made_at",)  # and no weak references
+
+            def set_name(self, name):
+                pass
+
+        async def main():
+            loop = asyncio.get_running_loop()
+
+            def factory(loop, coroutine, **kwargs):
+                coroutine.close()
+                return plain
+
+            plain = Plain()
+            loop.set_task_factory(factory)
+            try:
+                self.assertIs(loop.create_task(asyncio.sleep(0)), plain)
+            finally:
+                loop.set_task_factory(None)
+
+        with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
+            runner.run(main())
+
+    def test_a_generator_that_outlives_its_loop(self):
+        """One that is collected when its loop is closed is let go without a word."""
+
+        async def numbers():
+            yield 1
+
+        async def begin():
+            agen = numbers()
+            await anext(agen)
+            return agen
+
+        loop = SolipsistEventLoop()
+        agen = loop.run_until_complete(begin())
+        loop.close()
+        with self.assertNoLogs("asyncio"), mock.patch("sys.unraisablehook") as hook:
+            del agen
+            gc.collect()
+        self.assertIsNone(hook.call_args)
+
+    def test_nothing_is_kept_alive(self):
+        """Handles and generators that are gone are not kept."""
+
+        async def numbers():
+            yield 1
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            one, two = socket.socketpair()
+            loop.add_reader(one, str)
+            self.assertEqual([method for method, _ in loop._own.register.watched.values()], ["add_reader"])
+            loop.remove_reader(one)
+            one.close()
+            two.close()
+            agen = numbers()
+            await anext(agen)
+            self.assertEqual(list(loop._own.register.generators), [agen])
+            gone = weakref.ref(agen)
+            await agen.aclose()
+            del agen
+            gc.collect()
+            self.assertIsNone(gone())
+            await asyncio.sleep(0)
+            self.assertEqual((len(loop._own.register.watched), len(loop._own.register.generators)), (0, 0))
+
+        with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
+            runner.run(main())
+
+
+if __name__ == "__main__":
+    unittest.main()
