@@ -37,7 +37,7 @@ from .kernel.ends import End
 from .kernel.network import Network
 from .loop import SolipsistEventLoop
 from .loop_exceptions import unread
-from .results import HeldResult, as_note, can_be_cause, clean
+from .results import HeldResult, as_note, can_be_cause, clean, forget_notes
 from .scopes import Scope, Scoped
 from .servers import FakeServer, Handler
 from .sockets import StreamPair, VirtualSocket, stream_pairs
@@ -481,8 +481,9 @@ class SolipsistTestCase(Assertions, Scoped):
 
     def _raise_what_came_late(self) -> None:
         late, self._late = self._late, None
-        if late is not None and self._held is not None and self._held.errors():
-            self._held.note(as_note(late))
+        failures = self._held.errors() if self._held is not None else []
+        if late is not None and failures:
+            failures[0].add_note(as_note(late))
         elif late is not None:
             raise late
 
@@ -554,13 +555,14 @@ class SolipsistTestCase(Assertions, Scoped):
             first = failures[0] if failures else None
             if outcome.expectedFailure is not None:
                 failures.append(outcome.expectedFailure[1])
+            forget_notes([*failures, *(error for server in self._servers for error in server.errors)])
             error = self._conclude(passed, failures)
             for failure in failures:
                 close_held(failure)
             if error is None:
                 pass
-            elif first is not None and self._held is not None:
-                self._held.note(as_note(error))
+            elif first is not None:
+                first.add_note(as_note(error))
             elif passed and not self._expects_failure():
                 raise error
             elif passed and any(error in server.errors for server in self._servers):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import traceback
 import types
+from collections.abc import Iterable
 from typing import Any
 
 from . import guard
@@ -33,13 +34,6 @@ class HeldResult:
     def __init__(self, result: Any) -> None:
         self._result = result
         self._held: list[tuple[str, Any, _Error | None]] = []
-        self._notes: list[tuple[BaseException, str]] = []
-
-    def note(self, text: str) -> None:
-        """Add this to the first failure, until it is told: the program may raise the same error in the next test."""
-        error = self.errors()[0]
-        BaseException.add_note(error, text)
-        self._notes.append((error, text))
 
     def addError(self, test: Any, err: _Error) -> None:
         self._held.append(("addError", test, err))
@@ -66,9 +60,20 @@ class HeldResult:
                     clean(error)
                 err = err[0], err[1], err[1].__traceback__
             getattr(self._result, name)(*(test if isinstance(test, tuple) else (test,)), err)
-        for error, text in self._notes:
-            error.__notes__.remove(text)
-        self._notes.clear()
+
+
+class Note(str):
+    """A note of ours."""
+
+    __slots__ = ()
+
+
+def forget_notes(errors: Iterable[BaseException]) -> None:
+    """Take off what an earlier test has noted on these errors: a program may raise the same one in several tests."""
+    for error in errors:
+        notes = getattr(error, "__notes__", None)
+        if isinstance(notes, list):
+            notes[:] = [note for note in notes if type(note) is not Note]
 
 
 def clean(error: BaseException) -> None:
@@ -100,11 +105,11 @@ def can_be_cause(error: BaseException) -> bool:
     return True
 
 
-def as_note(error: BaseException) -> str:
+def as_note(error: BaseException) -> Note:
     """An exception as the text of a note on another one."""
     if error.__traceback__ is None:
         notes = [*getattr(error, "__notes__", ()), *([as_note(error.__cause__)] if error.__cause__ else ())]
-        return "\n".join([f"also: {error}", *notes])
+        return Note("\n".join([f"also: {error}", *notes]))
     for each in parts([error]):
         clean(each)
-    return "also: " + "".join(traceback.format_exception(error)).rstrip()
+    return Note("also: " + "".join(traceback.format_exception(error)).rstrip())
