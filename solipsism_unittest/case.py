@@ -86,8 +86,8 @@ class SolipsistTestCase(Assertions, Scoped):
     _asyncioTestContext: contextvars.Context
     _held: HeldResult | None = None
     _in_phase = False
-    _turns: int | None = None  # of the loop, in the last coroutine
-    _body_turns: int | None = None  # of the loop, in the body of an async test
+    _was_used: bool | None = None  # whether the last coroutine gave the loop something to do
+    _body_used: bool | None = None  # the same of the body of an async test
     _late: RealTimeLimitError | None = None
     _refusals: implicit_loops.Refusals | None = None
     _allowance = limits.RealTimeLimit()
@@ -389,9 +389,9 @@ class SolipsistTestCase(Assertions, Scoped):
             self._call(self.asyncSetUp)
 
     def _callTestMethod(self, method: Callable[[], Any]) -> None:
-        self._turns = None
+        self._was_used = None
         value = self._call(method)
-        self._body_turns = self._turns
+        self._body_used = self._was_used
         if value is not None:
             warnings.warn(f"It is deprecated to return a value that is not None from a test case ({method})",
                           ReturnedValueWarning, stacklevel=4)
@@ -450,8 +450,11 @@ class SolipsistTestCase(Assertions, Scoped):
         runner = self._asyncioRunner
         assert runner is not None
         try:
+            loop: Any = runner.get_loop()
+            before = loop.time()
             value = runner.run(coroutine, context=context)
-            self._turns = getattr(getattr(runner.get_loop(), "_virtual_selector", None), "turns", None)
+            if isinstance(loop, SolipsistEventLoop):
+                self._was_used = loop.time() != before or loop._virtual_selector.turns > TURNS_WITHOUT_USE
             return value
         except limits.Strike:
             limits.unwind(runner.get_loop(), coroutine)
@@ -586,7 +589,7 @@ class SolipsistTestCase(Assertions, Scoped):
 
     def _lost(self, found: leaks.Found) -> list[BaseException]:
         """The failure for what is left, from the errors that nobody caught, with their tracebacks; none for nothing."""
-        text = leaks.report(found)
+        text = leaks.report(found, "test" if self._testMethodName != self._no_test.__name__ else "class")
         if not text:
             return []
         error = self.failureException(text)
@@ -634,18 +637,19 @@ class SolipsistTestCase(Assertions, Scoped):
             if is_virtual:
                 loop._own.register.look(kept)
         dead = loop._own.register.unread() if is_virtual else []
+        pending = asyncio.all_tasks(loop) if is_virtual else set()  # held too: what nobody holds is a cycle, and a leak
         gc.collect(0)  # what was forgotten may be part of a cycle, and shall not be found in the next test
         found = self._forgotten()  # before the leftovers are ended: what that throws away was not forgotten
         if is_virtual:
             limits.virtual_time_limit(loop, None)
-            if dead or not leaks.is_clean(loop):
+            if dead or pending or not leaks.is_clean(loop):
                 found = found.and_(leaks.clear(loop, checks, self._before, self._expected,
                                                goes_on=self._shared is not None and not self._is_last))
                 gc.collect(0)
         found = found.without({*known, *chains.ids(errors)})
         errors += self._stopped({*known, *chains.ids([*errors, *(leak.error for leak in found.leaks)])})
         errors += self._lost(found)
-        if passed and checks["unused_loop"] and self._body_turns is not None and self._body_turns <= TURNS_WITHOUT_USE:
+        if passed and checks["unused_loop"] and self._body_used is False:
             errors.append(self.failureException(UNUSED))
         for other in errors[1:]:
             errors[0].add_note(as_note(other))

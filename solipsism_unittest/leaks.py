@@ -116,7 +116,9 @@ def collected_writers(loop: Any) -> Iterator[None]:
         if writer._loop is loop and not writer._transport.is_closing() and not loop.is_closed():
             face, pipe = (writer._transport.get_extra_info(name) for name in ("socket", "pipe"))
             number = face.fileno() if face is not None else pipe.fileno()
-            loop.kernel.abandoned.append(loop.kernel.files[number])
+            file = loop.kernel.files[number]
+            file.had_transport = True
+            loop.kernel.abandoned.append(file)
         before(writer)
 
     writers: Any = asyncio.StreamWriter
@@ -289,7 +291,7 @@ def _is_left(jobs: Any, number: int) -> bool:
 
 
 def _kind(file: Any) -> str:
-    return "pipe" if file.kind == "pipe" else "socket"
+    return "transport" if file.had_transport else "pipe" if file.kind == "pipe" else "socket"
 
 
 def _shown(address: Any) -> str:
@@ -381,7 +383,7 @@ def _things(loop: Any, thing: Any) -> Iterable[object]:
 # -- the report
 
 
-def report(found: Found) -> str:
+def report(found: Found, who: str = "test") -> str:
     """The text of the failure: how much, then each with the place where it was made; equal ones are counted."""
     leaks, stubborn, troubles = found
     if not (leaks or stubborn or troubles):
@@ -391,7 +393,7 @@ def report(found: Found) -> str:
         lines = [line for (_, what, place, *_), count in Counter(leaks).items() for line in
                  (f"coroutine '{what}' was never awaited{_times(count)}, {_ADVICE}", f"  made at {place}")]
     else:
-        lines = [_headline(len(leaks), bool(left))] if leaks else ["the test did not come to a clean end"]
+        lines = [_headline(len(leaks), bool(left), who)] if leaks else [f"the {who} did not come to a clean end"]
         lines += _groups(leaks)
     lines += [f"  when it was ended: {trouble}" for trouble in dict.fromkeys(troubles)]
     if stubborn:
@@ -403,11 +405,11 @@ def _times(count: int) -> str:
     return f" (x {count})" if count > 1 else ""
 
 
-def _headline(number: int, left: bool) -> str:
+def _headline(number: int, left: bool, who: str) -> str:
     if left:
-        return f"the test left {number} thing{'s' if number != 1 else ''} behind; end what you start, or let a " \
+        return f"the {who} left {number} thing{'s' if number != 1 else ''} behind; end what you start, or let a " \
                "cleanup do it"
-    return f"{number} error{'s' if number != 1 else ''} went by unseen while the test ran"
+    return f"{number} error{'s' if number != 1 else ''} went by unseen while the {who} ran"
 
 
 def _groups(leaks: list[Leak]) -> Iterable[str]:
@@ -425,4 +427,7 @@ def _groups(leaks: list[Leak]) -> Iterable[str]:
             if len(same) > 3:
                 yield f"    and {len(same) - 3} more of the same place"
             verb = _PLACE_WORDS.get(name, "made at")
-            yield f"      {verb} {place}" if place else "      made where no line of yours was running"
+            if place:
+                yield f"      {verb} {place}"
+            elif name not in _MISTAKES:
+                yield "      made where no line of yours was running"

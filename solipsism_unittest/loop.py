@@ -430,11 +430,12 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
 
     def default_exception_handler(self, context: dict[str, Any]) -> None:
         """As asyncio's; nobody has caught this error, so the test is told."""
-        self._own.errors.note(context)
-        super().default_exception_handler(context)
+        if self._own.errors.note(context):
+            super().default_exception_handler(context)
 
     def _asyncgen_firstiter_hook(self, agen: AsyncGenerator[Any, Any]) -> None:
-        self._own.register.add_generator(agen, user_place(2))
+        if not jobs.in_background():
+            self._own.register.add_generator(agen, user_place(2))
         super()._asyncgen_firstiter_hook(agen)  # type: ignore[misc]
 
     def _asyncgen_finalizer_hook(self, agen: Any) -> None:

@@ -17,7 +17,7 @@ __unittest = True
 __tracebackhide__ = True
 
 _DESTROYED = "Task was destroyed but it is pending!"
-_UNREAD = "Task exception was never retrieved"  # so asyncio says when a task is collected
+_UNREAD = " exception was never retrieved"  # so asyncio says when a task or another future is collected
 
 Types = type[BaseException] | tuple[type[BaseException], ...]
 
@@ -70,21 +70,23 @@ class LoopExceptions:
         """Whether a test has said that this one comes; each statement takes one."""
         return any(expectation.takes(error) for expectation in reversed(self.expected))
 
-    def note(self, context: dict[str, Any]) -> None:
-        """asyncio's default handler was told this."""
-        error, task = context.get("exception"), context.get("future")
-        if isinstance(task, asyncio.Task) and error is not None and context.get("message") == _UNREAD:
-            self.found.append(unread(task))
-            return
+    def note(self, context: dict[str, Any]) -> bool:
+        """asyncio's default handler was told this; gives whether it is an error."""
+        error, future = context.get("exception"), context.get("future")
+        if isinstance(future, asyncio.Future) and error is not None and _UNREAD in str(context.get("message")):
+            self.found.append(unread(future))
+            return True
         lost = context.get("task")
         if isinstance(lost, asyncio.Task) and context.get("message") == _DESTROYED:
             what = f"{diagnosis.task_words(lost)}, which was collected as garbage: keep a reference to it"
             self.found.append(Mishap("task", what, None, diagnosis.made_at(lost)))
-            return
+            return True
         # asyncio tells of the cancellation of a server's handler on some versions: nothing went wrong.
-        if not isinstance(error, asyncio.CancelledError):
+        is_error = not isinstance(error, asyncio.CancelledError)
+        if is_error:
             place = user_line(error.__traceback__) if error is not None else None
             self.found.append(Mishap("error", _words(context, error), error, place))
+        return is_error
 
 
 def unread(future: asyncio.Future[Any]) -> Mishap:
@@ -99,8 +101,10 @@ def _words(context: dict[str, Any], error: BaseException | None) -> str:
     handle, task = context.get("handle"), context.get("task") or context.get("future")
     if isinstance(handle, asyncio.Handle):
         # asyncio's own words have the whole path.
-        what = f"callback {diagnosis.callback_words(handle)}"
+        what = f"callback {diagnosis.callback_words(handle)} raised"
     elif isinstance(task, asyncio.Task):
-        what = f"{what.rstrip('!')}: {diagnosis.task_words(task)}"
-    return f"{what} raised {diagnosis.plain(error)}" if error is not None else what
+        what = f"{what.rstrip('!')}: {diagnosis.task_words(task)} raised"
+    else:
+        what += ":" if error is not None else ""
+    return f"{what} {diagnosis.plain(error)}" if error is not None else what.removesuffix(" raised")
 

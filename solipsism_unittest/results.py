@@ -89,7 +89,21 @@ def clean(error: BaseException) -> None:
         while inner is not None and inner.tb_next is not None and _module(inner) in _RUNNERS:
             inner = inner.tb_next
     with contextlib.suppress(Exception):  # of an error that lets nothing be set
-        error.__traceback__ = inner
+        error.__traceback__ = _without_ours(inner)
+
+
+def _without_ours(trace: types.TracebackType | None) -> types.TracebackType | None:
+    """The same without the frames of this package, unless there are no others."""
+    lines = []
+    while trace is not None:
+        lines.append(trace)
+        trace = trace.tb_next
+    theirs = [line for line in lines if _module(line).partition(".")[0] != _PACKAGE]
+    if len(theirs) == len(lines) or not theirs:
+        return lines[0] if lines else None
+    for line in reversed(theirs):
+        trace = types.TracebackType(trace, line.tb_frame, line.tb_lasti, line.tb_lineno)
+    return trace
 
 
 def _module(trace: types.TracebackType) -> str:

@@ -16,7 +16,7 @@ import warnings
 import weakref
 from unittest import mock
 
-from solipsism_unittest import SolipsistTestCase, endings
+from solipsism_unittest import SolipsistTestCase, endings, fail_on
 from tests.test_case import run, told
 
 
@@ -501,6 +501,7 @@ class KindsTest(unittest.TestCase):
 
             asyncio.create_task(wait(), name="lost")  # noqa: RUF006
             await asyncio.sleep(0)
+            gc.collect()
 
         with self.assertLogs("asyncio"):
             text = told(run(case_of(leaky)))
@@ -736,6 +737,68 @@ class KindsTest(unittest.TestCase):
             result = run(case_of(leaky))
         self.assertIn("1 thread alive", told(result))
         self.assertNotRegex(told(result), r"solipsism_unittest.\w+\.py")
+
+    def test_tasks_that_nobody_holds(self):
+        """A pending task that only a cycle holds is found, told with what it waits for, and really ended."""
+        ended = []
+
+        async def leaky(self):
+            async def listen():
+                try:
+                    await asyncio.Queue().get()
+                finally:
+                    ended.append(asyncio.get_running_loop() is self.loop)
+
+            async def fail():
+                raise ValueError("on purpose")
+
+            with self.assertRaises(ValueError):
+                await asyncio.gather(listen(), fail())
+
+        async def clean(self):
+            async def listen():
+                await asyncio.Queue().get()
+
+            with self.background():
+                asyncio.create_task(listen())  # noqa: RUF006
+                self.numbers = numbers()
+                await anext(self.numbers)
+            await asyncio.sleep(0)
+
+        async def numbers():
+            yield 1
+
+        text = told(run(case_of(leaky)))
+        self.assertIn("waits for get() from a queue that nobody puts into", text)
+        self.assertEqual(ended, [True])
+        self.assertEqual(told(run(case_of(clean))), "")
+
+    def test_a_dropped_connection_is_a_transport(self):
+        """A connection that is collected with its writer belongs to open_transports, as one that is kept."""
+
+        async def leaky(self):
+            server = await self.start_fake_server()
+            await asyncio.open_connection(*server.address)
+            gc.collect()
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            self.assertEqual(told(run(fail_on(open_transports=False)(case_of(leaky)))), "")
+            self.assertIn("1 open transport", told(run(fail_on(open_sockets=False)(case_of(leaky)))))
+
+    def test_frames_in_the_middle(self):
+        """What a job raises is told without the frames that carried it."""
+
+        async def fails(self):
+            await asyncio.to_thread(int, "x")
+
+        async def refused(self):
+            await self.advance(-1)
+
+        for body in (fails, refused):
+            text = told(run(case_of(body)))
+            self.assertIn("ValueError", text)
+            self.assertNotRegex(text, r"solipsism_unittest.\w+\.py")
 
     def test_one_of_each(self):
         """A test with one of each kind gets one failure that names all, in the order of what explains what."""

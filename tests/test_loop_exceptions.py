@@ -3,7 +3,6 @@
 import asyncio
 import re
 import unittest
-from unittest import mock
 
 from solipsism_unittest import SolipsistTestCase
 from tests.test_case import run, told
@@ -170,6 +169,19 @@ class UnexpectedTest(unittest.TestCase):
         self.assertIn("    an error without a message\n", text)
         self.assertRegex(text, r"lost: Task-1 \(.*test\) raised OSError\(\)\n")
 
+    def test_a_future_that_is_gone(self):
+        """A future with an error that nobody read, collected as garbage, is told in plain words."""
+
+        async def test(self):
+            self.loop.create_future().set_exception(ValueError("on purpose"))
+            await asyncio.sleep(0)
+
+        with self.assertLogs("asyncio"):
+            text = outcome(test)
+        self.assertIn("1 task exception never read\n    a future raised ValueError('on purpose'): await the future, or "
+                      "ask for its exception()", text)
+        self.assertNotIn("no line of yours", text)
+
     def test_cancellation_is_no_error(self):
         """asyncio's own complaint that something was cancelled is none."""
 
@@ -177,7 +189,7 @@ class UnexpectedTest(unittest.TestCase):
             self.loop.call_exception_handler({"message": "x", "exception": asyncio.CancelledError()})
             await asyncio.sleep(0)
 
-        with mock.patch("asyncio.log.logger.error"):
+        with self.assertNoLogs("asyncio"):
             self.assertEqual(outcome(test), "")
 
     def test_a_handler_that_fails(self):
@@ -193,7 +205,7 @@ class UnexpectedTest(unittest.TestCase):
 
         with self.assertLogs("asyncio"):
             text = outcome(test)
-        self.assertIn("1 error that nobody caught\n    Unhandled error in exception handler raised KeyError", text)
+        self.assertIn("1 error that nobody caught\n    Unhandled error in exception handler: KeyError", text)
 
     def test_the_next_test_is_not_told(self):
         """What one test did not read is not told in the next one, nor on stderr when it is collected."""

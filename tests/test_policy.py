@@ -175,6 +175,15 @@ class UnusedLoopTest(unittest.TestCase):
         async def call(self):
             pass
 
+        async def sleeps(self):
+            await asyncio.sleep(5)
+
+        async def advances(self):
+            async with asyncio.timeout(20):
+                await self.advance(10)
+
+        self.check(sleeps, False)
+        self.check(advances, False)
         idle_class = type("Case", (SolipsistTestCase,), {"test": idle, "call": call})
         self.assertIn("gave the loop nothing to do", told(run(strict(idle_class))))
         self.check(waits, False)

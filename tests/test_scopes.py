@@ -306,7 +306,7 @@ class LeaksTest(unittest.TestCase):
         self.assertEqual((result.failures, len(result.errors)), ([], 1))
         self.assertIn("tearDownClass", str(result.errors[0][0]))
         text = told(result)
-        self.assertIn("left 4 things behind", text)
+        self.assertIn("the class left 4 things behind", text)
         for part in ("1 task exception never read", "1 error that nobody caught", "forgotten (sleep)", "1 open server"):
             self.assertIn(part, text)
 

@@ -39,6 +39,7 @@ class File:
     mode = stat.S_IFSOCK | 0o777  # what fstat(2) says
     number = -1  # given by the kernel that owns the file; the first, when there are several
     inheritable = False  # only remembered
+    had_transport = False  # it was collected as garbage together with one
     blocking = True  # O_NONBLOCK is not set
     descriptors: list[Descriptor] | None = None  # all of them, once the file was duplicated
 

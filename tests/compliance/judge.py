@@ -5,6 +5,7 @@ and the rest of its module goes on in a new child.
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import functools
 import importlib.util
@@ -118,7 +119,8 @@ async def _run(path, arm, names, silence):
             ended = f"not a word for {silence:g} s"
         finally:
             if child.returncode is None:
-                os.killpg(child.pid, signal.SIGKILL)  # with all that the tests have started and left
+                with contextlib.suppress(ProcessLookupError):  # it may have ended by itself just now
+                    os.killpg(child.pid, signal.SIGKILL)  # with all that the tests have started and left
             await child.wait()
     return found, chosen, running, ended
 
