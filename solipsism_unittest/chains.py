@@ -5,7 +5,8 @@ Owns the one walk over them, so that nothing is told twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from types import TracebackType
 
 
 def parts(errors: Iterable[BaseException | None], *, hidden: bool = False) -> Iterator[BaseException]:
@@ -30,3 +31,20 @@ def parts(errors: Iterable[BaseException | None], *, hidden: bool = False) -> It
 def ids(errors: Iterable[BaseException | None]) -> set[int]:
     """The ids of `parts(errors)`, which is what tells one exception from an equal one."""
     return set(map(id, parts(errors)))
+
+
+def lines_of(trace: TracebackType | None) -> list[TracebackType]:
+    """The entries of a traceback, outermost first."""
+    lines = []
+    while trace is not None:
+        lines.append(trace)
+        trace = trace.tb_next
+    return lines
+
+
+def trace_of(lines: Sequence[TracebackType]) -> TracebackType | None:
+    """A traceback of these entries alone; None for none."""
+    trace = None
+    for line in reversed(lines):
+        trace = TracebackType(trace, line.tb_frame, line.tb_lasti, line.tb_lineno)
+    return trace

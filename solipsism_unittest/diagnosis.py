@@ -27,8 +27,6 @@ ROOM = 30  # so many tasks are told one by one in all, and so many kinds of othe
 WAY = 6  # so many lines of an await chain are told
 LONGEST = 200  # characters of a repr
 
-_by_name = by_name
-
 
 def made_at(thing: Any) -> Place | None:
     """Where a task was made, or None where nobody knows."""
@@ -137,7 +135,7 @@ def _names(futures: Iterable[Any]) -> str:
     tasks = [future for future in futures if isinstance(future, asyncio.Task)]
     others = sum(not isinstance(future, asyncio.Task) for future in futures)
     rest = [f"{others} future{'s' if others > 1 else ''}"] if others else []
-    return _listed([task.get_name() for task in sorted(tasks, key=_by_name)] + rest)
+    return _listed([task.get_name() for task in sorted(tasks, key=by_name)] + rest)
 
 
 def _future_words(future: Any, frames: Sequence[FrameType] = ()) -> str:

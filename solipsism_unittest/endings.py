@@ -13,7 +13,7 @@ from asyncio import tasks as asyncio_tasks
 from collections.abc import AsyncGenerator, Collection, Coroutine, Iterable
 from typing import Any
 
-from . import diagnosis, holders
+from . import holders
 from .places import is_plumbing
 from .unawaited import close_held
 
@@ -86,7 +86,7 @@ def end_all(loop: Any, keep: Keep = frozenset()) -> tuple[list[asyncio.Task[Any]
     for task in loop._own.register.unread():
         if id(task) not in keep:
             task.exception()  # or asyncio would tell of it in the next test
-    stubborn = sorted(left, key=diagnosis._by_name)
+    stubborn = sorted(left, key=holders.by_name)
     _abandon(loop, [*stubborn, *filter(_is_ours, asyncio.all_tasks(loop))], keep)
     return stubborn, troubles
 

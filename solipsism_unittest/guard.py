@@ -26,6 +26,7 @@ from contextvars import ContextVar
 from types import FrameType, TracebackType
 from typing import Any, NamedTuple
 
+from .chains import lines_of, trace_of
 from .errors import EscapeError, SolipsismError
 from .kernel import Kernel
 from .places import asks_about_the_machine, user_place
@@ -357,12 +358,7 @@ def swallowed(escapes: Collection[EscapeError], known: Container[int]) -> list[E
 
 def without_own_frames(trace: TracebackType | None) -> TracebackType | None:
     """A traceback that ends with the program's line, not with what stands between it and who stopped the call."""
-    lines = []
-    while trace is not None:
-        lines.append(trace)
-        trace = trace.tb_next
+    lines = lines_of(trace)
     while lines and _module_of(lines[-1].tb_frame).partition(".")[0] in _BELOW:
         lines.pop()
-    for line in reversed(lines):
-        trace = TracebackType(trace, line.tb_frame, line.tb_lasti, line.tb_lineno)
-    return trace
+    return trace_of(lines)

@@ -25,14 +25,13 @@ from .endings import owner_of, transport_of
 from .jobs import in_background
 from .kernel.files import File
 from .loop_exceptions import Mishap, unread
-from .places import Place, function_words, shorten
+from .places import Place, function_words, is_of_standard_library, shorten
 from .threads import linger, standing
 
 __unittest = True
 __tracebackhide__ = True
 
 _WAKERS = (futures._set_result_unless_cancelled, asyncio_tasks._release_waiter)  # type: ignore[attr-defined]
-_STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
 _PACKAGE = os.path.dirname(__file__) + os.sep
 
 
@@ -203,7 +202,7 @@ def survey(loop: Any, before: Before) -> list[Leak]:
     kernel, register = loop.kernel, loop._own.register
     leaks = [_of_mishap(mishap) for mishap in loop._own.errors.found]
     leaks += [_of_mishap(unread(task), task) for task in register.unread()]
-    tasks = sorted(asyncio.all_tasks(loop), key=diagnosis._by_name)
+    tasks = sorted(asyncio.all_tasks(loop), key=holders.by_name)
     scene = holders.Scene(tasks)
     for task in tasks:
         if task in kernel.jobs.left_tasks:
@@ -339,8 +338,7 @@ def _callback(handle: asyncio.Handle) -> str:
 def _traced(stack: Any) -> str | None:
     """The user's line in the stack that asyncio's debug mode keeps."""
     for entry in reversed(stack or ()):
-        of_library = entry.filename.startswith(_STANDARD_LIBRARY) and "-packages" not in entry.filename
-        if not of_library and not entry.filename.startswith(_PACKAGE):
+        if not is_of_standard_library(entry.filename) and not entry.filename.startswith(_PACKAGE):
             return f"{shorten(entry.filename)}:{entry.lineno} in {entry.name}"
     return None
 

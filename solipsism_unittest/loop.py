@@ -331,7 +331,7 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
 
     def _stuck(self, kind: type[SolipsismError], reason: str, hint: str) -> None:
         """Called inside select() when nothing can go on."""
-        waiting = sorted(asyncio.all_tasks(self), key=diagnosis._by_name)
+        waiting = sorted(asyncio.all_tasks(self), key=holders.by_name)
         error = kind(diagnosis.report(reason, self.kernel, waiting, hint, self._going_on(), self._ran(kind)))
         self.kernel.journal.note("stuck", (kind.__name__,))
         run = self._own.driven

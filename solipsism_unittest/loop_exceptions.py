@@ -101,10 +101,10 @@ def _words(context: dict[str, Any], error: BaseException | None) -> str:
     handle, task = context.get("handle"), context.get("task") or context.get("future")
     if isinstance(handle, asyncio.Handle):
         # asyncio's own words have the whole path.
-        what = f"callback {diagnosis.callback_words(handle)} raised"
+        what = f"callback {diagnosis.callback_words(handle)}"
     elif isinstance(task, asyncio.Task):
-        what = f"{what.rstrip('!')}: {diagnosis.task_words(task)} raised"
-    else:
-        what += ":" if error is not None else ""
-    return f"{what} {diagnosis.plain(error)}" if error is not None else what.removesuffix(" raised")
+        what = f"{what.rstrip('!')}: {diagnosis.task_words(task)}"
+    elif error is not None:
+        return f"{what}: {diagnosis.plain(error)}"
+    return f"{what} raised {diagnosis.plain(error)}" if error is not None else what
 

@@ -91,7 +91,12 @@ def is_plumbing(module: str) -> bool:
 @functools.lru_cache(maxsize=1024)
 def is_of_library(filename: str) -> bool:
     """Whether a file is code of an installed library, or of the standard library."""
-    return filename.startswith(_STANDARD_LIBRARY) or any(folder in filename for folder in _LIBRARIES)
+    return is_of_standard_library(filename) or any(folder in filename for folder in _LIBRARIES)
+
+
+def is_of_standard_library(filename: str) -> bool:
+    """Whether a file came with Python."""
+    return filename.startswith(_STANDARD_LIBRARY) and "-packages" not in filename
 
 
 def carries(module: str) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from . import guard
-from .chains import parts
+from .chains import lines_of, parts, trace_of
 from .errors import EscapeError
 from .places import is_plumbing
 
@@ -94,16 +94,8 @@ def clean(error: BaseException) -> None:
 
 def _without_ours(trace: types.TracebackType | None) -> types.TracebackType | None:
     """The same without the frames of this package, unless there are no others."""
-    lines = []
-    while trace is not None:
-        lines.append(trace)
-        trace = trace.tb_next
-    theirs = [line for line in lines if _module(line).partition(".")[0] != _PACKAGE]
-    if len(theirs) == len(lines) or not theirs:
-        return lines[0] if lines else None
-    for line in reversed(theirs):
-        trace = types.TracebackType(trace, line.tb_frame, line.tb_lasti, line.tb_lineno)
-    return trace
+    theirs = [line for line in lines_of(trace) if _module(line).partition(".")[0] != _PACKAGE]
+    return trace_of(theirs) or trace
 
 
 def _module(trace: types.TracebackType) -> str:

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from .chains import parts
-from .places import Place, is_of_library, shorten, user_place
+from .places import Place, is_of_standard_library, shorten, user_place
 
 __unittest = True
 __tracebackhide__ = True
@@ -74,13 +74,15 @@ class Unawaited:
 
 def _made(coroutine: types.CoroutineType[Any, Any, Any], place: Place | None) -> str:
     file, line, function = coroutine.cr_origin[0] if coroutine.cr_origin else ("", 0, "")
-    if file and not is_of_library(file) and os.path.dirname(file) != _PACKAGE:  # ours calls jobs of the program
+    # Ours calls jobs of the program.
+    if file and not is_of_standard_library(file) and os.path.dirname(file) != _PACKAGE:
         return f"{shorten(file)}:{line} in {function}"
     if place is not None:
         return str(place)  # a mock's: who threw it away is near
     code = coroutine.cr_code
-    return "a line of the standard library" if is_of_library(code.co_filename) else f"{shorten(code.co_filename)}:" \
-        f"{code.co_firstlineno}, where it is defined"
+    if is_of_standard_library(code.co_filename):
+        return "a line of the standard library"
+    return f"{shorten(code.co_filename)}:{code.co_firstlineno}, where it is defined"
 
 
 def close_held(error: BaseException | None) -> None:

@@ -32,5 +32,24 @@ class PartsTest(unittest.TestCase):
                 self.assertIn(hidden, list(chains.parts([error], hidden=True)))
 
 
+class TracebackTest(unittest.TestCase):
+    def test_there_and_back(self):
+        """A traceback is taken apart into its lines, and made of some of them, without touching the old one."""
+
+        def inner():
+            raise ValueError
+
+        try:
+            inner()
+        except ValueError as error:
+            trace = error.__traceback__
+        lines = chains.lines_of(trace)
+        self.assertEqual([line.tb_frame.f_code.co_name for line in lines], ["test_there_and_back", "inner"])
+        last = chains.trace_of(lines[1:])
+        self.assertEqual((last.tb_frame, last.tb_lineno, last.tb_next), (lines[1].tb_frame, lines[1].tb_lineno, None))
+        self.assertEqual(len(chains.lines_of(trace)), 2)
+        self.assertEqual((chains.lines_of(None), chains.trace_of([])), ([], None))
+
+
 if __name__ == "__main__":
     unittest.main()
