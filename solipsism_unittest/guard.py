@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 
 from .chains import lines_of, trace_of
 from .errors import EscapeError, SolipsismError
+from .introspection.modules import is_ours, module_of, root_of
 from .kernel import Kernel
 from .places import asks_about_the_machine, user_place
 
@@ -45,12 +46,10 @@ CURES = {
 KEPT = 100  # escapes of one world that are kept: they hold frames
 KEPT_ALIKE = 10  # of one call at one place
 
-_PACKAGE = __name__.partition(".")[0]
 # Modules of the standard library whose functions lead to the audited call: the program called theirs.
 _ON_THE_WAY = frozenset({"os", "pty", "subprocess", "webbrowser"})
 # Where asyncio makes sockets and looks names up. Of its other modules some call back what is the program's.
-_LOOPS = frozenset({"asyncio.base_events", "asyncio.selector_events", "asyncio.unix_events", f"{_PACKAGE}.loop"})
-_BELOW = _ON_THE_WAY | {_PACKAGE}  # what no traceback of an escape shows below the program's line
+_LOOPS = frozenset({"asyncio.base_events", "asyncio.selector_events", "asyncio.unix_events"})
 _ident = threading.get_ident
 
 # Of multiprocessing these run the program's functions, in threads.
@@ -164,7 +163,7 @@ def _judge(kernel: Kernel, event: str, args: tuple[Any, ...]) -> EscapeError | N
         return None
     shown = [form(args[index]) for index, form in target.items()]
     steps = 0
-    while (module := _module_of(frame)) in _ON_THE_WAY and frame.f_back is not None:
+    while (module := module_of(frame)) in _ON_THE_WAY and frame.f_back is not None:
         name = frame.f_code.co_qualname.removesuffix(".__init__")
         call = f"{module}.{name}"
         if name == "_spawnvef":  # forks, and what then starts in the child is known here only
@@ -188,7 +187,7 @@ def _is_managed(caller: FrameType, event: str, args: tuple[Any, ...]) -> bool:
     """
     if event == "socket.__new__" and args[1] in (-1, socket.AF_INET, socket.AF_INET6):
         return False
-    return manages_processes(caller) and _module_of(caller) not in _WORKERS
+    return manages_processes(caller) and module_of(caller) not in _WORKERS
 
 
 def refuse(kernel: Kernel, category: str, call: str, does: str) -> EscapeError | None:
@@ -238,13 +237,9 @@ def noted(kernel: Kernel, text: str, what: str = "") -> EscapeError:
     return error
 
 
-def _module_of(frame: FrameType) -> str:
-    return str(frame.f_globals.get("__name__", ""))
-
-
 def _below_socket(frame: FrameType) -> str:
     """The module that makes a call, or calls a function of module socket that makes it."""
-    while (module := _module_of(frame)) == "socket" and frame.f_back is not None:
+    while (module := module_of(frame)) == "socket" and frame.f_back is not None:
         frame = frame.f_back
     return module
 
@@ -263,7 +258,7 @@ def manages_processes(starter: FrameType) -> bool:
 
 def waits_for_processes(frame: FrameType) -> bool:
     """Whether this frame is of multiprocessing, whose deadlines are for real processes and so in real time."""
-    module = _module_of(frame)
+    module = module_of(frame)
     return module.startswith("multiprocessing.") and module not in _WORKERS
 
 
@@ -330,7 +325,8 @@ def carrying(blocks: tuple[_LetOut, ...]) -> Iterator[None]:
 
 def wants_real_network(frame: FrameType) -> bool:
     """Whether what this frame asks of module socket is let out: not for a loop, which cannot wait for the real one."""
-    return is_let_out("network") and _below_socket(frame) not in _LOOPS
+    asker = _below_socket(frame)
+    return is_let_out("network") and asker not in _LOOPS and not is_ours(asker)
 
 
 # -- who was told
@@ -359,6 +355,10 @@ def swallowed(escapes: Collection[EscapeError], known: Container[int]) -> list[E
 def without_own_frames(trace: TracebackType | None) -> TracebackType | None:
     """A traceback that ends with the program's line, not with what stands between it and who stopped the call."""
     lines = lines_of(trace)
-    while lines and _module_of(lines[-1].tb_frame).partition(".")[0] in _BELOW:
+    while lines and _is_below(module_of(lines[-1].tb_frame)):
         lines.pop()
     return trace_of(lines)
+
+
+def _is_below(module: str) -> bool:
+    return is_ours(module) or root_of(module) in _ON_THE_WAY

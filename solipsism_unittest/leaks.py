@@ -10,7 +10,6 @@ import asyncio
 import concurrent.futures
 import contextlib
 import gc
-import os
 import socket
 import threading
 import types
@@ -22,6 +21,7 @@ from typing import Any, NamedTuple
 
 from . import diagnosis, endings, holders
 from .endings import owner_of, transport_of
+from .introspection.modules import is_our_file, is_ours
 from .jobs import in_background
 from .kernel.files import File
 from .loop_exceptions import Mishap, unread
@@ -32,7 +32,6 @@ __unittest = True
 __tracebackhide__ = True
 
 _WAKERS = (futures._set_result_unless_cancelled, asyncio_tasks._release_waiter)  # type: ignore[attr-defined]
-_PACKAGE = os.path.dirname(__file__) + os.sep
 
 
 class Kind(NamedTuple):
@@ -320,7 +319,7 @@ def _belongs(timer: asyncio.TimerHandle, tasks: set[Any], waited_for: set[int]) 
     """Whether a timer is a pending task's own `sleep` or timeout: the task is told, and that is enough."""
     callback, args = timer._callback, timer._args  # type: ignore[attr-defined]
     module: Any = getattr(callback, "__module__", None)  # of a built-in method it is None
-    if str(module).partition(".")[0] == __package__:
+    if is_ours(str(module)):
         return True  # an assertion's, in a task
     if any(callback is waker for waker in _WAKERS):
         return id(args[0]) in waited_for
@@ -338,7 +337,7 @@ def _callback(handle: asyncio.Handle) -> str:
 def _traced(stack: Any) -> str | None:
     """The user's line in the stack that asyncio's debug mode keeps."""
     for entry in reversed(stack or ()):
-        if not is_of_standard_library(entry.filename) and not entry.filename.startswith(_PACKAGE):
+        if not is_of_standard_library(entry.filename) and not is_our_file(entry.filename):
             return f"{shorten(entry.filename)}:{entry.lineno} in {entry.name}"
     return None
 

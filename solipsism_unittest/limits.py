@@ -31,6 +31,7 @@ from . import diagnosis, hermetic, reachability
 from .debuggers import MEASURE, debugging
 from .errors import RealTimeLimitError, SolipsismError, VirtualTimeLimitError
 from .places import Place, carries
+from .selector import VirtualSelector
 
 __unittest = True
 __tracebackhide__ = True
@@ -359,15 +360,12 @@ def _stack_lines(frame: FrameType | None) -> list[str]:
     if frame is not None and carries(frame.f_globals.get("__name__", "")):
         inner = f"{frame.f_globals['__name__']}.{frame.f_code.co_qualname}"
     if not lines:
-        waiting = frame is not None and frame.f_code.co_name in _WAITING
+        waiting = frame is not None and frame.f_code in VirtualSelector.WAITS
         return ["the loop waited for other threads" if waiting else f"it was in {inner}" if inner else
                 "it was nowhere: the thread has ended"]
     more = [f"    and {len(lines) - LINES} more"] if len(lines) > LINES else []
     called = f", which had called {inner}" if inner else ""
     return [f"it was at {lines[0]}{called}", *(f"    called at {line}" for line in lines[1:LINES]), *more]
-
-
-_WAITING = frozenset({"_wait_for_the_real_world", "bring"})  # of VirtualSelector and Workers
 
 
 def _trace(frame: FrameType | None) -> TracebackType | None:

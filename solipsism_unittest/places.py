@@ -16,12 +16,13 @@ import sys
 from types import CodeType, FrameType, TracebackType
 from typing import NamedTuple
 
-_PACKAGE = __name__.partition(".")[0]
+from .introspection.modules import root_of
+
 # Frames of these packages are never the user's. `unittest` runs tests and builds mocks; the others carry a call on
 # its way.
 _PLUMBING = frozenset({
-    _PACKAGE, "asyncio", "unittest", "socket", "ssl", "contextlib", "selectors", "threading", "concurrent", "functools",
-    "http", "urllib", "socketserver", "contextvars", "weakref", "_pytest", "pluggy", "pytest",
+    root_of(__name__), "asyncio", "unittest", "socket", "ssl", "contextlib", "selectors", "threading", "concurrent",
+    "functools", "http", "urllib", "socketserver", "contextvars", "weakref", "_pytest", "pluggy", "pytest",
 })
 # These have objects of their own that a program works with, and carry calls as well.
 _CARRIERS = _PLUMBING | {"queue", "subprocess", "multiprocessing"}

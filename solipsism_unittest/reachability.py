@@ -25,6 +25,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from . import diagnosis
+from .introspection.modules import is_ours, root_of
 from .kernel import Kernel
 from .kernel.clock import Hold, VirtualClock
 from .kernel.files import File
@@ -39,9 +40,8 @@ from .selector import VirtualSelector
 
 FARTHEST = 2_000_000  # objects that a walk visits; a task that is not found among them counts as reached
 
-_PACKAGE = __name__.partition(".")[0]
 # Their functions name things that know every task and every test, and touch none of them on their own.
-_MACHINERY = frozenset({_PACKAGE, "asyncio", "unittest"})
+_MACHINERY = frozenset({"asyncio", "unittest"})
 _STANDARD = sys.stdlib_module_names
 # These keep what they have met (caches of types, finders of modules), and run nothing of it on their own.
 _INERT = frozenset({"typing", "importlib", "_frozen_importlib", "_frozen_importlib_external", "runpy",
@@ -59,7 +59,7 @@ _THE_WORLD = frozenset({"network", "kernel"})
 
 _CUT = (asyncio.AbstractEventLoop, asyncio.Runner, Kernel, VirtualClock, VirtualSelector, Journal, Network, Paths,
         Ports, Udp, Hold, Place)
-_LOOPS_OWN = frozenset({"_ready", "_scheduled", "_selector", "_transports", "_asyncgens", "_clock", "_own"})
+_LOOPS_OWN = frozenset({"_ready", "_scheduled", "_selector", "_transports", "_asyncgens"})
 _TESTS_OWN = frozenset({"_asyncioRunner", "_asyncioTestContext", "_cleanups", "_held", "_outcome", "_servers",
                         "_unfinished", "_world"})
 _PROXIES = (weakref.ProxyType, weakref.CallableProxyType)
@@ -124,7 +124,7 @@ def _roots(loop: Any) -> Iterator[Any]:
             yield from (file, key.data)
     # The program's own handlers and factories, and whatever it keeps on the loop.
     for name, value in vars(loop).items():
-        if name not in _LOOPS_OWN and _root_of(str(type(value).__module__)) != _PACKAGE:
+        if name not in _LOOPS_OWN and not is_ours(str(type(value).__module__)):
             yield value
     for number in signal.valid_signals():
         handler = signal.getsignal(number)
@@ -158,10 +158,10 @@ def _threads() -> Iterator[Any]:
             continue
         outer: types.FrameType | None = frame
         while outer is not None:
-            module = _root_of(outer.f_globals.get("__name__", ""))
+            module = root_of(outer.f_globals.get("__name__", ""))
             if module in _WAITING_ROOMS:
                 yield from list(outer.f_locals.values())
-            elif module != _PACKAGE:
+            elif not is_ours(module):
                 raise Unseen
             outer = outer.f_back
 
@@ -200,7 +200,7 @@ class Walk:
             todo.extend(referents(thing))
 
     def _referents_of(self, kind: type) -> Any:
-        if _root_of(str(kind.__module__)) in _INERT and not issubclass(kind, type):  # a metaclass makes user classes
+        if root_of(str(kind.__module__)) in _INERT and not issubclass(kind, type):  # a metaclass makes user classes
             return self._nothing
         if issubclass(kind, _CUT) or kind in (types.CodeType, types.BuiltinFunctionType):
             return self._builtin if kind is types.BuiltinFunctionType else self._nothing
@@ -254,18 +254,18 @@ class Walk:
     @staticmethod
     def _module(thing: types.ModuleType) -> Iterable[Any]:
         # One that somebody has as an object, and not by name: every attribute can be meant.
-        return () if _root_of(thing.__name__) in _STANDARD | {_PACKAGE} else list(vars(thing).values())
+        return () if root_of(thing.__name__) in _STANDARD or is_ours(thing.__name__) else list(vars(thing).values())
 
     def _function(self, thing: types.FunctionType) -> list[Any]:
         module = thing.__globals__.get("__name__") or ""
-        if _root_of(module) in _INERT:
+        if root_of(module) in _INERT:
             return []
         found = [thing.__closure__, thing.__defaults__, thing.__kwdefaults__, thing.__dict__]
-        if _root_of(module) in _MACHINERY:
+        if is_ours(module) or root_of(module) in _MACHINERY:
             return found
         names = _names(thing.__code__)
         self.connects = self.connects or not _CONNECTS.isdisjoint(names)
-        if _root_of(module) not in _STANDARD:
+        if root_of(module) not in _STANDARD:
             if names & _OMNISCIENT or names >= {"sys", "modules"}:
                 raise Unseen
             if names & _THE_WORLD:
@@ -308,14 +308,10 @@ def _names(code: types.CodeType) -> frozenset[str]:
                                             if isinstance(inner, types.CodeType)))
 
 
-def _root_of(module: str) -> str:
-    return module.partition(".")[0]
-
-
 def _hides(kind: type) -> bool:
     """Whether instances may refer to something that the garbage collector is not shown: extension types may."""
     return any(not each.__flags__ & _HAS_GC and each.__base__ is not None
-               and each.__basicsize__ > each.__base__.__basicsize__ and _root_of(str(each.__module__)) not in _STANDARD
+               and each.__basicsize__ > each.__base__.__basicsize__ and root_of(str(each.__module__)) not in _STANDARD
                for each in kind.__mro__)
 
 

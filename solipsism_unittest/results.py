@@ -15,15 +15,14 @@ from typing import Any
 from . import guard
 from .chains import lines_of, parts, trace_of
 from .errors import EscapeError
+from .introspection.modules import is_ours, module_of
 from .places import is_plumbing
 
 __unittest = True
 __tracebackhide__ = True
 
-_PACKAGE = __name__.partition(".")[0]
 # What runs a program and is no part of what it came to.
-_RUNNERS = frozenset({"asyncio.runners", "asyncio.base_events", "asyncio.events", "unittest.case", "contextlib",
-                      *(f"{_PACKAGE}.{name}" for name in ("case", "limits", "loop", "scopes"))})
+_RUNNERS = frozenset({"asyncio.runners", "asyncio.base_events", "asyncio.events", "unittest.case", "contextlib"})
 
 _Error = tuple[type[BaseException], BaseException, types.TracebackType | None]
 
@@ -82,24 +81,25 @@ def clean(error: BaseException) -> None:
     if isinstance(error, EscapeError):
         trace = guard.without_own_frames(trace)
     inner = trace
-    while inner is not None and is_plumbing(_module(inner)):
+    while inner is not None and is_plumbing(module_of(inner.tb_frame)):
         inner = inner.tb_next
     if inner is None:
         inner = trace
-        while inner is not None and inner.tb_next is not None and _module(inner) in _RUNNERS:
+        while inner is not None and inner.tb_next is not None and _runs_programs(inner):
             inner = inner.tb_next
     with contextlib.suppress(Exception):  # of an error that lets nothing be set
         error.__traceback__ = _without_ours(inner)
 
 
+def _runs_programs(trace: types.TracebackType) -> bool:
+    # Modules of ours that run a program say so as unittest wants to hear it.
+    return module_of(trace.tb_frame) in _RUNNERS or "__unittest" in trace.tb_frame.f_globals
+
+
 def _without_ours(trace: types.TracebackType | None) -> types.TracebackType | None:
     """The same without the frames of this package, unless there are no others."""
-    theirs = [line for line in lines_of(trace) if _module(line).partition(".")[0] != _PACKAGE]
+    theirs = [line for line in lines_of(trace) if not is_ours(module_of(line.tb_frame))]
     return trace_of(theirs) or trace
-
-
-def _module(trace: types.TracebackType) -> str:
-    return str(trace.tb_frame.f_globals.get("__name__", ""))
 
 
 def can_be_cause(error: BaseException) -> bool:

@@ -19,6 +19,7 @@ from .errors import LivelockError, RealTimeLimitError, SleepForeverError, Solips
 from .jobs import Jobs
 from .kernel import Kernel
 from .sockets import VirtualSocket
+from .threads import Workers
 
 # What spins, and what works hard? An effect on the world (a byte, a connection) is work, and while something holds the
 # clock it is that which counts. Otherwise, every 100,000 turns at one instant (a third of a second), the last 100 are
@@ -308,6 +309,9 @@ class VirtualSelector(selectors.BaseSelector):
         self.on_stuck(RealTimeLimitError, "a thread does not answer",
                       f"waited {self.real_seconds_allowed:g} real seconds for {names}\n  a thread that is meant to run "
                       "on is started in `with background():`")
+
+    # Where the loop's thread stands while it waits for other threads.
+    WAITS = frozenset(function.__code__ for function in (_wait_for_the_real_world, Workers.bring))
 
     def _beyond(self, when: float) -> None:
         self._raise(VirtualTimeLimitError, f"time shall not go beyond t={self.horizon!r}", f"t={when!r} comes next")

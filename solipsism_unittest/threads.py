@@ -24,6 +24,7 @@ from queue import SimpleQueue
 from time import monotonic
 from typing import Any
 
+from .introspection.modules import is_ours, module_of
 from .places import Place, carries, is_plumbing, line_words
 
 LOOK_EVERY = 0.001  # real seconds between two looks at a thread
@@ -152,7 +153,7 @@ def stack(frame: types.FrameType) -> list[str]:
     """The lines of a thread from the outermost to the innermost, without the machinery that started it."""
     lines: collections.deque[str] = collections.deque(maxlen=FRAMES_SHOWN)
     step: types.FrameType | None = frame
-    while step is not None and step.f_back is not None and _is_ours(step):
+    while step is not None and step.f_back is not None and is_ours(module_of(step)):
         step = step.f_back
     innermost = step
     while step is not None:
@@ -162,10 +163,6 @@ def stack(frame: types.FrameType) -> list[str]:
                 break
         step = step.f_back
     return list(lines)
-
-
-def _is_ours(frame: types.FrameType) -> bool:
-    return str(frame.f_globals.get("__name__", "")).partition(".")[0] == __package__
 
 
 def waits(frame: types.FrameType) -> bool:

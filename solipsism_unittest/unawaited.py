@@ -7,7 +7,6 @@ began), and the closing of those that a failure holds on to.
 from __future__ import annotations
 
 import inspect
-import os
 import sys
 import threading
 import types
@@ -17,12 +16,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from .chains import parts
+from .introspection.modules import is_our_file
 from .places import Place, is_of_standard_library, shorten, user_place
 
 __unittest = True
 __tracebackhide__ = True
-
-_PACKAGE = os.path.dirname(__file__)
 
 
 class Unawaited:
@@ -75,7 +73,7 @@ class Unawaited:
 def _made(coroutine: types.CoroutineType[Any, Any, Any], place: Place | None) -> str:
     file, line, function = coroutine.cr_origin[0] if coroutine.cr_origin else ("", 0, "")
     # Ours calls jobs of the program.
-    if file and not is_of_standard_library(file) and os.path.dirname(file) != _PACKAGE:
+    if file and not is_of_standard_library(file) and not is_our_file(file):
         return f"{shorten(file)}:{line} in {function}"
     if place is not None:
         return str(place)  # a mock's: who threw it away is near

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from . import diagnosis
+from .introspection.modules import is_ours
 from .kernel.journal import Journal
 from .places import Place, function_words, is_plumbing
 
@@ -19,18 +20,18 @@ __unittest = True
 __tracebackhide__ = True
 
 _END_OF_SLEEP = futures._set_result_unless_cancelled  # type: ignore[attr-defined]
-_PACKAGE = __name__.partition(".")[0]
 # What asyncio's own timers call, by version: to the user they are all the limit of something.
 _LIMITS = frozenset({"Timeout._on_timeout", "_release_waiter"})
 
 
 def pending_timers(loop: Any) -> list[Any]:
     """The timers that a loop still has, the next one first: neither cancelled ones nor this package's own."""
-    return sorted(timer for timer in loop._scheduled if not timer.cancelled() and not _is_ours(timer))
+    return sorted(timer for timer in loop._scheduled if not timer.cancelled()
+                  and not _is_framework(timer))
 
 
-def _is_ours(timer: Any) -> bool:
-    return (getattr(timer._callback, "__module__", None) or "").partition(".")[0] == _PACKAGE
+def _is_framework(timer: Any) -> bool:
+    return is_ours(getattr(timer._callback, "__module__", None) or "")
 
 
 class Purpose(NamedTuple):
@@ -119,7 +120,7 @@ class LongestWait:
         timer = scheduled[0] if scheduled and scheduled[0]._when <= when else None
         begun = self._clock.now if timer is None else timer._made
         seconds = when - (begun if begun > self._since else self._since)
-        if seconds > self._seconds and (timer is None or not _is_ours(timer)):
+        if seconds > self._seconds and (timer is None or not _is_framework(timer)):
             self._seconds = seconds
             self._cause = purpose(timer) if timer is not None else self._other_words(when)
 
