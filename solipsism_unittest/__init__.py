@@ -30,8 +30,7 @@ The loop works without a TestCase: `asyncio.Runner(loop_factory=SolipsistEventLo
 
 from __future__ import annotations
 
-from .case import SolipsistTestCase
-from .datagram_servers import FakeDatagramServer
+from .case.case import SolipsistTestCase
 from .errors import (
     BlockingCallWarning,
     EscapeError,
@@ -45,11 +44,12 @@ from .errors import (
     UnclosedWarning,
     VirtualTimeLimitError,
 )
-from .hermetic import sealed
-from .loop import SolipsistEventLoop, policy_class
-from .policy import fail_on, lenient, strict
-from .servers import FakeServer
-from .sockets import VirtualSocket, socketpair, stream_pairs
+from .leaks.checks import fail_on, lenient, strict
+from .loop.event_loop import SolipsistEventLoop, policy_class
+from .peers.datagram_server import FakeDatagramServer
+from .peers.server import FakeServer
+from .stdlib.seal.table import sealed
+from .stdlib.sockets.virtual_socket import VirtualSocket, socketpair, stream_pairs
 
 __all__ = [
     "BlockingCallWarning",

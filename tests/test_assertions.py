@@ -12,7 +12,7 @@ import warnings
 from unittest import mock
 
 from solipsism_unittest import SolipsistTestCase
-from solipsism_unittest.assertions import Assertions, tolerance
+from solipsism_unittest.case.assertions.time import Assertions, tolerance
 from tests.test_case import run, told
 
 MICROSECOND = 1e-6

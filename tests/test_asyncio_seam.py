@@ -5,7 +5,8 @@ import asyncio
 import unittest
 from asyncio import base_events, events, futures, runners, selector_events, tasks, trsock
 
-from solipsism_unittest import SolipsistEventLoop, diagnosis
+from solipsism_unittest import SolipsistEventLoop
+from solipsism_unittest.hangs import report
 from tests import ROOT
 
 NOT_THERE_YET = "not there yet: refused by name, where the base class says NotImplementedError or wants the real system"
@@ -293,7 +294,7 @@ class PrivateNamesTest(unittest.TestCase):
             asyncio.threads,
         ]
         missing = set()
-        for name in set(diagnosis._WAITS) - here:
+        for name in set(report._WAITS) - here:
             outer, _, inner = name.partition(".")
             owner = next((getattr(module, outer) for module in modules if hasattr(module, outer)), None)
             if owner is None or (inner and "<locals>" not in inner and not hasattr(owner, inner)):

@@ -20,10 +20,10 @@ from solipsism_unittest import (
     SolipsismWarning,
     SolipsistEventLoop,
     SolipsistTestCase,
-    blocking,
-    guard,
     sealed,
 )
+from solipsism_unittest.stdlib.seal import guard
+from solipsism_unittest.stdlib.threads import stalls
 from tests.test_case import run, told
 
 REAL_SLEEP = time.sleep  # bound before any test: no replacement reaches it
@@ -125,7 +125,7 @@ class SleepTest(unittest.TestCase):
         """What a debugger does in the loop's thread is its own business."""
 
         async def test(self):
-            with mock.patch.object(blocking, "debugging", lambda frame: True):
+            with mock.patch.object(stalls, "debugging", lambda frame: True):
                 time.sleep(0.001)
 
         self.assertTrue(run_one(test)[0].wasSuccessful())
@@ -416,12 +416,12 @@ class SlowTest(unittest.TestCase):
         async def main():
             REAL_SLEEP(0.004)
 
-        with mock.patch("solipsism_unittest.loop.debugging", lambda frame: True):
+        with mock.patch("solipsism_unittest.loop.event_loop.debugging", lambda frame: True):
             self.assertEqual(self.slow(main), "")
 
     def test_what_cannot_be_named(self):
         """A turn that nobody knows anything of is told as that, and a bare watch asks nobody."""
-        watch = blocking.Blocking()
+        watch = stalls.Blocking()
         watch.slow = 0.0
         watch.end_run()
         self.assertEqual(watch.report(), "")

@@ -2,7 +2,7 @@
 
 import unittest
 
-from solipsism_unittest import chains
+from solipsism_unittest.introspection import exceptions
 
 
 class PartsTest(unittest.TestCase):
@@ -12,11 +12,11 @@ class PartsTest(unittest.TestCase):
         error = ExceptionGroup("all", [member])
         error.__cause__ = cause
         cause.__context__, context.__context__ = context, error
-        found = list(chains.parts([error, None, cause, other]))
+        found = list(exceptions.parts([error, None, cause, other]))
         self.assertEqual(set(map(id, found)), set(map(id, (error, cause, context, member, other))))
         self.assertEqual(len(found), 5)
-        self.assertEqual(chains.ids([other]), {id(other)})
-        self.assertEqual(chains.ids([]), set())
+        self.assertEqual(exceptions.ids([other]), {id(other)})
+        self.assertEqual(exceptions.ids([]), set())
 
     def test_what_is_not_printed(self):
         """What `raise ... from ...` hides is found only where it is asked for."""
@@ -28,8 +28,8 @@ class PartsTest(unittest.TestCase):
                     hidden = error
                     raise OSError from cause
             except OSError as error:
-                self.assertNotIn(hidden, list(chains.parts([error])))
-                self.assertIn(hidden, list(chains.parts([error], hidden=True)))
+                self.assertNotIn(hidden, list(exceptions.parts([error])))
+                self.assertIn(hidden, list(exceptions.parts([error], hidden=True)))
 
 
 class TracebackTest(unittest.TestCase):
@@ -43,12 +43,12 @@ class TracebackTest(unittest.TestCase):
             inner()
         except ValueError as error:
             trace = error.__traceback__
-        lines = chains.lines_of(trace)
+        lines = exceptions.lines_of(trace)
         self.assertEqual([line.tb_frame.f_code.co_name for line in lines], ["test_there_and_back", "inner"])
-        last = chains.trace_of(lines[1:])
+        last = exceptions.trace_of(lines[1:])
         self.assertEqual((last.tb_frame, last.tb_lineno, last.tb_next), (lines[1].tb_frame, lines[1].tb_lineno, None))
-        self.assertEqual(len(chains.lines_of(trace)), 2)
-        self.assertEqual((chains.lines_of(None), chains.trace_of([])), ([], None))
+        self.assertEqual(len(exceptions.lines_of(trace)), 2)
+        self.assertEqual((exceptions.lines_of(None), exceptions.trace_of([])), ([], None))
 
 
 if __name__ == "__main__":

@@ -9,15 +9,19 @@ import socket
 import threading
 import unittest
 
-from solipsism_unittest import (
-    SleepForeverError,
-    SolipsistEventLoop,
-    SolipsistTestCase,
-    diagnosis,
-    socketpair,
-    stream_pairs,
+from solipsism_unittest import SleepForeverError, SolipsistEventLoop, SolipsistTestCase, socketpair, stream_pairs
+from solipsism_unittest.hangs import locks
+from solipsism_unittest.hangs import report as diagnosis
+from solipsism_unittest.hangs.report import (
+    _future_words,
+    _socket_words,
+    awaiting_line,
+    callback_words,
+    plain,
+    waits_for,
+    where,
 )
-from solipsism_unittest.places import shorten
+from solipsism_unittest.introspection.places import shorten
 
 
 def run(main, **options):
@@ -29,7 +33,7 @@ async def reason(coroutine, name="subject"):
     """Let a task run until it waits, return what for, in words, and cancel it."""
     task = asyncio.create_task(coroutine, name=name)
     await asyncio.get_running_loop().settle()
-    words = diagnosis.waits_for(task, diagnosis.await_chain(task))
+    words = waits_for(task, locks.await_chain(task))
     task.cancel()
     await asyncio.wait([task])
     return words
@@ -99,7 +103,7 @@ class WordsTest(unittest.TestCase):
             async with condition:
                 condition.notify()
                 await asyncio.sleep(0)
-                words = diagnosis.waits_for(task, diagnosis.await_chain(task))
+                words = waits_for(task, locks.await_chain(task))
             await task
             return words
 
@@ -184,10 +188,10 @@ class WordsTest(unittest.TestCase):
                 task = asyncio.create_task(loop.advance(2.5))
                 turn = asyncio.create_task(asyncio.sleep(0))
                 await asyncio.sleep(0)
-                words = [diagnosis.waits_for(each, diagnosis.await_chain(each)) for each in (task, turn)]
+                words = [waits_for(each, locks.await_chain(each)) for each in (task, turn)]
                 task.cancel()
             fresh = asyncio.create_task(asyncio.sleep(0))
-            words.append(diagnosis.waits_for(fresh, []))
+            words.append(waits_for(fresh, []))
             await fresh
             return [sleeping, *words]
 
@@ -232,7 +236,7 @@ class WordsTest(unittest.TestCase):
     def test_a_reader_without_a_connection(self):
         """A reader that was never connected is told as such, and one whose socket is closed too."""
         self.assertWaits(lambda: asyncio.StreamReader().read(), "read(-1) from nothing: it has no connection")
-        self.assertEqual(diagnosis._socket_words(object()), "a closed socket")
+        self.assertEqual(_socket_words(object()), "a closed socket")
 
     def test_sockets_and_servers(self):
         """The loop's own socket calls and the waits of a server say on what."""
@@ -256,7 +260,7 @@ class WordsTest(unittest.TestCase):
         async def main():
             task = asyncio.create_task(asyncio.sleep(5))
             await asyncio.sleep(0)
-            return diagnosis.where([]), diagnosis.where(diagnosis.await_chain(task))
+            return where([]), where(locks.await_chain(task))
 
         self.assertEqual(run(main()), ("nowhere", "asyncio.tasks.sleep"))
 
@@ -307,7 +311,7 @@ class WordsTest(unittest.TestCase):
 
             tasks = [asyncio.create_task(each) for each in (wait_for_it(), asyncio.to_thread(done.wait))]
             await asyncio.sleep(0)
-            words = [diagnosis.waits_for(task, diagnosis.await_chain(task)) for task in tasks]
+            words = [waits_for(task, locks.await_chain(task)) for task in tasks]
             words.append(diagnosis.report("stopped", loop.kernel, tasks))
             done.set()
             await asyncio.wait(tasks)
@@ -344,7 +348,7 @@ class WordsTest(unittest.TestCase):
             future = asyncio.wrap_future(source, loop=loop)
             if make is not None:
                 getattr(source, make)(*([None] if make == "set_result" else []))
-            states.append(diagnosis._future_words(future))
+            states.append(_future_words(future))
         self.assertEqual(
             states,
             [
@@ -365,7 +369,7 @@ class PlainTest(unittest.TestCase):
     def test_addresses_are_left_out(self):
         """No memory address is left in a repr, wherever it stands."""
         for thing in (object(), print, lambda: None, [object()], asyncio.Event(), self.test_addresses_are_left_out):
-            self.assertNotRegex(diagnosis.plain(thing), "0x")
+            self.assertNotRegex(plain(thing), "0x")
 
     def test_a_repr_that_raises_and_one_without_end(self):
         """A repr that raises is told, and a long one is cut at 200 characters."""
@@ -374,9 +378,9 @@ class PlainTest(unittest.TestCase):
             def __repr__(self):
                 raise ZeroDivisionError
 
-        self.assertRegex(diagnosis.plain(Broken()), "^<.*Broken, whose repr raises ZeroDivisionError>$")
-        self.assertEqual(diagnosis.plain("x" * 198), repr("x" * 198))
-        self.assertEqual(diagnosis.plain("x" * 199), "'" + "x" * 199 + "... (201 characters)")
+        self.assertRegex(plain(Broken()), "^<.*Broken, whose repr raises ZeroDivisionError>$")
+        self.assertEqual(plain("x" * 198), repr("x" * 198))
+        self.assertEqual(plain("x" * 199), "'" + "x" * 199 + "... (201 characters)")
 
     def test_whose_turn_a_handle_is(self):
         """A handle is a task by name, a function or method by its line, or else its plain repr."""
@@ -387,18 +391,18 @@ class PlainTest(unittest.TestCase):
 
         loop = SolipsistEventLoop()
         self.addCleanup(loop.close)
-        method = diagnosis.callback_words(loop.call_soon(Callback().method))
+        method = callback_words(loop.call_soon(Callback().method))
         self.assertRegex(method, r"Callback\.method \(tests.test_diagnosis\.py:\d+\)$")
-        self.assertEqual(diagnosis.callback_words(loop.call_soon(print)), "<built-in function print>")
+        self.assertEqual(callback_words(loop.call_soon(print)), "<built-in function print>")
         task = loop.create_task(asyncio.sleep(0))
-        self.assertEqual(diagnosis.callback_words(loop._ready[-1]), "task Task-1")
+        self.assertEqual(callback_words(loop._ready[-1]), "task Task-1")
         loop.run_until_complete(task)
 
     def test_what_is_no_task_has_no_line(self):
         """A future has no awaiting line."""
         loop = SolipsistEventLoop()
         self.addCleanup(loop.close)
-        self.assertIsNone(diagnosis.awaiting_line(loop.create_future()))
+        self.assertIsNone(awaiting_line(loop.create_future()))
 
 
 class WholeTextTest(unittest.TestCase):

@@ -33,16 +33,9 @@ from _socket import socketpair
 from multiprocessing.pool import ThreadPool
 from unittest import mock
 
-from solipsism_unittest import (
-    EscapeError,
-    SolipsismError,
-    SolipsistEventLoop,
-    SolipsistTestCase,
-    VirtualSocket,
-    guard,
-    sealed,
-)
-from solipsism_unittest.hermetic import kernel_here
+from solipsism_unittest import EscapeError, SolipsismError, SolipsistEventLoop, SolipsistTestCase, VirtualSocket, sealed
+from solipsism_unittest.stdlib.seal import guard
+from solipsism_unittest.stdlib.seal.table import kernel_here
 from tests import run_python
 from tests.test_case import run, told
 

@@ -17,9 +17,10 @@ import warnings
 from socket import create_connection, create_server, getaddrinfo, socketpair
 from socket import socket as early_socket
 
-from solipsism_unittest import SolipsistEventLoop, SolipsistTestCase, VirtualSocket, hermetic, sealed
+from solipsism_unittest import SolipsistEventLoop, SolipsistTestCase, VirtualSocket, sealed
 from solipsism_unittest.errors import EscapeError, SolipsismError
-from solipsism_unittest.hermetic import kernel_here
+from solipsism_unittest.stdlib.seal import table
+from solipsism_unittest.stdlib.seal.table import kernel_here
 from tests.kernel import output_under_hash_seeds
 
 DOORS = [
@@ -147,7 +148,7 @@ class NamesTest(Hermetic):
         self.assertEqual(seen, (True, "socket"))
         sealed(self.loop).__enter__()
         for _ in range(2):  # as the child does: there may be a world to leave, and there may be none
-            hermetic._leave_every_world()
+            table._leave_every_world()
             self.assertIsNone(kernel_here())
             self.assertFalse(hasattr(time.monotonic, "__wrapped__"))
 

@@ -6,8 +6,8 @@ import types
 import unittest
 
 from solipsism_unittest import SleepForeverError, SolipsistEventLoop
-from solipsism_unittest import holders as module
-from solipsism_unittest.holders import Scene, entered, known_as, loosen
+from solipsism_unittest.hangs import locks as module
+from solipsism_unittest.hangs.locks import Scene, entered, known_as, loosen
 
 
 def run(main):

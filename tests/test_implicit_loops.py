@@ -14,7 +14,9 @@ import warnings
 from asyncio import events, get_event_loop
 from unittest import mock
 
-from solipsism_unittest import SolipsistEventLoop, SolipsistTestCase, implicit_loops
+from solipsism_unittest import SolipsistEventLoop, SolipsistTestCase
+from solipsism_unittest.stdlib.seal import get_event_loop as implicit_loops
+from solipsism_unittest.stdlib.seal.get_event_loop import KEPT, TOOLS, Refusals, _lead_astray, _on_call, _profile
 from tests.test_case import run, told
 
 MONITORING = hasattr(sys, "monitoring")  # 3.12+
@@ -366,14 +368,14 @@ class SwallowedTest(unittest.TestCase):
         """Of a program that polls and polls only so many errors are kept."""
 
         async def body(self):
-            for _ in range(implicit_loops.KEPT + 1):
+            for _ in range(KEPT + 1):
                 with contextlib.suppress(AssertionError):
                     asyncio.get_event_loop()
             kept.append(len(self._refusals.errors))
 
         kept = []
         self.assertEqual(len(run_one(body).failures), 1)
-        self.assertEqual(kept, [implicit_loops.KEPT])
+        self.assertEqual(kept, [KEPT])
 
 
 class RestoredTest(unittest.TestCase):
@@ -486,7 +488,7 @@ class ToolsTest(unittest.TestCase):
     def test_no_tool_is_free(self):
         """Where other tools have taken every number that is left, the names are refused all the same."""
         with contextlib.ExitStack() as stack:
-            for number in implicit_loops.TOOLS:
+            for number in TOOLS:
                 sys.monitoring.use_tool_id(number, "somebody")
                 stack.callback(sys.monitoring.free_tool_id, number)
             self.assertEqual([len(run_one(body).failures) for body in (ToolsTest.asks_by_name, ToolsTest.asks)], [1, 0])
@@ -496,11 +498,11 @@ class HooksTest(unittest.TestCase):
     """What the interpreter calls back, called directly: no tool that measures sees it at work."""
 
     def setUp(self):
-        self.refusals = implicit_loops.Refusals(AssertionError)
+        self.refusals = Refusals(AssertionError)
 
     def test_a_call(self):
         """The function, a partial and a method of it are refused, anything else passes."""
-        on_call = implicit_loops._on_call(self.refusals, [OTHER_NAME, Keeper.of_default])
+        on_call = _on_call(self.refusals, [OTHER_NAME, Keeper.of_default])
         for function in (OTHER_NAME, functools.partial(OTHER_NAME), Keeper().of_default):
             with self.assertRaisesRegex(AssertionError, "was called at tests/test_implicit_loops.py"):
                 on_call(None, 0, function, None)
@@ -513,10 +515,10 @@ class HooksTest(unittest.TestCase):
         """Only a call of the function leads it astray, and an earlier profile function sees it too."""
         seen, frame = [], sys._getframe()
         with mock.patch.object(implicit_loops, "_lead_astray") as lead:
-            profile = implicit_loops._profile(self.refusals, [OTHER_NAME], lambda *event: seen.append(event))
+            profile = _profile(self.refusals, [OTHER_NAME], lambda *event: seen.append(event))
             for event, function in (("c_call", OTHER_NAME), ("c_return", OTHER_NAME), ("c_call", len)):
                 profile(frame, event, function)
-            implicit_loops._profile(self.refusals, [OTHER_NAME], None)(frame, "c_call", OTHER_NAME)
+            _profile(self.refusals, [OTHER_NAME], None)(frame, "c_call", OTHER_NAME)
         self.assertEqual([call.args for call in lead.call_args_list], [(self.refusals,)] * 2)
         self.assertEqual(seen, [(frame, "c_call", OTHER_NAME), (frame, "c_return", OTHER_NAME),
                                 (frame, "c_call", len)])
@@ -527,10 +529,10 @@ class LedAstrayTest(unittest.TestCase):
     def test_another_thread_meanwhile(self):
         """A thread that asks the policy just when another one is led astray gets its own answer."""
         policy, loop, seen = policy_of(), object(), []
-        refusals = implicit_loops.Refusals(AssertionError)
+        refusals = Refusals(AssertionError)
         events._set_running_loop(loop)
         try:
-            implicit_loops._lead_astray(refusals)
+            _lead_astray(refusals)
             self.assertIsNone(events._get_running_loop())
 
             def other():

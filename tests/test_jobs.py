@@ -11,7 +11,7 @@ import time
 import unittest
 
 from solipsism_unittest import RealTimeLimitError, SleepForeverError, SolipsistEventLoop, SolipsistTestCase, sealed
-from solipsism_unittest.jobs import Work, name_of
+from solipsism_unittest.stdlib.threads.jobs import Work, name_of
 from tests.test_threads import join_threads
 
 RUNS = int(os.environ.get("SOLIPSISM_RUNS", "300"))

@@ -16,7 +16,8 @@ import warnings
 import weakref
 from unittest import mock
 
-from solipsism_unittest import SolipsistTestCase, endings, fail_on
+from solipsism_unittest import SolipsistTestCase, fail_on
+from solipsism_unittest.leaks import ending
 from tests.test_case import run, told
 
 
@@ -672,7 +673,7 @@ class KindsTest(unittest.TestCase):
         text = told(run(case_of(leaky)))
         self.assertRegex(text, r"1 thread alive\n    executor job Event.wait, stands at")
         self.assertRegex(text, made_in(leaky, 1))
-        with mock.patch.object(endings, "REAL_SECONDS", 0.1):
+        with mock.patch.object(ending, "REAL_SECONDS", 0.1):
             text = told(run(case_of(in_finally)))
         self.assertRegex(text, r"(?s)1 pending task.*when it was ended: RealTimeLimitError: what holds the clock")
         self.assertEqual(told(run(case_of(clean))), "")
@@ -733,7 +734,7 @@ class KindsTest(unittest.TestCase):
             self.thread.start()
             time.perf_counter()
 
-        with mock.patch("solipsism_unittest.threads.LINGER", 0.05):
+        with mock.patch("solipsism_unittest.stdlib.threads.workers.LINGER", 0.05):
             result = run(case_of(leaky))
         self.assertIn("1 thread alive", told(result))
         self.assertNotRegex(told(result), r"solipsism_unittest.\w+\.py")

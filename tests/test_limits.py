@@ -12,15 +12,9 @@ import time
 import unittest
 from unittest import mock
 
-from solipsism_unittest import (
-    RealTimeLimitError,
-    SolipsismError,
-    SolipsistTestCase,
-    VirtualTimeLimitError,
-    debuggers,
-    limits,
-    sealed,
-)
+from solipsism_unittest import RealTimeLimitError, SolipsismError, SolipsistTestCase, VirtualTimeLimitError, sealed
+from solipsism_unittest.case import real_time
+from solipsism_unittest.introspection import debuggers
 from tests import run_python
 from tests.test_case import run, told
 
@@ -354,9 +348,9 @@ class ChoiceTest(unittest.TestCase):
 
     def test_systems_without_the_signal(self):
         """Where there is no setitimer, the second thread looks after the main one as well."""
-        with mock.patch.object(limits, "signal", object()):
-            watchdog = limits.real_time_limit(5.0, lambda: None)
-        self.assertIsInstance(watchdog, limits._Watchdog)
+        with mock.patch.object(real_time, "signal", object()):
+            watchdog = real_time.real_time_limit(5.0, lambda: None)
+        self.assertIsInstance(watchdog, real_time._Watchdog)
 
 
 class AlarmTest(unittest.TestCase):
@@ -431,7 +425,7 @@ class AlarmTest(unittest.TestCase):
                                  "run_one(lambda self: spin(), real_time_limit=5)")
         self.assertEqual(child.returncode, -signal.SIGALRM)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        alarm = limits.real_time_limit(60, lambda: None)
+        alarm = real_time.real_time_limit(60, lambda: None)
         with alarm, mock.patch.object(signal, "raise_signal") as ended:
             alarm._alarm_the_former(signal.SIGALRM, None)
             signal.setitimer(signal.ITIMER_REAL, 0)  # nobody is there for it any more
@@ -460,26 +454,26 @@ class LimitTest(unittest.TestCase):
     def test_a_strike_that_comes_at_the_end(self):
         """A strike right behind the call is a RealTimeLimitError like any other."""
 
-        class Late(limits._Armed):
+        class Late(real_time._Armed):
             def _calm_down(self):
                 self._deadline = 0.0
                 self._open = True
                 if self._tick(sys._getframe()):
-                    raise limits.Strike
+                    raise real_time.Strike
 
         with self.assertRaisesRegex(RealTimeLimitError, "limit of 5 s"):
             Late(5.0, lambda: None).run(lambda: "result")
 
     def test_no_strike_outside_of_a_call(self):
         """While only the framework runs, a strike is put off."""
-        limit = limits._Armed(5.0, lambda: None)
+        limit = real_time._Armed(5.0, lambda: None)
         limit._deadline = 0.0
         self.assertFalse(limit._tick(None))
         self.assertGreater(limit._deadline, time.monotonic() - 1)
 
     def test_a_thread_that_has_ended(self):
         """A stack that is not there is told as that."""
-        self.assertEqual(limits._stack_lines(None), ["it was nowhere: the thread has ended"])
+        self.assertEqual(real_time._stack_lines(None), ["it was nowhere: the thread has ended"])
 
     def test_calls_inside_calls(self):
         """A call within a call is under the same limit; the outer one stays open behind it."""
@@ -503,10 +497,10 @@ class LimitTest(unittest.TestCase):
         """Nothing is unwound on a closed loop, and nothing where the main task is over."""
         loop = asyncio.SelectorEventLoop()
         coroutine = asyncio.sleep(1)
-        limits.unwind(loop, coroutine)
+        real_time.unwind(loop, coroutine)
         task = loop.create_task(coroutine)
         loop.close()
-        limits.unwind(loop, coroutine)
+        real_time.unwind(loop, coroutine)
         self.assertEqual(task.cancelling(), 0)
         task._log_destroy_pending = False
         coroutine.close()
@@ -539,13 +533,13 @@ class LimitTest(unittest.TestCase):
         namespace = {"__name__": "coverage.collector", "sys": sys, "deep": lambda: sys._getframe()}
         exec("def frame(): return sys._getframe()\ndef inner(): return deep()", namespace)
         for name in ("frame", "inner"):
-            self.assertTrue(limits._is_fragile(namespace[name]()))
-        self.assertFalse(limits._is_fragile(sys._getframe()))
-        self.assertFalse(limits._is_fragile(None))
+            self.assertTrue(real_time._is_fragile(namespace[name]()))
+        self.assertFalse(real_time._is_fragile(sys._getframe()))
+        self.assertFalse(real_time._is_fragile(None))
 
     def test_a_strike_that_is_being_sent(self):
         """What comes behind the program waits until a strike is sent, so that none comes later."""
-        watchdog = limits._Watchdog(60, lambda: None)
+        watchdog = real_time._Watchdog(60, lambda: None)
         with watchdog:
             watchdog._striking = True
             timer = threading.Timer(0.005, setattr, (watchdog, "_striking", False))
@@ -577,7 +571,7 @@ class DebuggerTest(unittest.TestCase):
         """While a debugger traces, its time does not count; a tracer that only measures is none."""
         before = sys.gettrace()
         debugger = pdb.Pdb(stdout=io.StringIO())
-        limit = limits._Armed(5.0, lambda: None)
+        limit = real_time._Armed(5.0, lambda: None)
         limit._open, limit._deadline = True, limit._last
         limit._last -= 100
         with mock.patch.object(sys, "gettrace", lambda: debugger.trace_dispatch):

@@ -10,7 +10,7 @@ import sys
 import unittest
 
 from solipsism_unittest import SolipsismError, SolipsistEventLoop, SolipsistTestCase, sealed
-from solipsism_unittest.lookups import ANSWERS
+from solipsism_unittest.stdlib.sockets.lookups import ANSWERS
 
 HOSTS = (
     "127.0.0.1",

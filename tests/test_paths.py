@@ -792,7 +792,7 @@ class WorldTest(SolipsistTestCase):
     def test_a_directory_that_is_not_writable(self):
         """Without the right to write there nobody binds, unlinks or renames."""
         self.bound()
-        with mock.patch("solipsism_unittest.paths._access", return_value=False):
+        with mock.patch("solipsism_unittest.stdlib.files.paths._access", return_value=False):
             for call in (
                 lambda: socket.socket(socket.AF_UNIX).bind(self.path + "x"),
                 lambda: os.unlink(self.path),
@@ -819,7 +819,7 @@ class WorldTest(SolipsistTestCase):
 
     def test_names_run_out(self):
         """When every name of autobind is taken the error is ENOSPC, as Linux's."""
-        with mock.patch("solipsism_unittest.kernel.paths.MAX_AUTOBOUND", 3):
+        with mock.patch("solipsism_unittest.kernel.network.unix.MAX_AUTOBOUND", 3):
             socks = [socket.socket(socket.AF_UNIX) for _ in range(3)]
             for sock in socks:
                 self.addCleanup(sock.close)

@@ -8,8 +8,9 @@ import types
 import unittest
 import unittest.mock
 
-from solipsism_unittest import SolipsistEventLoop, places
-from solipsism_unittest.places import Place, function_words, is_plumbing, line_words, shorten, user_place
+from solipsism_unittest import SolipsistEventLoop
+from solipsism_unittest.introspection import places
+from solipsism_unittest.introspection.places import Place, function_words, is_plumbing, line_words, shorten, user_place
 
 
 def here(depth=1):

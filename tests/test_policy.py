@@ -9,7 +9,7 @@ import time
 import unittest
 
 from solipsism_unittest import SolipsistTestCase, fail_on, lenient, strict
-from solipsism_unittest.policy import CHECKS, DEFAULTS, said
+from solipsism_unittest.leaks.checks import CHECKS, DEFAULTS, said
 from tests.test_case import run, told
 
 

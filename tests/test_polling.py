@@ -12,8 +12,9 @@ import struct
 import threading
 import unittest
 
-from solipsism_unittest import polling, sealed
+from solipsism_unittest import sealed
 from solipsism_unittest.errors import SolipsismError
+from solipsism_unittest.stdlib.files import polling
 from tests.worlds import World
 
 RDHUP = select.POLLRDHUP

@@ -24,7 +24,8 @@ try:
 except ImportError:
     Tracer = None
 
-from solipsism_unittest import SolipsistEventLoop, SolipsistTestCase, reachability
+from solipsism_unittest import SolipsistEventLoop, SolipsistTestCase
+from solipsism_unittest.hangs import reachability
 
 HIDDEN = None  # a global for the programs below
 

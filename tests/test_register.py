@@ -7,13 +7,14 @@ import unittest
 import weakref
 from unittest import mock
 
-from solipsism_unittest import SolipsistEventLoop, SolipsistTestCase, register
+from solipsism_unittest import SolipsistEventLoop, SolipsistTestCase
+from solipsism_unittest.loop import inventory
 
 
 class TasksTest(SolipsistTestCase):
     async def test_order_and_end(self):
         """Tasks are known in the order in which they were made, done or not, as long as the program keeps them."""
-        known = register.Register()
+        known = inventory.Register()
         tasks = [asyncio.create_task(asyncio.sleep(delay)) for delay in (3, 1, 2)]
         for task in tasks:
             known.add_task(task)
@@ -39,9 +40,9 @@ class TasksTest(SolipsistTestCase):
 
     async def test_room(self):
         """The dead ones are taken out from time to time: a million tasks leave no million entries."""
-        known = register.Register()
+        known = inventory.Register()
         kept = []
-        with mock.patch.object(register, "ROOM", 10):
+        with mock.patch.object(inventory, "ROOM", 10):
             known._room = 10
             for number in range(1000):
                 task = asyncio.create_task(asyncio.sleep(0))

@@ -3,7 +3,7 @@
 import sys
 import unittest
 
-from solipsism_unittest import results
+from solipsism_unittest.case import results
 
 
 def failure(error):

@@ -18,7 +18,7 @@ from solipsism_unittest import (
     sealed,
 )
 from solipsism_unittest.kernel import FIRST_DESCRIPTOR, READABLE, WRITABLE, Kernel
-from solipsism_unittest.selector import VirtualSelector
+from solipsism_unittest.loop.selector import VirtualSelector
 
 
 class Selectors(unittest.TestCase):

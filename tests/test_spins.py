@@ -11,8 +11,9 @@ import types
 import unittest
 import weakref
 
-from solipsism_unittest import LivelockError, SolipsistEventLoop, SolipsistTestCase, spins
-from solipsism_unittest.spins import SpinLook
+from solipsism_unittest import LivelockError, SolipsistEventLoop, SolipsistTestCase
+from solipsism_unittest.hangs import spins
+from solipsism_unittest.hangs.spins import SpinLook
 
 TURNS = 1_000
 COUNTED = 0

@@ -14,7 +14,7 @@ import types
 import unittest
 
 from solipsism_unittest import RealTimeLimitError, SleepForeverError, SolipsistEventLoop
-from solipsism_unittest.threads import called, in_hand, stack, waits
+from solipsism_unittest.stdlib.threads.workers import called, in_hand, stack, waits
 
 
 def run(main, **options):

@@ -8,9 +8,10 @@ import threading
 import unittest
 import unittest.mock
 
-from solipsism_unittest import SolipsistEventLoop, sealed, waiting
+from solipsism_unittest import SolipsistEventLoop, sealed
 from solipsism_unittest.errors import SleepForeverError, SolipsismError
-from solipsism_unittest.kernel.files import os_error
+from solipsism_unittest.kernel.descriptors.file import os_error
+from solipsism_unittest.stdlib import waiting
 
 
 class World(unittest.TestCase):

@@ -2,3 +2,4 @@
 
 Owns questions only. Nothing here changes, closes or wakes anything, and nothing here knows a world.
 """
+

@@ -11,18 +11,18 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..errors import EscapeError, SolipsismError
-from ..places import Place
+from ..introspection.places import Place
+from .addresses.resolver import Names
 from .choices import Choices
 from .clock import VirtualClock
-from .datagram import Datagram
-from .ends import Address, End
-from .files import READABLE, WRITABLE, Descriptor, File, os_error
+from .descriptors.datagram import Datagram
+from .descriptors.end import Address, End
+from .descriptors.file import READABLE, WRITABLE, Descriptor, File, os_error
+from .descriptors.pipe import PipeEnd
+from .descriptors.stream import DEFAULT_CAPACITY, JOIN, Stream
 from .journal import Journal
-from .names import Names
-from .network import Network
-from .paths import Paths
-from .pipe import PipeEnd
-from .stream import DEFAULT_CAPACITY, JOIN, Stream
+from .network.network import Network
+from .network.unix import Paths
 
 __all__ = ["DEFAULT_CAPACITY", "FIRST_DESCRIPTOR", "READABLE", "WRITABLE", "Capacity", "Kernel", "capacities"]
 

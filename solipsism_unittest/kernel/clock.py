@@ -15,7 +15,7 @@ from collections.abc import Callable
 from math import inf, isfinite, isnan, nextafter
 from typing import Any
 
-from ..places import Place
+from ..introspection.places import Place
 
 Action = Callable[[], object]
 

@@ -1,7 +1,8 @@
 """What leaks and the guard cost: a test case that has neither, for a row of the table to be compared with."""
 
-from solipsism_unittest import SolipsistTestCase, hermetic
-from solipsism_unittest.register import Register
+from solipsism_unittest import SolipsistTestCase
+from solipsism_unittest.loop.inventory import Register
+from solipsism_unittest.stdlib.seal import table
 
 
 class UncheckedTestCase(SolipsistTestCase):
@@ -14,5 +15,5 @@ class UncheckedTestCase(SolipsistTestCase):
         return None
 
 
-hermetic._install_guard = lambda: None
+table._install_guard = lambda: None
 Register.add_task = lambda self, task: None

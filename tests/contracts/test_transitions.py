@@ -5,7 +5,7 @@ import unittest
 from typing import Any
 from unittest import mock
 
-from solipsism_unittest.kernel import stream
+from solipsism_unittest.kernel.descriptors import stream
 from tests.contracts.arms import Arm
 from tests.contracts.test_arms import scenarios
 

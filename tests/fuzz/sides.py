@@ -19,9 +19,9 @@ import types
 import warnings
 from typing import Any
 
-from solipsism_unittest.hermetic import sealed
 from solipsism_unittest.kernel import Kernel
-from solipsism_unittest.kernel.names import MACHINE
+from solipsism_unittest.kernel.addresses.hosts import MACHINE
+from solipsism_unittest.stdlib.seal.table import sealed
 from tests.contracts.arms import failure
 from tests.fuzz.calls import PREAMBLE
 

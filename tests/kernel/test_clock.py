@@ -4,8 +4,8 @@ import math
 import sys
 import unittest
 
+from solipsism_unittest.introspection.places import user_place
 from solipsism_unittest.kernel.clock import VirtualClock
-from solipsism_unittest.places import user_place
 
 
 class JumpTest(unittest.TestCase):

@@ -7,8 +7,8 @@ import unittest
 
 from solipsism_unittest import SolipsistTestCase
 from solipsism_unittest.kernel import READABLE, WRITABLE, Kernel
-from solipsism_unittest.kernel.datagram import charge_of_udp, charge_of_unix
-from solipsism_unittest.kernel.files import ERROR, HANGUP, PEER_ENDED
+from solipsism_unittest.kernel.descriptors.datagram import charge_of_udp, charge_of_unix
+from solipsism_unittest.kernel.descriptors.file import ERROR, HANGUP, PEER_ENDED
 from tests.contracts.arms import Contract, outcome, scenario
 
 DGRAM = socket.SOCK_DGRAM

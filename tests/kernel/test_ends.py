@@ -5,7 +5,7 @@ import socket
 import unittest
 
 from solipsism_unittest.kernel import Kernel
-from solipsism_unittest.kernel.ends import End
+from solipsism_unittest.kernel.descriptors.end import End
 
 
 class EndTest(unittest.TestCase):

@@ -2,7 +2,7 @@
 
 import unittest
 
-from solipsism_unittest.kernel.faults import Faults, Verdict
+from solipsism_unittest.kernel.network.faults import Faults, Verdict
 
 
 class FaultsTest(unittest.TestCase):

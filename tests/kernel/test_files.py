@@ -3,7 +3,7 @@
 import errno
 import unittest
 
-from solipsism_unittest.kernel.files import READABLE, WRITABLE, File, os_error
+from solipsism_unittest.kernel.descriptors.file import READABLE, WRITABLE, File, os_error
 
 
 class FileTest(unittest.TestCase):

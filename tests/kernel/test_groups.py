@@ -2,7 +2,7 @@
 
 import unittest
 
-from solipsism_unittest.kernel.groups import (
+from solipsism_unittest.kernel.addresses.interfaces import (
     LOOPBACK,
     OUTSIDE,
     interface_at,

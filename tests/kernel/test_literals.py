@@ -3,7 +3,7 @@
 import socket
 import unittest
 
-from solipsism_unittest.kernel.literals import parse_address, scope_of, scope_text, unmap, written
+from solipsism_unittest.kernel.addresses.literals import parse_address, scope_of, scope_text, unmap, written
 
 LITERALS = [
     "127.0.0.1",

@@ -5,7 +5,7 @@ import socket
 import unittest
 
 from solipsism_unittest.kernel import Kernel
-from solipsism_unittest.kernel.literals import parse_address
+from solipsism_unittest.kernel.addresses.literals import parse_address
 from tests.kernel import output_under_hash_seeds
 from tests.kernel.test_literals import LITERALS
 

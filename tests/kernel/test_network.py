@@ -7,7 +7,7 @@ import socket
 import unittest
 
 from solipsism_unittest.kernel import Kernel
-from solipsism_unittest.kernel.ports import FIRST_CLIENT_PORT, FIRST_FREE_PORT
+from solipsism_unittest.kernel.network.ports import FIRST_CLIENT_PORT, FIRST_FREE_PORT
 
 ADDRESSES = ("0.0.0.0", "127.0.0.1", "127.0.0.2", "::", "::1", "::ffff:127.0.0.1")
 

@@ -6,8 +6,8 @@ import stat
 import unittest
 
 from solipsism_unittest.kernel import Kernel
-from solipsism_unittest.kernel.files import os_error
-from solipsism_unittest.kernel.paths import FIRST_INODE, Where
+from solipsism_unittest.kernel.descriptors.file import os_error
+from solipsism_unittest.kernel.network.unix import FIRST_INODE, Where
 
 
 class Directories:

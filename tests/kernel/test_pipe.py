@@ -3,8 +3,8 @@
 import unittest
 
 from solipsism_unittest.kernel import READABLE, WRITABLE, Kernel
-from solipsism_unittest.kernel.files import ERROR, HANGUP
-from solipsism_unittest.kernel.pipe import PAGE
+from solipsism_unittest.kernel.descriptors.file import ERROR, HANGUP
+from solipsism_unittest.kernel.descriptors.pipe import PAGE
 
 BOTH = READABLE | WRITABLE
 

@@ -5,7 +5,7 @@ import socket
 import unittest
 
 from solipsism_unittest.kernel import Kernel
-from solipsism_unittest.kernel.ports import FIRST_CLIENT_PORT, FIRST_FREE_PORT, source_for
+from solipsism_unittest.kernel.network.ports import FIRST_CLIENT_PORT, FIRST_FREE_PORT, source_for
 
 
 class PortsTest(unittest.TestCase):

@@ -4,8 +4,8 @@ import os
 import socket
 import unittest
 
-from solipsism_unittest.kernel import services
-from solipsism_unittest.kernel.services import PROTOCOLS, SERVICES
+from solipsism_unittest.kernel.addresses import services
+from solipsism_unittest.kernel.addresses.services import PROTOCOLS, SERVICES
 
 
 def outcome(call, *args):

@@ -12,8 +12,8 @@ import unittest
 import unittest.mock
 
 from solipsism_unittest.kernel import DEFAULT_CAPACITY, READABLE, WRITABLE, Kernel
-from solipsism_unittest.kernel import stream as streams
-from solipsism_unittest.kernel.stream import TRANSITIONS, UNIX_TRANSITIONS
+from solipsism_unittest.kernel.descriptors import stream as streams
+from solipsism_unittest.kernel.descriptors.stream import TRANSITIONS, UNIX_TRANSITIONS
 
 READY = {0: "-", READABLE: "r", WRITABLE: "w", READABLE | WRITABLE: "rw"}
 

@@ -1,0 +1,147 @@
+"""What time passed for: the longest wait of a stretch of virtual time, and what the timers of a loop are.
+
+Owns the words for a timer and the search for the one that took longest. A `LongestWait` looks at a loop only between
+its `with` and the end of it, and then only where time jumps; outside of that, nothing here costs anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import futures
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from ...hangs import locks, report
+from ...introspection.modules import is_ours
+from ...introspection.places import Place, function_words, is_plumbing
+from ...kernel.journal import Journal
+
+__unittest = True
+__tracebackhide__ = True
+
+_END_OF_SLEEP = futures._set_result_unless_cancelled  # type: ignore[attr-defined]
+# What asyncio's own timers call, by version: to the user they are all the limit of something.
+_LIMITS = frozenset({"Timeout._on_timeout", "_release_waiter"})
+
+
+def pending_timers(loop: Any) -> list[Any]:
+    """The timers that a loop still has, the next one first: neither cancelled ones nor this package's own."""
+    return sorted(timer for timer in loop._scheduled if not timer.cancelled()
+                  and not _is_framework(timer))
+
+
+def _is_framework(timer: Any) -> bool:
+    return is_ours(getattr(timer._callback, "__module__", None) or "")
+
+
+class Purpose(NamedTuple):
+    """What a timer is for: taken down while it is pending, for afterwards it is gone; put into words if need be."""
+
+    callback: Any
+    delay: Any  # of a sleep(); None where nobody sleeps
+    place: Place | None  # the line where somebody sleeps, or where the timer was made
+
+    def __str__(self) -> str:
+        if self.callback is _END_OF_SLEEP:
+            return f"sleep({self.delay!r}) at {self.place}" if self.place else "a sleep()"
+        limit = getattr(self.callback, "__qualname__", None) in _LIMITS
+        words = "a timeout" if limit else f"a timer that calls {_callback_words(self.callback)}"
+        return f"{words}, made at {self.place}" if self.place else words
+
+
+def purpose(timer: Any) -> Purpose:
+    """What a pending timer is for."""
+    callback, place = timer._callback, timer._made_at
+    delay = None
+    task = _sleeping_task(timer) if callback is _END_OF_SLEEP else None
+    if task is not None:
+        frames = locks.await_chain(task)
+        delay = frames[-1].f_locals.get("delay")
+        users = (frame for frame in reversed(frames) if not is_plumbing(frame.f_globals.get("__name__", "")))
+        inner = next(users, None)
+        place = Place(inner.f_code, inner.f_lasti) if inner is not None else report.made_at(task)
+    return Purpose(callback, delay, place)
+
+
+def _sleeping_task(timer: Any) -> asyncio.Task[Any] | None:
+    """The task that the end of a sleep will wake."""
+    for callback, _ in timer._args[0]._callbacks or ():
+        task = getattr(callback, "__self__", None)
+        if isinstance(task, asyncio.Task):
+            return task
+    return None
+
+
+def _callback_words(callback: Any) -> str:
+    """By name and line; a function of the standard library goes without its line, where versions differ."""
+    function = getattr(callback, "__func__", callback)
+    name, code = getattr(function, "__qualname__", None), getattr(function, "__code__", None)
+    if not name:
+        return report.plain(callback)
+    if code is None or is_plumbing(getattr(function, "__module__", None) or ""):
+        return str(name)
+    return function_words(code, name=name)
+
+
+def seconds_words(seconds: float) -> str:
+    """Seconds without the noise of their last binary digits."""
+    return f"{round(seconds, 9)!r} s"
+
+
+class LongestWait:
+    """Finds out, between `with` and its end, what virtual time passed for.
+
+    Of every jump it looks at the timer that came due: how long it had been pending, at most since the beginning. A
+    timer that is cancelled before counts for nothing. Without a virtual clock it finds nothing.
+    """
+
+    __slots__ = ("_clock", "_loop", "_since", "_seconds", "_cause")
+
+    def __init__(self, loop: Any) -> None:
+        self._loop = loop
+        self._clock: Any = loop.kernel.clock if hasattr(loop, "kernel") else None
+        self._since = loop.time()
+        self._seconds = 0.0
+        self._cause: Purpose | str = ""
+
+    def __enter__(self) -> Self:
+        if self._clock is not None:
+            self._clock.watchers.append(self._jumps)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        if self._clock is not None:
+            self._clock.watchers.remove(self._jumps)
+
+    def _jumps(self, when: float) -> None:
+        """The clock is about to go to `when`."""
+        scheduled = self._loop._scheduled  # `_run_once` has just taken the cancelled ones off the top
+        timer = scheduled[0] if scheduled and scheduled[0]._when <= when else None
+        begun = self._clock.now if timer is None else timer._made
+        seconds = when - (begun if begun > self._since else self._since)
+        if seconds > self._seconds and (timer is None or not _is_framework(timer)):
+            self._seconds = seconds
+            self._cause = purpose(timer) if timer is not None else self._other_words(when)
+
+    def _other_words(self, when: float) -> str:
+        deliveries = self._clock.deliveries
+        return "what was under way in the network" if deliveries and deliveries[0][0] <= when else "an advance()"
+
+    def __str__(self) -> str:
+        """The end of a sentence; nothing where no time passed."""
+        return f"; the longest wait was {seconds_words(self._seconds)}, for {self._cause}" if self._cause else ""
+
+
+def sleep_on_record(journal: Journal, now: float) -> str:
+    """The end of a sentence about the longest sleep that the journal knows of, where nobody has looked in time.
+
+    A journal has no places, and does not say that a sleep was cancelled: only one at whose end something else is on
+    record (or the present) surely lasted so long.
+    """
+    instants = {record[0] for record in journal.records} | {now}
+    sleeps = [record for record in journal.records if record[1] == "sleep" and record[2] in instants]
+    if not sleeps:
+        return ""
+    begun, _, end = max(sleeps, key=lambda record: record[2] - record[0])
+    return f"; the longest sleep on record was {seconds_words(end - begun)}, from t={begun!r} to t={end!r}"

@@ -1,0 +1,435 @@
+"""The limits of a test: how long it may take in real time, and how far virtual time may go.
+
+Owns the strike that gets a stuck test out of whatever it does, and the text that says where it was stuck.
+
+Nothing that asyncio knows lets an exception out of a callback or a background task, but for KeyboardInterrupt and
+SystemExit. So a private subclass is raised, wherever the program is, and turned into a RealTimeLimitError where the
+test case had called the program (`RealTimeLimit.run`). It is a SystemExit because unittest makes of one that gets past
+us an error of one test, where a KeyboardInterrupt would end the suite.
+
+On the main thread the strike comes from a signal (`setitimer`); on any other thread, and on systems without the
+signal, from a second thread. That one cannot reach a thread that is inside of a C function: the strike comes when the
+function returns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import signal
+import sys
+import threading
+from asyncio import base_events, runners
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator
+from time import monotonic, sleep
+from types import FrameType, TracebackType
+from typing import Any, Self, TypeVar
+
+from ..errors import RealTimeLimitError, SolipsismError, VirtualTimeLimitError
+from ..hangs import reachability, report
+from ..introspection.debuggers import MEASURE, debugging
+from ..introspection.places import Place, carries
+from ..loop.selector import VirtualSelector
+from ..stdlib.seal import table
+
+__unittest = True
+__tracebackhide__ = True
+
+T = TypeVar("T")
+
+GRACE = 5.0  # real seconds at most for the rest of a test that was struck; half of them when that was struck, and so on
+SHORTEST = 1e-5  # real seconds between two strikes
+# A program that has swallowed so many gets each strike some microseconds behind the one before, in many distances: one
+# of them finds it between its `except` and its next `try`.
+STUBBORN = 16
+SOON = 0.002  # real seconds to wait with a strike that finds only the framework's own code
+NEAR = 8  # so many frames are looked at for a tool that measures
+SWITCH = 0.05  # real seconds that another thread gets to take its strike
+LINES = 10  # so many lines of a stack are told
+MOVERS = 5  # so many of those who move the clock are named
+
+
+class Strike(SystemExit):
+    """Real time is up: raised in the program, and never seen by unittest."""
+
+
+def check(owner: type, name: str, seconds: object) -> float | None:
+    """The limit that a class has under this name; SolipsismError for what is none."""
+    if seconds is None:
+        return None
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < math.inf:
+        raise SolipsismError(f"{name} of {owner.__qualname__} is {seconds!r}: set it to a number of seconds above "
+                             "zero, or to None for no limit")
+    return float(seconds)
+
+
+# -- real time
+
+
+class RealTimeLimit:
+    """`with` it, the calls made through `run()` may take so many real seconds altogether; this one: any number."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Nothing is to be undone."""
+
+    def run(self, call: Callable[[], T]) -> T:
+        """Call it; RealTimeLimitError where it was struck, whatever it made of that."""
+        return call()
+
+
+class _Armed(RealTimeLimit):
+    """A limit that strikes: what the signal and the second thread have in common."""
+
+    _shortest = SHORTEST
+
+    def __init__(self, seconds: float, loop: Callable[[], Any]) -> None:
+        self._seconds = seconds
+        self._loop = loop  # there may be none yet
+        self._grace = min(seconds, GRACE)  # for what comes after a strike
+        self._slice = min(seconds / 8, GRACE)  # so often it is looked whether a debugger is at work
+        self._last = monotonic()
+        self._deadline = self._last + seconds
+        self._open = self._over = False
+        self._calls_struck = self._strikes = 0  # strikes: in this call
+        self._verdict: RealTimeLimitError | None = None
+        self._struck: asyncio.Task[Any] | None = None
+
+    def run(self, call: Callable[[], T]) -> T:
+        before, self._open = self._open, True
+        error: BaseException | None = None
+        try:
+            try:
+                return self._unless_struck(call())
+            except Strike:
+                self._open = before
+            except BaseException as raised:
+                self._open = before
+                if self._verdict is None or isinstance(raised, KeyboardInterrupt):
+                    raise
+                error = raised
+            finally:
+                self._open = before
+                self._calm_down()
+        except Strike:  # it came while one of these lines ran
+            self._open = before
+        verdict, self._verdict = self._verdict, None
+        assert verdict is not None
+        self._calls_struck += 1
+        self._strikes = 0
+        self._deadline = monotonic() + math.ldexp(self._grace, 1 - self._calls_struck)  # for cleanups
+        self._forget_the_task()
+        try:
+            raise verdict from error
+        finally:
+            del verdict, error  # no cycle with the traceback
+
+    def _unless_struck(self, result: T) -> T:
+        if self._verdict is not None:
+            raise Strike  # the program has swallowed it
+        return result
+
+    def _calm_down(self) -> None:
+        """Let no strike come any more that was under way."""
+
+    def _forget_the_task(self) -> None:
+        task, self._struck = self._struck, None
+        if task is not None and task.done() and not task.cancelled():
+            task.exception()  # read, so that asyncio does not log it into the next test
+
+    def _patience(self) -> float:
+        """Real seconds until there is something to do."""
+        return max(min(self._deadline, self._last + self._slice) - monotonic(), SHORTEST)
+
+    def _tick(self, frame: FrameType | None) -> bool:
+        """Whether to strike now; `frame` is where the program is."""
+        now = monotonic()
+        if debugging(frame):
+            self._deadline += now - self._last  # a person's time does not count
+        self._last = now
+        if now < self._deadline or self._over:
+            return False
+        if not self._open or _is_fragile(frame):
+            self._deadline = now + SOON
+            return False
+        if self._verdict is None:
+            self._verdict = self._tell(frame)
+            loop = self._loop()
+            self._struck = asyncio.current_task(loop) if loop is not None else None
+        self._strikes += 1
+        left = math.ldexp(self._grace, 1 - self._calls_struck - self._strikes)
+        self._deadline = monotonic() + max(left, self._shortest)
+        return True
+
+    def _tell(self, frame: FrameType | None) -> RealTimeLimitError:
+        if self._calls_struck:
+            seconds = math.ldexp(self._grace, 1 - self._calls_struck)
+            reason = f"the rest of the test took longer than the {seconds:g} s that it has after its real-time limit"
+        else:
+            reason = f"the test took longer than its real-time limit of {self._seconds:g} s"
+        stuck = [*_stack_lines(frame), "real_time_limit on the class allows more seconds, and None any number"]
+        try:
+            text = _report(reason, self._loop(), stuck)
+        except Exception as error:  # in the middle of anything, anything may be half done
+            text = "\n  ".join([reason, *stuck, f"its tasks cannot be told: {type(error).__name__}: {error}"])
+        return RealTimeLimitError(text).with_traceback(_trace(frame))
+
+
+class _Alarm(_Armed):
+    """On the main thread: SIGALRM. Whoever had the timer and the handler before gets its alarm in time, and both back.
+    """
+
+    def __enter__(self) -> Self:
+        self._handler = self._on_alarm  # one object, to be known again
+        self._former = signal.signal(signal.SIGALRM, self._handler)
+        remaining, self._interval = signal.setitimer(signal.ITIMER_REAL, 0)
+        self._former_due = self._last + remaining if remaining else math.inf
+        self._arm()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._over = True
+        if signal.getsignal(signal.SIGALRM) is not self._handler:
+            return  # the test has put its own there, and left it: it is not ours to undo
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, self._former)
+        if self._former_due != math.inf:
+            signal.setitimer(signal.ITIMER_REAL, max(self._former_due - monotonic(), SHORTEST), self._interval)
+
+    def _arm(self, struck: bool = False) -> None:
+        if struck and self._strikes > STUBBORN:
+            wait = 1e-6 * (1 + self._strikes % 32)
+        else:
+            wait = max(min(self._patience(), self._former_due - monotonic()), SHORTEST)
+        signal.setitimer(signal.ITIMER_REAL, wait)
+
+    def _on_alarm(self, signum: int, frame: FrameType | None) -> None:
+        if self._over:  # somebody has kept the handler
+            return
+        try:
+            if monotonic() >= self._former_due:
+                self._former_due = monotonic() + self._interval if self._interval else math.inf
+                self._alarm_the_former(signum, frame)
+        finally:
+            struck = self._tick(frame)
+            self._arm(struck)
+        if struck:
+            raise Strike
+
+    def _alarm_the_former(self, signum: int, frame: FrameType | None) -> None:
+        if callable(self._former):
+            self._former(signum, frame)
+        elif self._former != signal.SIG_IGN:
+            signal.signal(signum, signal.SIG_DFL)
+            signal.raise_signal(signum)  # which ends the process, as it would have without us
+
+
+class _Watchdog(_Armed):
+    """On any other thread: a thread that looks on."""
+
+    _shortest = SWITCH
+
+    def __enter__(self) -> Self:
+        self._ident = threading.get_ident()
+        self._end = threading.Event()
+        self._striking = self._sent = False
+        self._where: object = None
+        self._thread = threading.Thread(target=self._watch, name="solipsism_unittest real-time limit", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._over = True
+        self._end.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        if sys.version_info < (3, 12):
+            # A traced thread of 3.11 gets into no Python function while a strike is on its way to another thread.
+            sys.settrace(None)
+        while not self._end.wait(self._patience()):
+            frame = sys._current_frames().get(self._ident)
+            self._striking = True
+            if self._tick(frame):
+                self._sent = True
+                _raise_in(self._ident, Strike)
+                self._wake()
+                self._complain(frame)
+            self._striking = False
+
+    def _wake(self) -> None:
+        """The loop may be waiting for other threads, in C."""
+        wake = getattr(self._loop(), "_write_to_self", None)
+        if wake is not None:
+            wake()
+
+    def _complain(self, frame: FrameType | None) -> None:
+        """Where it stands still since the last strike, only a person can help: tell them, once."""
+        where = frame is not None and (frame, frame.f_lasti)
+        if self._strikes == 2 and where == self._where:
+            print(f"{self._verdict}\n  it is inside of a C function, or swallows whatever is raised: nothing more can "
+                  "be done from another thread", file=sys.__stderr__, flush=True)
+        self._where = where
+
+    def _calm_down(self) -> None:
+        if self._open:
+            return  # an inner call
+        while self._striking:
+            sleep(0)
+        if self._sent:
+            # One may still be under way. To take it back leaves 3.11 in a state that its tracing never gets out of; but
+            # there is room for one only, so another one takes its place, and is caught here.
+            self._sent = False
+            with contextlib.suppress(Strike):
+                _raise_in(self._ident, Strike)
+
+
+def _raise_in(ident: int, kind: type[BaseException]) -> None:
+    import ctypes  # not every Python has it
+
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(kind))
+
+
+def _is_fragile(frame: FrameType | None) -> bool:
+    """Whether a strike here would leave a loop half running, or a thread half sealed. Nothing of that takes long."""
+    module, name = (frame.f_globals.get("__name__", ""), frame.f_code.co_name) if frame is not None else ("", "")
+    return module in _FRAGILE or (module == base_events.__name__ and name in _RUNNING) or _is_measured(frame)
+
+
+def _is_measured(frame: FrameType | None) -> bool:
+    """Whether a tool that measures is at work here: it has locks, and would never let go of them."""
+    for _ in range(NEAR):
+        if frame is None:
+            break
+        if str(frame.f_globals.get("__name__", "")).partition(".")[0] in MEASURE:
+            return True
+        frame = frame.f_back
+    return False
+
+
+_FRAGILE = frozenset({__name__, table.__name__, runners.__name__})
+_RUNNING = frozenset({"run_forever", "run_until_complete", "_run_forever_setup", "_run_forever_cleanup"})
+
+
+def real_time_limit(seconds: float | None, loop: Callable[[], Any]) -> RealTimeLimit:
+    """The limit for a test on this thread; `loop()` gives its loop, or None."""
+    if seconds is None:
+        return RealTimeLimit()
+    with_signal = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+    return (_Alarm if with_signal else _Watchdog)(seconds, loop)
+
+
+def unwind(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any]) -> None:
+    """Let the struck program's main task, where it is still pending, come to its end."""
+    task = next((task for task in asyncio.all_tasks(loop) if task.get_coro() is coroutine), None)
+    if task is None or loop.is_closed():
+        return
+    task.cancel()
+    try:
+        # What comes of it, a hang perhaps, does not matter: there is a verdict already.
+        with contextlib.suppress(Exception, asyncio.CancelledError):
+            loop.run_until_complete(task)
+    finally:
+        if task.done() and not task.cancelled():
+            task.exception()
+
+
+# -- where it was stuck
+
+
+def _user_frames(frame: FrameType | None) -> Iterator[FrameType]:
+    """The user's frames, from `frame` outwards, up to where a loop or a test was started."""
+    while frame is not None and not _starts(frame):
+        if not carries(frame.f_globals.get("__name__", "")):
+            yield frame
+        frame = frame.f_back
+
+
+def _starts(frame: FrameType) -> bool:
+    module, name = frame.f_globals.get("__name__", ""), frame.f_code.co_name
+    return (module, name) in ((base_events.__name__, "_run_once"), ("unittest.case", "run"), (__name__, "run"))
+
+
+def _stack_lines(frame: FrameType | None) -> list[str]:
+    """Where a thread is: the user's lines, the innermost first, or what else it does."""
+    lines = [str(Place(step.f_code, step.f_lasti)) for step in _user_frames(frame)]
+    inner = ""
+    if frame is not None and carries(frame.f_globals.get("__name__", "")):
+        inner = f"{frame.f_globals['__name__']}.{frame.f_code.co_qualname}"
+    if not lines:
+        waiting = frame is not None and frame.f_code in VirtualSelector.WAITS
+        return ["the loop waited for other threads" if waiting else f"it was in {inner}" if inner else
+                "it was nowhere: the thread has ended"]
+    more = [f"    and {len(lines) - LINES} more"] if len(lines) > LINES else []
+    called = f", which had called {inner}" if inner else ""
+    return [f"it was at {lines[0]}{called}", *(f"    called at {line}" for line in lines[1:LINES]), *more]
+
+
+def _trace(frame: FrameType | None) -> TracebackType | None:
+    trace = None
+    for step in _user_frames(frame):
+        trace = TracebackType(trace, step, step.f_lasti, step.f_lineno)
+    return trace
+
+
+def _thread_lines(kernel: Any) -> list[str]:
+    """What the other threads of a world do."""
+    frames, lines = sys._current_frames(), []
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    for ident in table.threads_in(kernel):
+        at = [str(Place(step.f_code, step.f_lasti)) for step in _user_frames(frames.get(ident))]
+        if at and ident != threading.get_ident():
+            lines.append(f"thread {names.get(ident, 'without a name')} is at {at[0]}")
+    return lines
+
+
+def _report(reason: str, loop: Any, stuck: list[str]) -> str:
+    kernel = getattr(loop, "kernel", None)
+    if kernel is None:
+        tasks = report.task_lines(asyncio.all_tasks(loop)) if loop is not None else []
+        return "\n".join([reason, *(f"  {line}" for line in stuck), *tasks])
+    return report.report(reason, kernel, asyncio.all_tasks(loop),
+                            "\n  ".join([*stuck, *_mover_lines(loop), *_thread_lines(kernel)]))
+
+
+def _mover_lines(loop: Any) -> list[str]:
+    """Who keeps the clock moving, where it has moved often."""
+    selector = loop._virtual_selector
+    moving = [*reachability.movers(loop)[:MOVERS], *_most_made(loop.kernel.journal)]
+    if selector.jumps_left == selector.jumps_allowed or not moving:
+        return []
+    return ["who keeps the clock moving:", *(f"    {who}" for who in moving)]
+
+
+# -- virtual time
+
+
+def virtual_time_limit(loop: Any, seconds: float | None) -> None:
+    """Let the loop's time go `seconds` from now and no further: it is stuck then. None lifts the limit."""
+    selector = loop._virtual_selector
+
+    def beyond(when: float) -> None:
+        selector.horizon = loop.time() + (seconds or 0)  # what is unwound may take time too
+        moving = [*reachability.movers(loop)[:MOVERS], *_most_made(loop.kernel.journal)]
+        loop._stuck(VirtualTimeLimitError, f"the test goes on beyond its virtual time limit of {seconds:g} s",
+                    "\n  ".join([f"the next thing would happen at t={when!r}; who keeps the clock moving:",
+                                 *(f"    {who}" for who in moving)]))
+
+    selector.horizon = loop.time() + seconds if seconds is not None else math.inf
+    selector.on_horizon = beyond
+
+
+def _most_made(journal: Any) -> list[str]:
+    """Which sleeps and timers are most frequent in the journal."""
+    made: Counter[str] = Counter()
+    for record in journal:
+        if record.kind == "sleep":
+            made[f"sleep({record.facts[0] - record.time:g})"] += 1
+        elif record.kind == "timer":
+            made[f"timers that call {record.facts[1] or 'something'}"] += 1
+    return [f"of the last {len(journal):,} events {count:,} are {what}" for what, count in made.most_common(2)
+            if count > 1]

@@ -1,0 +1,348 @@
+"""Whether a task that waits can ever go on, by reasoning: can anything that will still run reach it?
+
+Owns the walk over the heap, from what will run (timers, what is in flight, sockets that somebody may write to, other
+threads) along every reference to the task that waits. A future knows whom it wakes, an Event knows its waiters: so
+whoever could wake the task reaches it, and a task that is not reached sleeps for ever, however busily a heartbeat
+beside it keeps the clock moving. The walk never says so wrongly: where it cannot see, it takes the task for reached.
+
+What is deliberately not walked through knows everything and would make every task reached: the loop, its machine, the
+test case's own state. A function reaches the globals that its code names, of modules the attributes that it names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import functools
+import gc
+import signal
+import sys
+import types
+import unittest
+import weakref
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from ..introspection.modules import is_ours, root_of
+from ..introspection.places import Place, is_plumbing
+from ..kernel import Kernel
+from ..kernel.clock import Hold, VirtualClock
+from ..kernel.descriptors.file import File
+from ..kernel.descriptors.stream import CONNECTED, LISTENING, Stream
+from ..kernel.journal import Journal
+from ..kernel.network.network import Network
+from ..kernel.network.ports import Ports
+from ..kernel.network.udp import Udp
+from ..kernel.network.unix import Paths
+from ..loop.selector import VirtualSelector
+from . import report
+
+FARTHEST = 2_000_000  # objects that a walk visits; a task that is not found among them counts as reached
+
+# Their functions name things that know every task and every test, and touch none of them on their own.
+_MACHINERY = frozenset({"asyncio", "unittest"})
+_STANDARD = sys.stdlib_module_names
+# These keep what they have met (caches of types, finders of modules), and run nothing of it on their own.
+_INERT = frozenset({"typing", "importlib", "_frozen_importlib", "_frozen_importlib_external", "runpy",
+                    "pkgutil", "inspect", "pdb", "bdb"})
+# Threads that stand in these alone hold nothing that their local variables do not show.
+_WAITING_ROOMS = frozenset({"concurrent", "queue", "threading"})
+# A program that says one of these words can get at every task, or at what no walk foresees.
+_OMNISCIENT = frozenset({"all_tasks", "_all_tasks", "_cancel_all_tasks", "get_objects", "get_referrers",
+                         "_current_frames", "import_module", "__import__", "exec", "eval", "doCleanups"})
+_WHOLE_MODULE = frozenset({"globals", "vars", "locals", "__dict__", "__globals__", "getattr"})
+_CONNECTS = frozenset({"open_connection", "create_connection", "connect", "connect_ex", "sock_connect", "sendto",
+                       "sock_sendto", "sendmsg", "open_unix_connection", "create_unix_connection",
+                       "create_datagram_endpoint"})
+_THE_WORLD = frozenset({"network", "kernel"})
+
+_CUT = (asyncio.AbstractEventLoop, asyncio.Runner, Kernel, VirtualClock, VirtualSelector, Journal, Network, Paths,
+        Ports, Udp, Hold, Place)
+_LOOPS_OWN = frozenset({"_ready", "_scheduled", "_selector", "_transports", "_asyncgens"})
+_TESTS_OWN = frozenset({"_asyncioRunner", "_asyncioTestContext", "_cleanups", "_held", "_outcome", "_servers",
+                        "_unfinished", "_world"})
+_PROXIES = (weakref.ProxyType, weakref.CallableProxyType)
+_HAS_GC = 1 << 14  # Py_TPFLAGS_HAVE_GC: instances show what they refer to
+
+
+class Unseen(Exception):  # noqa: N818 - no error: it says where a walk ends
+    """The walk met something whose references nobody can see."""
+
+
+def awaited(task: Any) -> Any:
+    """The future that a task waits for, a plain future itself, or None for a task that is about to run."""
+    return getattr(task, "_fut_waiter", task)
+
+
+def can_go_on(main: asyncio.Future[Any], loop: Any) -> bool:
+    """Whether anything that `loop` will still run, or anybody else, might wake `main`."""
+    try:
+        roots, open_ends = [*_roots(loop), *_threads()], _open_ends(loop)
+        walk = Walk(loop)
+        if any(thing is main for thing in walk.things(roots)):
+            return True
+        # A listener goes on when somebody connects: code that runs and says so.
+        if walk.connects and any(thing is main for thing in walk.things([*roots, *open_ends])):
+            return True
+    except Unseen:
+        return True
+    return _held_by_the_unseen(list(_ends(main)))
+
+
+def movers(loop: Any) -> list[str]:
+    """Who keeps the clock moving, in words: whose timers are due, the next one first."""
+    words = Counter(_mover(timer, loop) for timer in sorted(loop._scheduled) if not timer.cancelled())
+    flying = len(loop.kernel.clock.deliveries)
+    said = [f"{who} ({count} timers)" if count > 1 else who for who, count in words.items()]
+    return said + ([f"what is in flight ({flying})"] if flying else [])
+
+
+def _mover(timer: Any, loop: Any) -> str:
+    callback = timer._callback
+    if is_plumbing(getattr(callback, "__module__", None) or ""):  # the end of a sleep() or a timeout(): whose?
+        for thing in Walk(loop).things([timer._args, callback]):
+            if issubclass(type(thing), asyncio.Task):
+                return f"task {thing.get_name()}"
+    return report.callback_words(timer)
+
+
+# -- where a walk begins
+
+
+def _roots(loop: Any) -> Iterator[Any]:
+    """What will run, as far as this thread is concerned."""
+    clock, selector = loop.kernel.clock, loop._virtual_selector
+    if selector.jobs.line:  # jobs that have let go of the clock: what they will do is not known
+        raise Unseen
+    yield from (timer for timer in sorted(loop._scheduled) if not timer.cancelled())
+    yield from loop._ready
+    yield from (entry[2] for entry in [*clock.deliveries, *clock.stops])
+    for file, key in _watched(loop):
+        # A connected stream only goes on through whoever reaches its peer, a listener through whoever connects.
+        if not isinstance(file, Stream) or file.state not in CONNECTED | {LISTENING}:
+            yield from (file, key.data)
+    # The program's own handlers and factories, and whatever it keeps on the loop.
+    for name, value in vars(loop).items():
+        if name not in _LOOPS_OWN and not is_ours(str(type(value).__module__)):
+            yield value
+    for number in signal.valid_signals():
+        handler = signal.getsignal(number)
+        if not callable(handler):
+            continue
+        module = getattr(getattr(handler, "func", handler), "__module__", None) or ""
+        if not is_plumbing(module) and not module.startswith("pytest"):  # Ctrl-C and time limits are nobody's plan
+            yield handler
+
+
+def _open_ends(loop: Any) -> list[Any]:
+    """The listeners, which anybody may call who knows the address."""
+    return [thing for file, key in _watched(loop) if isinstance(file, Stream) and file.state == LISTENING
+            for thing in (file, key.data)]
+
+
+def _watched(loop: Any) -> list[tuple[File | None, Any]]:
+    """The files that the loop waits for, with the keys of its selector."""
+    return [(loop.kernel.files.get(number), key) for number, key in loop._virtual_selector.keys.items()]
+
+
+def _threads() -> Iterator[Any]:
+    """What other threads hold; Unseen where one runs a program of its own.
+
+    The local variables of a frame can be seen, but not what it holds on its stack: the context manager of a `with`, the
+    iterator of a `for`.
+    """
+    here = sys._getframe()
+    for frame in sys._current_frames().values():
+        if frame is here:
+            continue
+        outer: types.FrameType | None = frame
+        while outer is not None:
+            module = root_of(outer.f_globals.get("__name__", ""))
+            if module in _WAITING_ROOMS:
+                yield from list(outer.f_locals.values())
+            elif not is_ours(module):
+                raise Unseen
+            outer = outer.f_back
+
+
+# -- the walk
+
+
+class Walk:
+    """One walk over the heap of a loop's program."""
+
+    def __init__(self, loop: Any) -> None:
+        self._loop = loop
+        self._kinds: dict[type, Any] = {}  # how the instances of a type show what they refer to
+        self.connects = False  # whether code was met that says a word for reaching an address
+        # Every file of the world; every module of the process.
+        self._cut = {id(loop.kernel.awake), id(sys.modules), id(vars(builtins))}
+
+    def things(self, roots: Iterable[Any]) -> Iterator[Any]:
+        """Everything reached from `roots`, each once, the nearest first. Unseen where it cannot be known."""
+        seen: dict[int, Any] = {}  # and kept: an id is unique only among what lives
+        todo = deque(roots)
+        kinds = self._kinds
+        while todo:
+            thing = todo.popleft()
+            number = id(thing)
+            if number in seen or number in self._cut:
+                continue
+            if len(seen) >= FARTHEST:
+                raise Unseen
+            seen[number] = thing
+            yield thing
+            kind = type(thing)
+            referents = kinds.get(kind)
+            if referents is None:
+                referents = kinds[kind] = self._referents_of(kind)
+            todo.extend(referents(thing))
+
+    def _referents_of(self, kind: type) -> Any:
+        if root_of(str(kind.__module__)) in _INERT and not issubclass(kind, type):  # a metaclass makes user classes
+            return self._nothing
+        if issubclass(kind, _CUT) or kind in (types.CodeType, types.BuiltinFunctionType):
+            return self._builtin if kind is types.BuiltinFunctionType else self._nothing
+        for base, referents in ((types.FunctionType, self._function), (types.ModuleType, self._module),
+                                (weakref.ref, self._reference), (unittest.TestCase, self._test),
+                                (types.FrameType, self._frame), (File, self._file)):
+            if issubclass(kind, base):
+                return referents
+        if kind in _PROXIES:
+            return self._proxy
+        return self._opaque if _hides(kind) else gc.get_referents
+
+    @staticmethod
+    def _nothing(thing: Any) -> tuple[()]:
+        return ()
+
+    @staticmethod
+    def _opaque(thing: Any) -> Any:
+        raise Unseen
+
+    @staticmethod
+    def _builtin(thing: Any) -> Any:
+        # A method has its object; a function has its module, of which it uses nothing by name.
+        return () if issubclass(type(thing.__self__), types.ModuleType) else (thing.__self__,)
+
+    @staticmethod
+    def _reference(thing: Any) -> list[Any]:
+        return [*gc.get_referents(thing), weakref.ref.__call__(thing)]
+
+    @staticmethod
+    def _proxy(thing: Any) -> list[Any]:
+        try:
+            return [*gc.get_referents(thing), thing.__init__.__self__]
+        except ReferenceError:
+            return []
+
+    @staticmethod
+    def _frame(thing: types.FrameType) -> list[Any]:
+        # A tracer looks on (coverage, a debugger): it is no part of the program.
+        return [referent for referent in gc.get_referents(thing) if referent is not thing.f_trace]
+
+    @staticmethod
+    def _test(thing: Any) -> list[Any]:
+        return [type(thing), *(value for name, value in vars(thing).items() if name not in _TESTS_OWN)]
+
+    def _file(self, thing: File) -> list[Any]:
+        # Who has one end of a connection can wake the readers and writers of both.
+        key = self._loop._virtual_selector.keys.get(thing.number)
+        return [*gc.get_referents(thing), *(key.data if key is not None else ())]
+
+    @staticmethod
+    def _module(thing: types.ModuleType) -> Iterable[Any]:
+        # One that somebody has as an object, and not by name: every attribute can be meant.
+        return () if root_of(thing.__name__) in _STANDARD or is_ours(thing.__name__) else list(vars(thing).values())
+
+    def _function(self, thing: types.FunctionType) -> list[Any]:
+        module = thing.__globals__.get("__name__") or ""
+        if root_of(module) in _INERT:
+            return []
+        found = [thing.__closure__, thing.__defaults__, thing.__kwdefaults__, thing.__dict__]
+        if is_ours(module) or root_of(module) in _MACHINERY:
+            return found
+        names = _names(thing.__code__)
+        self.connects = self.connects or not _CONNECTS.isdisjoint(names)
+        if root_of(module) not in _STANDARD:
+            if names & _OMNISCIENT or names >= {"sys", "modules"}:
+                raise Unseen
+            if names & _THE_WORLD:
+                found += vars(self._loop.kernel.network).values()
+            if names & _WHOLE_MODULE:
+                found += thing.__globals__.values()
+        return found + _named(names, thing.__globals__)
+
+
+def _named(names: frozenset[str], namespace: dict[str, Any]) -> list[Any]:
+    """What code with these names finds among its globals, and in modules that it gets at by name."""
+    found = []
+    package = namespace.get("__package__") or ""
+    outer = [package.rsplit(".", depth)[0] for depth in range(package.count(".") + 1)] if package else []
+    spaces = [namespace]
+    prefixes = ["", *(f"{each}." for each in outer)]
+    modules = [sys.modules.get(prefix + name) for name in sorted(names) for prefix in prefixes]
+    seen = {id(namespace)}
+    while spaces or modules:
+        while modules:
+            module = modules.pop()
+            if module is not None and id(vars(module)) not in seen:
+                seen.add(id(vars(module)))
+                spaces.append(vars(module))
+        if spaces:
+            space = spaces.pop()
+            for name in sorted(names & space.keys()):
+                value = space[name]
+                if issubclass(type(value), types.ModuleType):
+                    modules.append(value)
+                else:
+                    found.append(value)
+    return found
+
+
+@functools.lru_cache(4096)
+def _names(code: types.CodeType) -> frozenset[str]:
+    """Every name that a piece of code uses, and what is defined in it."""
+    return frozenset(code.co_names).union(*(_names(inner) for inner in code.co_consts
+                                            if isinstance(inner, types.CodeType)))
+
+
+def _hides(kind: type) -> bool:
+    """Whether instances may refer to something that the garbage collector is not shown: extension types may."""
+    return any(not each.__flags__ & _HAS_GC and each.__base__ is not None
+               and each.__basicsize__ > each.__base__.__basicsize__ and root_of(str(each.__module__)) not in _STANDARD
+               for each in kind.__mro__)
+
+
+# -- what no walk sees
+
+
+def _ends(future: Any) -> Iterator[Any]:
+    """The futures at the ends of the chain, which somebody has to resolve."""
+    seen: dict[int, Any] = {}
+    todo = [future]
+    while todo:
+        each = todo.pop()
+        if each is None or id(each) in seen:
+            continue
+        seen[id(each)] = each
+        inner = [child for child in getattr(each, "_children", ()) if not child.done()]
+        if isinstance(each, asyncio.Task):
+            inner.append(awaited(each))
+        if inner:
+            todo += inner
+        else:
+            yield each
+
+
+def _held_by_the_unseen(ends: list[Any]) -> bool:
+    """Whether something that shows no references, a library's thread in C, holds on to a future.
+
+    A future has more references than all objects together show. What this function itself holds is measured on a probe.
+    """
+    ends.append(asyncio.Event())
+    holders = gc.get_referrers(*ends)
+    shown = Counter(id(thing) for holder in holders for thing in gc.get_referents(holder))
+    hidden = [sys.getrefcount(end) - shown[id(end)] for end in ends]
+    return max(hidden[:-1], default=0) > hidden[-1]

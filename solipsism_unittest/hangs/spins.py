@@ -1,0 +1,248 @@
+"""Whether a program that runs and runs will ever be elsewhere.
+
+Owns the look at a stretch of turns of a loop: who ran how often, and whether the state of all that runs came back. The
+rule: code is deterministic, so when everything that the running callbacks can reach is exactly as it was some turns
+before, and neither time nor the world has changed, it will go round for ever. What they can reach is walked through by
+the garbage collector's references: the frames of the tasks with their instruction, their variables, what those hold,
+the globals that the code names.
+
+What a walk cannot see into (a file, an iterator of C, a foreign type) or what is too much to walk through makes no
+verdict: then only the number of turns counts. So the answer "it spins" may come late, and not wrongly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import operator
+import sys
+import threading
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterable, Sequence
+from contextvars import Context, ContextVar
+from functools import partial
+from types import (
+    AsyncGeneratorType,
+    BuiltinFunctionType,
+    CellType,
+    ClassMethodDescriptorType,
+    CodeType,
+    CoroutineType,
+    FrameType,
+    FunctionType,
+    GeneratorType,
+    GetSetDescriptorType,
+    MappingProxyType,
+    MemberDescriptorType,
+    MethodDescriptorType,
+    MethodType,
+    MethodWrapperType,
+    ModuleType,
+    WrapperDescriptorType,
+)
+from typing import Any
+from weakref import ReferenceType
+
+from ..introspection.places import is_plumbing
+from ..loop.selector import Look
+from .locks import frame_of
+
+REACHED = 3_000  # so many objects are walked through
+
+_VALUES = (bool, int, float, complex, str, bytes, range, type(None), type(Ellipsis), type(NotImplemented), CodeType)
+_CONTAINERS: tuple[Any, ...] = (
+    tuple, list, dict, set, frozenset, deque, defaultdict, OrderedDict, Counter, CellType, MethodType, MappingProxyType,
+    partial, asyncio.Future, asyncio.Task, type({}.keys()), type({}.values()), type({}.items()),
+)
+# What has no state of its own, or none that a program goes on by.
+_OPAQUE = (ContextVar, ReferenceType, property, classmethod, staticmethod, GetSetDescriptorType, MemberDescriptorType,
+           WrapperDescriptorType, MethodDescriptorType, MethodWrapperType, ClassMethodDescriptorType, ModuleType,
+           type(threading.Lock()), type(threading.RLock()))
+_EMPTY: tuple[Any, ...] = ((), [], {}, {}.values(), {}.items(), set(), "", b"", range(1))
+_ITERATORS = tuple(type(iter(each)) for each in _EMPTY)
+_SUSPENDED = (CoroutineType, GeneratorType, AsyncGeneratorType)
+# Of asyncio's objects those that a program waits with; the others are the loop's own.
+_WAITED_WITH = frozenset({"asyncio.locks", "asyncio.queues", "asyncio.futures", "asyncio.tasks", "asyncio.taskgroups",
+                          "asyncio.timeouts", "asyncio.streams"})
+# Functions of C in these modules have no state of their own.
+_PURE = frozenset({"builtins", "math", "cmath", "operator", "_operator", "_asyncio", "_heapq", "_bisect", "_functools"})
+
+
+class _CannotTellError(Exception):
+    """Something whose state cannot be seen was reached."""
+
+
+class SpinLook(Look):
+    """A look at some turns: `handles()` gives what is about to run in this one."""
+
+    def __init__(self, handles: Callable[[], Sequence[asyncio.Handle]]) -> None:
+        self._handles = handles
+        self._first: list[Any] | None = None
+        self._told = True  # whether states could be told so far
+        self.turns = 0
+        self.ran: Counter[Any] = Counter()
+        self.samples: dict[Any, asyncio.Handle] = {}
+
+    def turn(self) -> None:
+        """Count what is about to run, and compare the state with that of the first turn."""
+        handles = self._handles()
+        self.turns += 1
+        for handle in handles:
+            who = _who(handle)
+            self.ran[who] += 1
+            self.samples.setdefault(who, handle)
+        if self._told and not self.recurs:
+            try:
+                now = state(handles)
+            except _CannotTellError:
+                self._told = False
+                return
+            if self._first is None:
+                self._first = now
+            elif now == self._first:
+                self.recurs = True
+
+    def most(self) -> list[tuple[asyncio.Handle, int]]:
+        """A handle of each task or function that ran, and how often, the busiest first."""
+        return [(self.samples[who], count) for who, count in self.ran.most_common()]
+
+
+def _who(handle: Any) -> Any:
+    callback = handle._callback
+    owner = getattr(callback, "__self__", None)
+    if isinstance(owner, asyncio.Task):
+        return owner
+    return getattr(getattr(callback, "__func__", callback), "__code__", None) or id(callback)
+
+
+def state(handles: Iterable[Any]) -> list[Any]:
+    """The state of everything that some handles can reach, equal when it is the same again; _CannotTellError else.
+
+    Objects are numbered as they are reached, so a fresh object in the place of an old one that was alike is the same.
+    """
+    walk = _Walk()
+    for handle in handles:
+        walk.reach([handle._callback, handle._args])
+    return walk.words
+
+
+class _Walk:
+    """A walk through everything that can be reached, the nearest first."""
+
+    def __init__(self) -> None:
+        self.words: list[Any] = []
+        self._numbers: dict[int, int] = {}
+        self._kept: list[Any] = []  # so that no id() is given twice
+        self._names: set[str] = set()  # which the code that was met names
+        self._classes: list[type] = []
+        self._todo: deque[Any] = deque()
+
+    def reach(self, things: Iterable[Any]) -> None:
+        self._todo += things
+        while self._todo:
+            self._step(self._todo.popleft())
+            if not self._todo:
+                # Methods last, and only those that some code names: they name globals of their own.
+                self._todo += [value for each in self._classes for name, value in vars(each).items()
+                               if name in self._names and type(value) is FunctionType
+                               and id(value) not in self._numbers]
+
+    def _step(self, thing: Any) -> None:
+        kind = type(thing)
+        if kind in _VALUES:
+            self.words.append((kind, repr(thing) if kind in (float, complex) else thing))
+            return
+        number = self._numbers.get(id(thing))
+        if number is not None:
+            self.words.append(number)
+            return
+        if len(self._numbers) >= REACHED:
+            raise _CannotTellError
+        self._numbers[id(thing)] = len(self._numbers)
+        self._kept.append(thing)
+        inside = self._inside(thing, kind)
+        if len(self.words) + len(inside) > 10 * REACHED:
+            raise _CannotTellError
+        self.words += [kind, len(inside)]
+        self._todo += inside
+
+    def _inside(self, thing: Any, kind: type) -> list[Any]:
+        if kind in _SUSPENDED:
+            frame = frame_of(thing)
+            if frame is None:
+                return []
+            referents = [each for each in gc.get_referents(thing) if type(each) is not FrameType]
+            return [frame.f_lasti, *referents, *self._named(frame.f_code, frame.f_globals)]
+        if kind is FunctionType:
+            return [thing.__code__, thing.__defaults__, thing.__kwdefaults__, thing.__closure__,
+                    *self._named(thing.__code__, thing.__globals__)]
+        if kind is BuiltinFunctionType:
+            return _of_a_builtin(thing)
+        if kind in _ITERATORS:
+            return [operator.length_hint(thing), *gc.get_referents(thing)]
+        if kind in _CONTAINERS:
+            return list(gc.get_referents(thing))
+        if kind is bytearray:
+            return [bytes(thing)]
+        if kind is Context:
+            return list(thing.values())
+        if kind in _OPAQUE or any(thing is stream for stream in (sys.stdin, sys.stdout, sys.stderr)):
+            return []
+        if isinstance(thing, type):
+            return self._of_a_class(thing)
+        return _of_an_instance(thing, kind)
+
+    def _of_a_class(self, thing: type) -> list[Any]:
+        if _is_of_others(thing):
+            return []
+        self._classes.append(thing)
+        return [*thing.__mro__, *(value for name, value in vars(thing).items()
+                                  if not callable(value) and not name.startswith("_abc_"))]
+
+    def _named(self, code: CodeType, namespace: dict[str, Any]) -> list[Any]:
+        """The globals that some code names, and what it may take from the modules among them."""
+        if is_plumbing(namespace.get("__name__", "")):
+            return []
+        self._names.update(code.co_names)
+        found = []
+        for name in code.co_names:
+            thing = namespace.get(name)
+            if isinstance(thing, ModuleType):
+                inside = vars(thing)
+                found += [inside[each] for each in code.co_names if each in inside]
+            else:
+                found.append(thing)
+        return found
+
+
+def _of_a_builtin(function: Any) -> list[Any]:
+    owner = function.__self__
+    if not isinstance(owner, ModuleType):
+        return [function.__name__, owner]
+    if owner.__name__ not in _PURE:
+        raise _CannotTellError
+    return [function.__name__]
+
+
+def _of_an_instance(thing: Any, kind: type) -> list[Any]:
+    if kind.__name__ == "TaskStepMethWrapper":
+        return [thing.__self__]
+    if kind.__name__ == "FutureIter" or kind.__module__ in _WAITED_WITH:
+        return list(gc.get_referents(thing))
+    if is_plumbing(kind.__module__):
+        return []
+    if any(_is_of_c(base) for base in kind.__mro__):
+        raise _CannotTellError
+    return list(gc.get_referents(thing))
+
+
+def _is_of_others(kind: type) -> bool:
+    return kind is object or is_plumbing(kind.__module__) or _is_of_c(kind)
+
+
+def _is_of_c(kind: type) -> bool:
+    """Whether objects of a type may have a state that Python does not see."""
+    if kind is object or kind in _CONTAINERS or kind in _VALUES:
+        return False
+    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    return kind.__module__ != "__main__" and not (file or "").endswith(".py")

@@ -1,0 +1,143 @@
+"""Where in the user's code a thing was made.
+
+Owns the cheap capture: walk the frames until one is neither ours nor the standard library's plumbing, keep its code and
+last instruction, and decode the line only when a report is written. asyncio's own capture (debug mode) formats a whole
+stack for every handle and costs ten times more.
+
+Code of an installed library makes things on the user's behalf: of those both are told, the library's line and the
+nearest one outside of any library.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from types import CodeType, FrameType, TracebackType
+from typing import NamedTuple
+
+from .modules import root_of
+
+# Frames of these packages are never the user's. `unittest` runs tests and builds mocks; the others carry a call on
+# its way.
+_PLUMBING = frozenset({
+    root_of(__name__), "asyncio", "unittest", "socket", "ssl", "contextlib", "selectors", "threading", "concurrent",
+    "functools", "http", "urllib", "socketserver", "contextvars", "weakref", "_pytest", "pluggy", "pytest",
+})
+# These have objects of their own that a program works with, and carry calls as well.
+_CARRIERS = _PLUMBING | {"queue", "subprocess", "multiprocessing"}
+# These start a process only to ask about the machine.
+_ASKERS = frozenset({"platform", "ctypes.util", "uuid", "sysconfig", "_osx_support", "locale"})
+_STARTERS = {"asyncio.base_events": "_run_once", "unittest.case": "run"}
+_STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
+_LIBRARIES = tuple(f"{os.sep}{folder}{os.sep}" for folder in ("site-packages", "dist-packages"))
+
+
+class Place(NamedTuple):
+    """A line of code, kept as (code, index of the instruction) until somebody reads it."""
+
+    code: CodeType
+    instruction: int
+    in_library: bool = False
+    caller: Place | None = None  # of a line in a library: the line outside of it that got there
+
+    @property
+    def line(self) -> int:
+        """The line number (the code's first line where the compiler kept none)."""
+        index = self.instruction // 2
+        for position, (start, *_) in enumerate(self.code.co_positions()):
+            if position == index and start is not None:
+                return start
+        return self.code.co_firstlineno
+
+    def __str__(self) -> str:
+        here = line_words(self.code, self.line)
+        return f"{here}, called from {self.caller}" if self.caller else here
+
+    def called_from(self, place: Place | None) -> Place:
+        """The same line of a library, got to from `place`: that of whoever made the task, where the stack ends."""
+        caller = place.caller if place and place.in_library else place
+        return _place(self.code, self.instruction, True, caller)
+
+
+# A line that makes 100,000 tasks gives one Place: making them anew would keep the garbage collector busy.
+_place = functools.lru_cache(maxsize=1024)(Place)
+
+
+def shorten(filename: str) -> str:
+    """The path as a person would type it: relative to the working directory when it lies below it."""
+    try:
+        relative = os.path.relpath(filename)
+    except ValueError:  # another drive
+        return filename
+    return filename if relative.startswith(os.pardir) else relative
+
+
+def line_words(code: CodeType, line: int) -> str:
+    """A line of code: `file.py:12 in name`."""
+    return f"{shorten(code.co_filename)}:{line} in {code.co_qualname}"
+
+
+def function_words(code: CodeType, line: int | None = None, name: str = "") -> str:
+    """A function with the line where it is defined, or another of its lines: `name (file.py:12)`."""
+    line = code.co_firstlineno if line is None else line
+    return f"{name or code.co_qualname} ({shorten(code.co_filename)}:{line})"
+
+
+def is_plumbing(module: str) -> bool:
+    """Whether a module of this name carries calls and makes nothing on its own behalf."""
+    return module.partition(".")[0] in _PLUMBING
+
+
+@functools.lru_cache(maxsize=1024)
+def is_of_library(filename: str) -> bool:
+    """Whether a file is code of an installed library, or of the standard library."""
+    return is_of_standard_library(filename) or any(folder in filename for folder in _LIBRARIES)
+
+
+def is_of_standard_library(filename: str) -> bool:
+    """Whether a file came with Python."""
+    return filename.startswith(_STANDARD_LIBRARY) and "-packages" not in filename
+
+
+def carries(module: str) -> bool:
+    """Whether frames of a module of this name stand between the user's line and what it came to."""
+    return module.partition(".")[0] in _CARRIERS
+
+
+def asks_about_the_machine(frame: FrameType | None) -> bool:
+    """Whether the standard library starts, or waits for, a process on its own account: what is the machine called?"""
+    while frame is not None and frame.f_globals.get("__name__") in ("os", "subprocess"):
+        frame = frame.f_back
+    return frame is not None and frame.f_globals.get("__name__") in _ASKERS
+
+
+def user_place(depth: int = 1) -> Place | None:
+    """The innermost frame of the user above the caller, or None where a loop called us without one.
+
+    The walk ends where a loop or a test was started: what stands above made nothing here.
+    """
+    frame: FrameType | None = sys._getframe(depth)
+    inner: Place | None = None  # the innermost frame of a library
+    while frame is not None:
+        module = frame.f_globals.get("__name__", "")
+        if module.partition(".")[0] not in _CARRIERS:
+            code = frame.f_code
+            if not is_of_library(code.co_filename):
+                place = _place(code, frame.f_lasti)
+                return place if inner is None else inner.called_from(place)
+            inner = inner or _place(code, frame.f_lasti, True)
+        elif module in _STARTERS and frame.f_code.co_name == _STARTERS[module]:  # an audited attribute: asked last
+            break
+        frame = frame.f_back
+    return inner
+
+
+def user_line(trace: TracebackType | None) -> Place | None:
+    """The innermost line of the user in a traceback: where an error was raised; None where no line is the user's."""
+    found = None
+    while trace is not None:
+        if not is_plumbing(trace.tb_frame.f_globals.get("__name__", "")):
+            found = trace
+        trace = trace.tb_next
+    return _place(found.tb_frame.f_code, found.tb_lasti) if found is not None else None

@@ -1,0 +1,1 @@
+"""Who is called what: interfaces, literals, hosts, names and services."""

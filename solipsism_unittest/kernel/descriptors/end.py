@@ -1,0 +1,138 @@
+"""What a socket has in the kernel, whatever its kind: one end of something.
+
+Owns the family and the addresses of an end, and the options that change what the network does with it. A kind of
+socket is a subclass (stream.py, datagram.py) that answers the calls below; what it does not answer, Linux refuses too.
+
+The rule that keeps it simple: the face of a socket (sockets.py) calls these methods and knows no kind.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ...introspection.places import Place
+from ..journal import Journal
+from .file import File, os_error
+
+# ("127.0.0.1", 80), or (path,) of a UNIX socket: what `bind` and `connect` of a network or name space take.
+Address = tuple[Any, ...]
+
+
+def shown(address: Address) -> str:
+    """An address for people: abstract names of UNIX sockets with an @, as ss(8) shows them."""
+    if len(address) == 1:
+        text: str = address[0].decode("utf-8", "backslashreplace")
+        return "@" + text[1:] if text[:1] == "\0" else text
+    return "{}:{}".format(*address)
+
+
+class Received(NamedTuple):
+    """What a recvmsg(2) gives: `length` is how many bytes there were, of which `data` may hold fewer."""
+
+    data: bytes
+    source: Address | None = None  # None where a stream says nothing about it
+    flags: int = 0
+    length: int = 0
+
+
+DEFAULT_BUFFERS = 212_992, 212_992  # Linux's net.core.wmem_default and rmem_default
+
+
+class End(File):
+    """One end of a connection, or of nothing yet."""
+
+    type: int = socket.SOCK_STREAM
+
+    def __init__(self, awake: dict[File, None], journal: Journal, family: int, place: Place | None) -> None:
+        super().__init__(awake, place)
+        self.journal = journal
+        self.family = family
+        self.local: Address | None = None
+        self.remote: Address | None = None
+        self.label = ""  # how the journal names this end
+        self.unbind: Callable[[Any], None] = lambda end: None  # give the address back
+        self.reuse_address = False
+        self.reuse_port = False
+        self.v6_only = False
+        self.broadcast = False  # SO_BROADCAST
+        self.linger_zero = False  # close() of a stream resets (SO_LINGER with a time of 0)
+        self.options: dict[tuple[int, int], Any] = {}  # what was set and changes nothing here
+        self.send_buffer, self.receive_buffer = DEFAULT_BUFFERS  # what SO_SNDBUF and SO_RCVBUF tell
+        self.error = 0  # the errno that the next call reports
+
+    @property
+    def has_lost_its_port(self) -> bool:
+        """Whether another end may have the port, though this one still shows it."""
+        return False
+
+    # -- life
+
+    def listen(self, backlog: int) -> None:
+        """Queue connections from now on."""
+        raise os_error(errno.EOPNOTSUPP)
+
+    def accept(self) -> End:
+        """The oldest queued connection."""
+        raise os_error(errno.EOPNOTSUPP)
+
+    def connect(self, reach: Callable[[], None], blocking: bool) -> int:
+        """connect(2): the errno, or 0. `reach` goes to the network and finds who is there."""
+        reach()
+        return 0
+
+    def shutdown(self, how: int) -> None:
+        """End one direction or both (SHUT_RD 0, SHUT_WR 1, SHUT_RDWR 2)."""
+        raise NotImplementedError
+
+    def take_error(self) -> int:
+        """The pending errno, which is told once (SO_ERROR); 0 for none."""
+        code, self.error = self.error, 0
+        return code
+
+    def peer_address(self) -> Address | None:
+        """Who is at the other end (None for one without a name); ENOTCONN when nobody is."""
+        if self.remote is None:
+            raise os_error(errno.ENOTCONN)
+        return self.remote
+
+    def resize(self, send: int | None = None, receive: int | None = None) -> None:
+        """Give the buffers other sizes, in what SO_SNDBUF and SO_RCVBUF tell."""
+        self.send_buffer = self.send_buffer if send is None else send
+        self.receive_buffer = self.receive_buffer if receive is None else receive
+        self.changed()
+
+    def inherit(self, listener: End) -> None:
+        """Take over the options of a listener, as an accepted connection does."""
+        self.reuse_address, self.reuse_port, self.v6_only = (
+            listener.reuse_address, listener.reuse_port, listener.v6_only)
+        self.linger_zero = listener.linger_zero
+        self.options.update(listener.options)
+
+    # -- bytes
+
+    def room(self) -> int:
+        """How many bytes a send would take now."""
+        raise NotImplementedError
+
+    def send(self, data: memoryview) -> int:
+        """Send to the other end and say how much that was. `data` is a memoryview of bytes."""
+        raise NotImplementedError
+
+    def send_to(self, data: memoryview, address: Address) -> int:
+        """As `send`, to an address."""
+        raise NotImplementedError
+
+    def recv(self, size: int) -> bytes:
+        """At most `size` received bytes; b"" at the end."""
+        raise NotImplementedError
+
+    def recv_into(self, buffer: memoryview) -> int:
+        """Fill `buffer` (a memoryview of bytes) as far as bytes are there, and say how many they were."""
+        raise NotImplementedError
+
+    def receive(self, size: int, flags: int) -> Received:
+        """recvmsg(2): as `recv`, with all that there is to say. `flags` has MSG_PEEK and MSG_TRUNC."""
+        raise NotImplementedError

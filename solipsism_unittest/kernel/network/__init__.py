@@ -1,0 +1,1 @@
+"""Who is bound where, and what befalls what is sent."""

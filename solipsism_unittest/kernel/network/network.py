@@ -1,0 +1,242 @@
+"""The network of one world: who answers a connect, what befalls what is sent, and what a test says of hosts.
+
+Owns how TCP ends get and lose their addresses. Does not own which numbers are free (ports.py), UDP (udp.py), what flows
+(stream.py) or what a host is called (names.py). Every host of the world is played by this one process, so an end may
+bind to any host that is known; a wildcard address stands for the machine that the program runs on, never for others.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterable
+
+from ..addresses.hosts import Host
+from ..addresses.interfaces import is_many
+from ..addresses.literals import unmap
+from ..addresses.resolver import Lookup, Names
+from ..clock import VirtualClock
+from ..descriptors.datagram import Datagram, route
+from ..descriptors.end import Address
+from ..descriptors.file import os_error
+from ..descriptors.stream import CONNECT, FRESH, LISTENING, RST, SYN_ACK, Stream
+from ..journal import Journal
+from .faults import Faults, Verdict
+from .handshake import Retries
+from .ports import ITSELF, WILDCARDS, Ports, source_for, wildcard_of
+from .udp import Udp
+
+
+def _nothing_to_release(end: Stream) -> None:
+    """Of an end that lost its port before it was closed."""
+
+
+class Network:
+    """The addresses of one world."""
+
+    def __init__(self, names: Names, clock: VirtualClock, journal: Journal) -> None:
+        self.names = names
+        self.faults = Faults()
+        self._clock = clock
+        self._journal = journal
+        self.tcp: Ports[Stream] = Ports(names, lambda end: end.state is LISTENING)
+        self.udp = Udp(names, journal)
+
+    # -- hosts and what is looked up
+
+    def add_host(self, name: str, *addresses: str, aliases: Iterable[str] = ()) -> Host:
+        """A host that answers to look-ups with all these addresses, IPv4 and IPv6, in this order; a call for a name
+        that is known already changes its addresses. Without addresses it keeps those that it has, or gets made-up ones.
+
+        `aliases` are other names for it (CNAME records). A name that failed answers again. `localhost` may be given
+        several of the machine's own addresses. What is no name or no address is a ValueError.
+        """
+        return self.names.add_host(name, *addresses, aliases=aliases)
+
+    def fail_lookup(self, name: str, code: int = socket.EAI_NONAME) -> None:
+        """Let look-ups of this name fail: by default it is unknown; socket.EAI_AGAIN is a failure that may pass.
+
+        What listens on the host stays; `add_host(name)` lets the name answer again.
+        """
+        self.names.fail_lookup(name, code)
+
+    def delay_lookup(self, name: str, seconds: float) -> None:
+        """Let every look-up of this name take so many seconds of virtual time, whatever comes of it; 0 for none.
+
+        `loop.getaddrinfo()` waits for them. A blocking call in the loop's thread (`socket.getaddrinfo()`, a `connect()`
+        by name) would stop the loop for as long and is a SolipsismError; in other threads it answers at once.
+        """
+        self.names.delay_lookup(name, seconds)
+
+    @property
+    def lookups(self) -> list[Lookup]:
+        """Every name that was looked up, oldest first (the last 10,000): (time, name, family, addresses, error)."""
+        return list(self.names.lookups)
+
+    # -- what befalls what is sent
+
+    def drop(self, host: str) -> None:
+        """Let everything vanish that is sent to this address, or to every address of the host of this name.
+
+        A connect to it is neither accepted nor refused: SYN segments are repeated for 127 seconds of virtual time, then
+        it fails with ETIMEDOUT. Datagrams are lost. Connections that are there already go on.
+        """
+        self.faults.drop(self.names.addresses_of(host))
+
+    def repair(self, host: str) -> None:
+        """End `drop(host)`: a connect under way succeeds when its SYN is repeated next."""
+        self.faults.repair(self.names.addresses_of(host))
+
+    # -- binding
+
+    def bind(self, end: Stream | Datagram, address: str, port: int) -> None:
+        """Give `end` a local address; port 0 is the lowest free one from 60001 up on that host."""
+        if isinstance(end, Datagram):
+            self.udp.bind(end, address, port)
+            return
+        again = end.has_lost_its_port
+        if not again and (end.local is not None or end.state is not FRESH):
+            raise os_error(errno.EINVAL)
+        address = self.tcp.bindable(end, address)
+        free = self.tcp.free_port([address]) if port == 0 else 0
+        if again:
+            self._put_back(end)
+        if port:
+            try:
+                self.tcp.check_free(end, address, port)
+            except OSError:
+                if end.local is not None:  # as __inet_bind() does
+                    end.local = wildcard_of(end), end.local[1]
+                raise
+        self.tcp.take(end, address, free or port)
+        if free:
+            self.tcp.chosen[end] = None
+        end.keeps_port = again or not free
+        end.has_own_address = address not in WILDCARDS
+        self.tcp.keep_family(end, address)
+        self._journal.add("bind", end.label)
+
+    def _put_back(self, end: Stream) -> None:
+        if end in self.tcp.chosen:  # and not accepted
+            self.tcp.release(end)
+        end.unbind = _nothing_to_release
+
+    def free_port(self, addresses: Iterable[str]) -> int:
+        """The lowest port of TCP from 60001 up that is free on all these addresses; EADDRINUSE when there is none."""
+        return self.tcp.free_port(addresses)
+
+    def unused_port(self, host: str = "localhost") -> int:
+        """A port that nobody uses on any address of `host`; nobody else is given it, and port 0 will not become it."""
+        if not isinstance(host, str):
+            raise TypeError(f"a host is a name or an address as text, not {host!r}")
+        known = self.names.declare(host)
+        addresses = [*known.addresses, *(WILDCARDS if known is self.names.machine else ())]
+        while True:
+            port = self.free_port(addresses)
+            self.tcp.promised.add((known.name, port))
+            if self.udp.ports.is_free(port, addresses):
+                self.udp.ports.promised.add((known.name, port))
+                return port
+
+    # -- listening and connecting
+
+    def listen(self, end: Stream | Datagram, backlog: int) -> None:
+        """Make `end` a listener; an end without an address gets one on every address of the machine."""
+        if isinstance(end, Datagram):
+            raise os_error(errno.EOPNOTSUPP)
+        if end.state not in (FRESH, LISTENING):
+            raise os_error(errno.EINVAL)
+        again = end.has_lost_its_port
+        if end.local is None or again:
+            where = end.local[0] if end.local and end.has_own_address else wildcard_of(end)
+            port = self.tcp.free_port([where])
+            if again:
+                self._put_back(end)
+            self.tcp.take(end, where, port)
+            self.tcp.chosen[end] = None
+        assert end.local is not None
+        address, port = end.local
+        for other in self.tcp.bound[port]:
+            if (other is not end and other.state is LISTENING and not (end.reuse_port and other.reuse_port)
+                    and self.tcp.overlap(address, end.v6_only, other.local[0], other.v6_only)):  # type: ignore[index]
+                raise os_error(errno.EADDRINUSE)
+        end.listen(backlog)
+
+    def connect(self, end: Stream | Datagram, address: str, port: int) -> None:
+        """Start connecting; the answer, where there is one, has arrived when this returns."""
+        if isinstance(end, Datagram):
+            self.udp.connect(end, address, port)
+            return
+        address = unmap(address)
+        if end.family == socket.AF_INET6 and end.v6_only and ":" not in address:
+            raise os_error(errno.ENETUNREACH)
+        address = ITSELF.get(address, address)
+        if is_many(address):
+            raise os_error(errno.ENETUNREACH)
+        if end.has_lost_its_port:
+            self._put_back(end)
+            end.local = None
+        end.stopped = False
+        end.keeps_port = end.keeps_port and end not in self.tcp.chosen
+        if end.local is None or end.local[0] in WILDCARDS:
+            source = source_for(self.names, address)
+            if end.local is None:
+                self.tcp.take(end, source, self.tcp.client_port(source))
+                self.tcp.chosen[end] = None
+            else:
+                self.tcp.narrow(end, source)
+        assert end.local is not None
+        if any(other.remote == (address, port) and other.local == end.local for other in self.tcp.bound[end.local[1]]):
+            raise os_error(errno.EADDRNOTAVAIL)  # two connections between the same two addresses
+        end.remote = address, port
+        end.label = f"{end.local[0]}:{end.local[1]}>{address}:{port}"
+        end._move(CONNECT)
+        if not self._reach(end, address, port):
+            Retries(self._clock, end, lambda: self._reach(end, address, port))
+
+    def _reach(self, end: Stream, address: str, port: int) -> bool:
+        """Ask for a connection; False while nobody answers: it is dropped, or the listener's queue is full."""
+        if end.asked is not None:
+            return False
+        if self.faults.verdict(address) is Verdict.DROP:
+            self._journal.add("connect", end.label, "dropped")
+            return False
+        listener = self.listener(address, port)
+        to_itself = listener is None and end.local == (address, port)
+        self._journal.add("connect", end.label, "" if listener or to_itself else "refused")
+        if to_itself:
+            end.join(end)  # a simultaneous open with one side (RFC 9293, 3.5)
+            end.arrive(SYN_ACK)
+            if end.owes_fin:
+                end.shutdown(socket.SHUT_WR)  # only in a simultaneous open Linux makes up for it
+        elif listener is None:
+            end.arrive(RST)
+        else:
+            listener.knock(end)
+        return end.asked is None
+
+    # -- datagrams
+
+    def send_datagram(self, end: Datagram, data: bytes, address: Address | None) -> None:
+        """Send one UDP datagram, to the end's peer for None. Whatever befalls it on its way does so here."""
+        packet = self.udp.packet(end, data, address)
+        self._journal.add("send", route(packet), len(data))
+        if packet.target is not None and self.faults.verdict(packet.target[0]) is Verdict.DROP:
+            self._journal.add("drop", route(packet))
+            return
+        self.udp.deliver(packet)
+
+    def listener(self, address: str, port: int) -> Stream | None:
+        """Who answers a connect to this address: the most exact one that listens."""
+        there = [end for end in self.tcp.bound.get(port, ()) if end.state is LISTENING and end.local]
+        for end in there:
+            if end.local and end.local[0] == address:
+                return end
+        covering = [end for end in there if end.local and self.tcp.covers(end.local[0], end.v6_only, address)]
+        # Of two wildcards the one of the address's own family wins.
+        covering.sort(key=lambda end: (":" in address) != (end.family == socket.AF_INET6))
+        return covering[0] if covering else None
+
+    def __repr__(self) -> str:
+        listeners = [end for ends in self.tcp.bound.values() for end in ends if end.state is LISTENING]
+        return f"<Network: {len(self.names.hosts)} hosts, {len(listeners)} listeners>"

@@ -1,0 +1,164 @@
+"""Ports of one protocol: who is bound where, whether two can be there together, and which number is free.
+
+Owns the table of bound ends and the numbers that it hands out; TCP has one and UDP has another. Does not own what an
+end at a port does (network.py).
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import socket
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
+
+from ..addresses.hosts import MACHINE
+from ..addresses.interfaces import INTERFACES, OUTSIDE, is_many
+from ..addresses.literals import unmap
+from ..addresses.resolver import Names
+from ..descriptors.end import End, shown
+from ..descriptors.file import os_error
+
+FIRST_FREE_PORT = 60001  # what port 0 becomes; above every client port and service
+FIRST_CLIENT_PORT = 32768
+WILDCARDS = {"0.0.0.0": 4, "::": 6}
+ITSELF = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # whom a wildcard means as a destination
+
+Kind = TypeVar("Kind", bound=End)
+
+
+class Ports(Generic[Kind]):
+    """The ports of one protocol. `is_exclusive(end)` says whether SO_REUSEADDR lets nobody beside this end."""
+
+    def __init__(self, names: Names, is_exclusive: Callable[[Kind], bool]) -> None:
+        self.bound: dict[int, list[Kind]] = {}  # by port
+        self.promised: set[tuple[str, int]] = set()  # (host name, port) that unused_port() gave away
+        self.chosen: dict[Kind, None] = {}  # ends whose port was chosen here: it goes back when their life is over
+        self._names = names
+        self._is_exclusive = is_exclusive
+        self._client_ports: dict[str, int] = {}  # the last one, by address
+        # By host, by the addresses asked for: no lower port is free, so nobody need look there again.
+        self._lowest: dict[str, dict[tuple[str, ...], int]] = {}
+
+    def bindable(self, end: Kind, address: str) -> str:
+        """The address that `end` gets for one that it asks for; EINVAL for one of the wrong family, EADDRNOTAVAIL for
+        one that nobody has.
+        """
+        address = unmap(address)
+        if end.family == socket.AF_INET6 and end.v6_only and ":" not in address:
+            raise os_error(errno.EINVAL)
+        if address not in WILDCARDS and self._names.owner(address) is None and not is_many(address):
+            raise os_error(errno.EADDRNOTAVAIL)
+        return address
+
+    def keep_family(self, end: Kind, address: str) -> None:
+        """A program has bound `end` there: one that is at an address of IPv6 is of IPv6 alone, as inet6_bind() does."""
+        if ":" in address and address not in WILDCARDS:
+            end.v6_only = True
+
+    def take(self, end: Kind, address: str, port: int) -> None:
+        """Put an end at its address."""
+        end.local = address, port
+        end.label = shown(end.local)
+        end.unbind = self.release
+        self.bound.setdefault(port, []).append(end)
+
+    def release(self, end: Kind) -> None:
+        """Take an end away from its port."""
+        assert end.local is not None
+        self.chosen.pop(end, None)
+        address, port = end.local
+        there = self.bound[port]
+        there.remove(end)
+        if not there:
+            del self.bound[port]
+        self._freed(address, port)
+
+    def narrow(self, end: Kind, address: str) -> None:
+        """Give an end at a wildcard address this one of its addresses."""
+        assert end.local is not None
+        wildcard, port = end.local
+        end.local = address, port
+        self._freed(wildcard, port)
+
+    def _freed(self, address: str, port: int) -> None:
+        lowest = self._lowest.get(self._host_name(address), {})
+        for addresses, known in lowest.items():
+            if port < known:
+                lowest[addresses] = max(port, FIRST_FREE_PORT)
+
+    def check_free(self, end: Kind, address: str, port: int) -> None:
+        """EADDRINUSE when somebody is there with whom `end` cannot share the address."""
+        if any(self._conflict(end, address, other) for other in self.bound.get(port, ())):
+            raise os_error(errno.EADDRINUSE)
+
+    def _conflict(self, end: Kind, address: str, other: Kind) -> bool:
+        assert other.local is not None
+        if other.has_lost_its_port:
+            return False
+        if not self.overlap(address, end.v6_only, other.local[0], other.v6_only):
+            return False
+        if end.reuse_port and other.reuse_port:
+            return False
+        return not (end.reuse_address and other.reuse_address and not self._is_exclusive(other))
+
+    def overlap(self, one: str, one_v6_only: bool, two: str, two_v6_only: bool) -> bool:
+        """Whether two addresses have one in common."""
+        if one == two:
+            return True
+        return self.covers(one, one_v6_only, two) or self.covers(two, two_v6_only, one)
+
+    def covers(self, wildcard: str, v6_only: bool, address: str) -> bool:
+        """Whether an end bound to `wildcard` answers for `address` (which may be a wildcard itself)."""
+        version = WILDCARDS.get(wildcard)
+        if version is None or not (address in WILDCARDS or self._names.is_local(address) or is_many(address)):
+            return False
+        is_six = ":" in address
+        return is_six == (version == 6) or (version == 6 and not v6_only)
+
+    def free_port(self, addresses: Iterable[str]) -> int:
+        """The lowest port from 60001 up that is free on all these addresses; EADDRINUSE when there is none."""
+        wanted = tuple(addresses)
+        hosts = dict.fromkeys(self._host_name(address) for address in wanted)
+        port = min(self._lowest.setdefault(host, {}).get(wanted, FIRST_FREE_PORT) for host in hosts)
+        while any((host, port) in self.promised for host in hosts) or not self.is_free(port, wanted):
+            port += 1
+        for host in hosts:
+            self._lowest[host][wanted] = port
+        if port > 65535:
+            raise os_error(errno.EADDRINUSE)
+        return port
+
+    def is_free(self, port: int, addresses: Iterable[str]) -> bool:
+        """Whether nobody is at this port of any of these addresses."""
+        return not any(self.overlap(address, False, other.local[0], other.v6_only)
+                       for other in self.bound.get(port, ()) if other.local for address in addresses)
+
+    def _host_name(self, address: str) -> str:
+        host = self._names.owner(address)
+        return MACHINE if host is None else host.name
+
+    def client_port(self, address: str) -> int:
+        """The next port for a client on an address; EADDRNOTAVAIL when there is none."""
+        # What any address had is not given again at once to a wildcard, nor what a wildcard had to anybody.
+        used = self._client_ports
+        last = max((used[other] for other in used if address in WILDCARDS or other in {address, *WILDCARDS}),
+                   default=FIRST_CLIENT_PORT - 1)
+        for port in itertools.chain(range(last + 1, FIRST_FREE_PORT), range(FIRST_CLIENT_PORT, last + 1)):
+            if port not in self.bound:
+                self._client_ports[address] = port
+                return port
+        raise os_error(errno.EADDRNOTAVAIL)
+
+
+def wildcard_of(end: End) -> str:
+    """The address that stands for every one of the machine, in the family of `end`."""
+    return "::" if end.family == socket.AF_INET6 else "0.0.0.0"
+
+
+def source_for(names: Names, destination: str) -> str:
+    """The address of the machine that it talks to another address from."""
+    if names.is_local(destination):
+        loopback = destination.startswith("127.") and destination != "127.0.0.1"
+        return "127.0.0.1" if loopback else destination
+    return INTERFACES[OUTSIDE].six if ":" in destination else INTERFACES[OUTSIDE].four

@@ -1,0 +1,1 @@
+"""What a test left behind: found, reported, and ended."""

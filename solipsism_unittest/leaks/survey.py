@@ -1,0 +1,432 @@
+"""What a test left behind: found, and told in one report, each with the place where it was made.
+
+Owns the list of what counts as left, which check of the policy each kind belongs to, and the text of the report. It
+looks at a loop between two runs; how leftovers are ended stands in endings.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import gc
+import socket
+import threading
+import types
+from asyncio import futures
+from asyncio import tasks as asyncio_tasks
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ..hangs import locks
+from ..hangs.report import made_at, plain, task_words, waits_for, where
+from ..introspection.modules import is_our_file, is_ours
+from ..introspection.places import Place, function_words, is_of_standard_library, shorten
+from ..kernel.descriptors.file import File
+from ..loop.uncaught import Mishap, unread
+from ..stdlib.threads.jobs import in_background
+from ..stdlib.threads.workers import linger, standing
+from . import ending
+from .ending import owner_of, transport_of
+
+__unittest = True
+__tracebackhide__ = True
+
+_WAKERS = (futures._set_result_unless_cancelled, asyncio_tasks._release_waiter)  # type: ignore[attr-defined]
+
+
+class Kind(NamedTuple):
+    """A kind of leftover: the check of the policy that it belongs to, and what one and several are called."""
+
+    check: str
+    one: str
+    many: str = ""
+
+    def counted(self, number: int) -> str:
+        """So many of them."""
+        return f"{number} {self.one if number == 1 else self.many or self.one + 's'}"
+
+
+# In the order of the report: what explains the others comes first.
+KINDS = {
+    "coroutine": Kind("unawaited_coroutines", "coroutine never awaited", "coroutines never awaited"),
+    "unread": Kind("loop_exceptions", "task exception never read", "task exceptions never read"),
+    "error": Kind("loop_exceptions", "error that nobody caught", "errors that nobody caught"),
+    "task": Kind("pending_tasks", "pending task"),
+    "timer": Kind("active_handles", "timer"),
+    "handle": Kind("active_handles", "ready handle"),
+    "registration": Kind("active_selector_callbacks", "registered callback"),
+    "server": Kind("open_servers", "open server"),
+    "transport": Kind("open_transports", "open transport"),
+    "socket": Kind("open_sockets", "open socket"),
+    "pipe": Kind("open_sockets", "open pipe end"),
+    "generator": Kind("async_generators", "async generator not finished", "async generators not finished"),
+    "thread": Kind("threads", "thread alive", "threads alive"),
+}
+# Nothing to end: a mistake that passed without a word.
+_MISTAKES = ("coroutine", "unread", "error")
+_ADVICE = "so nothing of it ran: write `await` before it, or make a task of it"
+_PLACE_WORDS = {"error": "raised at"}
+
+
+class Leak(NamedTuple):
+    """One thing that was left: its kind (a key of KINDS), what it is, where it was made, and the thing itself."""
+
+    kind: str
+    what: str
+    place: Place | str | None
+    thing: object = None
+    error: BaseException | None = None
+
+
+class Before:
+    """What is there already, and so is nobody's leak."""
+
+    def __init__(self, loop: Any = None) -> None:
+        self.things = {id(thing): thing for thing in _everything(loop)} if loop is not None else {}
+
+    def keep(self, loop: Any, expected: Iterable[object]) -> dict[int, object]:
+        """What stays when a test ends on a loop that goes on: this, what is expected, what runs in the background."""
+        stays = {**self.things, **things_of(loop, expected)}
+        jobs = loop.kernel.jobs
+        background = [*jobs.left_tasks, *(file for number, file in loop.kernel.files.items() if _is_left(jobs, number))]
+        return {**stays, **{id(thing): thing for thing in background}}
+
+
+def _everything(loop: Any) -> list[object]:
+    register = loop._own.register
+    return [*asyncio.all_tasks(loop), *loop._scheduled, *loop._ready, *loop.kernel.files.values(),
+            *register.generators, *register.watched, *loop.kernel.jobs.started, *loop.kernel.jobs.working.values(),
+            *register.unread()]
+
+
+@contextlib.contextmanager
+def collected_writers(loop: Any) -> Iterator[None]:
+    """Inside, a StreamWriter of this loop that is collected as garbage while it is open counts as left behind.
+
+    asyncio closes it (from 3.11.5 on) with a ResourceWarning that few look at.
+    """
+    before: Any = vars(asyncio.StreamWriter).get("__del__")
+    if before is None:  # its transport stays open, and is told as that
+        yield
+        return
+
+    def __del__(writer: Any) -> None:
+        if writer._loop is loop and not writer._transport.is_closing() and not loop.is_closed():
+            face, pipe = (writer._transport.get_extra_info(name) for name in ("socket", "pipe"))
+            number = face.fileno() if face is not None else pipe.fileno()
+            file = loop.kernel.files[number]
+            file.had_transport = True
+            loop.kernel.abandoned.append(file)
+        before(writer)
+
+    writers: Any = asyncio.StreamWriter
+    writers.__del__ = __del__
+    try:
+        yield
+    finally:
+        writers.__del__ = before
+
+
+def is_clean(loop: Any) -> bool:
+    """Whether there is nothing at all to look at: the common case, and cheap."""
+    kernel, own = loop.kernel, loop._own
+    return not (kernel.files or kernel.abandoned or loop._ready or loop._scheduled or loop._virtual_selector.keys
+                or kernel.jobs.started or kernel.jobs.working or own.errors.found or own.register.generators
+                or asyncio.all_tasks(loop) or own.register.unread())
+
+
+def clear(loop: Any, checks: Mapping[str, bool], before: Before, expected: Collection[object] = (), *,
+          goes_on: bool = False) -> Found:
+    """Survey a loop that does not run, end what is left on it, and give what was found and is to be told.
+
+    `checks` is the policy. Where the loop `goes_on` after this test, only what the test left is ended.
+    """
+    autojump, turns_allowed, debug = loop.autojump, loop._virtual_selector.turns_allowed, loop.get_debug()
+    ending.prepare(loop)
+    troubles = ending.run(loop, ending.settle(loop))
+    patient, jobs = checks["threads"], loop.kernel.jobs
+    threads = [thread for thread in jobs.started if patient and id(thread) not in before.things]
+    linger(lambda: [*(thread.ident for thread in threads if thread.is_alive()), *_jobs_at_work(jobs, before)])
+    found = survey(loop, before)
+    if _jobs_at_work(jobs, before):
+        jobs.give_up()  # or the end would wait for them
+    meant = things_of(loop, expected)
+    loop.set_debug(debug)
+    keep = before.keep(loop, expected) if goes_on else {}
+    for leak in found:
+        if isinstance(leak.thing, threading.Timer):
+            leak.thing.cancel()  # it would hold the clock
+    if patient:
+        _shut_down_pools(loop, [leak.thing for leak in found if id(leak.thing) not in meant])
+    stubborn, more = ending.end_all(loop, keep)
+    loop._own.errors.found.clear()  # what comes of cancelling is nobody's fault
+    if goes_on:
+        loop.autojump, loop._virtual_selector.turns_allowed = autojump, turns_allowed
+    return Found([leak for leak in found if checks[KINDS[leak.kind].check] and id(leak.thing) not in meant],
+                 [task.get_name() for task in stubborn], troubles + more)
+
+
+def _shut_down_pools(loop: Any, workers: Collection[object]) -> None:
+    # Only those that are told: one that is told to nobody may be in use by later tests.
+    for pool in list(loop.kernel.jobs.pools):
+        if any(thread in workers for thread in pool._threads):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+class Found(NamedTuple):
+    """What is to be told of a test's end.
+
+    `stubborn` are the names of tasks that nothing could end, `troubles` what went wrong when everything was ended.
+    """
+
+    leaks: list[Leak]
+    stubborn: Sequence[str] = ()
+    troubles: Sequence[str] = ()
+
+    def and_(self, other: Found) -> Found:
+        """This and what was found later."""
+        return Found(self.leaks + other.leaks, [*self.stubborn, *other.stubborn], [*self.troubles, *other.troubles])
+
+    def without(self, known: Collection[int]) -> Found:
+        """All but the errors that are told already, by id."""
+        leaks = [leak for leak in self.leaks if leak.error is None or id(leak.error) not in known]
+        return Found(leaks, self.stubborn, self.troubles)
+
+
+# -- what is left
+
+
+def survey(loop: Any, before: Before) -> list[Leak]:
+    """Everything that is left on a loop that is not running, but for what was there before."""
+    kernel, register = loop.kernel, loop._own.register
+    leaks = [_of_mishap(mishap) for mishap in loop._own.errors.found]
+    leaks += [_of_mishap(unread(task), task) for task in register.unread()]
+    tasks = sorted(asyncio.all_tasks(loop), key=locks.by_name)
+    scene = locks.Scene(tasks)
+    for task in tasks:
+        if task in kernel.jobs.left_tasks:
+            continue
+        if getattr(task, "is_driven", False):
+            continue  # the test itself, which did not end: whoever drove it has told so
+        frames = scene.frames[task]
+        leaks.append(Leak("task", f"{task_words(task)} at {where(frames)}, waits for "
+                                  f"{waits_for(task, frames, scene)}", made_at(task), task))
+    pending = set(tasks)
+    waited_for = {id(task._fut_waiter) for task in tasks}  # type: ignore[attr-defined]
+    for timer in sorted(loop._scheduled):
+        if not (timer.cancelled() or in_background(timer._context) or _belongs(timer, pending, waited_for)):
+            leaks.append(Leak("timer", f"due at t={timer.when()!r} (now t={loop.time()!r}), calls {_callback(timer)}",
+                              timer._made_at, timer))
+    for handle in loop._ready:
+        if not (handle.cancelled() or in_background(handle._context) or isinstance(owner_of(handle), asyncio.Task)):
+            leaks.append(Leak("handle", f"calls {_callback(handle)}", _traced(handle._source_traceback), handle))
+    leaks += _registrations(loop)
+    leaks += _files(loop)
+    leaks += [Leak(_kind(end), f"<{end.kind} {end.ends()}>, never closed and collected as garbage", end.place, end)
+              for end in kernel.abandoned]
+    leaks += _generators(loop, tasks)
+    leaks += [Leak("thread", f"{_thread_words(thread)}", place, thread)
+              for thread, place in list(kernel.jobs.started.items()) if thread.is_alive()]
+    leaks += _jobs(kernel.jobs)
+    order = list(KINDS)
+    return sorted((leak for leak in leaks if id(leak.thing) not in before.things),
+                  key=lambda leak: order.index(leak.kind))
+
+
+def _of_mishap(mishap: Mishap, task: object = None) -> Leak:
+    return Leak(mishap.kind, mishap.what, mishap.place, task, mishap.error)
+
+
+def _jobs_at_work(jobs: Any, before: Before) -> dict[int, Any]:
+    """By thread, the jobs that run there, but for those that ran before the test."""
+    return {ident: job for ident, job in list(jobs.working.items()) if id(job) not in before.things}
+
+
+def _jobs(jobs: Any) -> Iterable[Leak]:
+    known = {thread.ident for thread in list(jobs.started)}
+    for ident, job in list(jobs.working.items()):
+        if ident not in known and not job.in_background:
+            yield Leak("thread", job.reason + standing(ident), job.place, job)
+
+
+def _registrations(loop: Any) -> Iterable[Leak]:
+    for number, key in loop._virtual_selector.keys.items():
+        for handle in key.data:
+            if handle in loop._own.register.watched and not handle.cancelled() and not in_background(handle._context):
+                method, place = loop._own.register.watched[handle]
+                file = loop.kernel.files.get(number)
+                of = repr(file) if file is not None else f"closed descriptor {number}"
+                yield Leak("registration", f"{method}({of}), calls {_callback(handle)}", place, handle)
+
+
+def _files(loop: Any) -> Iterable[Leak]:
+    servers: set[int] = set()
+    selector = loop._virtual_selector
+    for number, file in loop.kernel.files.items():
+        if _is_left(loop.kernel.jobs, number):
+            continue
+        key = selector.keys.get(number)
+        server = next((arg for arg in key.data[0]._args if isinstance(arg, asyncio.Server)), None) \
+            if key is not None and key.data[0] is not None and not key.data[0].cancelled() else None
+        transport = transport_of(loop, number)
+        if server is not None:
+            if id(server) not in servers:  # one server may listen on many addresses
+                servers.add(id(server))
+                # asyncio makes its sockets in the order of a set of strings, which is another one in each process.
+                addresses = ", ".join(sorted(_shown(face.getsockname()) for face in server.sockets))
+                yield Leak("server", f"<Server listening on {addresses}>", file.place, file)
+        elif transport is not None:
+            unsent = transport.get_write_buffer_size() if isinstance(transport, asyncio.WriteTransport) else 0
+            more = f", {unsent} bytes unsent" if unsent else ""
+            yield Leak("transport", f"<{type(transport).__name__.strip('_')} {_ends(file)}{more}>", file.place, file)
+        else:
+            yield Leak(_kind(file), repr(file), file.place, file)
+
+
+def _is_left(jobs: Any, number: int) -> bool:
+    """Whether a descriptor was made in background()."""
+    return any(number in numbers for numbers in jobs.left_running)
+
+
+def _kind(file: Any) -> str:
+    return "transport" if file.had_transport else "pipe" if file.kind == "pipe" else "socket"
+
+
+def _shown(address: Any) -> str:
+    return "{}:{}".format(*address[:2]) if isinstance(address, tuple) else str(address)
+
+
+def _ends(file: Any) -> str:
+    return f"{file.ends()} {file.state}"
+
+
+def _generators(loop: Any, tasks: list[asyncio.Task[Any]]) -> Iterable[Leak]:
+    # One that a pending task goes through ends with the task, which is told.
+    in_tasks = {id(thing) for task in tasks for step in locks.steps(task) for thing in gc.get_referents(step)}
+    for agen, place in list(loop._own.register.generators.items()):
+        frame = agen.ag_frame
+        if frame is not None and not agen.ag_running and id(agen) not in in_tasks:
+            yield Leak("generator", f"{agen.__qualname__} stands at {shorten(frame.f_code.co_filename)}:"
+                                    f"{frame.f_lineno}: run it to its end, or use contextlib.aclosing()", place, agen)
+
+
+def _thread_words(thread: threading.Thread) -> str:
+    name = f"{type(thread).__name__} {thread.name}{' (daemon)' if thread.daemon else ''}"
+    return name + standing(thread.ident)
+
+
+def _belongs(timer: asyncio.TimerHandle, tasks: set[Any], waited_for: set[int]) -> bool:
+    """Whether a timer is a pending task's own `sleep` or timeout: the task is told, and that is enough."""
+    callback, args = timer._callback, timer._args  # type: ignore[attr-defined]
+    module: Any = getattr(callback, "__module__", None)  # of a built-in method it is None
+    if is_ours(str(module)):
+        return True  # an assertion's, in a task
+    if any(callback is waker for waker in _WAKERS):
+        return id(args[0]) in waited_for
+    owner = owner_of(timer)
+    return type(owner) is asyncio.Timeout and owner._task in tasks  # type: ignore[attr-defined]
+
+
+def _callback(handle: asyncio.Handle) -> str:
+    callback = handle._callback  # type: ignore[attr-defined]
+    code = getattr(getattr(callback, "__func__", callback), "__code__", None)
+    name = getattr(callback, "__qualname__", None) or plain(callback)
+    return function_words(code, name=name) if code is not None else name
+
+
+def _traced(stack: Any) -> str | None:
+    """The user's line in the stack that asyncio's debug mode keeps."""
+    for entry in reversed(stack or ()):
+        if not is_of_standard_library(entry.filename) and not is_our_file(entry.filename):
+            return f"{shorten(entry.filename)}:{entry.lineno} in {entry.name}"
+    return None
+
+
+# -- what is meant to be left
+
+
+def things_of(loop: Any, objects: Iterable[object]) -> dict[int, object]:
+    """By id, what the survey calls the objects that `expect_leak()` was given; what is not there any more is not."""
+    return {id(thing): thing for each in objects for thing in _things(loop, each)}
+
+
+def can_be_left(thing: object) -> bool:
+    """Whether it is of a type that `expect_leak()` knows."""
+    return isinstance(thing, (*_BY_ITSELF, *_OF_SOCKETS, concurrent.futures.ThreadPoolExecutor))
+
+
+_BY_ITSELF = (asyncio.Task, asyncio.Handle, threading.Thread, types.AsyncGeneratorType)
+_OF_SOCKETS = (socket.socket, asyncio.trsock.TransportSocket, asyncio.BaseTransport, asyncio.StreamWriter,
+               asyncio.Server)
+
+
+def _things(loop: Any, thing: Any) -> Iterable[object]:
+    if isinstance(thing, (*_BY_ITSELF, File)):
+        return [thing]
+    if isinstance(thing, concurrent.futures.ThreadPoolExecutor):
+        return list(thing._threads)
+    if isinstance(thing, asyncio.Server):
+        return [file for face in thing.sockets for file in _things(loop, face)]
+    if isinstance(thing, (asyncio.BaseTransport, asyncio.StreamWriter)):
+        ends = [thing.get_extra_info("socket"), thing.get_extra_info("pipe")]
+        return [file for end in ends if end is not None for file in _things(loop, end)]
+    thing = getattr(thing, "_sock", thing)
+    number = thing.fileno()
+    file = loop.kernel.files.get(number)
+    key = loop._virtual_selector.keys.get(number)
+    return [each for each in (file, *(key.data if key is not None else ())) if each is not None]
+
+
+# -- the report
+
+
+def report(found: Found, who: str = "test") -> str:
+    """The text of the failure: how much, then each with the place where it was made; equal ones are counted."""
+    leaks, stubborn, troubles = found
+    if not (leaks or stubborn or troubles):
+        return ""
+    left = [leak for leak in leaks if leak.kind not in _MISTAKES]
+    if leaks and all(leak.kind == "coroutine" for leak in leaks):
+        lines = [line for (_, what, place, *_), count in Counter(leaks).items() for line in
+                 (f"coroutine '{what}' was never awaited{_times(count)}, {_ADVICE}", f"  made at {place}")]
+    else:
+        lines = [_headline(len(leaks), bool(left), who)] if leaks else [f"the {who} did not come to a clean end"]
+        lines += _groups(leaks)
+    lines += [f"  when it was ended: {trouble}" for trouble in dict.fromkeys(troubles)]
+    if stubborn:
+        lines.append(f"  refused to be cancelled: {', '.join(stubborn)}")
+    return "\n".join(lines)
+
+
+def _times(count: int) -> str:
+    return f" (x {count})" if count > 1 else ""
+
+
+def _headline(number: int, left: bool, who: str) -> str:
+    if left:
+        return f"the {who} left {number} thing{'s' if number != 1 else ''} behind; end what you start, or let a " \
+               "cleanup do it"
+    return f"{number} error{'s' if number != 1 else ''} went by unseen while the {who} ran"
+
+
+def _groups(leaks: list[Leak]) -> Iterable[str]:
+    for name, kind in KINDS.items():
+        of_kind = [leak for leak in leaks if leak.kind == name]
+        if of_kind:
+            yield f"  {kind.counted(len(of_kind))}"
+        per_place: dict[object, list[Leak]] = {}
+        for leak in of_kind:
+            per_place.setdefault(leak.place, []).append(leak)
+        for place, same in per_place.items():
+            for what, count in Counter(leak.what for leak in same[:3]).items():
+                advice = f", {_ADVICE}" if name == "coroutine" else ""
+                yield f"    {what}{_times(count)}{advice}"
+            if len(same) > 3:
+                yield f"    and {len(same) - 3} more of the same place"
+            verb = _PLACE_WORDS.get(name, "made at")
+            if place:
+                yield f"      {verb} {place}"
+            elif name not in _MISTAKES:
+                yield "      made where no line of yours was running"

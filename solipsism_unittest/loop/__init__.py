@@ -1,0 +1,1 @@
+"""asyncio on the machine: the event loop and its selector."""

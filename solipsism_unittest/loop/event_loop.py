@@ -1,0 +1,599 @@
+"""`SolipsistEventLoop`: CPython's selector event loop on a virtual selector, in a virtual world.
+
+Owns three things that CPython's loop leaves to the system: what time it is, which timer comes first of two at one
+instant, and what follows from a hang. Transports, streams, servers and TLS are CPython's own code, untouched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import contextvars
+import functools
+import heapq
+import itertools
+import math
+import socket
+import sys
+import weakref
+from asyncio import base_events, events, futures, runners
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
+from heapq import heappush
+from typing import Any, NoReturn, TypeVar
+
+from ..errors import LivelockError, SleepForeverError, SolipsismError
+from ..hangs import locks, reachability, report
+from ..hangs.spins import SpinLook
+from ..introspection.debuggers import debugging
+from ..introspection.places import Place, user_place
+from ..kernel import Kernel
+from ..kernel.clock import Hold
+from ..kernel.journal import FULL
+from ..stdlib.seal import guard
+from ..stdlib.seal.table import kernel_here, sealed
+from ..stdlib.sockets.lookups import refuse_to_block
+from ..stdlib.sockets.virtual_socket import place_here
+from ..stdlib.threads import jobs
+from .inventory import Register
+from .selector import VirtualSelector
+from .uncaught import LoopExceptions
+
+__unittest = True  # unittest leaves frames of this module out of a traceback
+__tracebackhide__ = True  # and so does pytest
+
+T = TypeVar("T")
+
+_GETADDRINFO = socket.getaddrinfo
+_END_OF_SLEEP = futures._set_result_unless_cancelled  # type: ignore[attr-defined]  # the callback of asyncio.sleep
+
+# A hang that is met while these run is the end of a run already judged: it is told, never raised.
+_CLOSING = frozenset({runners._cancel_all_tasks.__code__, runners.Runner.close.__code__})  # type: ignore[attr-defined]
+
+
+class Timer(events.TimerHandle):
+    """A TimerHandle that knows its place in the line: of two at one instant, the one made first runs first."""
+
+    __slots__ = ("_sequence", "_made", "_made_at")
+
+    def __init__(self, when: float, callback: Callable[..., Any], args: tuple[Any, ...], loop: SolipsistEventLoop,
+                 context: contextvars.Context | None, sequence: int, made: float, made_at: Place | None) -> None:
+        events.Handle.__init__(self, callback, args, loop, context)
+        if self._source_traceback:  # type: ignore[attr-defined]
+            del self._source_traceback[-3:]  # type: ignore[attr-defined]
+        self._when = when
+        self._scheduled = True
+        self._sequence = sequence
+        self._made = made  # the time
+        self._made_at = made_at
+
+    def __lt__(self, other: Any) -> bool:
+        mine, theirs = self._when, other._when
+        if mine != theirs:
+            return mine < theirs  # type: ignore[no-any-return]
+        return self._sequence < other._sequence  # type: ignore[no-any-return]
+
+
+class _Run:
+    """One `run_until_complete()`: what it drives, and what was found on the way."""
+
+    __slots__ = ("main", "closing", "verdict", "times_stuck", "waiter", "jumps")
+
+    def __init__(self, main: asyncio.Future[Any], closing: bool) -> None:
+        self.main = main
+        self.closing = closing  # it belongs to the end of a runner, whose program was judged before
+        self.verdict: SolipsismError | None = None
+        self.times_stuck = 0
+        self.waiter: weakref.ref[Any] | None = None  # what `main` waited for when that was last looked at
+        self.jumps = 0  # of the clock, at least so many since `main` made a step
+
+
+class _Own:
+    """What a loop has that asyncio's has not, and that is not in a hurry."""
+
+    __slots__ = ("driven", "tasks", "register", "errors")
+
+    def __init__(self) -> None:
+        self.register = Register()
+        self.errors = LoopExceptions()
+        self.driven: _Run | None = None  # the innermost run_until_complete()
+        self.tasks = itertools.count(1)  # numbers of tasks
+
+
+class _Info(tuple[Any, ...]):
+    """One answer of getaddrinfo: `create_server` makes a set of them, whose order must not depend on hash(str)."""
+
+    def __new__(cls, number: int, info: tuple[Any, ...]) -> _Info:
+        answer = super().__new__(cls, info)
+        answer._number = number  # type: ignore[attr-defined]
+        return answer
+
+    def __hash__(self) -> int:
+        return self._number  # type: ignore[attr-defined, no-any-return]
+
+
+class SolipsistEventLoop(asyncio.SelectorEventLoop):
+    """An event loop on which time is virtual and the network is in memory.
+
+    For `asyncio.Runner(loop_factory=SolipsistEventLoop)`, for `asyncio.run(main(), loop_factory=...)` from 3.12 on, or
+    bare. `start_time` is the first `time()`, in seconds. With `autojump`, time jumps to the next deadline whenever
+    nothing else can happen; without, only `advance()` moves it. `seed` decides what is left open.
+    """
+
+    # What type checkers do not know of asyncio's loop; tests/test_asyncio_seam.py says why each is used.
+    _check_callback: Callable[..., None]
+    _check_closed: Callable[[], None]
+    _check_default_executor: Callable[[], None]
+    _check_running: Callable[[], None]
+    _check_thread: Callable[[], None]
+    _debug: bool
+    _executor_shutdown_called: bool
+    _default_executor: concurrent.futures.Executor | None
+    _ready: deque[asyncio.Handle]
+    _scheduled: list[Any]
+    _transports: Any
+
+    _closed = True  # until __init__ is through: __del__ asks
+
+    def __init__(self, start_time: float = 0.0, *, autojump: bool = True, seed: int = 0) -> None:
+        self.kernel = Kernel(start_time, seed)
+        around = kernel_here()
+        if around is not None:  # made by a program in a test, which answers for it
+            self.kernel.guarded, self.kernel.escapes = around.guarded, around.escapes
+        self._clock = self.kernel.clock
+        self._virtual_selector = VirtualSelector(self.kernel, autojump)
+        self._timers_made = 0
+        # One object for all that: CPython reads attributes slowly on an instance with 30 of them or more.
+        self._own = _Own()
+        super().__init__(self._virtual_selector)
+        self._virtual_selector.next_timer = self._next_timer
+        self._virtual_selector.on_stuck = self._stuck
+        self._virtual_selector.on_long_wait = self._question_the_wait
+        self._virtual_selector.loop = self.kernel.loop = self
+        self._virtual_selector.blocking.on_slow = self._slow
+        self._virtual_selector.look = lambda: SpinLook(self._going_on)
+        self.kernel.names.on_blocking = refuse_to_block
+        # `_run_once` takes timers before time() + this for due: the gap to the next float means "exactly due". The
+        # selector renews it at each jump.
+        self._clock_resolution = self._clock.resolution
+
+    # -- time
+
+    @property
+    def slow_callback_duration(self) -> float:
+        """As asyncio's, in real seconds and always: a callback that takes longer is reported."""
+        return self._virtual_selector.blocking.slow
+
+    @slow_callback_duration.setter
+    def slow_callback_duration(self, seconds: float) -> None:
+        self._virtual_selector.blocking.slow = seconds
+
+    def _slow(self, seconds: float, runs: Any) -> None:
+        """A turn of the loop took so many real seconds: say who ran in it."""
+        if not debugging(sys._getframe()):
+            self._virtual_selector.blocking.note_slow(report.turn_words(seconds, runs, self.time()))
+
+    def time(self) -> float:
+        """The virtual time in seconds; works on a closed loop too."""
+        return self._clock.now
+
+    @property
+    def autojump(self) -> bool:
+        """Whether time jumps by itself when nothing else can happen."""
+        return self._virtual_selector.autojump
+
+    @autojump.setter
+    def autojump(self, value: bool) -> None:
+        self._virtual_selector.autojump = value
+
+    def call_at(self, when: float, callback: Callable[..., Any], *args: Any,  # type: ignore[override]
+                context: contextvars.Context | None = None) -> events.TimerHandle:
+        """As asyncio's; of two timers at one instant the one made first runs first. NaN is a ValueError."""
+        if when is None:
+            raise TypeError("when cannot be None")
+        return self._schedule(when, callback, args, context, "call_at")
+
+    def call_later(self, delay: float, callback: Callable[..., Any], *args: Any,  # type: ignore[override]
+                   context: contextvars.Context | None = None) -> events.TimerHandle:
+        """As asyncio's; see `call_at`."""
+        if delay is None:
+            raise TypeError("delay must not be None")
+        return self._schedule(self._clock.now + delay, callback, args, context, "call_later")
+
+    def _schedule(self, when: float, callback: Callable[..., Any], args: tuple[Any, ...],
+                  context: contextvars.Context | None, method: str) -> Timer:
+        # A test full of sleeps spends its time here: calls are spared where it does not hurt.
+        if type(when) is not float:
+            when = float(when + 0.0)  # the time that it becomes is a float; a str is a TypeError
+        if when != when:
+            raise ValueError("a timer cannot be due at NaN")
+        if self._closed:
+            self._check_closed()
+        if self._debug:
+            self._check_thread()
+            self._check_callback(callback, method)
+        self._timers_made = sequence = self._timers_made + 1
+        # The journal has a timer when it is made: a record in the handle's own `_run` would cost a tenth of a sleep.
+        now = self._clock.now
+        if callback is _END_OF_SLEEP:
+            # A sleeping task says where it sleeps.
+            timer = Timer(when, callback, args, self, context, sequence, now, None)
+            record: tuple[Any, ...] = (now, "sleep", when)
+        else:
+            timer = Timer(when, callback, args, self, context, sequence, now, place_here(3))
+            name = getattr(callback, "__qualname__", "")
+            record = (now, "timer", when, name if type(name) is str else "")
+        heappush(self._scheduled, timer)
+        journal = self.kernel.journal
+        if journal.enabled:
+            journal.records.append(record)
+            if len(journal.records) >= FULL:
+                journal.trim()
+        return timer
+
+    def _next_timer(self) -> float:
+        # `_run_once` has just taken the cancelled ones off the top.
+        return self._scheduled[0]._when if self._scheduled else math.inf
+
+    async def advance(self, seconds: float) -> None:
+        """Run what is due within `seconds` from now, the end included, and be there exactly. Negative: ValueError."""
+        if not isinstance(seconds, (int, float)):
+            raise TypeError(f"a duration is a number of seconds, not {seconds!r}")
+        if not seconds >= 0:
+            raise ValueError(f"cannot advance by {seconds!r} seconds: time only moves forward")
+        await self.advance_to(self.time() + seconds)
+
+    async def advance_to(self, when: float) -> None:
+        """Run everything due up to and including `when`, and be there exactly. The past is a ValueError."""
+        if not isinstance(when, (int, float)):
+            raise TypeError(f"a time is a number of seconds, not {when!r}")
+        if when == math.inf:
+            raise ValueError("cannot advance for ever")
+        stops = self._clock.stops
+        done = self.create_future()
+
+        def end() -> None:
+            done.set_result(None)
+
+        self._clock.stop_at(float(when), end)
+        try:
+            await done
+        finally:
+            if done.cancelled() or not done.done():  # time must not move for an advance that nobody waits for any more
+                stops[:] = [stop for stop in stops if stop[2] is not end]
+                heapq.heapify(stops)
+
+    async def settle(self) -> None:
+        """Wait until nothing more can happen at this instant (*quiescent*); time does not move."""
+        await self.advance_to(self.time())
+
+    @contextlib.contextmanager
+    def hold_clock(self) -> Iterator[Hold]:
+        """Time stands still inside, and the loop really waits for what other threads bring."""
+        hold = self.kernel.clock.hold("hold_clock()", user_place(3))
+        try:
+            yield hold
+        finally:
+            self._release(hold)
+
+    def _release(self, hold: Hold) -> None:
+        hold.release()
+        self._write_to_self()
+
+    # -- running, and hanging
+
+    def run_forever(self) -> None:
+        """As asyncio's, in a sealed thread."""
+        self._virtual_selector.turns = 0
+        with sealed(self):
+            blocking = self._virtual_selector.blocking
+            blocking.begin_run(self._ready, self._scheduled)
+            try:
+                super().run_forever()
+            except BaseException:
+                blocking.break_run()
+                raise
+            blocking.end_run()
+
+    def run_until_complete(self, future: Any) -> Any:
+        """As asyncio's. A hang on the way is a SleepForeverError, whatever the program made of being cancelled."""
+        self._check_closed()
+        self._check_running()
+        made_here = not futures.isfuture(future)
+        future = asyncio.ensure_future(future, loop=self)
+        if made_here:
+            future._log_destroy_pending = False  # asyncio's own reason: an interrupt leaves it pending
+        if isinstance(future, asyncio.Task):
+            future.is_driven = True  # type: ignore[attr-defined]  # not a leftover: who drives it is told how it ended
+        run = self._own.driven = _Run(future, sys._getframe(1).f_code in _CLOSING)
+        cause = result = None
+        try:
+            result = super().run_until_complete(future)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            if run.verdict is None:
+                raise
+            # What the program raised on being cancelled is told above the hang, as what came with it.
+            if error is not run.verdict and not isinstance(error, asyncio.CancelledError):
+                cause = error
+        finally:
+            self._own.driven = None
+        verdict = run.verdict
+        if verdict is None:
+            return result
+        if run.closing:
+            self.call_exception_handler({"message": "a hang while the runner closed", "exception": verdict})
+            return None
+        try:
+            raise verdict from cause
+        finally:
+            del run, verdict, cause  # the traceback has this frame: no cycle shall keep the program's objects alive
+
+    def _stuck(self, kind: type[SolipsismError], reason: str, hint: str) -> None:
+        """Called inside select() when nothing can go on."""
+        waiting = sorted(asyncio.all_tasks(self), key=locks.by_name)
+        error = kind(report.report(reason, self.kernel, waiting, hint, self._going_on(), self._ran(kind)))
+        self.kernel.journal.note("stuck", (kind.__name__,))
+        run = self._own.driven
+        if run is None:
+            raise error
+        run.times_stuck += 1
+        if run.verdict is None:
+            run.verdict = error.with_traceback(report.awaiting_line(run.main))
+        if run.times_stuck == 1:
+            self._cancel([run.main])
+        elif run.times_stuck == 2:
+            self._cancel(waiting)
+        else:
+            refusing = ", ".join(task.get_name() for task in waiting)
+            run.verdict.add_note(f"cancelled twice, and still there: {refusing}" if refusing else
+                                 "every task was cancelled, and the program still does not end")
+            if not run.closing:
+                raise run.verdict
+            for task in waiting:
+                # A runner that closes goes through the results: the task is over as a future, its coroutine stays.
+                asyncio.Future.cancel(task)
+
+    def _cancel(self, tasks: Sequence[asyncio.Future[Any]], again: bool = True) -> None:
+        if not locks.loosen(sorted(asyncio.all_tasks(self), key=locks.by_name)):
+            for task in tasks:
+                with contextlib.suppress(RecursionError):  # it awaits a thousand others in a row: they end one by one
+                    task.cancel()
+        elif again:  # when those that were woken have run
+            self.call_soon(self._cancel, tasks, False)
+
+    def _ran(self, kind: type[SolipsismError]) -> str:
+        """How often each task or callback ran while somebody looked; "" when nobody did."""
+        look = self._virtual_selector.looking
+        if kind is not LivelockError or not isinstance(look, SpinLook):
+            return ""
+        return report.ran_words(look.most(), look.turns)
+
+    def _question_the_wait(self) -> int:
+        """Called inside select() after many jumps of the clock; gives how many jumps later to ask again.
+
+        A main task that made a step since the last time is well. One that made none may sleep behind a heartbeat for
+        ever: that is found by reasoning, each time that the number of jumps has doubled.
+        """
+        run = self._own.driven
+        if run is None:
+            return self._virtual_selector.jumps_allowed
+        waiter = reachability.awaited(run.main)
+        if waiter is None or run.waiter is None or run.waiter() is not waiter:
+            run.waiter, run.jumps = None if waiter is None else weakref.ref(waiter), 0
+            return self._virtual_selector.jumps_allowed
+        del waiter  # can_go_on() counts who holds it
+        run.jumps = run.jumps * 2 or self._virtual_selector.jumps_allowed
+        if reachability.can_go_on(run.main, self):
+            return run.jumps
+        run.waiter = None
+        timers = sum(not timer.cancelled() for timer in self._scheduled)
+        count = "1 timer still moves" if timers == 1 else f"{timers} timers still move"
+        self._stuck(SleepForeverError, f"the test can never go on, though {count} time",
+                    "nothing that will run can reach what it waits for; the clock is kept moving by "
+                    + report._listed(reachability.movers(self)))
+        return self._virtual_selector.jumps_allowed
+
+    def _going_on(self) -> list[asyncio.Handle]:
+        """What would run in this turn of the loop: of a program that spins, the culprit is among it."""
+        due = [timer for timer in self._scheduled if timer._when <= self.time()]
+        keys = self._virtual_selector.keys
+        polled = [handle for file, _ in self.kernel.ready() for handle in keys[file.number].data or ()]
+        return [handle for handle in [*self._ready, *due, *polled] if handle is not None and not handle.cancelled()]
+
+    # -- tasks
+
+    def create_task(self, coro: Coroutine[Any, Any, T], *, name: str | None = None,  # type: ignore[override]
+                    context: contextvars.Context | None = None, **kwargs: Any) -> asyncio.Task[T]:
+        """As asyncio's; an unnamed task gets its number among the loop's tasks, the same in every run."""
+        number = next(self._own.tasks)  # of every task: before 3.13 asyncio names some only after they are made
+        if name is None:
+            name = f"Task-{number}"
+        place = place_here(2)
+        task = super().create_task(coro, name=name, context=context, **kwargs)
+        try:  # noqa: SIM105 - suppress() costs more than all the rest
+            task._made_at = place  # type: ignore[attr-defined]
+            self._own.register.add_task(task)
+            if task.done():  # eager: it has lost its coroutine, and 3.12.1 crashes when it is asked for that
+                task.coroutine_name = getattr(coro, "__qualname__", type(coro).__name__)  # type: ignore[attr-defined]
+            if jobs.in_background():
+                self._virtual_selector.jobs.leave_task(task)
+        except (AttributeError, TypeError):  # a program's own task factory may give anything
+            pass
+        return task
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """As asyncio's; what a test expects is not logged."""
+        expected = self._own.errors.is_expected(context.get("exception"))
+        if not expected or self.get_exception_handler() is not None:
+            super().call_exception_handler(context)
+
+    def default_exception_handler(self, context: dict[str, Any]) -> None:
+        """As asyncio's; nobody has caught this error, so the test is told."""
+        if self._own.errors.note(context):
+            super().default_exception_handler(context)
+
+    def _asyncgen_firstiter_hook(self, agen: AsyncGenerator[Any, Any]) -> None:
+        if not jobs.in_background():
+            self._own.register.add_generator(agen, user_place(2))
+        super()._asyncgen_firstiter_hook(agen)  # type: ignore[misc]
+
+    def _asyncgen_finalizer_hook(self, agen: Any) -> None:
+        # As asyncio's, but the task that closes it knows what it closes.
+        self._asyncgens.discard(agen)  # type: ignore[attr-defined]
+        if not self.is_closed():
+            self.call_soon_threadsafe(self._close_generator, agen)
+
+    def _close_generator(self, agen: Any) -> None:
+        task: Any = self.create_task(agen.aclose())
+        frame = agen.ag_frame
+        task.coroutine_name = f"aclose() of {agen.__qualname__}, which was left before its end"
+        task._made_at = Place(agen.ag_code, frame.f_lasti) if frame is not None else None
+
+    # -- descriptors
+
+    def add_reader(self, fd: Any, callback: Callable[..., Any], *args: Any) -> None:  # type: ignore[override]
+        """As asyncio's; the registration knows where it was made."""
+        super().add_reader(fd, callback, *args)
+        self._note_registration(fd, 0, "add_reader")
+
+    def add_writer(self, fd: Any, callback: Callable[..., Any], *args: Any) -> None:  # type: ignore[override]
+        """As asyncio's; see `add_reader`."""
+        super().add_writer(fd, callback, *args)
+        self._note_registration(fd, 1, "add_writer")
+
+    def _note_registration(self, fd: Any, index: int, method: str) -> None:
+        handle = self._virtual_selector.get_key(fd).data[index]
+        self._own.register.add_registration(handle, method, user_place(3))
+
+    # -- threads
+
+    def _make_self_pipe(self) -> None:
+        """Other threads wake the loop through a queue; there is no real descriptor to write to."""
+
+    def _close_self_pipe(self) -> None:
+        """See `_make_self_pipe`."""
+
+    def _write_to_self(self) -> None:
+        self._virtual_selector.wakeups.put(None)
+
+    def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override]
+        """As asyncio's. Time stands still until the job is done: it costs no virtual time."""
+        self._check_closed()
+        if self._debug:
+            self._check_callback(func, "run_in_executor")
+        if executor is None:
+            self._check_default_executor()
+            if self._default_executor is None:
+                self._default_executor = concurrent.futures.ThreadPoolExecutor(thread_name_prefix="asyncio")
+            executor = self._default_executor
+        all_jobs = self._virtual_selector.jobs
+        job = all_jobs.begin(f"executor job {jobs.name_of(func)}", user_place(2))
+        try:
+            with sealed(self):
+                source = executor.submit(jobs.Work(job, func), *args)
+        except BaseException:
+            job.end()
+            raise
+        future: Any = all_jobs.follow(job, source, self)
+        future._made_at, future.job_name = job.place, job.reason
+        self._own.register.add_future(future)
+        return future  # type: ignore[no-any-return]
+
+    def background(self) -> contextlib.AbstractContextManager[None]:
+        """`with loop.background():` what is started inside is meant to run on; it does not hold the clock."""
+        return self._virtual_selector.jobs.leave_running(self.kernel)
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """As asyncio's, but it really joins: `timeout` would be virtual and over at once."""
+        self._executor_shutdown_called = True
+        if self._default_executor is not None:
+            await self._virtual_selector.jobs.shut_down(self._default_executor, self)
+
+    # -- processes
+
+    def subprocess_exec(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """There are none: an EscapeError."""
+        self._refuse_child("exec", args)
+
+    def subprocess_shell(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """There are none: an EscapeError."""
+        self._refuse_child("shell", args)
+
+    def _refuse_child(self, kind: str, args: tuple[Any, ...]) -> NoReturn:
+        by_asyncio = sys._getframe(2).f_code.co_name == f"create_subprocess_{kind}"
+        call = f"asyncio.create_subprocess_{kind}" if by_asyncio else f"loop.subprocess_{kind}"
+        raise guard.refuse_child(self.kernel, call, args[1:])
+
+    # -- names
+
+    async def getaddrinfo(self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0,
+                          flags: int = 0) -> Any:
+        """As asyncio's, from the virtual resolver and without a thread; a slow name takes its virtual seconds."""
+        # A program that puts its own function there means asyncio's look-ups too.
+        if base_events.socket.getaddrinfo is not _GETADDRINFO:  # type: ignore[attr-defined]
+            return await super().getaddrinfo(host, port, family=family, type=type, proto=proto, flags=flags)
+        try:
+            return self.kernel.names.getaddrinfo(host, port, family, type, proto, flags)
+        finally:  # an error takes as long as an answer
+            seconds = self.kernel.names.delay(host)
+            if seconds:
+                await asyncio.sleep(seconds)
+
+    async def _create_server_getaddrinfo(self, host: Any, port: Any, family: int, flags: int) -> list[_Info]:
+        infos = await super()._create_server_getaddrinfo(host, port, family, flags)  # type: ignore[misc]
+        return [_Info(number, info) for number, info in enumerate(infos)]
+
+    async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> tuple[str, str]:
+        """As asyncio's, from the virtual resolver and without a thread."""
+        lookup = base_events.socket.getnameinfo  # type: ignore[attr-defined]  # the virtual one, or a program's own
+        return lookup(sockaddr, flags)  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        """As asyncio's; sockets that are still open are closed without a word, for nobody can use them any more."""
+        if self.is_running() or self.is_closed():
+            super().close()
+            return
+        super().close()
+        for file in list(self.kernel.files.values()):
+            self.kernel.close(file)
+
+    def __repr__(self) -> str:
+        state = "running" if self.is_running() else "closed" if self.is_closed() else "idle"
+        return f"<SolipsistEventLoop {state} t={self.time()!r}>"
+
+
+def _refusal(name: str, head: str, reason: str) -> Any:
+    """A method of this name that refuses, whatever it is called with."""
+
+    def refuse(self: SolipsistEventLoop, *args: Any, **kwargs: Any) -> NoReturn:
+        raise SolipsismError(f"{name}() is {reason}")
+
+    refuse.__name__ = name
+    refuse.__doc__ = f"{head}: `{name}` raises SolipsismError."
+    return refuse
+
+
+_NOT_THERE_YET = ("Not there yet", "not there yet: this world has sockets, pipes and socket files, and no "
+                                   "signals of its own")
+_OF_WINDOWS = ("Of Windows alone", "a call of Windows' proactor loop, and this loop plays Linux: use "
+                                   "create_unix_server() and create_unix_connection(), or TCP")
+for _names, _why in (
+        (("add_signal_handler", "remove_signal_handler"), _NOT_THERE_YET),
+        (("create_pipe_connection", "start_serving_pipe"), _OF_WINDOWS)):
+    for _name in _names:
+        setattr(SolipsistEventLoop, _name, _refusal(_name, *_why))
+
+
+@functools.cache
+def policy_class() -> type:
+    """An event loop policy of SolipsistEventLoops; AttributeError where asyncio has no policies any more."""
+
+    class SolipsistEventLoopPolicy(asyncio.DefaultEventLoopPolicy):
+        """For `asyncio.set_event_loop_policy()` and tools that take a policy: each new loop is a SolipsistEventLoop."""
+
+        _loop_factory = SolipsistEventLoop
+
+    return SolipsistEventLoopPolicy

@@ -1,0 +1,109 @@
+"""Errors that nobody caught: what a loop's exception handler is told.
+
+Owns the record of them, one for each loop, and the statements of a test that one is to come. A handler of the program's
+own takes an error over: only what reaches asyncio's default handler is a fault.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any, NamedTuple
+
+from ..hangs import report
+from ..introspection.places import Place, user_line
+
+__unittest = True
+__tracebackhide__ = True
+
+_DESTROYED = "Task was destroyed but it is pending!"
+_UNREAD = " exception was never retrieved"  # so asyncio says when a task or another future is collected
+
+Types = type[BaseException] | tuple[type[BaseException], ...]
+
+
+class Mishap(NamedTuple):
+    """One error that nobody caught: in words, the error itself where there is one, and where it was raised.
+
+    `kind` is "error"; or "unread" for that of a task, and "task" for a pending one that is gone, with the place where
+    the task was made.
+    """
+
+    kind: str
+    what: str
+    error: BaseException | None
+    place: Place | None
+
+
+class Expectation:
+    """An error of these types that is to come, whose text the pattern is found in."""
+
+    def __init__(self, types: tuple[type[BaseException], ...], pattern: re.Pattern[str] | None) -> None:
+        self._types = types
+        self._pattern = pattern
+        self.exception: BaseException | None = None
+
+    def takes(self, error: BaseException | None) -> bool:
+        """Whether this is the error that is to come; it comes once."""
+        if self.exception is not None or not isinstance(error, self._types):
+            return False
+        if self._pattern is not None and not self._pattern.search(str(error)):
+            return False
+        self.exception = error.with_traceback(None)  # as assertRaises does: its frames are not to be kept
+        return True
+
+    def __str__(self) -> str:
+        names = " or ".join(each.__name__ for each in self._types)
+        return names + (f" with a text that {self._pattern.pattern!r} is found in" if self._pattern else "")
+
+
+class LoopExceptions:
+    """The errors of one loop that nobody caught, and those that a test expects."""
+
+    __slots__ = ("found", "expected")
+
+    def __init__(self) -> None:
+        self.found: list[Mishap] = []
+        self.expected: list[Expectation] = []  # the innermost comes last
+
+    def is_expected(self, error: BaseException | None) -> bool:
+        """Whether a test has said that this one comes; each statement takes one."""
+        return any(expectation.takes(error) for expectation in reversed(self.expected))
+
+    def note(self, context: dict[str, Any]) -> bool:
+        """asyncio's default handler was told this; gives whether it is an error."""
+        error, future = context.get("exception"), context.get("future")
+        if isinstance(future, asyncio.Future) and error is not None and _UNREAD in str(context.get("message")):
+            self.found.append(unread(future))
+            return True
+        lost = context.get("task")
+        if isinstance(lost, asyncio.Task) and context.get("message") == _DESTROYED:
+            what = f"{report.task_words(lost)}, which was collected as garbage: keep a reference to it"
+            self.found.append(Mishap("task", what, None, report.made_at(lost)))
+            return True
+        # asyncio tells of the cancellation of a server's handler on some versions: nothing went wrong.
+        is_error = not isinstance(error, asyncio.CancelledError)
+        if is_error:
+            place = user_line(error.__traceback__) if error is not None else None
+            self.found.append(Mishap("error", _words(context, error), error, place))
+        return is_error
+
+
+def unread(future: asyncio.Future[Any]) -> Mishap:
+    """A task, or another future, ended with an error, and nobody read it."""
+    error, it = future._exception, "task" if isinstance(future, asyncio.Task) else "future"
+    return Mishap("unread", f"{report.future_words(future)} raised {report.plain(error)}: await the {it}, or ask "
+                            "for its exception()", error, report.made_at(future))
+
+
+def _words(context: dict[str, Any], error: BaseException | None) -> str:
+    what = str(context.get("message") or "an error without a message")
+    handle, task = context.get("handle"), context.get("task") or context.get("future")
+    if isinstance(handle, asyncio.Handle):
+        # asyncio's own words have the whole path.
+        what = f"callback {report.callback_words(handle)}"
+    elif isinstance(task, asyncio.Task):
+        what = f"{what.rstrip('!')}: {report.task_words(task)}"
+    elif error is not None:
+        return f"{what}: {report.plain(error)}"
+    return f"{what} raised {report.plain(error)}" if error is not None else what

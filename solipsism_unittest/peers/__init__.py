@@ -1,0 +1,1 @@
+"""The other side: servers for the code under test to talk to."""

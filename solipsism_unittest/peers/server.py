@@ -1,0 +1,260 @@
+"""`FakeServer`: the other side of the code under test, on any name and port of the virtual network.
+
+Owns the connections it got, every byte they received in order of arrival, and what its handler raised. It is built of
+asyncio's own server, streams and transports, so that it behaves as a peer does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import inspect
+import os
+import socket
+import struct
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+from ..introspection.places import Place, user_place
+from ..kernel import Capacity, Kernel, capacities
+from ..kernel.descriptors.stream import Stream
+from ..kernel.network.ports import WILDCARDS
+from ..stdlib.files.paths import name_space
+from ..stdlib.sockets.addresses import parse
+from ..stdlib.sockets.virtual_socket import VirtualSocket
+
+__unittest = True
+__tracebackhide__ = True
+
+LAST_WILL = 60.0  # virtual seconds that a handler has for its `finally` blocks
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[object]]
+
+
+class FakeConnection:
+    """One accepted connection; `reader, writer = connection` works too."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+        self.address = writer.get_extra_info("peername")
+        self.task: asyncio.Task[None] | None = None
+        self._received = bytearray()
+
+    @property
+    def received(self) -> bytes:
+        """Every byte that arrived on this connection, read by a handler or not."""
+        return bytes(self._received)
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """As a transport's."""
+        return self.writer.get_extra_info(name, default)
+
+    def close(self) -> None:
+        """End the connection after what was written has gone out."""
+        self.writer.close()
+
+    def reset(self) -> None:
+        """End the connection with a reset: the client gets ConnectionResetError."""
+        transport = self.writer.transport
+        if not transport.is_closing() or transport.get_write_buffer_size():
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            transport.abort()
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.reader, self.writer))
+
+    def __repr__(self) -> str:
+        state = "closing" if self.writer.is_closing() else "open"
+        return f"<FakeConnection from {self.address} {state}, {len(self._received)} bytes received>"
+
+
+class _Protocol(asyncio.StreamReaderProtocol):
+    """asyncio's stream protocol that also keeps what it hands to the reader."""
+
+    def __init__(self, server: FakeServer, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(asyncio.StreamReader(loop=loop), self._connected, loop=loop)
+        self._server = server
+        self._connection: FakeConnection | None = None
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._connection = FakeConnection(reader, writer)
+        self._server._got(self._connection)
+
+    def data_received(self, data: bytes) -> None:
+        assert self._connection is not None
+        self._connection._received += data
+        self._server._received += data
+        super().data_received(data)
+
+
+class FakeServer:
+    """A server that a test runs; `SolipsistTestCase.start_fake_server` makes one and closes it.
+
+    `host` and `port` are what a client connects to, `address` both, or the path of a server on a UNIX socket.
+    `connections` are all that were ever accepted, oldest first; `received` every byte of all of them in order of
+    arrival.
+    """
+
+    def __init__(self, kernel: Kernel, handler: Handler | None, host: str) -> None:
+        if handler is not None and not callable(handler):
+            raise TypeError(f"handler is an async function (reader, writer) or None, not {handler!r}")
+        if not isinstance(host, str):
+            raise TypeError(f"host is a name or an address as text, not {host!r}")
+        self.host = host
+        self.port = 0
+        self.path: str | bytes | None = None
+        self._inode = 0  # of the path
+        self.connections: list[FakeConnection] = []
+        self.errors: list[BaseException] = []  # what handlers raised
+        self.made_at: Place | None = user_place(2)
+        self._kernel = kernel
+        self._handler = handler
+        self._received = bytearray()
+        self._waiting: asyncio.Queue[FakeConnection] = asyncio.Queue()
+        self._servers: list[asyncio.Server] = []
+        self._listeners: list[Stream] = []
+        self._finishing = False
+
+    @property
+    def address(self) -> Any:
+        """(host, port), as `open_connection(*server.address)` takes it; or the path."""
+        return (self.host, self.port) if self.path is None else self.path
+
+    @property
+    def received(self) -> bytes:
+        """Every byte that arrived, of all connections in order of arrival."""
+        return bytes(self._received)
+
+    async def start(self, port: int, *, ssl: Any = None, capacity: Capacity = None) -> None:
+        """Listen on every address of the host; port 0 is the lowest free one. A port in use is OSError EADDRINUSE."""
+        loop = asyncio.get_running_loop()
+        network = self._kernel.network
+        addresses = (self.host,) if self.host in WILDCARDS else self._kernel.names.addresses_of(self.host)
+        room = capacities(capacity)
+        self.port = port or network.free_port(addresses)
+        faces: list[VirtualSocket] = []
+        try:
+            for address in addresses:
+                taken = network.listener(address, self.port)
+                if taken is not None:
+                    raise OSError(errno.EADDRINUSE, f"port {self.port} on {self.host} is taken by {taken!r} "
+                                                    f"made at {taken.place}")
+                face = VirtualSocket.on(self._kernel, socket.AF_INET6 if ":" in address else socket.AF_INET)
+                faces.append(face)
+                face.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                end = face.end
+                assert isinstance(end, Stream)
+                end.v6_only = True
+                end.place = self.made_at
+                end.pair_capacity = room
+                face.bind((address, self.port))
+                self._listeners.append(end)
+                self._servers.append(await loop.create_server(lambda: _Protocol(self, loop), sock=face, ssl=ssl))
+        except BaseException:
+            self._stop_listening()
+            for face in faces:
+                face.close()
+            raise
+
+    async def start_at(self, path: Any, *, ssl: Any = None, capacity: Capacity = None) -> None:
+        """Listen on a UNIX path, or an abstract name: one of this world that is in use is OSError EADDRINUSE.
+
+        The directory has to exist; a real file that has the name is hidden from the test as long as this listens.
+        """
+        self.path = os.fspath(path)
+        face = VirtualSocket.on(self._kernel, socket.AF_UNIX)
+        stream = face.end
+        assert isinstance(stream, Stream)
+        stream.place = self.made_at
+        stream.pair_capacity = capacities(capacity)
+        try:
+            address = parse(self._kernel, socket.AF_UNIX, self.path, "start_fake_server")
+            name_space(self._kernel).bind(stream, *address, anywhere=True)
+            if address[0][:1] != b"\0":
+                self._inode = os.stat(self.path).st_ino
+            self._listeners.append(stream)
+            loop = asyncio.get_running_loop()
+            self._servers.append(await loop.create_unix_server(lambda: _Protocol(self, loop), sock=face, ssl=ssl))
+        except BaseException:
+            self._stop_listening()
+            face.close()
+            raise
+
+    def _got(self, connection: FakeConnection) -> None:
+        self.connections.append(connection)
+        self._waiting.put_nowait(connection)
+        if self._handler is not None:
+            loop = asyncio.get_running_loop()
+            name = f"handler {len(self.connections)} of {self._where()}"
+            connection.task = loop.create_task(self._serve(self._handler, connection), name=name)
+            connection.task._made_at = self.made_at  # type: ignore[attr-defined]
+
+    async def _serve(self, handler: Handler, connection: FakeConnection) -> None:
+        try:
+            answer = handler(connection.reader, connection.writer)
+            if not inspect.isawaitable(answer):
+                name = getattr(handler, "__qualname__", None) or repr(handler)
+                raise TypeError(f"the handler of a fake server is an async function (reader, writer), but {name} "
+                                f"returned {answer!r}: make it `async def` (the server was made at {self.made_at})")
+            await answer
+        except Exception as error:
+            if not self._finishing:
+                self.errors.append(error)
+            connection.writer.transport.abort()
+
+    async def accept(self) -> FakeConnection:
+        """The next connection that nobody accepted yet, as soon as there is one."""
+        return await self._waiting.get()
+
+    def refuse(self) -> None:
+        """Answer new connections with a refusal, as a host does on which nothing listens; the present ones go on."""
+        for listener in self._listeners:
+            listener.refusing = True
+
+    def accept_again(self) -> None:
+        """Take new connections again after `refuse()`."""
+        for listener in self._listeners:
+            listener.refusing = False
+
+    def reset_connections(self) -> None:
+        """Reset every open connection: its client gets ConnectionResetError."""
+        for connection in self.connections:
+            connection.reset()
+
+    def close(self) -> None:
+        """Stop listening and end every connection after what was written has gone out."""
+        self._stop_listening()
+        for connection in self.connections:
+            connection.close()
+
+    def _stop_listening(self) -> None:
+        for server in self._servers:
+            server.close()
+        if self._inode and self.path is not None:  # its own is still there: not every Python unlinks it
+            with contextlib.suppress(OSError):
+                if os.stat(self.path).st_ino == self._inode:
+                    os.unlink(self.path)
+            self._inode = 0
+
+    def _where(self) -> str:
+        return f"{self.host}:{self.port}" if self.path is None else repr(self.path)
+
+    async def finish(self) -> None:
+        """End everything at once, handlers included; the end of a test does this."""
+        self._finishing = True
+        self._stop_listening()
+        tasks = [connection.task for connection in self.connections if connection.task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=LAST_WILL)  # who refuses is told as a pending task
+        for connection in self.connections:
+            connection.writer.transport.abort()
+        await asyncio.sleep(0)
+
+    def __repr__(self) -> str:
+        count = len(self.connections)
+        return (f"<FakeServer {self._where()}, {count} connection{'s' if count != 1 else ''}, "
+                f"{len(self._received)} bytes received>")

@@ -1,0 +1,1 @@
+"""Python's modules as a program in a test meets them."""

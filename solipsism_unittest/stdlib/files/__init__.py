@@ -1,0 +1,1 @@
+"""Descriptors, file objects, paths and polling of the virtual machine."""

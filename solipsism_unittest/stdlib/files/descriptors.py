@@ -1,0 +1,367 @@
+"""Virtual descriptors: what `os.pipe`, `os.read`, `os.close`, `open(fd)` and their like do with them.
+
+Owns the replacements of the functions of module os that take a descriptor, and `PipeFile`, the raw file over one
+(io.FileIO only takes real ones). Does not own what is behind a descriptor: a pipe end (kernel/pipe.py) or a socket. The
+rule that keeps it simple: a descriptor of this world is a number from 2**30 up; any other goes to the real function.
+
+asyncio's own pipe transports run on these functions, unchanged.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import io
+import operator
+import os
+import struct
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from ...errors import SolipsismError, UnclosedWarning
+from ...introspection.places import user_place
+from ...kernel import FIRST_DESCRIPTOR, READABLE, WRITABLE, Kernel
+from ...kernel.descriptors.file import File, os_error
+from ...kernel.descriptors.pipe import PipeEnd
+from .. import waiting
+from .paths import descriptor_facts
+
+T = TypeVar("T")
+
+_NONBLOCK = getattr(os, "O_NONBLOCK", 0)
+
+
+def is_virtual(number: Any) -> bool:
+    """Whether a number can only be a descriptor of a virtual world."""
+    return type(number) is int and number >= FIRST_DESCRIPTOR
+
+
+def _refusal(kernel: Kernel, call: str, number: int, file: File, went: str = "") -> SolipsismError:
+    return waiting.refusal(kernel, call, f"descriptor {number}, {file!r},",
+                           f"{went}call os.set_blocking({number}, False), or await loop.connect_read_pipe() or "
+                           "loop.connect_write_pipe()")
+
+
+def _wait(kernel: Kernel, call: str, number: int, file: File, attempt: Callable[[], T], events: int) -> T:
+    """What `attempt` gives; a blocking descriptor waits for it in a thread of its own, and not in the loop's."""
+    if file.blocking and waiting.is_elsewhere(kernel):
+        return waiting.carry_out(kernel, attempt, [(number, events)], None, call)
+    try:
+        return attempt()
+    except BlockingIOError:
+        if not file.blocking:
+            raise
+    raise _refusal(kernel, call, number, file)
+
+
+# -- what stands in module os: (kernel, its arguments), for descriptors of this world
+
+
+def pipe(kernel: Kernel, flags: int = 0) -> tuple[int, int]:
+    """os.pipe() and os.pipe2(): the descriptors of the end that reads and the end that writes."""
+    allowed = _NONBLOCK | getattr(os, "O_CLOEXEC", 0)
+    flags = operator.index(flags)
+    if flags & ~allowed:
+        raise os_error(errno.EINVAL)
+    reader, writer = kernel.pipe(user_place(3))
+    reader.blocking = writer.blocking = not flags & _NONBLOCK
+    return reader.number, writer.number
+
+
+def read(kernel: Kernel, fd: int, length: int, /) -> bytes:
+    """As os.read. A blocking descriptor that has nothing to read would stop the only thread that could write."""
+    file: Any = kernel.file(fd)
+    length = operator.index(length)
+    if length < 0:
+        raise os_error(errno.EINVAL)
+    return _wait(kernel, "os.read", fd, file, lambda: bytes(file.recv(length)), READABLE)
+
+
+def readv(kernel: Kernel, fd: int, buffers: Any, /) -> int:
+    """As os.readv: the bytes go into the buffers one after the other."""
+    views = [memoryview(buffer).cast("B") for buffer in buffers]
+    data = read(kernel, fd, sum(map(len, views)))
+    start = 0
+    for view in views:
+        part = data[start:start + len(view)]
+        view[:len(part)] = part
+        start += len(part)
+    return len(data)
+
+
+def write(kernel: Kernel, fd: int, data: Any, /) -> int:
+    """As os.write. A blocking descriptor has to take all of it."""
+    file: Any = kernel.file(fd)
+    with memoryview(data) as whole, whole.cast("B") if whole.nbytes else memoryview(b"") as view:
+        sent = _wait(kernel, "os.write", fd, file, lambda: int(file.send(view)), WRITABLE)
+        while sent < len(view) and file.blocking:
+            if not waiting.is_elsewhere(kernel):
+                raise _refusal(kernel, "os.write", fd, file, f"{sent} of {len(view)} bytes went; ")
+            rest = functools.partial(file.send, view[sent:])
+            sent += _wait(kernel, "os.write", fd, file, rest, WRITABLE)
+        return sent
+
+
+def writev(kernel: Kernel, fd: int, buffers: Any, /) -> int:
+    """As os.writev: all the buffers as one write."""
+    return write(kernel, fd, b"".join(bytes(buffer) for buffer in buffers))
+
+
+def close(kernel: Kernel, fd: int) -> None:
+    """As os.close."""
+    kernel.release(fd)
+
+
+def dup(kernel: Kernel, fd: int, /) -> int:
+    """As os.dup."""
+    return kernel.duplicate(fd)
+
+
+def fstat(kernel: Kernel, fd: int) -> os.stat_result:
+    """As os.fstat."""
+    return descriptor_facts(kernel.file(fd))
+
+
+def get_blocking(kernel: Kernel, fd: int, /) -> bool:
+    """As os.get_blocking."""
+    return kernel.file(fd).blocking
+
+
+def set_blocking(kernel: Kernel, fd: int, blocking: bool, /) -> None:
+    """As os.set_blocking."""
+    kernel.file(fd).blocking = bool(blocking)
+
+
+def get_inheritable(kernel: Kernel, fd: int, /) -> bool:
+    """As os.get_inheritable: what was set, for no child process inherits what is not there."""
+    return kernel.file(fd).inheritable
+
+
+def set_inheritable(kernel: Kernel, fd: int, inheritable: int, /) -> None:
+    """As os.set_inheritable: remembered, and nothing comes of it."""
+    kernel.file(fd).inheritable = bool(inheritable)
+
+
+def isatty(kernel: Kernel, fd: int, /) -> bool:
+    """As os.isatty: none is a terminal."""
+    return False
+
+
+DESCRIPTOR_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "read": read, "readv": readv, "write": write, "writev": writev, "close": close, "dup": dup, "fstat": fstat,
+    "get_blocking": get_blocking, "set_blocking": set_blocking, "get_inheritable": get_inheritable,
+    "set_inheritable": set_inheritable, "isatty": isatty,
+}
+
+# -- fcntl
+
+
+def _get_flags(file: File, value: int) -> int:
+    access = os.O_RDWR if not isinstance(file, PipeEnd) else os.O_WRONLY if file.writes else os.O_RDONLY
+    return access | (0 if file.blocking else _NONBLOCK)
+
+
+def _set_flags(file: File, value: int) -> int:
+    file.blocking = not value & _NONBLOCK
+    return 0
+
+
+def _get_pipe_size(file: File, value: int) -> int:
+    if not isinstance(file, PipeEnd):
+        raise os_error(errno.EBADF)
+    return file.capacity
+
+
+def _set_pipe_size(file: File, value: int) -> int:
+    if not isinstance(file, PipeEnd):
+        raise os_error(errno.EBADF)
+    return file.resize(value)
+
+
+COMMANDS: dict[str, Callable[[File, int], int]] = {
+    "F_GETFL": _get_flags, "F_SETFL": _set_flags,
+    "F_GETFD": lambda file, value: 1, "F_SETFD": lambda file, value: 0,  # FD_CLOEXEC: nobody inherits it anyway
+    "F_GETPIPE_SZ": _get_pipe_size, "F_SETPIPE_SZ": _set_pipe_size,
+}
+
+
+def fcntl(kernel: Kernel, commands: dict[int, str], fd: int, cmd: int, arg: Any = 0, /) -> int:
+    """As fcntl.fcntl, for the commands above; `commands` has their names. EINVAL for any other."""
+    file = kernel.file(fd)
+    if commands.get(cmd) not in COMMANDS:
+        raise os_error(errno.EINVAL)
+    return COMMANDS[commands[cmd]](file, operator.index(arg))
+
+
+# -- ioctl
+
+_FIONREAD, _TIOCOUTQ, _FIONBIO = 0x541B, 0x5411, 0x5421  # Linux's; SIOCINQ and SIOCOUTQ are the first two
+
+
+def _set_nonblocking(file: File, value: int) -> int:
+    file.blocking = not value
+    return value
+
+
+REQUESTS: dict[int, Callable[[File, int], int]] = {
+    _FIONREAD: lambda file, value: file.unread(),
+    _TIOCOUTQ: lambda file, value: 0,  # what was sent has arrived
+    _FIONBIO: _set_nonblocking,
+}
+
+
+def ioctl(kernel: Kernel, fd: int, request: int, arg: Any = 0, mutate_flag: bool = True, /) -> Any:
+    """As fcntl.ioctl, for the requests above, which take and give an int in a buffer. ENOTTY for any other."""
+    file = kernel.file(fd)
+    if request not in REQUESTS:
+        raise os_error(errno.ENOTTY)
+    if isinstance(arg, int):
+        raise os_error(errno.EFAULT)  # a number is no place to put an answer
+    data = bytearray(memoryview(arg))
+    size = struct.calcsize("i")
+    given = int.from_bytes(data[:size], sys.byteorder, signed=True)
+    data[:size] = REQUESTS[request](file, given).to_bytes(size, sys.byteorder, signed=True)
+    with memoryview(arg) as view:
+        if view.readonly or not mutate_flag:
+            return bytes(data)
+        view.cast("B")[:] = data
+    return 0
+
+
+# -- files
+
+
+class PipeFile(io.RawIOBase):
+    """The raw file over a virtual descriptor, as io.FileIO is over a real one."""
+
+    name: int
+
+    def __init__(self, kernel: Kernel, number: int, mode: str, closefd: bool = True) -> None:
+        super().__init__()
+        self.closefd = False
+        kernel.file(number)
+        self._kernel = kernel
+        self._number = self.name = number
+        self._reads = "r" in mode or "+" in mode
+        self._writes = "r" not in mode or "+" in mode
+        self.closefd = closefd
+
+    @property
+    def mode(self) -> str:
+        """As that of io.FileIO."""
+        return "rb+" if self._reads and self._writes else "rb" if self._reads else "wb"
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise ValueError("I/O operation on closed file")
+
+    def fileno(self) -> int:
+        """The virtual descriptor."""
+        self._check_open()
+        return self._number
+
+    def readable(self) -> bool:
+        """Whether it was opened for reading."""
+        self._check_open()
+        return self._reads
+
+    def writable(self) -> bool:
+        """Whether it was opened for writing."""
+        self._check_open()
+        return self._writes
+
+    def isatty(self) -> bool:
+        """It is none."""
+        self._check_open()
+        return False
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        """Fill the buffer as far as bytes are there; None where a non-blocking descriptor has none yet."""
+        if not self.readable():
+            raise io.UnsupportedOperation("File not open for reading")
+        with memoryview(buffer) as whole, whole.cast("B") as view:
+            try:
+                data = read(self._kernel, self._number, len(view))
+            except BlockingIOError:
+                return None
+            view[:len(data)] = data
+            return len(data)
+
+    def write(self, data: Any, /) -> int | None:
+        """Write what there is room for; None where a non-blocking descriptor has none."""
+        if not self.writable():
+            raise io.UnsupportedOperation("File not open for writing")
+        try:
+            return write(self._kernel, self._number, data)
+        except BlockingIOError:
+            return None
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """ESPIPE: a pipe has no places."""
+        self._check_open()
+        raise os_error(errno.ESPIPE)
+
+    def tell(self) -> int:
+        """See `seek`."""
+        return self.seek(0)
+
+    def close(self) -> None:
+        """Close the descriptor too, unless `closefd` is false."""
+        if self.closed:
+            return
+        try:
+            super().close()
+        finally:
+            if self.closefd and self._kernel.files:  # where the world has ended there is nothing to close
+                close(self._kernel, self._number)
+
+    def __del__(self) -> None:
+        if not self.closed and self.closefd:
+            file = self._kernel.files.get(self._number)
+            try:
+                warnings.warn(f"unclosed file {self!r}", UnclosedWarning, stacklevel=2, source=self)
+            finally:  # the warning may be an error
+                if file is not None:
+                    self._kernel.abandoned.append(file)
+                    self.close()
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return "<PipeFile [closed]>"
+        return f"<PipeFile name={self._number} mode={self.mode!r} closefd={self.closefd}>"
+
+
+def open_descriptor(kernel: Kernel, fd: int, mode: str = "r", buffering: int = -1, encoding: str | None = None,
+                    errors: str | None = None, newline: str | None = None, closefd: bool = True,
+                    opener: Any = None) -> Any:
+    """As open(): a raw, buffered or text file over a virtual descriptor."""
+    kinds, binary = set(mode) & set("rwax"), "b" in mode
+    if set(mode) - set("rwaxbt+") or len(set(mode)) != len(mode):
+        raise ValueError(f"invalid mode: {mode!r}")
+    if binary and "t" in mode:
+        raise ValueError("can't have text and binary mode at once")
+    if not kinds:
+        raise ValueError("Must have exactly one of create/read/write/append mode and at most one plus")
+    if len(kinds) > 1:
+        raise ValueError("must have exactly one of create/read/write/append mode")
+    if binary and (encoding, errors, newline) != (None, None, None):
+        name = "an encoding" if encoding is not None else "an errors" if errors is not None else "a newline"
+        raise ValueError(f"binary mode doesn't take {name} argument")
+    raw = PipeFile(kernel, fd, mode, closefd)
+    if not buffering and binary:
+        return raw
+    if not buffering:
+        raw.close()
+        raise ValueError("can't have unbuffered text I/O")
+    size = buffering if buffering > 1 else io.DEFAULT_BUFFER_SIZE
+    if "+" in mode:
+        raw.close()
+        raise io.UnsupportedOperation("File or stream is not seekable.")
+    buffered = io.BufferedReader(raw, size) if kinds == {"r"} else io.BufferedWriter(raw, size)
+    if binary:
+        return buffered
+    text = io.TextIOWrapper(buffered, encoding, errors, newline, line_buffering=buffering == 1)
+    text.mode = mode  # type: ignore[misc]
+    return text

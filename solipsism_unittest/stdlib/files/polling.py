@@ -1,0 +1,296 @@
+"""Asking who is ready: `select.select`, `select.poll` and `select.epoll` for virtual descriptors.
+
+Owns their registrations and the bits that they give. Does not own readiness (kernel/files.py) or selectors: those of
+module `selectors` are Python over these three. The rule that keeps it simple: a call that finds somebody ready answers,
+whatever its timeout; one that would wait is a blocking call (waiting.py); real descriptors alone go to the real thing;
+and both kinds in one call are refused, because nothing can wait for both.
+"""
+
+from __future__ import annotations
+
+import errno
+import operator
+import select
+from collections.abc import Callable, Iterable
+from typing import Any, Self, TypeVar
+
+from ...errors import SolipsismError
+from ...kernel import FIRST_DESCRIPTOR, READABLE, WRITABLE, Kernel
+from ...kernel.descriptors.file import ERROR, HANGUP, PEER_ENDED, os_error
+from .. import waiting
+
+# Linux's bits, the same for poll(2) and epoll(7); not every system names all of them.
+IN, PRI, OUT, ERR, HUP, NVAL, RDNORM, WRNORM, RDHUP = 1, 2, 4, 8, 16, 32, 64, 256, 0x2000
+_ONESHOT, _EDGE = 1 << 30, 1 << 31
+_BITS = {READABLE: IN | RDNORM, WRITABLE: OUT | WRNORM, ERROR: ERR, HANGUP: HUP, PEER_ENDED: RDHUP}
+_CURE = "ask with a timeout of 0, or await loop.sock_recv(), loop.add_reader() and their like"
+
+Found = list[tuple[int, int]]  # (descriptor, bits)
+T = TypeVar("T")  # what a look gives: Found, or the three lists of select
+
+
+def number_of(fileobj: Any) -> int:
+    """The descriptor of a number or of what has fileno(); -1 for what has none: the real call says what is wrong."""
+    number = fileobj if isinstance(fileobj, int) else getattr(fileobj, "fileno", lambda: -1)()
+    return number if isinstance(number, int) else -1
+
+
+def _bits(kernel: Kernel, number: int) -> int:
+    file = kernel.files.get(number)
+    if file is None:
+        return NVAL
+    found = file.conditions()
+    return sum(bits for condition, bits in _BITS.items() if found & condition)
+
+
+def _anybody(found: object) -> bool:
+    return any(found) if isinstance(found, tuple) else bool(found)
+
+
+def _answer(kernel: Kernel, look: Callable[[], T], interests: waiting.Interests, timeout: float | None, call: str) -> T:
+    """What `look()` finds, at once or after waiting for it; what it gives for nothing when the time is over."""
+    found = look()
+    if _anybody(found) or (timeout is not None and timeout <= 0):
+        return found
+
+    def attempt() -> T:
+        there = look()
+        if not _anybody(there):
+            raise os_error(errno.EAGAIN)
+        return there
+
+    if not waiting.is_elsewhere(kernel):
+        raise waiting.refusal(kernel, call, ", ".join(repr(kernel.files.get(number)) for number, _ in interests), _CURE)
+    try:
+        return waiting.carry_out(kernel, attempt, interests, timeout, call)
+    except TimeoutError:
+        return found
+
+
+def _refuse_mixture(call: str, numbers: Iterable[int]) -> SolipsismError:
+    shown = ", ".join(map(str, numbers))
+    return SolipsismError(f"{call}() is asked for real and virtual descriptors together ({shown}): nothing can wait "
+                          "for both, so ask for the real ones in a call of their own")
+
+
+def virtual_select(kernel: Kernel, real: Callable[..., Any], rlist: Iterable[Any], wlist: Iterable[Any],
+                   xlist: Iterable[Any], timeout: float | None = None, /) -> tuple[list[Any], list[Any], list[Any]]:
+    """As select.select. Nothing is ever exceptional: that means urgent data, and there is none."""
+    lists = [list(each) for each in (rlist, wlist, xlist)]
+    numbers = [[number_of(one) for one in each] for each in lists]
+    for each, its_numbers in zip(lists, numbers, strict=True):
+        for one, number in zip(each, its_numbers, strict=True):
+            if number < 0:
+                real([one], [], [], 0)  # it says what is wrong
+    flat = dict.fromkeys(number for each in numbers for number in each)
+    virtual = [number for number in flat if number >= FIRST_DESCRIPTOR]
+    if flat and not virtual:
+        answer: tuple[list[Any], list[Any], list[Any]] = real(*lists, timeout)
+        return answer
+    if len(virtual) != len(flat):
+        raise _refuse_mixture("select.select", flat)
+    if timeout is not None and timeout < 0:
+        raise ValueError("timeout must be non-negative")
+
+    def look() -> tuple[list[Any], list[Any], list[Any]]:
+        if any(number not in kernel.files for number in flat):
+            raise os_error(errno.EBADF)
+        conditions = {number: kernel.files[number].conditions() for number in flat}
+        readers, writers = ([one for one, number in zip(each, its_numbers, strict=True) if conditions[number] & wanted]
+                            for each, its_numbers, wanted in zip(lists, numbers, _SELECTED, strict=False))
+        return readers, writers, []
+
+    interests = [(number, READABLE) for number in numbers[0]] + [(number, WRITABLE) for number in numbers[1]]
+    return _answer(kernel, look, interests, timeout, "select.select")
+
+
+_SELECTED = READABLE | HANGUP | ERROR, WRITABLE | ERROR
+
+
+class _Poller:
+    """What poll and epoll have in common: who is registered for what; real descriptors are kept by a real one."""
+
+    _name: str
+    _default = IN | PRI | OUT
+
+    def __init__(self, kernel: Kernel, make_real: Callable[[], Any]) -> None:
+        self._kernel = kernel
+        self._make_real = make_real
+        self._real: Any = None
+        self._real_count = 0
+        self._masks: dict[int, int] = {}  # of virtual descriptors
+
+    def _reality(self) -> Any:
+        if self._real is None:
+            self._real = self._make_real()
+        return self._real
+
+    def _found(self) -> Found:
+        found = []
+        for number, mask in list(self._masks.items()):
+            bits = _bits(self._kernel, number) & (mask | ERR | HUP | NVAL)
+            if bits and mask:
+                found.append((number, bits))
+        return found
+
+    def _attempt(self, timeout: float | None) -> Found:
+        if self._masks and self._real_count:
+            raise _refuse_mixture(f"{self._name}().poll", self._masks)
+        interests = [(number, (READABLE if mask & (IN | RDNORM | RDHUP) else 0) | (WRITABLE if mask & (OUT | WRNORM)
+                                                                                  else 0))
+                     for number, mask in self._masks.items()]
+        return _answer(self._kernel, self._found, interests, timeout, f"{self._name}().poll")
+
+
+class VirtualPoll(_Poller):
+    """As the object that select.poll() makes."""
+
+    _name = "select.poll"
+
+    def register(self, fd: Any, eventmask: int = _Poller._default, /) -> None:
+        """Ask for `fd` from now on, or for other events."""
+        number = number_of(fd)
+        if number >= FIRST_DESCRIPTOR:
+            self._masks[number] = operator.index(eventmask)
+        else:
+            self._reality().register(fd, eventmask)
+            self._real_count += 1
+
+    def modify(self, fd: Any, eventmask: int, /) -> None:
+        """Ask for other events; ENOENT for what is not registered."""
+        number = number_of(fd)
+        if number < FIRST_DESCRIPTOR:
+            self._reality().modify(fd, eventmask)
+        elif number not in self._masks:
+            raise os_error(errno.ENOENT)
+        else:
+            self._masks[number] = operator.index(eventmask)
+
+    def unregister(self, fd: Any, /) -> None:
+        """Ask no more; KeyError for what is not registered."""
+        number = number_of(fd)
+        if number < FIRST_DESCRIPTOR:
+            self._reality().unregister(fd)
+            self._real_count -= 1
+        else:
+            del self._masks[number]
+
+    def poll(self, timeout: float | None = None, /) -> Found:
+        """(descriptor, bits) of all that are ready; `timeout` in milliseconds, None or a negative one for ever."""
+        if self._real_count and not self._masks:
+            answer: Found = self._real.poll(timeout)
+            return answer
+        return self._attempt(None if timeout is None or timeout < 0 else timeout / 1000)
+
+
+class VirtualEpoll(_Poller):
+    """As select.epoll, level-triggered."""
+
+    _name = "select.epoll"
+
+    def __init__(self, kernel: Kernel, make_real: Callable[[], Any]) -> None:
+        super().__init__(kernel, make_real)
+        self.closed = False
+
+    def _check(self, eventmask: int = 0) -> None:
+        if self.closed:
+            raise ValueError("I/O operation on closed epoll object")
+        if eventmask & _EDGE:
+            raise SolipsismError("EPOLLET is not simulated: a virtual descriptor is told as long as it is ready; "
+                                 "register it without EPOLLET")
+
+    def _forget_closed(self) -> None:
+        # As epoll(7): what is closed is registered no more.
+        for number in [number for number in self._masks if number not in self._kernel.files]:
+            del self._masks[number]
+
+    def register(self, fd: Any, eventmask: int = _Poller._default) -> None:
+        """Ask for `fd` from now on; EEXIST for what is registered, EBADF for what is closed."""
+        self._check(eventmask)
+        number = number_of(fd)
+        if number < FIRST_DESCRIPTOR:
+            self._reality().register(fd, eventmask)
+            self._real_count += 1
+            return
+        self._kernel.file(number)
+        if number in self._masks:
+            raise os_error(errno.EEXIST)
+        self._masks[number] = operator.index(eventmask)
+
+    def modify(self, fd: Any, eventmask: int) -> None:
+        """Ask for other events; ENOENT for what is not registered."""
+        self._check(eventmask)
+        number = number_of(fd)
+        if number < FIRST_DESCRIPTOR:
+            self._reality().modify(fd, eventmask)
+            return
+        self._registered(number)
+        self._masks[number] = operator.index(eventmask)
+
+    def unregister(self, fd: Any) -> None:
+        """Ask no more; ENOENT for what is not registered."""
+        self._check()
+        number = number_of(fd)
+        if number < FIRST_DESCRIPTOR:
+            self._reality().unregister(fd)
+            self._real_count -= 1
+            return
+        self._registered(number)
+        del self._masks[number]
+
+    def _registered(self, number: int) -> None:
+        self._kernel.file(number)
+        if number not in self._masks:
+            raise os_error(errno.ENOENT)
+
+    def poll(self, timeout: float | None = None, maxevents: int = -1) -> Found:
+        """(descriptor, bits) of at most so many that are ready; `timeout` in seconds, None or a negative: for ever."""
+        self._check()
+        if maxevents < 1 and maxevents != -1:
+            raise ValueError(f"maxevents must be greater than 0, got {maxevents}")
+        self._forget_closed()
+        if self._real_count and not self._masks:
+            answer: Found = self._real.poll(timeout, maxevents)
+            return answer
+        found = self._attempt(None if timeout is None or timeout < 0 else timeout)
+        found = found if maxevents == -1 else found[:maxevents]
+        for number, _ in found:
+            if self._masks[number] & _ONESHOT:
+                self._masks[number] = 0
+        return found
+
+    def fileno(self) -> int:
+        """The descriptor of a real epoll: what waits for it waits for real descriptors only."""
+        self._check()
+        number: int = self._reality().fileno()
+        return number
+
+    def close(self) -> None:
+        """Ask nothing any more."""
+        self.closed = True
+        self._masks.clear()
+        if self._real is not None:
+            self._real.close()
+
+    def __enter__(self) -> Self:
+        self._check()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+
+def virtual_poll(kernel: Kernel, real: Callable[[], Any]) -> VirtualPoll:
+    """What select.poll() gives."""
+    return VirtualPoll(kernel, real)
+
+
+def virtual_epoll(kernel: Kernel, real: Callable[..., Any], sizehint: int = -1, flags: int = 0) -> VirtualEpoll:
+    """What select.epoll() gives."""
+    return VirtualEpoll(kernel, lambda: real(sizehint, flags))
+
+
+# What stands in module select, and in the selectors over it: (kernel, the real one, its arguments)
+ANSWERS: dict[str, Callable[..., Any]] = {
+    name: answer for name, answer in (
+        ("select", virtual_select), ("poll", virtual_poll), ("epoll", virtual_epoll)) if hasattr(select, name)}

@@ -1,0 +1,54 @@
+"""`os.sendfile` from a real file into a virtual descriptor, which is how asyncio's `sendfile()` goes.
+
+Owns what sendfile(2) says of positions, sizes and descriptors. Does not own what becomes of the bytes: the end behind
+the descriptor takes what it has room for. The rule that keeps it simple: the file is read where it is asked for, and
+its own position moves only when no offset is given, and only past what went.
+"""
+
+from __future__ import annotations
+
+import errno
+import operator
+import os
+
+from ...errors import SolipsismError
+from ...kernel import FIRST_DESCRIPTOR, Kernel
+from ...kernel.descriptors.file import os_error
+
+BLOCK = 256 * 1024  # bytes at a time: more than a full buffer takes would only be read in vain
+
+
+def sendfile(kernel: Kernel, out_fd: int, in_fd: int, offset: int | None, count: int) -> int:
+    """As os.sendfile: how many bytes went. A blocking descriptor has to take all of them."""
+    file = kernel.file(out_fd)
+    count = operator.index(count)
+    source = operator.index(in_fd)
+    if source >= FIRST_DESCRIPTOR:
+        kernel.file(source)
+        # What cannot be mapped, a pipe or a socket, has no position and cannot be sent from.
+        raise os_error(errno.EINVAL if offset is None else errno.ESPIPE)
+    if offset is None:
+        sent = sendfile(kernel, out_fd, source, os.lseek(source, 0, os.SEEK_CUR), count)
+        os.lseek(source, sent, os.SEEK_CUR)
+        return sent
+    offset = operator.index(offset)
+    if offset < 0 or count < 0:
+        raise os_error(errno.EINVAL)
+    sent = 0
+    while sent < count:
+        data = os.pread(source, min(BLOCK, count - sent), offset + sent)
+        if not data:
+            break
+        try:
+            went: int = file.send(memoryview(data))  # type: ignore[attr-defined]
+        except OSError as error:
+            if isinstance(error, BlockingIOError) and file.blocking:
+                raise SolipsismError(
+                    f"os.sendfile() on descriptor {out_fd}, {file!r}, would block its thread at "
+                    f"t={kernel.clock.now!r}, and virtual time with it ({sent} of {count} bytes went): await "
+                    "loop.sendfile() or loop.sock_sendfile()") from None
+            if sent:
+                break  # the next call tells
+            raise
+        sent += went
+    return sent

@@ -1,0 +1,1 @@
+"""Module socket on the virtual machine."""

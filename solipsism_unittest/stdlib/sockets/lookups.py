@@ -1,0 +1,167 @@
+"""The look-ups of module socket, over the virtual resolver.
+
+Owns what a program passes to `socket.getaddrinfo()` and its neighbours and the wording of what is wrong with it, as in
+CPython's socketmodule.c. Does not own who has which address (kernel/names.py) or what a service's number is
+(kernel/services.py). The table at the end is what hermetic.py puts in the place of the real ones.
+
+These calls block. A slow name (`network.delay_lookup`) would stop a running loop for its seconds, so that is refused
+with the cure; in a worker thread, or where no loop runs, it is answered at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import operator
+import os
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from ...errors import SolipsismError
+from ...kernel import Kernel
+from ...kernel.addresses import services
+from ...kernel.addresses.interfaces import INTERFACES
+from ...kernel.descriptors.file import os_error
+
+_INDEXES = {interface.name: index for index, interface in INTERFACES.items()}
+
+
+def refuse_to_block(name: str, seconds: float) -> None:
+    """Raise SolipsismError where a loop runs in this thread: nothing of it could run during the look-up."""
+    if asyncio._get_running_loop() is not None:
+        raise SolipsismError(f"looking up {name} takes {seconds!r} s of virtual time, and this call would stop the "
+                             "loop for as long: await loop.getaddrinfo(), or look it up in a worker thread "
+                             "(asyncio.to_thread)")
+
+
+def getaddrinfo(kernel: Kernel, host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0,
+                flags: int = 0) -> Any:
+    """As `_socket.getaddrinfo`."""
+    kernel.names.check_blocking(host)
+    return kernel.names.getaddrinfo(host, port, family, type, proto, flags)
+
+
+def getnameinfo(kernel: Kernel, sockaddr: Any, flags: int, /) -> tuple[str, str]:
+    """As `socket.getnameinfo`."""
+    return kernel.names.getnameinfo(sockaddr, flags)
+
+
+def gethostbyname(kernel: Kernel, hostname: Any, /) -> str:
+    """As `socket.gethostbyname`."""
+    return kernel.names.one_address(_host(hostname, "gethostbyname"), socket.AF_INET)
+
+
+def gethostbyname_ex(kernel: Kernel, hostname: Any, /) -> tuple[str, list[str], list[str]]:
+    """As `socket.gethostbyname_ex`: (canonical name, aliases, IPv4 addresses)."""
+    name = _host(hostname, "gethostbyname_ex")
+    if not name:
+        raise _host_error(3, "Unknown server error")
+    if name == "<broadcast>" or name.startswith("::ffff:"):
+        raise _host_error(1, "Unknown host")
+    infos = getaddrinfo(kernel, name, None, socket.AF_INET, socket.SOCK_STREAM, 0, socket.AI_CANONNAME)
+    canonical = infos[0][3]
+    aliases = [] if canonical.lower() == name.lower().removesuffix(".") else [name]
+    return canonical, aliases, [info[4][0] for info in infos]
+
+
+def gethostbyaddr(kernel: Kernel, ip_address: Any, /) -> tuple[str, list[str], list[str]]:
+    """As `socket.gethostbyaddr`: (name, aliases, the address); a name is looked up first."""
+    name = _host(ip_address, "gethostbyaddr")
+    if not name:
+        raise OSError("wildcard resolved to multiple address")
+    address = kernel.names.one_address(name)
+    found = kernel.names.name_of(address)
+    if found is None:
+        raise _host_error(1, "Unknown host")
+    return found, [], [address]
+
+
+def gethostname(kernel: Kernel, /) -> str:
+    """As `socket.gethostname`."""
+    return kernel.names.machine.name
+
+
+def getservbyname(kernel: Kernel, servicename: Any, /, *protocolname: Any) -> int:
+    """As `socket.getservbyname`."""
+    return services.getservbyname(*_texts("getservbyname", servicename, *protocolname))
+
+
+def getservbyport(kernel: Kernel, port: Any, /, *protocolname: Any) -> str:
+    """As `socket.getservbyport`."""
+    number = operator.index(port)
+    _texts("getservbyport", "", *protocolname)
+    return services.getservbyport(number, *protocolname)
+
+
+def getprotobyname(kernel: Kernel, protocolname: Any, /) -> int:
+    """As `socket.getprotobyname`."""
+    return services.getprotobyname(*_texts("getprotobyname", protocolname))
+
+
+def if_nameindex(kernel: Kernel, /) -> list[tuple[int, str]]:
+    """As `socket.if_nameindex`: loopback, and one interface to all other hosts."""
+    return [(index, interface.name) for index, interface in INTERFACES.items()]
+
+
+def if_nametoindex(kernel: Kernel, if_name: Any, /) -> int:
+    """As `socket.if_nametoindex`."""
+    name = os.fsdecode(if_name)
+    if "\0" in name:
+        raise ValueError("embedded null byte")
+    if name not in _INDEXES:
+        raise OSError("no interface with this name")
+    return _INDEXES[name]
+
+
+def if_indextoname(kernel: Kernel, if_index: Any, /) -> str:
+    """As `socket.if_indextoname`."""
+    index = operator.index(if_index)
+    if index < 0:
+        raise OverflowError("can't convert negative value to unsigned int")
+    if index >= 2**32:
+        raise OverflowError("index is too large")
+    if index not in INTERFACES:
+        raise os_error(errno.ENXIO)
+    return INTERFACES[index].name
+
+
+def _host_error(code: int, text: str) -> OSError:
+    return socket.herror(code, text)
+
+
+def _host(value: Any, call: str) -> str:
+    """The host that a program passed, as the resolver takes it."""
+    if isinstance(value, str):
+        text = value.encode("idna").decode()  # UnicodeError for a label that is empty or too long
+    elif isinstance(value, (bytes, bytearray)):
+        text = value.decode("ascii", "replace")
+    else:
+        raise TypeError(f"{call}() argument 1 must be str, bytes or bytearray, not {_type_name(value)}")
+    if "\0" in text:
+        raise TypeError(f"{call}() argument 1 must be encoded string without null bytes, not {_type_name(value)}")
+    return text
+
+
+def _texts(call: str, *values: Any) -> tuple[str, ...]:
+    if len(values) > 2:
+        raise TypeError(f"{call}() takes at most 2 arguments ({len(values)} given)")
+    for number, value in enumerate(values, 1):
+        if not isinstance(value, str):
+            raise TypeError(f"{call}() argument {number} must be str, not {_type_name(value)}")
+        if "\0" in value:
+            raise ValueError("embedded null character")
+    return values
+
+
+def _type_name(value: object) -> str:
+    return "None" if value is None else type(value).__name__
+
+
+# In the place of the C functions of module socket, each called with the kernel of the thread's world first.
+ANSWERS: dict[str, Callable[..., Any]] = {
+    answer.__name__: answer for answer in (
+        gethostbyname, gethostbyname_ex, gethostbyaddr, gethostname, getnameinfo, getservbyname, getservbyport,
+        getprotobyname, if_nameindex, if_nametoindex, if_indextoname,
+    )
+}

@@ -1,0 +1,1 @@
+"""Threads, executor jobs and blocking calls beside the loop."""

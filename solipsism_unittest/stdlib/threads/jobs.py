@@ -1,0 +1,473 @@
+"""Work on other threads that holds the clock: executor jobs and `threading.Timer`s.
+
+Owns who of them is unfinished, the order in which their results reach the loop, and the exception to the rule: a job
+that blocks in `concurrent.futures.Future.result()` lets go of the clock meanwhile, because it may wait for time itself.
+
+Results are handed over in the order of submission when every unfinished job is done or has let go; so they come in the
+same order in every run. When none has come for `PATIENCE`, though, what is there is handed over: a job may wait for
+what the loop does on the result of another. Then the order is real, and the journal says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import contextvars
+import functools
+import itertools
+import queue
+import threading
+import weakref
+from asyncio import futures
+from collections.abc import Callable, Iterator
+from queue import SimpleQueue
+from time import monotonic
+from typing import Any
+
+from ...introspection.places import Place
+from ...kernel import Kernel
+from ...kernel.clock import Hold, VirtualClock
+from ...kernel.journal import Journal
+from .workers import Workers, standing
+
+PATIENCE = 0.05  # real seconds
+MANY_THREADS = 100  # so many more, and the dead ones are forgotten
+
+_Submitted = concurrent.futures.Future[Any]
+
+# Whether what is started here and now is meant to run on. A context variable, so that a task which is started inside
+# `background()` is meant as well, and so that tasks which run meanwhile are not.
+_background: contextvars.ContextVar[bool] = contextvars.ContextVar("solipsism_unittest.background", default=False)
+
+
+@contextlib.contextmanager
+def background() -> Iterator[None]:
+    """What is started inside is meant to run on: it does not hold the clock."""
+    token = _background.set(True)
+    try:
+        yield
+    finally:
+        _background.reset(token)
+
+
+def in_background(context: contextvars.Context | None = None) -> bool:
+    """Whether it is `background()` here, or in a context."""
+    return _background.get() if context is None else context.get(_background, False)
+
+
+class Job(Hold):
+    """One piece of work on another thread, and the hold that it has."""
+
+    def __init__(self, jobs: Jobs, clock: VirtualClock, reason: str, place: Place | None, *, in_line: bool) -> None:
+        super().__init__(clock, reason, place)
+        self._jobs = jobs
+        self.in_line = in_line  # results of others wait for it
+        self.holding = False
+        self.finished = False
+        self.in_background = in_background()  # it is meant to run on
+        self.thread: threading.Thread | None = None  # of a Timer
+        self.ident: int | None = None  # of its thread, while it runs
+        self.blocked_in: object = None  # what it blocks in, when it has let go
+        self.comes_back = False  # by itself, because what it blocks in has a timeout
+        self.endless = False  # it blocks in a call without a timeout, and only looks around now and then
+        self.future: asyncio.Future[Any] | None = None  # gets the result
+        self.source: _Submitted | None = None  # has it
+
+    def hold(self) -> None:
+        """Keep time from moving; from any thread."""
+        with self._jobs.lock:
+            if not self.holding and not self.finished:
+                self.holding = True
+                self._jobs.busy += self.in_line
+                self._clock.holds[self] = None
+
+    def let_go(self) -> None:
+        """No longer stand in the way of others; time itself goes on when the hold is released too."""
+        with self._jobs.lock:
+            if self.holding:
+                self.holding = False
+                self._jobs.busy -= self.in_line
+
+    def skip(self) -> None:
+        """It has no thread yet, and who has one waits for time: let it go on, until one of them does."""
+        with self._jobs.lock:
+            self._jobs.skipped[self] = None
+            self.let_go()
+            self.release()
+
+    def end_skip(self) -> None:
+        """See `skip`."""
+        with self._jobs.lock:
+            if self in self._jobs.skipped:
+                del self._jobs.skipped[self]
+                self.hold()
+
+    def end(self) -> None:
+        """It is over and has nothing to hand over."""
+        self.let_go()
+        self.finished = True
+        self.release()
+        self._jobs.wake()
+
+    @contextlib.contextmanager
+    def on_this_thread(self) -> Iterator[None]:
+        """The job runs on the current thread inside."""
+        self.ident = ident = threading.get_ident()
+        working = self._jobs.working
+        before = working.get(ident)
+        working[ident] = self
+        self.end_skip()
+        try:
+            yield
+        finally:
+            self.ident = None
+            if before is None:
+                del working[ident]
+            else:
+                working[ident] = before
+
+    @contextlib.contextmanager
+    def waiting(self, timeout: float | None, tell: Callable[[Callable[[], None]], object]) -> Iterator[None]:
+        """The job blocks inside and has let go of the clock, until the function is called that `tell` is given first.
+
+        Whoever ends the wait calls it before the job's thread wakes up: time must not go on in between.
+        """
+        wait = object()
+        was_holding = self.holding
+
+        def come_back() -> None:
+            with self._jobs.lock:
+                if self.blocked_in is wait:
+                    self.blocked_in = None
+                    if was_holding:
+                        self.hold()
+                    for job in list(self._jobs.skipped):
+                        job.end_skip()
+
+        self.blocked_in, self.comes_back = wait, timeout is not None and not self.endless
+        tell(come_back)
+        with self._jobs.lock:
+            if self.blocked_in is wait:  # what it waits for is not there yet
+                self.let_go()
+                self.release()
+        self._jobs.wake()
+        try:
+            yield
+        finally:
+            come_back()
+
+    def __repr__(self) -> str:
+        if self.ident is not None:
+            return super().__repr__() + standing(self.ident)
+        return super().__repr__()
+
+
+class Work:
+    """A job's function, which knows on which thread it runs. Another process gets the plain function."""
+
+    def __init__(self, job: Job, function: Callable[..., Any]) -> None:
+        self._job = job
+        self.__wrapped__ = function
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        with self._job.on_this_thread():
+            return self.__wrapped__(*args, **kwargs)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return functools.partial, (self.__wrapped__,)
+
+
+class _Met(threading.Event):
+    """What `concurrent.futures.wait()` and `as_completed()` of a job block in."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        self._job = job
+        self._come_back: Callable[[], None] = lambda: None
+
+    def set(self) -> None:
+        super().set()
+        self._come_back()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        with self._job.waiting(timeout, self._arm):
+            return super().wait(timeout)
+
+    def _arm(self, come_back: Callable[[], None]) -> None:
+        self._come_back = come_back
+        if self.is_set():  # between the two: nobody has called what was not there yet
+            come_back()
+
+
+class Jobs:
+    """The jobs of one world. `wake()` makes its loop look again; it is called from any thread."""
+
+    def __init__(self, clock: VirtualClock, journal: Journal, wake: Callable[[], None]) -> None:
+        self._clock = clock
+        self._journal = journal
+        self.wake = wake
+        self.lock = threading.RLock()
+        self.working: dict[int, Job] = {}  # by thread
+        self.line: dict[Job, None] = {}  # whose results are to be handed over, in the order of submission
+        self.skipped: dict[Job, None] = {}
+        self.busy = 0  # how many executor jobs are unfinished and have not let go
+        self.waiting_since: float | None = None  # real time, of the latest result, while some are not handed over
+        self.given_up = False  # one of them was waited for in vain
+        self.workers = Workers()
+        self.started: dict[threading.Thread, Place | None] = {}  # each thread, and where it was started
+        self.pools: Any = ()  # a WeakSet, once it is needed: the thread pools that were made in this world
+        self.left_tasks: Any = ()  # a WeakSet, once it is needed: the tasks that were made in background()
+        self.left_running: list[range] = []  # the descriptors that were made in background()
+
+    def begin(self, reason: str, place: Place | None, *, in_line: bool = True) -> Job:
+        """A new job, which holds the clock unless it is `background()` here."""
+        job = Job(self, self._clock, reason, place, in_line=in_line)
+        if not in_background():
+            job.hold()
+        return job
+
+    def current(self) -> Job | None:
+        """The job that runs on this thread."""
+        return self.working.get(threading.get_ident())
+
+    # -- executor jobs
+
+    def follow(self, job: Job, source: Any, loop: Any) -> asyncio.Future[Any]:
+        """A future of the loop that gets the job's result in its turn; cancelling it cancels the job."""
+        if not isinstance(source, concurrent.futures.Future):
+            job.end()
+            return asyncio.wrap_future(source, loop=loop)
+        future: asyncio.Future[Any] = loop.create_future()
+        job.future, job.source = future, source
+        self.line[job] = None
+        future.add_done_callback(functools.partial(_pass_cancel, source))
+        source.add_done_callback(functools.partial(self._done, job, loop))
+        return future
+
+    def _done(self, job: Job, loop: Any, source: _Submitted) -> None:
+        if loop.is_closed():
+            self.line.pop(job, None)
+            job.end()
+            return
+        with self.lock:
+            job.let_go()
+            job.finished = True
+            self.waiting_since = monotonic()
+        self.wake()
+
+    def accompany(self, job: Job, source: _Submitted) -> None:
+        """The job holds the clock until every callback of its future has run: they may be what wakes the loop."""
+        job.source = source
+        with source._condition:
+            pending = not source.done()
+            if pending:
+                source.add_done_callback(functools.partial(_last, job))
+        if not pending:
+            job.end()
+
+    def patience(self) -> float | None:
+        """For how many real seconds to wait for others before `lose_patience()`; None when nobody asks for it."""
+        since = self.waiting_since
+        if since is not None:
+            return max(0.0, since + PATIENCE - monotonic())
+        return PATIENCE if self._queued() else None
+
+    def lose_patience(self) -> None:
+        """Hand over the results that are there; where none is, wait no more for jobs that no thread has taken."""
+        if not self.deliver(late=True):
+            for job in self._queued():
+                job.skip()
+
+    def _queued(self) -> list[Job]:
+        """All that hold the clock, where they only wait for a thread, and a job that has one waits for time."""
+        holds = [hold for hold in list(self._clock.holds) if isinstance(hold, Job) and hold.source is not None
+                 and not hold.source.running() and not hold.source.done()]
+        blocked = any(job.blocked_in is not None for job in list(self.working.values()))
+        return holds if blocked and len(holds) == len(self._clock.holds) else []
+
+    def deliver(self, *, late: bool = False) -> bool:
+        """Hand results over, in the loop's thread: when nobody is busy any more, or `late`, what is there."""
+        with self.lock:
+            busy = self.busy
+            if self.waiting_since is None or (busy and not late):
+                return False
+            line = list(self.line)
+            done = [job for job in line if job.finished]
+            first = list(itertools.takewhile(lambda job: job.finished, line))
+            if busy and first:
+                done, left = first, len(done) - len(first)  # those that are next in order; others may become so
+            else:
+                left = 0
+            self.waiting_since = monotonic() if left else None
+            for job in done:
+                del self.line[job]
+        if busy:
+            unfinished = f"{busy} unfinished job{'s' if busy > 1 else ''}"
+            self._journal.note("real-order", (f"{len(done)} delivered before {unfinished}",))
+        for job in done:
+            assert job.source is not None and job.future is not None
+            self._journal.add("job", job.reason.removeprefix("executor job "))
+            if not job.future.done():
+                futures._copy_future_state(job.source, job.future)  # type: ignore[attr-defined]
+            job.release()
+        return True
+
+    def pause(self, wakeups: SimpleQueue[None]) -> None:
+        """Give the jobs PATIENCE to end, and hand over what is there."""
+        deadline = monotonic() + PATIENCE
+        while self.busy and deadline > monotonic():
+            with contextlib.suppress(queue.Empty):
+                wakeups.get(timeout=max(0.0, deadline - monotonic()))
+        self.deliver(late=True)
+
+    def names(self) -> str:
+        """What the loop waits for, with the place where each thread stands."""
+        return "; ".join(map(repr, dict.fromkeys([*self._clock.holds, *self._awaited()])))
+
+    def is_awaited(self) -> bool:
+        """Whether somebody waits for the result of a job that does not hold the clock."""
+        return bool(self._awaited())
+
+    def _awaited(self) -> list[Job]:
+        ours = 1
+        return [job for job in list(self.line)
+                if not job.finished and (job.blocked_in is None or job.comes_back) and job.future is not None
+                and len(job.future._callbacks or ()) > ours]
+
+    def give_up(self) -> None:
+        """Let go of everything that holds the clock: it was waited for long enough."""
+        self.given_up = True
+        for hold in list(self._clock.holds):
+            if isinstance(hold, Job):
+                hold.let_go()
+            hold.release()
+
+    async def shut_down(self, executor: concurrent.futures.Executor, loop: Any) -> None:
+        """Wait for its threads in real time, but for those that were waited for in vain before."""
+        if self.given_up:
+            executor.shutdown(wait=False, cancel_futures=True)
+            return
+        over: asyncio.Future[None] = loop.create_future()
+
+        def join() -> None:
+            tell: Callable[[], None] = functools.partial(over.set_result, None)
+            try:
+                executor.shutdown(wait=True)
+            except Exception as error:
+                tell = functools.partial(over.set_exception, error)
+            with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+                loop.call_soon_threadsafe(_unless_done, over, tell)
+
+        hold = self._clock.hold("shutting the default executor down")
+        with background():
+            thread = threading.Thread(target=join)
+            thread.start()
+        try:
+            await over
+            thread.join()
+        finally:
+            hold.release()
+        self.deliver(late=True)
+        await asyncio.sleep(0)  # for what awaits the results
+
+    # -- what is started, and what is left
+
+    @contextlib.contextmanager
+    def leave_running(self, kernel: Kernel) -> Iterator[None]:
+        """`background()`, and the descriptors that are made inside are no leaks."""
+        first = kernel.next_descriptor
+        try:
+            with background():
+                yield
+        finally:
+            self.left_running.append(range(first, kernel.next_descriptor))
+
+    def note_start(self, thread: threading.Thread, place: Place | None) -> None:
+        """A thread is about to be started, which is a leak when it is alive at the end."""
+        if in_background():
+            return
+        if len(self.started) % MANY_THREADS == MANY_THREADS - 1:
+            self.started = {known: there for known, there in self.started.items()
+                            if known.is_alive() or known.ident is None}
+        self.started[thread] = place
+
+    def note_pool(self, pool: concurrent.futures.Executor) -> None:
+        """A thread pool was made: its workers are of this world."""
+        self.pools = self.pools or weakref.WeakSet()
+        self.pools.add(pool)
+
+    def leave_task(self, task: asyncio.Future[Any]) -> None:
+        """The task was made in background(): it is no leak."""
+        self.left_tasks = self.left_tasks or weakref.WeakSet()
+        self.left_tasks.add(task)
+
+    def timer(self, thread: threading.Timer, run: Callable[[], None], place: Place | None) -> Callable[[], None]:
+        """What a Timer shall run instead of `run`, to hold the clock from now until it has fired or was cancelled."""
+        job = self.begin(f"threading.Timer({thread.interval!r}, {name_of(thread.function)})", place, in_line=False)
+        job.thread = thread
+
+        def known() -> None:
+            try:
+                with job.on_this_thread():
+                    run()
+            finally:
+                job.end()
+
+        return known
+
+    def not_started(self, thread: threading.Thread) -> None:
+        """The thread could not be started: it has no part in anything."""
+        self.workers.forget(thread)
+        self.started.pop(thread, None)
+        for hold in list(self._clock.holds):
+            if isinstance(hold, Job) and hold.thread is thread:
+                hold.end()
+
+
+def name_of(function: Any) -> str:
+    """What a function is called, without an address."""
+    if isinstance(function, functools.partial):
+        of_to_thread = function.args and getattr(function.func, "__qualname__", "") == "Context.run"
+        return name_of(function.args[0]) if of_to_thread else f"functools.partial({name_of(function.func)})"
+    return getattr(function, "__qualname__", None) or type(function).__qualname__
+
+
+def _unless_done(future: asyncio.Future[Any], tell: Callable[[], None]) -> None:
+    if not future.done():
+        tell()
+
+
+def source_of(future: Any) -> _Submitted | None:
+    """The executor's side of a future that run_in_executor() gave; None for any other."""
+    for callback, _ in getattr(future, "_callbacks", None) or ():
+        if isinstance(callback, functools.partial) and callback.func is _pass_cancel:
+            return callback.args[0]  # type: ignore[no-any-return]
+    return None
+
+
+def _pass_cancel(source: _Submitted, future: asyncio.Future[Any]) -> None:
+    if future.cancelled():
+        source.cancel()
+
+
+def _last(job: Job, source: _Submitted) -> None:
+    # One that is added by add_done_callback() now would be called at once, before those that come behind this one.
+    source._done_callbacks.append(lambda done: job.end())  # type: ignore[attr-defined]
+
+
+def result_of(jobs: Jobs | None, before: Callable[..., Any], source: _Submitted, timeout: float | None) -> Any:
+    """`before(source, timeout)`, result() or exception(), which blocks; a job lets go meanwhile."""
+    job = jobs.current() if jobs is not None else None
+    if job is None or source.done():
+        return before(source, timeout)
+    with job.waiting(timeout, lambda come_back: source.add_done_callback(lambda done: come_back())):
+        return before(source, timeout)
+
+
+def met_by(jobs: Jobs | None, waiter: Any) -> Any:
+    """The waiter of `concurrent.futures.wait()`, with an event at which a job lets go."""
+    job = jobs.current() if jobs is not None else None
+    if job is not None:
+        waiter.event = _Met(job)
+    return waiter

@@ -1,0 +1,237 @@
+"""What stops the loop's thread: blocking calls, and callbacks that burn real time.
+
+Owns the replacements of blocking calls of the standard library and the list of what was found. A call counts only in a
+thread in which a SolipsistEventLoop is running: executor jobs and other threads may block as they like, and so may a
+test without a running loop. Who looks on decides: `on_call` and `on_slow_turn` are each one of POLICIES.
+
+* `fail`: it is kept, and the test case fails the test for it;
+* `warn`: a warning, when the loop stops;
+* `ignore`: nothing.
+
+`time.sleep` returns at once unless it is ignored: really sleeping could only make the test slow, for virtual time
+stands still meanwhile. The others (a wait without a timeout, a child process, input()) bring something, so they are
+really made.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import warnings
+from asyncio import Handle, Task, events
+from collections.abc import Callable, Iterable, Sequence
+from math import inf
+from time import perf_counter
+from types import CodeType, FrameType, FunctionType, MethodType
+from typing import Any
+
+from ...errors import BlockingCallWarning, SlowCallbackWarning, SolipsismError
+from ...introspection.debuggers import debugging
+from ...introspection.places import Place, asks_about_the_machine, user_place
+
+POLICIES = ("fail", "warn", "ignore")
+_CALL, _SLOW = "call", "slow"
+_WARNINGS = {_CALL: BlockingCallWarning, _SLOW: SlowCallbackWarning}
+_HEADS = {
+    _CALL: "a blocking call in the loop's thread: while it waits, nothing else can run, and virtual time stands still",
+    _SLOW: "a callback burned real time, in which nothing else could run",
+}
+_CURES = {
+    _CALL: "await what asyncio has for it, or `await asyncio.to_thread(...)`; on_blocking_call = \"ignore\" lets it be",
+    _SLOW: "give long work to `await asyncio.to_thread(...)`; on_slow_callback = \"ignore\" lets it be",
+}
+
+Clue = str | CodeType | FunctionType
+_Found = dict[tuple[str, str, Place | None], int]
+
+
+def clues(ready: Sequence[Any], events: Iterable[tuple[Any, int]]) -> list[Clue]:
+    """What tells later who ran: names of tasks, methods, and codes.
+
+    A handle itself must go, with its task, once it has run.
+    """
+    handles = [handle for key, _ in events for handle in key.data or ()]
+    return [_clue(handle) for handle in [*ready, *handles] if isinstance(handle, Handle) and not handle.cancelled()]
+
+
+def _clue(handle: Any) -> Clue:
+    callback = handle._callback
+    owner = getattr(callback, "__self__", None)
+    if isinstance(owner, Task):
+        return owner.get_name()
+    # Transports' methods run most of all. To read a code is an audited event, and what a class has may be kept.
+    if type(callback) is MethodType and type(callback.__func__) is FunctionType:
+        return callback.__func__
+    code: CodeType | None = getattr(callback, "__code__", None)
+    return code or str(getattr(callback, "__qualname__", type(callback).__qualname__))
+
+
+class Blocking:
+    """What stopped one loop's thread, what is to be done about it, and the stopwatch for the turn that runs.
+
+    A turn of the loop that takes more than `slow` real seconds is told to `on_slow(seconds, what it ran)`. A turn that
+    runs one handle keeps that as it is, which costs least; one that may run several keeps clues, for a handle must go
+    once it has run. Both become words only when a turn was slow.
+    """
+
+    __slots__ = ("on_call", "on_slow_turn", "slow", "on_slow", "began", "ready", "timers", "runs", "found", "_to_warn")
+
+    def __init__(self) -> None:
+        self.slow = inf
+        self.on_slow: Callable[[float, Any], None] = self._no_matter
+        self.began = 0.0
+        self.ready: Sequence[Any] = ()  # the loop's ready queue
+        self.timers: Sequence[Any] = ()  # its heap
+        self.runs: Any = None  # what the turn runs: a list of clues, or a handle alone, which costs less, or None
+        self.on_call = self.on_slow_turn = "warn"
+        self.found: _Found = {}  # kind, what, where -> how often
+        self._to_warn: _Found = {}
+
+    def choose(self, owner: type, on_call: object, on_slow_turn: object) -> None:
+        """Take what a test class says; SolipsismError for a word that is none of POLICIES."""
+        for name, word in (("on_blocking_call", on_call), ("on_slow_callback", on_slow_turn)):
+            if word not in POLICIES:
+                raise SolipsismError(f"{name} of {owner.__qualname__} is {word!r}: set it to one of "
+                                     + ", ".join(map(repr, POLICIES)))
+        self.on_call, self.on_slow_turn = str(on_call), str(on_slow_turn)
+
+    def begin_run(self, ready: Sequence[Any], timers: Sequence[Any]) -> None:
+        """The loop begins to run: what went on in real time until now is nobody's turn."""
+        self.ready = ready
+        self.timers = timers
+        self.began = perf_counter()
+
+    def end_run(self) -> None:
+        """The loop has stopped: its last turn is looked at, what it ran is let go, and warnings are issued."""
+        seconds, runs = perf_counter() - self.began, self.runs
+        self.runs = None
+        if seconds > self.slow:
+            self.on_slow(seconds, runs)
+        self._warn()
+
+    def break_run(self) -> None:
+        """Something got out of the loop: nobody is told anything else now."""
+        self.runs = None
+
+    def _no_matter(self, seconds: float, runs: Any) -> None:
+        """Nobody asked."""
+
+    def note_call(self, what: str, place: Place | None) -> None:
+        """A blocking call was made at `place`."""
+        self._note(_CALL, self.on_call, what, place)
+
+    def note_slow(self, what: str, place: Place | None = None) -> None:
+        """A callback was slow."""
+        self._note(_SLOW, self.on_slow_turn, what, place)
+
+    def _note(self, kind: str, policy: str, what: str, place: Place | None) -> None:
+        if policy != "ignore":
+            found = self.found if policy == "fail" else self._to_warn
+            found[kind, what, place] = found.get((kind, what, place), 0) + 1
+
+    def _warn(self) -> None:
+        # Not where they are found, in the middle of the loop: a warning may be an error.
+        due, self._to_warn = self._to_warn, {}
+        for (kind, what, place), count in due.items():
+            text = f"{_HEADS[kind]}: {_words(what, place, count)}; {_CURES[kind]}"
+            filename, line = (place.code.co_filename, place.line) if place is not None else ("asyncio", 0)
+            warnings.warn_explicit(text, _WARNINGS[kind], filename, line)
+
+    def report(self) -> str:
+        """The text of the failure; "" where nothing is to fail. What it told is forgotten."""
+        found, self.found = self.found, {}
+        lines = []
+        for kind, head in _HEADS.items():
+            of_kind = [_words(what, place, count) for (k, what, place), count in found.items() if k == kind]
+            if of_kind:
+                lines += [head, *(f"  {words}" for words in of_kind), f"  {_CURES[kind]}"]
+        return "\n".join(lines)
+
+
+def _words(what: str, place: Place | None, count: int) -> str:
+    return what + (f" at {place}" if place is not None else "") + (f" (x {count})" if count > 1 else "")
+
+
+# -- the replacements: each is made from what stood there
+
+
+def _here(frame: FrameType | None) -> Blocking | None:
+    """Who is to be told of a call that `frame` makes; None where it may block."""
+    selector = getattr(events._get_running_loop(), "_virtual_selector", None)
+    blocking: Blocking | None = getattr(selector, "blocking", None)
+    return None if blocking is None or blocking.on_call == "ignore" or debugging(frame) else blocking
+
+
+def make_sleep(before: Callable[..., None]) -> Any:
+    """`time.sleep`: in the loop's thread it returns at once and is told."""
+
+    @functools.wraps(before)
+    def sleep(seconds: Any, /) -> None:
+        blocking = _here(sys._getframe().f_back) if isinstance(seconds, (int, float)) and seconds > 0 else None
+        if blocking is None:
+            return before(seconds)
+        return blocking.note_call(f"time.sleep({seconds!r})", user_place(2))
+
+    return sleep
+
+
+def make_wait(before: Callable[..., bool]) -> Any:
+    """`threading.Condition.wait`: what Event.wait(), Queue.get() and Future.result() come to when they really wait."""
+
+    @functools.wraps(before)
+    def wait(self: Any, timeout: float | None = None) -> bool:
+        if timeout is None or timeout > 0:
+            frame = sys._getframe().f_back
+            blocking = _here(frame)
+            if blocking is not None and not _of_threading(frame):
+                how = "without a timeout" if timeout is None else f"for up to {timeout:.3g} s"
+                blocking.note_call(f"{_called(frame)}() {how}", user_place(2))
+        return before(self, timeout)
+
+    return wait
+
+
+def _of_threading(frame: FrameType | None) -> bool:
+    # Thread.start() waits for the thread to be there, which is no waiting to speak of.
+    caller = frame.f_back if frame is not None else None
+    return caller is not None and caller.f_code.co_name == "start" and caller.f_globals.get("__name__") == "threading"
+
+
+def _called(frame: FrameType | None) -> str:
+    """The outermost function of the standard library on the way from the user's line to the wait."""
+    name = "Condition.wait"
+    step: FrameType | None = frame
+    while step is not None and step.f_globals.get("__name__", "").partition(".")[0] in _WAITING:
+        name = step.f_code.co_qualname
+        step = step.f_back
+    return name
+
+
+_WAITING = frozenset({"threading", "queue", "concurrent"})
+
+
+def make_process_wait(before: Callable[..., int]) -> Any:
+    """`subprocess.Popen.wait`, which run(), call() and communicate() come to."""
+
+    @functools.wraps(before)
+    def wait(self: Any, timeout: float | None = None) -> int:
+        frame = sys._getframe().f_back
+        blocking = _here(frame) if self.returncode is None else None
+        if blocking is not None and not asks_about_the_machine(frame):
+            blocking.note_call("waiting for a child process", user_place(2))
+        return before(self, timeout)
+
+    return wait
+
+
+def make_input(before: Callable[..., str]) -> Any:
+    """`input()`."""
+
+    @functools.wraps(before)
+    def input(prompt: object = "", /) -> str:
+        blocking = _here(sys._getframe().f_back)
+        if blocking is not None:
+            blocking.note_call("input()", user_place(2))
+        return before(prompt)
+
+    return input
