@@ -48,8 +48,9 @@ from .leaks.checks import fail_on, lenient, strict
 from .loop.event_loop import SolipsistEventLoop, policy_class
 from .peers.datagram_server import FakeDatagramServer
 from .peers.server import FakeServer
-from .stdlib.seal.table import sealed
-from .stdlib.sockets.virtual_socket import VirtualSocket, socketpair, stream_pairs
+from .stdlib.sockets.pairs import socketpair, stream_pairs
+from .stdlib.sockets.virtual_socket import VirtualSocket
+from .stdlib.worlds import sealed
 
 __all__ = [
     "BlockingCallWarning",

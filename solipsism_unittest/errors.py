@@ -20,6 +20,7 @@ these.
 
 
 
+
 class SolipsismError(RuntimeError):
     """Leaving or misusing the simulation; the message says what happened and what to do."""
 

@@ -33,7 +33,7 @@ class FailingTest(SolipsistTestCase):
 class MainTest(unittest.TestCase):
     def test_as_unittest(self):
         """It runs what `python -m unittest` would, with the same arguments, output and exit code."""
-        method = "tests.test_case.WorldTest.test_settle"
+        method = "tests.case.test_case.WorldTest.test_settle"
         ours, theirs = (run_python("-m", module, "-v", method) for module in ("solipsism_unittest", "unittest"))
         self.assertEqual((ours.returncode, ours.stdout), (0, ""))
         self.assertEqual(ours.stderr.splitlines()[:2], theirs.stderr.splitlines()[:2])

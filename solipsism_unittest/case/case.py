@@ -27,26 +27,31 @@ from contextlib import AbstractContextManager
 from typing import Any, NoReturn, TypeVar
 
 from ..errors import RealTimeLimitError, ReturnedValueWarning, SolipsismError
-from ..hangs import report
-from ..introspection import exceptions
+from ..introspection import exceptions, names
+from ..introspection.exceptions import clean
 from ..kernel import Capacity
 from ..kernel.clock import Hold
 from ..kernel.descriptors.end import End
 from ..kernel.network.network import Network
-from ..leaks import checks, ending, survey
+from ..leaks import checks, ending, expected, report, survey
 from ..leaks.checks import DEFAULTS
+from ..leaks.kinds import Found, Leak
 from ..leaks.unawaited import Unawaited, close_held
+from ..loop import stuck
 from ..loop.event_loop import SolipsistEventLoop
 from ..loop.uncaught import unread
 from ..peers.datagram_server import DatagramHandler, FakeDatagramServer
 from ..peers.server import FakeServer, Handler
-from ..stdlib.seal import get_event_loop, guard
-from ..stdlib.seal.table import kernel_here, sealed
-from ..stdlib.sockets.virtual_socket import StreamPair, VirtualSocket, stream_pairs
+from ..stdlib import escapes
+from ..stdlib.seal import get_event_loop, permits
+from ..stdlib.sockets.pairs import StreamPair, stream_pairs
+from ..stdlib.sockets.virtual_socket import VirtualSocket
+from ..stdlib.worlds import kernel_here, sealed
 from . import real_time
-from .assertions.time import Assertions, Unfinished, awaiting
+from .assertions.awaited import Unfinished, awaiting
+from .assertions.time import Assertions
 from .fixtures.scopes import Scope, Scoped
-from .results import HeldResult, as_note, can_be_cause, clean, forget_notes
+from .results import HeldResult, as_note, can_be_cause, forget_notes
 
 __unittest = True
 __tracebackhide__ = True
@@ -103,7 +108,7 @@ class SolipsistTestCase(Assertions, Scoped):
         self._unfinished: dict[Unfinished, None] = {}
         self._unawaited = Unawaited()
         self._expected: list[object] = []
-        self._before = survey.Before()
+        self._before = expected.Before()
         self._checks = DEFAULTS
         self._shared: Scope | None = None
         self._is_last = False  # nothing comes after this on the loop that is shared
@@ -131,7 +136,7 @@ class SolipsistTestCase(Assertions, Scoped):
             if isinstance(function, Coroutine):
                 function.close()
                 hint = ": do not call it here, as in self.addCleanup(function, argument)"
-            raise TypeError(f"a cleanup is a function, not {report.plain(function)}{hint}")
+            raise TypeError(f"a cleanup is a function, not {names.plain(function)}{hint}")
         super().addCleanup(function, *args, **kwargs)
 
     def _virtual(self, what: str) -> SolipsistEventLoop:
@@ -189,10 +194,10 @@ class SolipsistTestCase(Assertions, Scoped):
         A task, a timer or handle, a socket, transport, StreamWriter or server, an async generator, a thread or a
         thread pool; TypeError for anything else.
         """
-        if not survey.can_be_left(thing):
+        if not expected.can_be_left(thing):
             raise TypeError(f"expect_leak() takes a task, timer, socket, transport, StreamWriter, server, async "
-                            f"generator, thread or thread pool, not {report.plain(thing)}")
-        self._expected += [thing, *survey.things_of(self._virtual("expect_leak()"), [thing]).values()]
+                            f"generator, thread or thread pool, not {names.plain(thing)}")
+        self._expected += [thing, *expected.things_of(self._virtual("expect_leak()"), [thing]).values()]
         return thing
 
     def allow_escape(self, *names: str) -> AbstractContextManager[None]:
@@ -201,7 +206,7 @@ class SolipsistTestCase(Assertions, Scoped):
         The names are "network", "signal", "subprocess" and "webbrowser". With "network" what module socket makes and
         looks up is real, but for asyncio: the virtual loop cannot wait for real sockets.
         """
-        return guard.allow_escape(*names)
+        return permits.allow_escape(*names)
 
     def executor_factory(self) -> concurrent.futures.Executor | None:
         """To override: a new default executor for each test, shut down at its end; None is asyncio's own."""
@@ -326,7 +331,7 @@ class SolipsistTestCase(Assertions, Scoped):
             self._unawaited.is_ours = lambda: kernel_here() is loop.kernel
             self._world.enter_context(survey.collected_writers(loop))
             if scope is not None:
-                self._before = survey.Before(loop)
+                self._before = expected.Before(loop)
                 scope.mishaps += loop._own.errors.found
                 loop._own.errors.found.clear()
             # The code under test draws its jitter from module random: the same in every run of this test.
@@ -336,7 +341,7 @@ class SolipsistTestCase(Assertions, Scoped):
             loop._virtual_selector.blocking.choose(type(self), on_blocking_call, self.on_slow_callback)
         if self.virtual_time_limit is not None:
             seconds = real_time.check(type(self), "virtual_time_limit", self.virtual_time_limit)
-            real_time.virtual_time_limit(self._virtual("virtual_time_limit"), seconds)
+            stuck.virtual_time_limit(self._virtual("virtual_time_limit"), seconds)
         if self.forbid_get_event_loop:
             self._refusals = self._world.enter_context(get_event_loop.forbidden(self.failureException))
 
@@ -351,7 +356,7 @@ class SolipsistTestCase(Assertions, Scoped):
 
     def _set_executor(self, loop: Any, executor: concurrent.futures.Executor) -> None:
         if not isinstance(executor, concurrent.futures.Executor):
-            raise SolipsismError(f"executor_factory of {type(self).__qualname__} gave {report.plain(executor)}, "
+            raise SolipsismError(f"executor_factory of {type(self).__qualname__} gave {names.plain(executor)}, "
                                  "which is no executor: return a new concurrent.futures.Executor, or None")
         if isinstance(loop, SolipsistEventLoop):
             loop._default_executor = executor  # any: set_default_executor() refuses all but thread pools
@@ -412,7 +417,7 @@ class SolipsistTestCase(Assertions, Scoped):
             self._call(function, *args, **kwargs)
         except SolipsismError as error:
             # A hang there has no line of the test in its traceback.
-            error.add_note(f"in the cleanup {getattr(function, '__qualname__', None) or report.plain(function)}")
+            error.add_note(f"in the cleanup {getattr(function, '__qualname__', None) or names.plain(function)}")
             raise
 
     def _note_cancel(self, function: Callable[..., Any]) -> None:
@@ -576,10 +581,10 @@ class SolipsistTestCase(Assertions, Scoped):
             elif passed and any(error in server.errors for server in self._servers):
                 outcome.expectedFailure = type(error), error, error.__traceback__  # a handler failed, as expected
 
-    def _forgotten(self) -> survey.Found:
+    def _forgotten(self) -> Found:
         """The coroutines that nobody awaited, where the policy asks for them."""
-        found = [survey.Leak("coroutine", *each) for each in self._unawaited.take()]
-        return survey.Found(found if self._checks["unawaited_coroutines"] else [])
+        found = [Leak("coroutine", *each) for each in self._unawaited.take()]
+        return Found(found if self._checks["unawaited_coroutines"] else [])
 
     def _stopped(self, known: Collection[int]) -> list[BaseException]:
         """What was stopped or met on the way, and nobody was told of: escapes, refused calls, calls that block."""
@@ -587,14 +592,14 @@ class SolipsistTestCase(Assertions, Scoped):
         loop = _loop_of(self._asyncioRunner)
         texts = [self._refusals.report(known)] if self._refusals is not None else []
         if isinstance(loop, SolipsistEventLoop):
-            errors += guard.swallowed(loop.kernel.escapes, known)
+            errors += escapes.swallowed(loop.kernel.escapes, known)
             loop.kernel.escapes.clear()
             texts.append(loop._virtual_selector.blocking.report())
         return errors + [self.failureException(text) for text in texts if text]
 
-    def _lost(self, found: survey.Found) -> list[BaseException]:
+    def _lost(self, found: Found) -> list[BaseException]:
         """The failure for what is left, from the errors that nobody caught, with their tracebacks; none for nothing."""
-        text = survey.report(found, "test" if self._testMethodName != self._no_test.__name__ else "class")
+        text = report.report(found, "test" if self._testMethodName != self._no_test.__name__ else "class")
         if not text:
             return []
         error = self.failureException(text)
@@ -646,7 +651,7 @@ class SolipsistTestCase(Assertions, Scoped):
         gc.collect(0)  # what was forgotten may be part of a cycle, and shall not be found in the next test
         found = self._forgotten()  # before the leftovers are ended: what that throws away was not forgotten
         if is_virtual:
-            real_time.virtual_time_limit(loop, None)
+            stuck.virtual_time_limit(loop, None)
             if dead or pending or not survey.is_clean(loop):
                 found = found.and_(survey.clear(loop, checks, self._before, self._expected,
                                                goes_on=self._shared is not None and not self._is_last))

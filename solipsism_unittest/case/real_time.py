@@ -21,17 +21,19 @@ import signal
 import sys
 import threading
 from asyncio import base_events, runners
-from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from time import monotonic, sleep
 from types import FrameType, TracebackType
 from typing import Any, Self, TypeVar
 
-from ..errors import RealTimeLimitError, SolipsismError, VirtualTimeLimitError
-from ..hangs import reachability, report
+from ..errors import RealTimeLimitError, SolipsismError
+from ..hangs import report
 from ..introspection.debuggers import MEASURE, debugging
-from ..introspection.places import Place, carries
+from ..introspection.modules import carries
+from ..introspection.places import Place
 from ..loop.selector import VirtualSelector
+from ..loop.stuck import _mover_lines
+from ..stdlib import worlds
 from ..stdlib.seal import table
 
 __unittest = True
@@ -48,7 +50,6 @@ SOON = 0.002  # real seconds to wait with a strike that finds only the framework
 NEAR = 8  # so many frames are looked at for a tool that measures
 SWITCH = 0.05  # real seconds that another thread gets to take its strike
 LINES = 10  # so many lines of a stack are told
-MOVERS = 5  # so many of those who move the clock are named
 
 
 class Strike(SystemExit):
@@ -380,7 +381,7 @@ def _thread_lines(kernel: Any) -> list[str]:
     """What the other threads of a world do."""
     frames, lines = sys._current_frames(), []
     names = {thread.ident: thread.name for thread in threading.enumerate()}
-    for ident in table.threads_in(kernel):
+    for ident in worlds.threads_in(kernel):
         at = [str(Place(step.f_code, step.f_lasti)) for step in _user_frames(frames.get(ident))]
         if at and ident != threading.get_ident():
             lines.append(f"thread {names.get(ident, 'without a name')} is at {at[0]}")
@@ -394,42 +395,3 @@ def _report(reason: str, loop: Any, stuck: list[str]) -> str:
         return "\n".join([reason, *(f"  {line}" for line in stuck), *tasks])
     return report.report(reason, kernel, asyncio.all_tasks(loop),
                             "\n  ".join([*stuck, *_mover_lines(loop), *_thread_lines(kernel)]))
-
-
-def _mover_lines(loop: Any) -> list[str]:
-    """Who keeps the clock moving, where it has moved often."""
-    selector = loop._virtual_selector
-    moving = [*reachability.movers(loop)[:MOVERS], *_most_made(loop.kernel.journal)]
-    if selector.jumps_left == selector.jumps_allowed or not moving:
-        return []
-    return ["who keeps the clock moving:", *(f"    {who}" for who in moving)]
-
-
-# -- virtual time
-
-
-def virtual_time_limit(loop: Any, seconds: float | None) -> None:
-    """Let the loop's time go `seconds` from now and no further: it is stuck then. None lifts the limit."""
-    selector = loop._virtual_selector
-
-    def beyond(when: float) -> None:
-        selector.horizon = loop.time() + (seconds or 0)  # what is unwound may take time too
-        moving = [*reachability.movers(loop)[:MOVERS], *_most_made(loop.kernel.journal)]
-        loop._stuck(VirtualTimeLimitError, f"the test goes on beyond its virtual time limit of {seconds:g} s",
-                    "\n  ".join([f"the next thing would happen at t={when!r}; who keeps the clock moving:",
-                                 *(f"    {who}" for who in moving)]))
-
-    selector.horizon = loop.time() + seconds if seconds is not None else math.inf
-    selector.on_horizon = beyond
-
-
-def _most_made(journal: Any) -> list[str]:
-    """Which sleeps and timers are most frequent in the journal."""
-    made: Counter[str] = Counter()
-    for record in journal:
-        if record.kind == "sleep":
-            made[f"sleep({record.facts[0] - record.time:g})"] += 1
-        elif record.kind == "timer":
-            made[f"timers that call {record.facts[1] or 'something'}"] += 1
-    return [f"of the last {len(journal):,} events {count:,} are {what}" for what, count in made.most_common(2)
-            if count > 1]

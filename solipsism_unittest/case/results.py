@@ -6,23 +6,15 @@ is known. Frames of the machinery do not show.
 
 from __future__ import annotations
 
-import contextlib
 import traceback
 import types
 from collections.abc import Iterable
 from typing import Any
 
-from ..errors import EscapeError
-from ..introspection.exceptions import lines_of, parts, trace_of
-from ..introspection.modules import is_ours, module_of
-from ..introspection.places import is_plumbing
-from ..stdlib.seal import guard
+from ..introspection.exceptions import clean, parts
 
 __unittest = True
 __tracebackhide__ = True
-
-# What runs a program and is no part of what it came to.
-_RUNNERS = frozenset({"asyncio.runners", "asyncio.base_events", "asyncio.events", "unittest.case", "contextlib"})
 
 _Error = tuple[type[BaseException], BaseException, types.TracebackType | None]
 
@@ -73,33 +65,6 @@ def forget_notes(errors: Iterable[BaseException]) -> None:
         notes = getattr(error, "__notes__", None)
         if isinstance(notes, list):
             notes[:] = [note for note in notes if type(note) is not Note]
-
-
-def clean(error: BaseException) -> None:
-    """Let its traceback begin with the user's first line; where no line is the user's, with what it came to."""
-    trace = error.__traceback__
-    if isinstance(error, EscapeError):
-        trace = guard.without_own_frames(trace)
-    inner = trace
-    while inner is not None and is_plumbing(module_of(inner.tb_frame)):
-        inner = inner.tb_next
-    if inner is None:
-        inner = trace
-        while inner is not None and inner.tb_next is not None and _runs_programs(inner):
-            inner = inner.tb_next
-    with contextlib.suppress(Exception):  # of an error that lets nothing be set
-        error.__traceback__ = _without_ours(inner)
-
-
-def _runs_programs(trace: types.TracebackType) -> bool:
-    # Modules of ours that run a program say so as unittest wants to hear it.
-    return module_of(trace.tb_frame) in _RUNNERS or "__unittest" in trace.tb_frame.f_globals
-
-
-def _without_ours(trace: types.TracebackType | None) -> types.TracebackType | None:
-    """The same without the frames of this package, unless there are no others."""
-    theirs = [line for line in lines_of(trace) if not is_ours(module_of(line.tb_frame))]
-    return trace_of(theirs) or trace
 
 
 def can_be_cause(error: BaseException) -> bool:

@@ -2,3 +2,4 @@
 
 Describes only: nothing here cancels, closes or wakes.
 """
+

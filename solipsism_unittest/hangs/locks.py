@@ -14,106 +14,11 @@ import gc
 from asyncio import locks
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, _AsyncGeneratorContextManager
-from types import AsyncGeneratorType, FrameType, FunctionType, MethodType
+from types import AsyncGeneratorType, FrameType
 from typing import Any, NamedTuple
 
-from ..introspection.places import is_plumbing
-from ..stdlib.threads.jobs import source_of
-
-# What awaits on behalf of somebody and does not say for whom: `async for`, `anext()`, a coroutine's __await__().
-_WRAPPERS = frozenset({"async_generator_asend", "async_generator_athrow", "anext_awaitable", "coroutine_wrapper"})
-SEARCHED = 1_000  # things of a container, at most, that are looked through for a name
-
-Task = asyncio.Task[Any]
-
-
-def frame_of(step: Any) -> FrameType | None:
-    """The frame of a coroutine, a generator or an async generator; None when it has ended, or is none of these."""
-    return getattr(step, "cr_frame", None) or getattr(step, "gi_frame", None) or getattr(step, "ag_frame", None)
-
-
-def _awaited(step: Any) -> Any:
-    if type(step).__name__ in _WRAPPERS:
-        return next(iter(gc.get_referents(step)), None)
-    inner = getattr(step, "cr_await", None) or getattr(step, "gi_yieldfrom", None)
-    return inner or getattr(step, "ag_await", None)
-
-
-def steps(task: Task) -> Iterator[Any]:
-    """The coroutines and other awaitables that a suspended task stands in, outermost first."""
-    step: Any = task.get_coro()
-    while step is not None:
-        yield step
-        step = _awaited(step)
-
-
-def await_chain(task: Task) -> list[FrameType]:
-    """The frames that a suspended task stands in, outermost first."""
-    return [frame for frame in map(frame_of, steps(task)) if frame is not None]
-
-
-def call_of(frames: Sequence[FrameType], qualname: str) -> FrameType | None:
-    """The frame of one of asyncio's coroutines at the inner end of a chain, where the user's code does not stand."""
-    for frame in reversed(frames):
-        if is_plumbing(frame.f_globals.get("__name__", "")):
-            if frame.f_code.co_qualname == qualname:
-                return frame
-        else:
-            break
-    return None
-
-
-def known_as(thing: object, frames: Sequence[FrameType]) -> str:
-    """How the user's code at the end of a chain calls a thing: `lock`, `self.left`, `forks[2]`; "" for not at all."""
-    for frame in reversed(frames):
-        if is_plumbing(frame.f_globals.get("__name__", "")):
-            continue
-        known = dict(frame.f_locals)
-        for name, value in known.items():
-            if value is thing:
-                return name
-        for name, value in known.items():
-            inside = _inside(name, value, thing)
-            if inside:
-                return inside
-        for name in frame.f_code.co_names:
-            if frame.f_globals.get(name) is thing:
-                return name
-    return ""
-
-
-def _inside(name: str, value: Any, thing: object) -> str:
-    # By its own type: isinstance() would ask it for its __class__, which a dead proxy has not.
-    if issubclass(type(value), (list, tuple)):
-        for index, item in enumerate(value[:SEARCHED]):
-            if item is thing:
-                return f"{name}[{index}]"
-    elif issubclass(type(value), dict):
-        for key, item in list(value.items())[:SEARCHED]:
-            if item is thing and isinstance(key, (str, int)):
-                return f"{name}[{key!r}]"
-    else:
-        # Past any __getattr__ and property of the user's.
-        try:
-            attributes = object.__getattribute__(value, "__dict__")
-        except AttributeError:
-            return ""
-        for key, item in list(attributes.items())[:SEARCHED]:
-            if item is thing:
-                return f"{name}.{key}"
-    return ""
-
-
-def entered(referents: Iterable[Any]) -> list[Any]:
-    """The objects whose `__aexit__` is among what a suspended coroutine refers to, in the order of entering."""
-    found = []
-    referents = list(referents)
-    for index, thing in enumerate(referents):
-        if type(thing) is MethodType and thing.__func__.__name__ == "__aexit__":
-            found.append(thing.__self__)
-        elif type(thing) is FunctionType and thing.__name__ == "__aexit__" and index + 1 < len(referents):
-            found.append(referents[index + 1])  # from 3.14 on: the function, and then the object
-    return found
+from ..introspection.names import known_as
+from ..introspection.tasks import Task, _awaited, _awaited_tasks, by_name, call_of, entered, frame_of, steps
 
 
 def _lock_of(thing: Any) -> Any:
@@ -167,39 +72,6 @@ class Cause(NamedTuple):
 
     lock: Any  # or None
     task: Task | None  # who is awaited, where no lock stands between
-
-
-def _awaited_tasks(future: Any) -> list[Task]:
-    """The tasks all of which must end before a future is done."""
-    if isinstance(future, asyncio.Task):
-        return [future]
-    children = getattr(future, "_children", None)  # of a gather()
-    if children is not None:
-        return [task for child in children if not child.done() for task in _awaited_tasks(child)]
-    inner = shielded(future)
-    return _awaited_tasks(inner) if inner is not None else []
-
-
-def shielded(future: Any) -> Any:
-    """What a shield() protects, or None where a future is none."""
-    return _closed_over(future, "shield.<locals>._outer_done_callback", "inner")
-
-
-def gathering(future: Any) -> Any:
-    """The future of the gather() that a future is one of, or None."""
-    return _closed_over(future, "gather.<locals>._done_callback", "outer")
-
-
-def job_of(future: Any) -> Any:
-    """The concurrent.futures.Future that an asyncio future follows, or None."""
-    return source_of(future) or _closed_over(future, "_chain_future.<locals>._call_check_cancel", "source")
-
-
-def _closed_over(future: Any, qualname: str, variable: str) -> Any:
-    for callback, _ in getattr(future, "_callbacks", None) or ():
-        if getattr(callback, "__qualname__", "") == qualname:
-            return callback.__closure__[callback.__code__.co_freevars.index(variable)].cell_contents
-    return None
 
 
 class Scene:
@@ -314,63 +186,3 @@ def verb(lock: Any) -> str:
 def _conditions(frames: Sequence[FrameType]) -> list[Any]:
     waiting = call_of(frames, "Condition.wait")
     return [waiting.f_locals["self"]] if waiting is not None else []
-
-
-def by_name(task: Any) -> tuple[str, int]:
-    """A key to sort tasks by, `Task-10` after `Task-9`."""
-    prefix, _, number = task.get_name().rpartition("-")
-    return (prefix, int(number)) if number.isdecimal() else (task.get_name(), 0)
-
-
-# -- tasks that await each other in a circle
-
-
-def _cancelled_along(task: Any) -> list[Any]:
-    """The tasks that a task's `cancel()` hands the cancellation on to."""
-    waiter = getattr(task, "_fut_waiter", None)
-    awaited = getattr(waiter, "_children", None) or [waiter]
-    return [each for each in awaited if isinstance(each, asyncio.Task) and not each.done()]
-
-
-def loosen(tasks: Iterable[Any]) -> bool:
-    """Open the circles in which tasks await each other; say whether there was one.
-
-    `cancel()` hands itself on to the awaited task, and in a circle for ever: CPython ends in a RecursionError, or in a
-    crash. One task of a circle gets its CancelledError by another way; the others can be cancelled when it has run.
-    """
-    opened: set[Any] = set()
-    over: set[Any] = set()
-    for start in tasks:
-        path = [(start, iter(_cancelled_along(start)))]
-        on_path = {start}
-        while path:
-            task, along = path[-1]
-            following = next((each for each in along if each not in over), None)
-            if following is None or task in opened:
-                path.pop()
-                over.add(task)
-                on_path.discard(task)
-            elif following in on_path:
-                opened.add(task)
-                _wake_cancelled(task)
-            else:
-                path.append((following, iter(_cancelled_along(following))))
-                on_path.add(following)
-    return bool(opened)
-
-
-def _wake_cancelled(task: Task) -> None:
-    awaited: Any = task._fut_waiter  # type: ignore[attr-defined]
-    for callback, context in list(awaited._callbacks or ()):
-        if getattr(callback, "__self__", None) is task:
-            awaited.remove_done_callback(callback)
-            instead: Any = task.get_loop().create_future()
-            instead.add_done_callback(callback, context=context)
-            instead.cancel()
-            awaited.add_done_callback(retrieve)  # nobody else will
-
-
-def retrieve(future: Any) -> None:
-    """Read the error of a future that is done, so that asyncio does not tell of it."""
-    if not future.cancelled():
-        future.exception()

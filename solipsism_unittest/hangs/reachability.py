@@ -24,19 +24,19 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ..introspection.modules import is_ours, root_of
-from ..introspection.places import Place, is_plumbing
+from ..introspection.modules import is_ours, is_plumbing, root_of
+from ..introspection.places import Place
 from ..kernel import Kernel
 from ..kernel.clock import Hold, VirtualClock
 from ..kernel.descriptors.file import File
-from ..kernel.descriptors.stream import CONNECTED, LISTENING, Stream
+from ..kernel.descriptors.stream import Stream
+from ..kernel.descriptors.transitions import CONNECTED, LISTENING
 from ..kernel.journal import Journal
 from ..kernel.network.network import Network
 from ..kernel.network.ports import Ports
 from ..kernel.network.udp import Udp
 from ..kernel.network.unix import Paths
-from ..loop.selector import VirtualSelector
-from . import report
+from .words import callback_words
 
 FARTHEST = 2_000_000  # objects that a walk visits; a task that is not found among them counts as reached
 
@@ -57,7 +57,7 @@ _CONNECTS = frozenset({"open_connection", "create_connection", "connect", "conne
                        "create_datagram_endpoint"})
 _THE_WORLD = frozenset({"network", "kernel"})
 
-_CUT = (asyncio.AbstractEventLoop, asyncio.Runner, Kernel, VirtualClock, VirtualSelector, Journal, Network, Paths,
+_CUT = (asyncio.AbstractEventLoop, asyncio.Runner, Kernel, VirtualClock, Journal, Network, Paths,
         Ports, Udp, Hold, Place)
 _LOOPS_OWN = frozenset({"_ready", "_scheduled", "_selector", "_transports", "_asyncgens"})
 _TESTS_OWN = frozenset({"_asyncioRunner", "_asyncioTestContext", "_cleanups", "_held", "_outcome", "_servers",
@@ -104,7 +104,7 @@ def _mover(timer: Any, loop: Any) -> str:
         for thing in Walk(loop).things([timer._args, callback]):
             if issubclass(type(thing), asyncio.Task):
                 return f"task {thing.get_name()}"
-    return report.callback_words(timer)
+    return callback_words(timer)
 
 
 # -- where a walk begins
@@ -177,7 +177,7 @@ class Walk:
         self._kinds: dict[type, Any] = {}  # how the instances of a type show what they refer to
         self.connects = False  # whether code was met that says a word for reaching an address
         # Every file of the world; every module of the process.
-        self._cut = {id(loop.kernel.awake), id(sys.modules), id(vars(builtins))}
+        self._cut = {id(loop.kernel.awake), id(loop._virtual_selector), id(sys.modules), id(vars(builtins))}
 
     def things(self, roots: Iterable[Any]) -> Iterator[Any]:
         """Everything reached from `roots`, each once, the nearest first. Unseen where it cannot be known."""

@@ -43,9 +43,8 @@ from types import (
 from typing import Any
 from weakref import ReferenceType
 
-from ..introspection.places import is_plumbing
-from ..loop.selector import Look
-from .locks import frame_of
+from ..introspection.modules import is_plumbing
+from ..introspection.tasks import frame_of
 
 REACHED = 3_000  # so many objects are walked through
 
@@ -70,6 +69,15 @@ _PURE = frozenset({"builtins", "math", "cmath", "operator", "_operator", "_async
 
 class _CannotTellError(Exception):
     """Something whose state cannot be seen was reached."""
+
+
+class Look:
+    """A look at some turns of a loop; by itself it sees nothing."""
+
+    recurs = False  # whether everything was exactly as before
+
+    def turn(self) -> None:
+        """A turn of the loop begins."""
 
 
 class SpinLook(Look):

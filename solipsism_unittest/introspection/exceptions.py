@@ -5,8 +5,57 @@ Owns the one walk over them, so that nothing is told twice.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import types
 from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
+from typing import Any
+
+from ..errors import EscapeError
+from .modules import is_ours, is_plumbing, module_of, root_of
+from .tasks import await_chain
+
+__unittest = True
+__tracebackhide__ = True
+
+# What runs a program and is no part of what it came to.
+_RUNNERS = frozenset({"asyncio.runners", "asyncio.base_events", "asyncio.events", "unittest.case", "contextlib"})
+
+
+def clean(error: BaseException) -> None:
+    """Let its traceback begin with the user's first line; where no line is the user's, with what it came to."""
+    trace = error.__traceback__
+    if isinstance(error, EscapeError):
+        trace = without_own_frames(trace)
+    inner = trace
+    while inner is not None and is_plumbing(module_of(inner.tb_frame)):
+        inner = inner.tb_next
+    if inner is None:
+        inner = trace
+        while inner is not None and inner.tb_next is not None and _runs_programs(inner):
+            inner = inner.tb_next
+    with contextlib.suppress(Exception):  # of an error that lets nothing be set
+        error.__traceback__ = _without_ours(inner)
+
+
+def _runs_programs(trace: types.TracebackType) -> bool:
+    # Modules of ours that run a program say so as unittest wants to hear it.
+    return module_of(trace.tb_frame) in _RUNNERS or "__unittest" in trace.tb_frame.f_globals
+
+
+def _without_ours(trace: types.TracebackType | None) -> types.TracebackType | None:
+    """The same without the frames of this package, unless there are no others."""
+    theirs = [line for line in lines_of(trace) if not is_ours(module_of(line.tb_frame))]
+    return trace_of(theirs) or trace
+
+
+def awaiting_line(task: asyncio.Future[Any]) -> TracebackType | None:
+    """A traceback to the very line where a suspended task waits; None for what is no task."""
+    trace = None
+    for frame in reversed(await_chain(task) if isinstance(task, asyncio.Task) else ()):
+        trace = TracebackType(trace, frame, frame.f_lasti, frame.f_lineno)
+    return trace
 
 
 def parts(errors: Iterable[BaseException | None], *, hidden: bool = False) -> Iterator[BaseException]:
@@ -48,3 +97,18 @@ def trace_of(lines: Sequence[TracebackType]) -> TracebackType | None:
     for line in reversed(lines):
         trace = TracebackType(trace, line.tb_frame, line.tb_lasti, line.tb_lineno)
     return trace
+
+# Modules of the standard library whose functions lead to the audited call: the program called theirs.
+_ON_THE_WAY = frozenset({"os", "pty", "subprocess", "webbrowser"})
+
+
+def without_own_frames(trace: TracebackType | None) -> TracebackType | None:
+    """A traceback that ends with the program's line, not with what stands between it and who stopped the call."""
+    lines = lines_of(trace)
+    while lines and _is_below(module_of(lines[-1].tb_frame)):
+        lines.pop()
+    return trace_of(lines)
+
+
+def _is_below(module: str) -> bool:
+    return is_ours(module) or root_of(module) in _ON_THE_WAY

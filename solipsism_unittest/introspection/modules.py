@@ -5,8 +5,12 @@ Owns the question whether a module or file belongs to this package, so that no o
 
 from __future__ import annotations
 
+import functools
 import os
 from types import FrameType
+
+__unittest = True
+__tracebackhide__ = True
 
 _PACKAGE = __name__.partition(".")[0]
 _HOME = os.path.dirname(os.path.dirname(__file__)) + os.sep
@@ -30,3 +34,72 @@ def is_ours(module: str) -> bool:
 def is_our_file(filename: str) -> bool:
     """Whether a file is code of this package."""
     return filename.startswith(_HOME)
+
+# Frames of these packages are never the user's. `unittest` runs tests and builds mocks; the others carry a call on
+# its way.
+_PLUMBING = frozenset({
+    root_of(__name__), "asyncio", "unittest", "socket", "ssl", "contextlib", "selectors", "threading", "concurrent",
+    "functools", "http", "urllib", "socketserver", "contextvars", "weakref", "_pytest", "pluggy", "pytest",
+})
+# These have objects of their own that a program works with, and carry calls as well.
+_CARRIERS = _PLUMBING | {"queue", "subprocess", "multiprocessing"}
+# These start a process only to ask about the machine.
+_ASKERS = frozenset({"platform", "ctypes.util", "uuid", "sysconfig", "_osx_support", "locale"})
+_STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
+_LIBRARIES = tuple(f"{os.sep}{folder}{os.sep}" for folder in ("site-packages", "dist-packages"))
+
+
+def is_plumbing(module: str) -> bool:
+    """Whether a module of this name carries calls and makes nothing on its own behalf."""
+    return module.partition(".")[0] in _PLUMBING
+
+
+@functools.lru_cache(maxsize=1024)
+def is_of_library(filename: str) -> bool:
+    """Whether a file is code of an installed library, or of the standard library."""
+    return is_of_standard_library(filename) or any(folder in filename for folder in _LIBRARIES)
+
+
+def is_of_standard_library(filename: str) -> bool:
+    """Whether a file came with Python."""
+    return filename.startswith(_STANDARD_LIBRARY) and "-packages" not in filename
+
+
+def carries(module: str) -> bool:
+    """Whether frames of a module of this name stand between the user's line and what it came to."""
+    return module.partition(".")[0] in _CARRIERS
+
+
+def asks_about_the_machine(frame: FrameType | None) -> bool:
+    """Whether the standard library starts, or waits for, a process on its own account: what is the machine called?"""
+    while frame is not None and frame.f_globals.get("__name__") in ("os", "subprocess"):
+        frame = frame.f_back
+    return frame is not None and frame.f_globals.get("__name__") in _ASKERS
+
+# Of multiprocessing these run the program's functions, in threads.
+_WORKERS = frozenset({"multiprocessing.dummy", "multiprocessing.pool"})
+
+
+def _below_socket(frame: FrameType) -> str:
+    """The module that makes a call, or calls a function of module socket that makes it."""
+    while (module := module_of(frame)) == "socket" and frame.f_back is not None:
+        frame = frame.f_back
+    return module
+
+
+def manages_processes(starter: FrameType) -> bool:
+    """Whether this frame belongs to the part of the standard library that manages real child processes.
+
+    What it starts and makes stays real: it waits for the children with deadlines on time.monotonic(), which would never
+    come in a world whose time stands still. The threads of multiprocessing.dummy are no processes.
+    """
+    module = _below_socket(starter)
+    if module == "multiprocessing.dummy":
+        return False
+    return module.partition(".")[0] in ("multiprocessing", "subprocess") or module == "concurrent.futures.process"
+
+
+def waits_for_processes(frame: FrameType) -> bool:
+    """Whether this frame is of multiprocessing, whose deadlines are for real processes and so in real time."""
+    module = module_of(frame)
+    return module.startswith("multiprocessing.") and module not in _WORKERS

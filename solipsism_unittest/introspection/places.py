@@ -10,27 +10,16 @@ nearest one outside of any library.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import os
 import sys
 from types import CodeType, FrameType, TracebackType
 from typing import NamedTuple
 
-from .modules import root_of
+from .modules import _CARRIERS, is_of_library, is_plumbing
 
-# Frames of these packages are never the user's. `unittest` runs tests and builds mocks; the others carry a call on
-# its way.
-_PLUMBING = frozenset({
-    root_of(__name__), "asyncio", "unittest", "socket", "ssl", "contextlib", "selectors", "threading", "concurrent",
-    "functools", "http", "urllib", "socketserver", "contextvars", "weakref", "_pytest", "pluggy", "pytest",
-})
-# These have objects of their own that a program works with, and carry calls as well.
-_CARRIERS = _PLUMBING | {"queue", "subprocess", "multiprocessing"}
-# These start a process only to ask about the machine.
-_ASKERS = frozenset({"platform", "ctypes.util", "uuid", "sysconfig", "_osx_support", "locale"})
 _STARTERS = {"asyncio.base_events": "_run_once", "unittest.case": "run"}
-_STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
-_LIBRARIES = tuple(f"{os.sep}{folder}{os.sep}" for folder in ("site-packages", "dist-packages"))
 
 
 class Place(NamedTuple):
@@ -84,34 +73,6 @@ def function_words(code: CodeType, line: int | None = None, name: str = "") -> s
     return f"{name or code.co_qualname} ({shorten(code.co_filename)}:{line})"
 
 
-def is_plumbing(module: str) -> bool:
-    """Whether a module of this name carries calls and makes nothing on its own behalf."""
-    return module.partition(".")[0] in _PLUMBING
-
-
-@functools.lru_cache(maxsize=1024)
-def is_of_library(filename: str) -> bool:
-    """Whether a file is code of an installed library, or of the standard library."""
-    return is_of_standard_library(filename) or any(folder in filename for folder in _LIBRARIES)
-
-
-def is_of_standard_library(filename: str) -> bool:
-    """Whether a file came with Python."""
-    return filename.startswith(_STANDARD_LIBRARY) and "-packages" not in filename
-
-
-def carries(module: str) -> bool:
-    """Whether frames of a module of this name stand between the user's line and what it came to."""
-    return module.partition(".")[0] in _CARRIERS
-
-
-def asks_about_the_machine(frame: FrameType | None) -> bool:
-    """Whether the standard library starts, or waits for, a process on its own account: what is the machine called?"""
-    while frame is not None and frame.f_globals.get("__name__") in ("os", "subprocess"):
-        frame = frame.f_back
-    return frame is not None and frame.f_globals.get("__name__") in _ASKERS
-
-
 def user_place(depth: int = 1) -> Place | None:
     """The innermost frame of the user above the caller, or None where a loop called us without one.
 
@@ -141,3 +102,13 @@ def user_line(trace: TracebackType | None) -> Place | None:
             found = trace
         trace = trace.tb_next
     return _place(found.tb_frame.f_code, found.tb_lasti) if found is not None else None
+
+
+def place_here(depth: int = 1) -> Place | None:
+    """As `user_place`; for what asyncio or a library makes inside a task of its own, with where that task was made."""
+    place = user_place(depth + 1)
+    if (place is None or (place.in_library and place.caller is None)) and (
+            loop := asyncio._get_running_loop()) is not None:
+        made_at = getattr(asyncio.current_task(loop), "_made_at", None)
+        return place.called_from(made_at) if place else made_at
+    return place

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..errors import EscapeError, SolipsismError
-from ..introspection.places import Place
 from .addresses.resolver import Names
 from .choices import Choices
 from .clock import VirtualClock
@@ -19,7 +18,8 @@ from .descriptors.datagram import Datagram
 from .descriptors.end import Address, End
 from .descriptors.file import READABLE, WRITABLE, Descriptor, File, os_error
 from .descriptors.pipe import PipeEnd
-from .descriptors.stream import DEFAULT_CAPACITY, JOIN, Stream
+from .descriptors.stream import DEFAULT_CAPACITY, Stream
+from .descriptors.transitions import JOIN
 from .journal import Journal
 from .network.network import Network
 from .network.unix import Paths
@@ -130,13 +130,13 @@ class Kernel:
             interest |= descriptor.interest
         file.watch(interest)
 
-    def stream(self, family: int, place: Place | None) -> Stream:
+    def stream(self, family: int, place: object) -> Stream:
         """A fresh stream end with a descriptor."""
         end = Stream(self.awake, self.journal, family, place)
         self.open(end)
         return end
 
-    def pair(self, capacity: Capacity, place: Place | None, family: int = PAIR_FAMILY) -> tuple[Stream, Stream]:
+    def pair(self, capacity: Capacity, place: object, family: int = PAIR_FAMILY) -> tuple[Stream, Stream]:
         """Two stream ends joined in memory; `capacity` is what the first (second) end may have under way."""
         forth, back = capacities(capacity)
         one, two = self.stream(family, place), self.stream(family, place)
@@ -147,7 +147,7 @@ class Kernel:
         one.join(two)
         return one, two
 
-    def pipe(self, place: Place | None) -> tuple[PipeEnd, PipeEnd]:
+    def pipe(self, place: object) -> tuple[PipeEnd, PipeEnd]:
         """The end that reads and the end that writes of a new pipe."""
         ends = PipeEnd.pair(self.awake, self.journal, place)
         for end in ends:
@@ -155,13 +155,13 @@ class Kernel:
             end.label = f"pipe{end.number - FIRST_DESCRIPTOR}"
         return ends
 
-    def datagram(self, family: int, place: Place | None) -> Datagram:
+    def datagram(self, family: int, place: object) -> Datagram:
         """A fresh end of UDP, or of a UNIX datagram socket, with a descriptor."""
         end = Datagram(self.awake, self.journal, family, place, self.network.send_datagram, self._find_datagram)
         self.open(end)
         return end
 
-    def datagram_pair(self, place: Place | None, family: int = PAIR_FAMILY) -> tuple[Datagram, Datagram]:
+    def datagram_pair(self, place: object, family: int = PAIR_FAMILY) -> tuple[Datagram, Datagram]:
         """Two ends of UNIX datagrams, connected to each other."""
         one, two = self.datagram(family, place), self.datagram(family, place)
         one.label, two.label = f"pair{one.number - FIRST_DESCRIPTOR}", f"pair{two.number - FIRST_DESCRIPTOR}"

@@ -15,15 +15,13 @@ from collections.abc import Callable
 from math import inf, isfinite, isnan, nextafter
 from typing import Any
 
-from ..introspection.places import Place
-
 Action = Callable[[], object]
 
 
 class Hold:
     """One reason why time stands still. Released once; releasing it again does nothing."""
 
-    def __init__(self, clock: VirtualClock, reason: str, place: Place | None) -> None:
+    def __init__(self, clock: VirtualClock, reason: str, place: object) -> None:
         self._clock = clock
         self.reason = reason
         self.place = place
@@ -52,7 +50,7 @@ class VirtualClock:
         self.deliveries: list[tuple[float, int, Action]] = []
         self.stops: list[tuple[float, int, Action]] = []
 
-    def hold(self, reason: str, place: Place | None = None) -> Hold:
+    def hold(self, reason: str, place: object = None) -> Hold:
         """Keep time from moving until the returned hold is released."""
         hold = Hold(self, reason, place)
         self.holds[hold] = None

@@ -1,1 +1,2 @@
 """What a test left behind: found, reported, and ended."""
+

@@ -13,8 +13,9 @@ from asyncio import tasks as asyncio_tasks
 from collections.abc import AsyncGenerator, Collection, Coroutine, Iterable
 from typing import Any
 
-from ..hangs import locks
-from ..introspection.places import is_plumbing
+from ..introspection.modules import is_plumbing
+from ..introspection.tasks import by_name, gathering, retrieve
+from ..loop import stuck
 from .unawaited import close_held
 
 __unittest = True
@@ -86,7 +87,7 @@ def end_all(loop: Any, keep: Keep = frozenset()) -> tuple[list[asyncio.Task[Any]
     for task in loop._own.register.unread():
         if id(task) not in keep:
             task.exception()  # or asyncio would tell of it in the next test
-    stubborn = sorted(left, key=locks.by_name)
+    stubborn = sorted(left, key=by_name)
     _abandon(loop, [*stubborn, *filter(_is_ours, asyncio.all_tasks(loop))], keep)
     return stubborn, troubles
 
@@ -107,9 +108,9 @@ async def _end(loop: Any, keep: Keep) -> None:
         if id(handle) not in keep:
             handle.cancel()  # one that is always ready would keep time from moving
     tasks = _tasks(loop, keep) - {asyncio.current_task(loop)}
-    if locks.loosen(sorted(tasks, key=locks.by_name)):
+    if stuck.loosen(sorted(tasks, key=by_name)):
         await asyncio.sleep(0)  # a task of each circle takes its cancellation
-    gatherings = [gathering for task in tasks if (gathering := locks.gathering(task)) is not None]
+    gatherings = [outer for task in tasks if (outer := gathering(task)) is not None]
     for task in tasks:
         task.cancel()
     if tasks:
@@ -129,9 +130,9 @@ async def _end(loop: Any, keep: Keep) -> None:
     for task in tasks:
         if task.done():
             _take_over(task)  # after the transports: a writer that goes with it is closed already
-    for gathering in gatherings:
-        if gathering.done():
-            locks.retrieve(gathering)
+    for outer in gatherings:
+        if outer.done():
+            retrieve(outer)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
 

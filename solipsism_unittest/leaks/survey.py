@@ -7,98 +7,34 @@ looks at a loop between two runs; how leftovers are ended stands in endings.py.
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import contextlib
 import gc
-import socket
 import threading
-import types
 from asyncio import futures
 from asyncio import tasks as asyncio_tasks
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
 
 from ..hangs import locks
-from ..hangs.report import made_at, plain, task_words, waits_for, where
-from ..introspection.modules import is_our_file, is_ours
-from ..introspection.places import Place, function_words, is_of_standard_library, shorten
-from ..kernel.descriptors.file import File
+from ..hangs.waits import waits_for
+from ..hangs.words import task_words, where
+from ..introspection.modules import is_of_standard_library, is_our_file, is_ours
+from ..introspection.names import plain
+from ..introspection.places import function_words, shorten
+from ..introspection.tasks import by_name, made_at, steps
+from ..introspection.threads import standing
 from ..loop.uncaught import Mishap, unread
-from ..stdlib.threads.jobs import in_background
-from ..stdlib.threads.workers import linger, standing
+from ..stdlib.threads.background import in_background
+from ..stdlib.threads.workers import linger
 from . import ending
 from .ending import owner_of, transport_of
+from .expected import Before, _is_left, things_of
+from .kinds import KINDS, Found, Leak
 
 __unittest = True
 __tracebackhide__ = True
 
 _WAKERS = (futures._set_result_unless_cancelled, asyncio_tasks._release_waiter)  # type: ignore[attr-defined]
-
-
-class Kind(NamedTuple):
-    """A kind of leftover: the check of the policy that it belongs to, and what one and several are called."""
-
-    check: str
-    one: str
-    many: str = ""
-
-    def counted(self, number: int) -> str:
-        """So many of them."""
-        return f"{number} {self.one if number == 1 else self.many or self.one + 's'}"
-
-
-# In the order of the report: what explains the others comes first.
-KINDS = {
-    "coroutine": Kind("unawaited_coroutines", "coroutine never awaited", "coroutines never awaited"),
-    "unread": Kind("loop_exceptions", "task exception never read", "task exceptions never read"),
-    "error": Kind("loop_exceptions", "error that nobody caught", "errors that nobody caught"),
-    "task": Kind("pending_tasks", "pending task"),
-    "timer": Kind("active_handles", "timer"),
-    "handle": Kind("active_handles", "ready handle"),
-    "registration": Kind("active_selector_callbacks", "registered callback"),
-    "server": Kind("open_servers", "open server"),
-    "transport": Kind("open_transports", "open transport"),
-    "socket": Kind("open_sockets", "open socket"),
-    "pipe": Kind("open_sockets", "open pipe end"),
-    "generator": Kind("async_generators", "async generator not finished", "async generators not finished"),
-    "thread": Kind("threads", "thread alive", "threads alive"),
-}
-# Nothing to end: a mistake that passed without a word.
-_MISTAKES = ("coroutine", "unread", "error")
-_ADVICE = "so nothing of it ran: write `await` before it, or make a task of it"
-_PLACE_WORDS = {"error": "raised at"}
-
-
-class Leak(NamedTuple):
-    """One thing that was left: its kind (a key of KINDS), what it is, where it was made, and the thing itself."""
-
-    kind: str
-    what: str
-    place: Place | str | None
-    thing: object = None
-    error: BaseException | None = None
-
-
-class Before:
-    """What is there already, and so is nobody's leak."""
-
-    def __init__(self, loop: Any = None) -> None:
-        self.things = {id(thing): thing for thing in _everything(loop)} if loop is not None else {}
-
-    def keep(self, loop: Any, expected: Iterable[object]) -> dict[int, object]:
-        """What stays when a test ends on a loop that goes on: this, what is expected, what runs in the background."""
-        stays = {**self.things, **things_of(loop, expected)}
-        jobs = loop.kernel.jobs
-        background = [*jobs.left_tasks, *(file for number, file in loop.kernel.files.items() if _is_left(jobs, number))]
-        return {**stays, **{id(thing): thing for thing in background}}
-
-
-def _everything(loop: Any) -> list[object]:
-    register = loop._own.register
-    return [*asyncio.all_tasks(loop), *loop._scheduled, *loop._ready, *loop.kernel.files.values(),
-            *register.generators, *register.watched, *loop.kernel.jobs.started, *loop.kernel.jobs.working.values(),
-            *register.unread()]
 
 
 @contextlib.contextmanager
@@ -175,26 +111,6 @@ def _shut_down_pools(loop: Any, workers: Collection[object]) -> None:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-class Found(NamedTuple):
-    """What is to be told of a test's end.
-
-    `stubborn` are the names of tasks that nothing could end, `troubles` what went wrong when everything was ended.
-    """
-
-    leaks: list[Leak]
-    stubborn: Sequence[str] = ()
-    troubles: Sequence[str] = ()
-
-    def and_(self, other: Found) -> Found:
-        """This and what was found later."""
-        return Found(self.leaks + other.leaks, [*self.stubborn, *other.stubborn], [*self.troubles, *other.troubles])
-
-    def without(self, known: Collection[int]) -> Found:
-        """All but the errors that are told already, by id."""
-        leaks = [leak for leak in self.leaks if leak.error is None or id(leak.error) not in known]
-        return Found(leaks, self.stubborn, self.troubles)
-
-
 # -- what is left
 
 
@@ -203,7 +119,7 @@ def survey(loop: Any, before: Before) -> list[Leak]:
     kernel, register = loop.kernel, loop._own.register
     leaks = [_of_mishap(mishap) for mishap in loop._own.errors.found]
     leaks += [_of_mishap(unread(task), task) for task in register.unread()]
-    tasks = sorted(asyncio.all_tasks(loop), key=locks.by_name)
+    tasks = sorted(asyncio.all_tasks(loop), key=by_name)
     scene = locks.Scene(tasks)
     for task in tasks:
         if task in kernel.jobs.left_tasks:
@@ -285,11 +201,6 @@ def _files(loop: Any) -> Iterable[Leak]:
             yield Leak(_kind(file), repr(file), file.place, file)
 
 
-def _is_left(jobs: Any, number: int) -> bool:
-    """Whether a descriptor was made in background()."""
-    return any(number in numbers for numbers in jobs.left_running)
-
-
 def _kind(file: Any) -> str:
     return "transport" if file.had_transport else "pipe" if file.kind == "pipe" else "socket"
 
@@ -304,7 +215,7 @@ def _ends(file: Any) -> str:
 
 def _generators(loop: Any, tasks: list[asyncio.Task[Any]]) -> Iterable[Leak]:
     # One that a pending task goes through ends with the task, which is told.
-    in_tasks = {id(thing) for task in tasks for step in locks.steps(task) for thing in gc.get_referents(step)}
+    in_tasks = {id(thing) for task in tasks for step in steps(task) for thing in gc.get_referents(step)}
     for agen, place in list(loop._own.register.generators.items()):
         frame = agen.ag_frame
         if frame is not None and not agen.ag_running and id(agen) not in in_tasks:
@@ -342,91 +253,3 @@ def _traced(stack: Any) -> str | None:
         if not is_of_standard_library(entry.filename) and not is_our_file(entry.filename):
             return f"{shorten(entry.filename)}:{entry.lineno} in {entry.name}"
     return None
-
-
-# -- what is meant to be left
-
-
-def things_of(loop: Any, objects: Iterable[object]) -> dict[int, object]:
-    """By id, what the survey calls the objects that `expect_leak()` was given; what is not there any more is not."""
-    return {id(thing): thing for each in objects for thing in _things(loop, each)}
-
-
-def can_be_left(thing: object) -> bool:
-    """Whether it is of a type that `expect_leak()` knows."""
-    return isinstance(thing, (*_BY_ITSELF, *_OF_SOCKETS, concurrent.futures.ThreadPoolExecutor))
-
-
-_BY_ITSELF = (asyncio.Task, asyncio.Handle, threading.Thread, types.AsyncGeneratorType)
-_OF_SOCKETS = (socket.socket, asyncio.trsock.TransportSocket, asyncio.BaseTransport, asyncio.StreamWriter,
-               asyncio.Server)
-
-
-def _things(loop: Any, thing: Any) -> Iterable[object]:
-    if isinstance(thing, (*_BY_ITSELF, File)):
-        return [thing]
-    if isinstance(thing, concurrent.futures.ThreadPoolExecutor):
-        return list(thing._threads)
-    if isinstance(thing, asyncio.Server):
-        return [file for face in thing.sockets for file in _things(loop, face)]
-    if isinstance(thing, (asyncio.BaseTransport, asyncio.StreamWriter)):
-        ends = [thing.get_extra_info("socket"), thing.get_extra_info("pipe")]
-        return [file for end in ends if end is not None for file in _things(loop, end)]
-    thing = getattr(thing, "_sock", thing)
-    number = thing.fileno()
-    file = loop.kernel.files.get(number)
-    key = loop._virtual_selector.keys.get(number)
-    return [each for each in (file, *(key.data if key is not None else ())) if each is not None]
-
-
-# -- the report
-
-
-def report(found: Found, who: str = "test") -> str:
-    """The text of the failure: how much, then each with the place where it was made; equal ones are counted."""
-    leaks, stubborn, troubles = found
-    if not (leaks or stubborn or troubles):
-        return ""
-    left = [leak for leak in leaks if leak.kind not in _MISTAKES]
-    if leaks and all(leak.kind == "coroutine" for leak in leaks):
-        lines = [line for (_, what, place, *_), count in Counter(leaks).items() for line in
-                 (f"coroutine '{what}' was never awaited{_times(count)}, {_ADVICE}", f"  made at {place}")]
-    else:
-        lines = [_headline(len(leaks), bool(left), who)] if leaks else [f"the {who} did not come to a clean end"]
-        lines += _groups(leaks)
-    lines += [f"  when it was ended: {trouble}" for trouble in dict.fromkeys(troubles)]
-    if stubborn:
-        lines.append(f"  refused to be cancelled: {', '.join(stubborn)}")
-    return "\n".join(lines)
-
-
-def _times(count: int) -> str:
-    return f" (x {count})" if count > 1 else ""
-
-
-def _headline(number: int, left: bool, who: str) -> str:
-    if left:
-        return f"the {who} left {number} thing{'s' if number != 1 else ''} behind; end what you start, or let a " \
-               "cleanup do it"
-    return f"{number} error{'s' if number != 1 else ''} went by unseen while the {who} ran"
-
-
-def _groups(leaks: list[Leak]) -> Iterable[str]:
-    for name, kind in KINDS.items():
-        of_kind = [leak for leak in leaks if leak.kind == name]
-        if of_kind:
-            yield f"  {kind.counted(len(of_kind))}"
-        per_place: dict[object, list[Leak]] = {}
-        for leak in of_kind:
-            per_place.setdefault(leak.place, []).append(leak)
-        for place, same in per_place.items():
-            for what, count in Counter(leak.what for leak in same[:3]).items():
-                advice = f", {_ADVICE}" if name == "coroutine" else ""
-                yield f"    {what}{_times(count)}{advice}"
-            if len(same) > 3:
-                yield f"    and {len(same) - 3} more of the same place"
-            verb = _PLACE_WORDS.get(name, "made at")
-            if place:
-                yield f"      {verb} {place}"
-            elif name not in _MISTAKES:
-                yield "      made where no line of yours was running"

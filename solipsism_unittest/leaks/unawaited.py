@@ -16,8 +16,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from ..introspection.exceptions import parts
-from ..introspection.modules import is_our_file
-from ..introspection.places import Place, is_of_standard_library, shorten, user_place
+from ..introspection.modules import is_of_standard_library, is_our_file
+from ..introspection.places import Place, shorten, user_place
 
 __unittest = True
 __tracebackhide__ = True

@@ -1,1 +1,2 @@
 """asyncio on the machine: the event loop and its selector."""
+

@@ -24,20 +24,25 @@ from heapq import heappush
 from typing import Any, NoReturn, TypeVar
 
 from ..errors import LivelockError, SleepForeverError, SolipsismError
-from ..hangs import locks, reachability, report
+from ..hangs import reachability, report, words
 from ..hangs.spins import SpinLook
+from ..introspection import exceptions, names
 from ..introspection.debuggers import debugging
-from ..introspection.places import Place, user_place
+from ..introspection.places import Place, place_here, user_place
+from ..introspection.tasks import by_name
 from ..kernel import Kernel
 from ..kernel.clock import Hold
 from ..kernel.journal import FULL
 from ..stdlib.seal import guard
-from ..stdlib.seal.table import kernel_here, sealed
 from ..stdlib.sockets.lookups import refuse_to_block
-from ..stdlib.sockets.virtual_socket import place_here
-from ..stdlib.threads import jobs
+from ..stdlib.threads.background import in_background
+from ..stdlib.threads.job import Work
+from ..stdlib.worlds import kernel_here, sealed
+from . import stuck
 from .inventory import Register
 from .selector import VirtualSelector
+from .stuck import _Run
+from .timers import Timer
 from .uncaught import LoopExceptions
 
 __unittest = True  # unittest leaves frames of this module out of a traceback
@@ -50,43 +55,6 @@ _END_OF_SLEEP = futures._set_result_unless_cancelled  # type: ignore[attr-define
 
 # A hang that is met while these run is the end of a run already judged: it is told, never raised.
 _CLOSING = frozenset({runners._cancel_all_tasks.__code__, runners.Runner.close.__code__})  # type: ignore[attr-defined]
-
-
-class Timer(events.TimerHandle):
-    """A TimerHandle that knows its place in the line: of two at one instant, the one made first runs first."""
-
-    __slots__ = ("_sequence", "_made", "_made_at")
-
-    def __init__(self, when: float, callback: Callable[..., Any], args: tuple[Any, ...], loop: SolipsistEventLoop,
-                 context: contextvars.Context | None, sequence: int, made: float, made_at: Place | None) -> None:
-        events.Handle.__init__(self, callback, args, loop, context)
-        if self._source_traceback:  # type: ignore[attr-defined]
-            del self._source_traceback[-3:]  # type: ignore[attr-defined]
-        self._when = when
-        self._scheduled = True
-        self._sequence = sequence
-        self._made = made  # the time
-        self._made_at = made_at
-
-    def __lt__(self, other: Any) -> bool:
-        mine, theirs = self._when, other._when
-        if mine != theirs:
-            return mine < theirs  # type: ignore[no-any-return]
-        return self._sequence < other._sequence  # type: ignore[no-any-return]
-
-
-class _Run:
-    """One `run_until_complete()`: what it drives, and what was found on the way."""
-
-    __slots__ = ("main", "closing", "verdict", "times_stuck", "waiter", "jumps")
-
-    def __init__(self, main: asyncio.Future[Any], closing: bool) -> None:
-        self.main = main
-        self.closing = closing  # it belongs to the end of a runner, whose program was judged before
-        self.verdict: SolipsismError | None = None
-        self.times_stuck = 0
-        self.waiter: weakref.ref[Any] | None = None  # what `main` waited for when that was last looked at
-        self.jumps = 0  # of the clock, at least so many since `main` made a step
 
 
 class _Own:
@@ -121,7 +89,7 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
     nothing else can happen; without, only `advance()` moves it. `seed` decides what is left open.
     """
 
-    # What type checkers do not know of asyncio's loop; tests/test_asyncio_seam.py says why each is used.
+    # What type checkers do not know of asyncio's loop; tests/behaviours/test_asyncio_seam.py says why each is used.
     _check_callback: Callable[..., None]
     _check_closed: Callable[[], None]
     _check_default_executor: Callable[[], None]
@@ -172,7 +140,7 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
     def _slow(self, seconds: float, runs: Any) -> None:
         """A turn of the loop took so many real seconds: say who ran in it."""
         if not debugging(sys._getframe()):
-            self._virtual_selector.blocking.note_slow(report.turn_words(seconds, runs, self.time()))
+            self._virtual_selector.blocking.note_slow(words.turn_words(seconds, runs, self.time()))
 
     def time(self) -> float:
         """The virtual time in seconds; works on a closed loop too."""
@@ -333,7 +301,7 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
 
     def _stuck(self, kind: type[SolipsismError], reason: str, hint: str) -> None:
         """Called inside select() when nothing can go on."""
-        waiting = sorted(asyncio.all_tasks(self), key=locks.by_name)
+        waiting = sorted(asyncio.all_tasks(self), key=by_name)
         error = kind(report.report(reason, self.kernel, waiting, hint, self._going_on(), self._ran(kind)))
         self.kernel.journal.note("stuck", (kind.__name__,))
         run = self._own.driven
@@ -341,7 +309,7 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
             raise error
         run.times_stuck += 1
         if run.verdict is None:
-            run.verdict = error.with_traceback(report.awaiting_line(run.main))
+            run.verdict = error.with_traceback(exceptions.awaiting_line(run.main))
         if run.times_stuck == 1:
             self._cancel([run.main])
         elif run.times_stuck == 2:
@@ -357,7 +325,7 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
                 asyncio.Future.cancel(task)
 
     def _cancel(self, tasks: Sequence[asyncio.Future[Any]], again: bool = True) -> None:
-        if not locks.loosen(sorted(asyncio.all_tasks(self), key=locks.by_name)):
+        if not stuck.loosen(sorted(asyncio.all_tasks(self), key=by_name)):
             for task in tasks:
                 with contextlib.suppress(RecursionError):  # it awaits a thousand others in a row: they end one by one
                     task.cancel()
@@ -393,7 +361,7 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
         count = "1 timer still moves" if timers == 1 else f"{timers} timers still move"
         self._stuck(SleepForeverError, f"the test can never go on, though {count} time",
                     "nothing that will run can reach what it waits for; the clock is kept moving by "
-                    + report._listed(reachability.movers(self)))
+                    + words._listed(reachability.movers(self)))
         return self._virtual_selector.jumps_allowed
 
     def _going_on(self) -> list[asyncio.Handle]:
@@ -418,7 +386,7 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
             self._own.register.add_task(task)
             if task.done():  # eager: it has lost its coroutine, and 3.12.1 crashes when it is asked for that
                 task.coroutine_name = getattr(coro, "__qualname__", type(coro).__name__)  # type: ignore[attr-defined]
-            if jobs.in_background():
+            if in_background():
                 self._virtual_selector.jobs.leave_task(task)
         except (AttributeError, TypeError):  # a program's own task factory may give anything
             pass
@@ -436,7 +404,7 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
             super().default_exception_handler(context)
 
     def _asyncgen_firstiter_hook(self, agen: AsyncGenerator[Any, Any]) -> None:
-        if not jobs.in_background():
+        if not in_background():
             self._own.register.add_generator(agen, user_place(2))
         super()._asyncgen_firstiter_hook(agen)  # type: ignore[misc]
 
@@ -490,10 +458,10 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
                 self._default_executor = concurrent.futures.ThreadPoolExecutor(thread_name_prefix="asyncio")
             executor = self._default_executor
         all_jobs = self._virtual_selector.jobs
-        job = all_jobs.begin(f"executor job {jobs.name_of(func)}", user_place(2))
+        job = all_jobs.begin(f"executor job {names.name_of(func)}", user_place(2))
         try:
             with sealed(self):
-                source = executor.submit(jobs.Work(job, func), *args)
+                source = executor.submit(Work(job, func), *args)
         except BaseException:
             job.end()
             raise

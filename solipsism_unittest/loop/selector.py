@@ -15,6 +15,7 @@ from time import perf_counter
 from typing import Any
 
 from ..errors import LivelockError, RealTimeLimitError, SleepForeverError, SolipsismError, VirtualTimeLimitError
+from ..hangs.spins import Look
 from ..kernel import Kernel
 from ..stdlib.sockets.virtual_socket import VirtualSocket
 from ..stdlib.threads.jobs import Jobs
@@ -53,15 +54,6 @@ class _Map(Mapping[Any, selectors.SelectorKey]):
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._selector.keys)
-
-
-class Look:
-    """A look at some turns of a loop; by itself it sees nothing."""
-
-    recurs = False  # whether everything was exactly as before
-
-    def turn(self) -> None:
-        """A turn of the loop begins."""
 
 
 class VirtualSelector(selectors.BaseSelector):

@@ -10,7 +10,9 @@ import asyncio
 import re
 from typing import Any, NamedTuple
 
-from ..hangs import report
+from ..hangs import words
+from ..introspection import tasks
+from ..introspection.names import plain
 from ..introspection.places import Place, user_line
 
 __unittest = True
@@ -78,8 +80,8 @@ class LoopExceptions:
             return True
         lost = context.get("task")
         if isinstance(lost, asyncio.Task) and context.get("message") == _DESTROYED:
-            what = f"{report.task_words(lost)}, which was collected as garbage: keep a reference to it"
-            self.found.append(Mishap("task", what, None, report.made_at(lost)))
+            what = f"{words.task_words(lost)}, which was collected as garbage: keep a reference to it"
+            self.found.append(Mishap("task", what, None, tasks.made_at(lost)))
             return True
         # asyncio tells of the cancellation of a server's handler on some versions: nothing went wrong.
         is_error = not isinstance(error, asyncio.CancelledError)
@@ -92,8 +94,8 @@ class LoopExceptions:
 def unread(future: asyncio.Future[Any]) -> Mishap:
     """A task, or another future, ended with an error, and nobody read it."""
     error, it = future._exception, "task" if isinstance(future, asyncio.Task) else "future"
-    return Mishap("unread", f"{report.future_words(future)} raised {report.plain(error)}: await the {it}, or ask "
-                            "for its exception()", error, report.made_at(future))
+    return Mishap("unread", f"{words.future_words(future)} raised {plain(error)}: await the {it}, or ask "
+                            "for its exception()", error, tasks.made_at(future))
 
 
 def _words(context: dict[str, Any], error: BaseException | None) -> str:
@@ -101,9 +103,9 @@ def _words(context: dict[str, Any], error: BaseException | None) -> str:
     handle, task = context.get("handle"), context.get("task") or context.get("future")
     if isinstance(handle, asyncio.Handle):
         # asyncio's own words have the whole path.
-        what = f"callback {report.callback_words(handle)}"
+        what = f"callback {words.callback_words(handle)}"
     elif isinstance(task, asyncio.Task):
-        what = f"{what.rstrip('!')}: {report.task_words(task)}"
+        what = f"{what.rstrip('!')}: {words.task_words(task)}"
     elif error is not None:
-        return f"{what}: {report.plain(error)}"
-    return f"{what} raised {report.plain(error)}" if error is not None else what
+        return f"{what}: {plain(error)}"
+    return f"{what} raised {plain(error)}" if error is not None else what

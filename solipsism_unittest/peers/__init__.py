@@ -1,1 +1,2 @@
 """The other side: servers for the code under test to talk to."""
+

@@ -1,1 +1,2 @@
 """Python's modules as a program in a test meets them."""
+

@@ -2,5 +2,5 @@
 
 Each test is another small program that asserts something of its result and ends cleanly. They guard against false
 alarms: whatever looks for leftovers, forgotten coroutines, unread exceptions or escapes has to find nothing here, on
-every supported Python. `tests/test_clean.py` counts them and sees to it that no two are alike.
+every supported Python. `tests/behaviours/test_clean.py` counts them and sees to it that no two are alike.
 """

@@ -21,7 +21,7 @@ from typing import Any
 
 from solipsism_unittest.kernel import Kernel
 from solipsism_unittest.kernel.addresses.hosts import MACHINE
-from solipsism_unittest.stdlib.seal.table import sealed
+from solipsism_unittest.stdlib.worlds import sealed
 from tests.contracts.arms import failure
 from tests.fuzz.calls import PREAMBLE
 

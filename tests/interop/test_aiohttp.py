@@ -9,8 +9,8 @@ import unittest
 import warnings
 
 from solipsism_unittest import SolipsistTestCase
+from tests.case.test_case import run, told
 from tests.interop import library, needs
-from tests.test_case import run, told
 
 if library("aiohttp"):
     import aiohttp

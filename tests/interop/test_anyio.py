@@ -15,8 +15,8 @@ import threading
 import unittest
 
 from solipsism_unittest import SolipsistTestCase
+from tests.case.test_case import run, told
 from tests.interop import library, needs
-from tests.test_case import run, told
 
 if library("anyio"):
     import anyio

@@ -6,8 +6,8 @@ import io
 import pathlib
 import unittest
 
+from tests.behaviours.test_no_network import strace, strace_works
 from tests.interop import library, needs
-from tests.test_no_network import strace, strace_works
 
 FILES = sorted(path.stem for path in pathlib.Path(__file__).parent.glob("test_*.py") if path.stem != "test_interop")
 

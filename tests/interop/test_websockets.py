@@ -7,8 +7,8 @@ import tempfile
 import unittest
 
 from solipsism_unittest import SolipsistTestCase
+from tests.case.test_case import run, told
 from tests.interop import library, needs
-from tests.test_case import run, told
 
 if library("websockets"):
     from websockets.asyncio.client import connect, unix_connect

@@ -11,9 +11,9 @@ from asyncio import futures
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from ...hangs import locks, report
-from ...introspection.modules import is_ours
-from ...introspection.places import Place, function_words, is_plumbing
+from ...introspection import names, tasks
+from ...introspection.modules import is_ours, is_plumbing
+from ...introspection.places import Place, function_words
 from ...kernel.journal import Journal
 
 __unittest = True
@@ -55,11 +55,11 @@ def purpose(timer: Any) -> Purpose:
     delay = None
     task = _sleeping_task(timer) if callback is _END_OF_SLEEP else None
     if task is not None:
-        frames = locks.await_chain(task)
+        frames = tasks.await_chain(task)
         delay = frames[-1].f_locals.get("delay")
         users = (frame for frame in reversed(frames) if not is_plumbing(frame.f_globals.get("__name__", "")))
         inner = next(users, None)
-        place = Place(inner.f_code, inner.f_lasti) if inner is not None else report.made_at(task)
+        place = Place(inner.f_code, inner.f_lasti) if inner is not None else tasks.made_at(task)
     return Purpose(callback, delay, place)
 
 
@@ -77,7 +77,7 @@ def _callback_words(callback: Any) -> str:
     function = getattr(callback, "__func__", callback)
     name, code = getattr(function, "__qualname__", None), getattr(function, "__code__", None)
     if not name:
-        return report.plain(callback)
+        return names.plain(callback)
     if code is None or is_plumbing(getattr(function, "__module__", None) or ""):
         return str(name)
     return function_words(code, name=name)

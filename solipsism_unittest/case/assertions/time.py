@@ -10,28 +10,26 @@ test to fail.
 from __future__ import annotations
 
 import asyncio
-import collections.abc
 import inspect
 import math
 import re
 import unittest
-from asyncio import trsock
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Any, NoReturn, Self, TypeVar
+from typing import Any, NoReturn, Self
 
 from ...errors import SolipsismError
-from ...hangs import locks, report
-from ...introspection.places import Place, user_place
-from ...kernel.descriptors.stream import CLOSE_WAIT, ESTABLISHED, Stream
-from ...loop.uncaught import Expectation, Types, unread
-from ...stdlib.sockets.virtual_socket import VirtualSocket
+from ...hangs import report, waits, words
+from ...introspection import names, tasks
+from ...kernel.descriptors.transitions import CLOSE_WAIT, ESTABLISHED
+from ...loop.uncaught import Expectation, Types
+from .awaited import Awaited, T, Unfinished, _check_seconds, _discard, _name, awaiting
+from .buffers import _buffered, _count, _described, _shown, _stream
 from .elapsed import LongestWait, pending_timers, purpose, sleep_on_record
+from .uncaught import _LoopException
 
 __unittest = True
 __tracebackhide__ = True
-
-T = TypeVar("T")
 
 LAST_WILL = 60.0  # virtual seconds that what was blocked has to end when it is cancelled
 TIMERS_SHOWN = 5
@@ -40,108 +38,6 @@ TIMERS_SHOWN = 5
 def tolerance(now: float) -> float:
     """How far two virtual times may be apart and still be the same, in seconds."""
     return max(5e-7, 4 * math.ulp(now))
-
-
-class Unfinished:
-    """A statement that does nothing until it is awaited or entered; until then it is in `_unfinished` of its test."""
-
-    def __init__(self, case: Assertions, name: str, cure: str) -> None:
-        self.name = name
-        self.cure = cure
-        self.place: Place | None = user_place(3)
-        self._case = case
-        case._unfinished[self] = None
-
-    def _start(self) -> None:
-        self._case._unfinished.pop(self, None)
-
-    def abandon(self) -> None:
-        """Give up on it, so that Python does not complain of it as well."""
-
-    def __str__(self) -> str:
-        return f"{self.name} at {self.place} was never {self.cure}, so it has checked nothing"
-
-
-class Awaited(Unfinished, collections.abc.Coroutine[Any, Any, T]):
-    """The coroutine of an assertion about an awaitable, which knows whether it was ever awaited."""
-
-    def __init__(self, case: Assertions, name: str, method: Callable[..., Coroutine[Any, Any, T]], aw: Awaitable[Any],
-                 *seconds: float) -> None:
-        if not inspect.isawaitable(aw):
-            hint = f": call it, as in self.{name}({_name(aw)}(), ...)" if callable(aw) else ""
-            raise TypeError(f"{name}() takes a coroutine or another awaitable, not {report.plain(aw)}{hint}")
-        self._given: tuple[Any, ...] = (aw, *seconds)
-        try:
-            for number in seconds:
-                _check_seconds(number)
-        except ValueError:
-            self.abandon()
-            raise
-        super().__init__(case, f"{name}()", "awaited")
-        self.__name__ = self.__qualname__ = name
-        self._method = method
-        self._coroutine: Coroutine[Any, Any, T] | None = None
-
-    def _begin(self) -> Coroutine[Any, Any, T]:
-        if self._coroutine is None:
-            self._start()
-            self._coroutine = self._method(*self._given)
-            self._given = ()
-        return self._coroutine
-
-    def __await__(self) -> Generator[Any, Any, T]:
-        return self._begin().__await__()
-
-    def send(self, value: Any) -> Any:
-        return self._begin().send(value)
-
-    def throw(self, *args: Any) -> Any:
-        self.abandon()  # its task was cancelled before it ran
-        return self._begin().throw(*args)
-
-    def close(self) -> None:
-        if self._coroutine is not None:
-            self._coroutine.close()
-
-    def abandon(self) -> None:
-        for thing in self._given:
-            _discard(thing)
-
-    # What diagnoses and asyncio's own reprs look for in a coroutine.
-
-    @property
-    def cr_frame(self) -> Any:
-        return getattr(self._coroutine, "cr_frame", None)
-
-    @property
-    def cr_await(self) -> Any:
-        return getattr(self._coroutine, "cr_await", None)
-
-    @property
-    def cr_code(self) -> Any:
-        return getattr(self._method, "__code__", None)
-
-    def __repr__(self) -> str:
-        return f"<{self.name} made at {self.place}>"
-
-
-def awaiting(thing: Awaitable[T]) -> Coroutine[Any, Any, T]:
-    """A coroutine that awaits anything, for what takes only coroutines; reports call it by the thing's own name."""
-
-    async def wait() -> T:
-        return await thing
-
-    wait.__name__ = wait.__qualname__ = _name(thing)
-    return wait()
-
-
-def _discard(aw: object) -> None:
-    """Close what nobody will await, so that Python does not complain of it as well."""
-    if isinstance(aw, Awaited):
-        aw._start()
-        aw.abandon()
-    elif isinstance(aw, collections.abc.Coroutine):
-        aw.close()
 
 
 class _Elapses(Unfinished):
@@ -163,46 +59,6 @@ class _Elapses(Unfinished):
         self._longest.__exit__(kind, error, trace)
         if kind is None:
             self._case._assert_took(self._since, self._seconds, "the block", self._longest)
-
-
-class _LoopException(Unfinished):
-    """See `assertLoopException`. `exception` is the error that came."""
-
-    def __init__(self, case: Assertions, expectation: Expectation) -> None:
-        super().__init__(case, "assertLoopException()", "entered with `with`")
-        self._expectation = expectation
-
-    @property
-    def exception(self) -> BaseException | None:
-        """The error that came; None before."""
-        return self._expectation.exception
-
-    def __enter__(self) -> Self:
-        self._start()
-        self._own = self._case._virtual("assertLoopException()")._own
-        self._seen = len(self._own.errors.found)
-        self._own.errors.expected.append(self._expectation)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        errors = self._own.errors
-        left = self._own.register.unread()
-        for future in left:
-            if self.exception is None and self._expectation.takes(future._exception):
-                future.exception()  # it is read
-        errors.expected.remove(self._expectation)
-        if kind is None and self.exception is None:
-            others = [mishap.what for mishap in errors.found[self._seen:]]
-            others += [unread(future).what for future in left]
-            seen = "".join(f"\n  {other}" for other in others) or " none"
-            self._case._fail(f"no {self._expectation} reached the loop's exception handler; those that did:{seen}\n  "
-                             "what is due only later needs `await self.settle()`, or advance(), in the block")
-
-
-def _check_seconds(seconds: object) -> None:
-    if not isinstance(seconds, (int, float)) or not 0 <= seconds < math.inf:
-        raise ValueError(f"a duration is a number of seconds from 0 up, not {seconds!r}")
 
 
 class Assertions(unittest.TestCase):
@@ -307,7 +163,7 @@ class Assertions(unittest.TestCase):
             if isinstance(error, TimeoutError):
                 self._assert_took(start, seconds, _name(aw), longest, "timed out after", error)
                 return
-        did = f"raised {report.plain(error)}" if error is not None else f"returned {report.plain(result)}"
+        did = f"raised {names.plain(error)}" if error is not None else f"returned {names.plain(result)}"
         self._fail(f"{_name(aw)} was to time out after {seconds!r} s but {did} {self._since(start)}{longest}", error)
 
     async def _within(self, aw: Awaitable[T], seconds: float, verb: str, longest: LongestWait, late: list[str]) -> T:
@@ -323,9 +179,9 @@ class Assertions(unittest.TestCase):
         def stop() -> None:
             # Just before the cancellation: what the task waits for is gone afterwards.
             waiting = aw if isinstance(aw, asyncio.Task) else task
-            frames = locks.await_chain(waiting)
+            frames = tasks.await_chain(waiting)
             late.append(f"{_name(aw)} did not {verb} within {seconds!r} s: at t={deadline!r} it waits for "
-                        f"{report.waits_for(waiting, frames)} at {report.where(frames)}{longest}")
+                        f"{waits.waits_for(waiting, frames)} at {words.where(frames)}{longest}")
             limit.reschedule(over)
 
         # One timer, which is known as ours; the Timeout has none of its own until it strikes.
@@ -368,8 +224,8 @@ class Assertions(unittest.TestCase):
             if error is not None:
                 raise error  # on being cancelled
             return
-        did = ("was cancelled" if task.cancelled() else f"raised {report.plain(error)}" if error is not None
-               else f"returned {report.plain(task.result())}")
+        did = ("was cancelled" if task.cancelled() else f"raised {names.plain(error)}" if error is not None
+               else f"returned {names.plain(task.result())}")
         wanted = "" if seconds is None else f" for {seconds!r} s"
         self._fail(f"{name} was to block{wanted} but {did} {self._since(start)}{longest}", error)
 
@@ -449,80 +305,7 @@ def _apart(seen: float, expected: float, less: str, more: str) -> str:
     return f"{abs(seen - expected):.6g} s too {more if seen > expected else less}"
 
 
-def _name(aw: object) -> str:
-    """What the user calls an awaitable: the coroutine's name where there is one."""
-    if isinstance(aw, asyncio.Task):
-        return f"task {report.task_words(aw)}"
-    if asyncio.isfuture(aw):
-        return "gather()" if hasattr(aw, "_children") else "a future"
-    name = getattr(aw, "__qualname__", None) or _NAMES.get(type(aw).__name__) or type(aw).__qualname__
-    return _NAMES.get(name, name)
-
-
-# Names that somebody else's inside gives to what the user wrote.
-_NAMES = {
-    "AsyncMockMixin._execute_mock_call": "AsyncMock", "async_generator_asend": "anext()",
-    "async_generator_athrow": "athrow()", "anext_awaitable": "anext()", "coroutine_wrapper": "__await__()",
-}
-
-
 def _timer_lines(timers: list[Any]) -> str:
     lines = [f"\n  due at t={timer.when()!r}: {purpose(timer)}" for timer in timers[:TIMERS_SHOWN]]
     more = f"\n  and {len(timers) - TIMERS_SHOWN} more" if len(timers) > TIMERS_SHOWN else ""
     return "".join(lines) + more
-
-
-def _count(data: bytes) -> str:
-    return f"{len(data)} byte waits" if len(data) == 1 else f"{len(data)} bytes wait"
-
-
-def _shown(data: bytes) -> str:
-    return repr(data) if len(data) <= 60 else f"{data[:40]!r}... ({len(data)} bytes)"
-
-
-def _transport(end: Any) -> Any:
-    """The transport behind a reader, writer, connection or transport; anything else as it is."""
-    if isinstance(end, asyncio.StreamReader):
-        return end._transport  # type: ignore[attr-defined]
-    writer = getattr(end, "writer", end)
-    return getattr(writer, "transport", writer)
-
-
-def _face(end: Any) -> VirtualSocket:
-    """The socket behind any kind of end; TypeError for what has none."""
-    face = end
-    if not isinstance(end, (VirtualSocket, trsock.TransportSocket)):
-        transport = _transport(end)
-        face = transport.get_extra_info("socket") if hasattr(transport, "get_extra_info") else None
-    face = getattr(face, "_sock", face)
-    if not isinstance(face, VirtualSocket):
-        raise TypeError(f"{end!r} is not an end of a virtual connection: "
-                        "give a socket, reader, writer, transport or connection")
-    return face
-
-
-def _stream(end: Any) -> Stream | None:
-    """The kernel's end behind any kind of end; None where it is closed."""
-    face = _face(end)
-    stream = face._end
-    if stream is not None and not isinstance(stream, Stream):
-        raise TypeError(f"{face!r} is no end of a stream: await loop.sock_recvfrom() for a datagram, or its server's "
-                        "receive()")
-    return stream
-
-
-def _buffered(end: Any) -> bytes:
-    """What asyncio's reader holds, and then what the kernel holds."""
-    stream = _stream(end)
-    reader = end
-    if not isinstance(reader, asyncio.StreamReader):
-        reader = getattr(end, "reader", None)
-    if reader is None:
-        protocol = getattr(_transport(end), "get_protocol", lambda: None)()
-        reader = getattr(protocol, "_stream_reader", None)
-    held = bytes(reader._buffer) if reader is not None else b""
-    return held + (bytes(stream.incoming) if stream is not None else b"")
-
-
-def _described(end: Any) -> str:
-    return report.plain(_stream(end) or _face(end))

@@ -1,1 +1,2 @@
 """Who is called what: interfaces, literals, hosts, names and services."""
+

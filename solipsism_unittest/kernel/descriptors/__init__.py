@@ -1,1 +1,2 @@
 """What stands behind a descriptor: streams, datagram sockets and pipes."""
+

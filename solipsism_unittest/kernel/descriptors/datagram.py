@@ -16,7 +16,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ...introspection.places import Place
 from ..addresses.interfaces import MAX_MEMBERSHIPS
 from ..journal import Journal
 from .end import Address, End, Received, shown
@@ -79,7 +78,7 @@ class Datagram(End):
     kind = "datagram"
     type = socket.SOCK_DGRAM
 
-    def __init__(self, awake: dict[File, None], journal: Journal, family: int, place: Place | None,
+    def __init__(self, awake: dict[File, None], journal: Journal, family: int, place: object,
                  carry: Callable[[Datagram, bytes, Address | None], None],
                  find: Callable[[Address], End]) -> None:
         super().__init__(awake, journal, family, place)

@@ -13,7 +13,6 @@ import socket
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ...introspection.places import Place
 from ..journal import Journal
 from .file import File, os_error
 
@@ -46,7 +45,7 @@ class End(File):
 
     type: int = socket.SOCK_STREAM
 
-    def __init__(self, awake: dict[File, None], journal: Journal, family: int, place: Place | None) -> None:
+    def __init__(self, awake: dict[File, None], journal: Journal, family: int, place: object) -> None:
         super().__init__(awake, place)
         self.journal = journal
         self.family = family

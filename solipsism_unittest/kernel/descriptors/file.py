@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 import stat
 
-from ...introspection.places import Place
-
 READABLE = 1
 WRITABLE = 2
 # What only poll(2) and epoll(7) tell beyond these
@@ -43,7 +41,7 @@ class File:
     blocking = True  # O_NONBLOCK is not set
     descriptors: list[Descriptor] | None = None  # all of them, once the file was duplicated
 
-    def __init__(self, awake: dict[File, None], place: Place | None) -> None:
+    def __init__(self, awake: dict[File, None], place: object) -> None:
         self.awake = awake  # the kernel's: files whose readiness may have changed since it last looked
         self.place = place
         self.interest = 0  # READABLE | WRITABLE as far as a selector waits for it

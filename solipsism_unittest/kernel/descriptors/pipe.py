@@ -13,7 +13,6 @@ import errno
 import stat
 from collections import deque
 
-from ...introspection.places import Place
 from ..journal import Journal
 from .file import ERROR, HANGUP, READABLE, WRITABLE, File, os_error
 
@@ -39,7 +38,7 @@ class PipeEnd(File):
     kind = "pipe"
     mode = stat.S_IFIFO | 0o600
 
-    def __init__(self, awake: dict[File, None], journal: Journal, place: Place | None, writes: bool) -> None:
+    def __init__(self, awake: dict[File, None], journal: Journal, place: object, writes: bool) -> None:
         super().__init__(awake, place)
         self.journal = journal
         self.writes = writes
@@ -49,7 +48,7 @@ class PipeEnd(File):
         self.peer = self
 
     @classmethod
-    def pair(cls, awake: dict[File, None], journal: Journal, place: Place | None) -> tuple[PipeEnd, PipeEnd]:
+    def pair(cls, awake: dict[File, None], journal: Journal, place: object) -> tuple[PipeEnd, PipeEnd]:
         """The end that reads and the end that writes."""
         reader, writer = cls(awake, journal, place, False), cls(awake, journal, place, True)
         writer.pages = reader.pages

@@ -15,110 +15,50 @@ import socket
 from collections import deque
 from collections.abc import Callable
 
-from ...introspection.places import Place
 from ..journal import Journal
 from .end import Address, End, Received, shown
 from .file import ERROR, HANGUP, PEER_ENDED, READABLE, WRITABLE, File, os_error
+from .transitions import (
+    _DEAF_TO,
+    _HANGS,
+    _OVER,
+    ALWAYS_READY,
+    BROKEN,
+    CLOSE,
+    CLOSE_WAIT,
+    CLOSED,
+    CONNECT,
+    CONNECTED,
+    CONNECTING,
+    DATA,
+    DEAF,
+    ESTABLISHED,
+    FAILED,
+    FIN,
+    FIN_WAIT,
+    FINISHED,
+    FRESH,
+    JOIN,
+    LISTEN,
+    LISTENING,
+    ON_EMPTY_RECV,
+    ON_SEND,
+    REPORT,
+    RESET,
+    RETRY,
+    RST,
+    SHUT,
+    SYN_ACK,
+    TRANSITIONS,
+    UNIX_TRANSITIONS,
+    UNIX_UNCONNECTED,
+)
 
 # Bytes that a direction holds before a send would block. A real loopback takes a few megabytes; with less, a missing
 # reader shows soon. Four times as much made bulk data four times slower: such blocks come fresh from the system.
 DEFAULT_CAPACITY = 64 * 1024
 TCP_BUFFERS = 16_384, 131_072  # what SO_SNDBUF and SO_RCVBUF tell of a new socket: Linux's tcp_wmem and tcp_rmem
 MAX_BACKLOG = 4096  # Linux's net.core.somaxconn
-
-# States
-FRESH = "fresh"
-LISTENING = "listening"
-CONNECTING = "connecting"
-ESTABLISHED = "established"
-FIN_WAIT = "fin_wait"  # we have ended our direction
-CLOSE_WAIT = "close_wait"  # the peer has ended its direction
-FINISHED = "finished"  # both directions have ended
-FAILED = "failed"  # the connect failed, and nobody was told yet
-RESET = "reset"  # the connection was reset, and nobody was told yet
-BROKEN = "broken"  # reset, and the program knows (or had seen the peer's end before)
-CLOSED = "closed"
-
-# Events: what the program does, and what arrives
-LISTEN, CONNECT, RETRY, JOIN = "listen", "connect", "retry", "join"
-SHUT, CLOSE, REPORT = "shut", "close", "report"
-SYN_ACK, DATA, FIN, RST, DEAF = "syn_ack", "data", "fin", "rst", "deaf"
-
-TRANSITIONS = {
-    (FRESH, LISTEN): LISTENING,
-    (FRESH, CONNECT): CONNECTING,
-    (FRESH, JOIN): ESTABLISHED,
-    (FRESH, CLOSE): CLOSED,
-    (LISTENING, LISTEN): LISTENING,
-    (LISTENING, SHUT): FRESH,
-    (LISTENING, CLOSE): CLOSED,
-    (CONNECTING, SYN_ACK): ESTABLISHED,
-    (CONNECTING, RST): FAILED,
-    (CONNECTING, SHUT): FRESH,
-    (CONNECTING, CLOSE): CLOSED,
-    (ESTABLISHED, SHUT): FIN_WAIT,
-    (ESTABLISHED, FIN): CLOSE_WAIT,
-    (ESTABLISHED, RST): RESET,
-    (ESTABLISHED, CLOSE): CLOSED,
-    (FIN_WAIT, SHUT): FIN_WAIT,
-    (FIN_WAIT, FIN): FINISHED,
-    (FIN_WAIT, RST): RESET,
-    (FIN_WAIT, CLOSE): CLOSED,
-    (CLOSE_WAIT, SHUT): FINISHED,
-    (CLOSE_WAIT, RST): BROKEN,
-    (CLOSE_WAIT, CLOSE): CLOSED,
-    (FINISHED, RETRY): FRESH,  # connected to itself, and ended, before it was reported
-    (FINISHED, CLOSE): CLOSED,
-    (FAILED, REPORT): BROKEN,
-    (FAILED, RETRY): FRESH,
-    (FAILED, CLOSE): CLOSED,
-    (RESET, REPORT): BROKEN,
-    (RESET, RETRY): FRESH,
-    (RESET, CLOSE): CLOSED,
-    (BROKEN, REPORT): BROKEN,
-    (BROKEN, RETRY): FRESH,
-    (BROKEN, CLOSE): CLOSED,
-}
-# A UNIX socket tells a reset before the end of the stream, whatever came first; it learns at once that its peer reads
-# no more; and it may be shut down again once everything has ended.
-UNIX_TRANSITIONS = TRANSITIONS | {
-    (ESTABLISHED, DEAF): FIN_WAIT,
-    (FIN_WAIT, DEAF): FIN_WAIT,
-    (CLOSE_WAIT, DEAF): FINISHED,
-    (FINISHED, DEAF): FINISHED,
-    (FINISHED, SHUT): FINISHED,
-    (CLOSE_WAIT, RST): RESET,
-    (FINISHED, RST): RESET,
-}
-
-# What a call answers in each state: an errno; 0 for "as a live connection does" (recv: the end of the stream);
-# REPORT for the pending error, once.
-ON_EMPTY_RECV: dict[str, int | str] = {
-    FRESH: errno.ENOTCONN, LISTENING: errno.ENOTCONN, CONNECTING: errno.EAGAIN, ESTABLISHED: errno.EAGAIN,
-    FIN_WAIT: errno.EAGAIN, CLOSE_WAIT: 0, FINISHED: 0, FAILED: REPORT, RESET: REPORT, BROKEN: 0, CLOSED: errno.EBADF,
-}
-ON_SEND: dict[str, int | str] = {
-    FRESH: errno.EPIPE, LISTENING: errno.EPIPE, CONNECTING: errno.EAGAIN, ESTABLISHED: 0,
-    FIN_WAIT: errno.EPIPE, CLOSE_WAIT: 0, FINISHED: errno.EPIPE, FAILED: REPORT, RESET: REPORT, BROKEN: errno.EPIPE,
-    CLOSED: errno.EBADF,
-}
-# What a UNIX socket says instead while it has no other end
-UNIX_UNCONNECTED = {errno.EPIPE: errno.ENOTCONN, errno.ENOTCONN: errno.EINVAL}  # send; recv
-# What select() says beyond the queues; a hang-up or an error shows as both, as `selectors` shows it.
-ALWAYS_READY = {
-    FRESH: READABLE | WRITABLE, LISTENING: 0, CONNECTING: 0, ESTABLISHED: 0, FIN_WAIT: WRITABLE, CLOSE_WAIT: READABLE,
-    FINISHED: READABLE | WRITABLE, FAILED: READABLE | WRITABLE, RESET: READABLE | WRITABLE,
-    BROKEN: READABLE | WRITABLE, CLOSED: 0,
-}
-# What poll(2) says beyond that
-_HANGS = {
-    FRESH: HANGUP, CLOSE_WAIT: PEER_ENDED, FINISHED: HANGUP | PEER_ENDED, FAILED: ERROR | HANGUP | PEER_ENDED,
-    RESET: ERROR | HANGUP | PEER_ENDED, BROKEN: HANGUP | PEER_ENDED,
-}
-CONNECTED = frozenset({ESTABLISHED, FIN_WAIT, CLOSE_WAIT})
-# What recv does not say once reading was shut down, by is_tcp: it gives the end of the stream
-_DEAF_TO = {True: (errno.EAGAIN, errno.ENOTCONN), False: (errno.EAGAIN,)}
-_OVER = frozenset({FINISHED, FAILED, RESET, BROKEN})
 _MSG_WAITALL = getattr(socket, "MSG_WAITALL", 0)
 _MSG_TRUNC = getattr(socket, "MSG_TRUNC", 0)
 
@@ -132,7 +72,7 @@ class Stream(End):
 
     kind = "stream"
 
-    def __init__(self, awake: dict[File, None], journal: Journal, family: int, place: Place | None) -> None:
+    def __init__(self, awake: dict[File, None], journal: Journal, family: int, place: object) -> None:
         super().__init__(awake, journal, family, place)
         self.is_tcp = family in (socket.AF_INET, socket.AF_INET6)
         self._transitions = TRANSITIONS if self.is_tcp else UNIX_TRANSITIONS

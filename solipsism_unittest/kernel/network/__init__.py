@@ -1,1 +1,2 @@
 """Who is bound where, and what befalls what is sent."""
+

@@ -19,7 +19,8 @@ from ..clock import VirtualClock
 from ..descriptors.datagram import Datagram, route
 from ..descriptors.end import Address
 from ..descriptors.file import os_error
-from ..descriptors.stream import CONNECT, FRESH, LISTENING, RST, SYN_ACK, Stream
+from ..descriptors.stream import Stream
+from ..descriptors.transitions import CONNECT, FRESH, LISTENING, RST, SYN_ACK
 from ..journal import Journal
 from .faults import Faults, Verdict
 from .handshake import Retries

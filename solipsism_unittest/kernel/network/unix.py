@@ -18,7 +18,8 @@ from typing import Any, NamedTuple, Protocol
 
 from ..descriptors.end import End, shown
 from ..descriptors.file import os_error
-from ..descriptors.stream import FRESH, LISTENING, Stream
+from ..descriptors.stream import Stream
+from ..descriptors.transitions import FRESH, LISTENING
 from ..journal import Journal
 
 FIRST_INODE = 2**48  # no real file system of a test machine counts that far

@@ -1,1 +1,2 @@
 """Descriptors, file objects, paths and polling of the virtual machine."""
+

@@ -13,7 +13,7 @@ import types
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from ...introspection.places import is_plumbing
+from ...introspection.modules import is_plumbing
 
 
 class _Binding(NamedTuple):

@@ -29,7 +29,7 @@ from types import FrameType, MethodType, ModuleType
 from typing import Any, NoReturn
 
 from ...introspection.places import user_place
-from . import table
+from .. import worlds
 from .early_names import Bindings
 
 __unittest = True
@@ -53,12 +53,12 @@ class Refusals:
         self.errors: list[BaseException] = []
         self._failure = failure
         self._thread = threading.get_ident()
-        self._kernel = table.kernel_here()
+        self._kernel = worlds.kernel_here()
 
     def concern(self, frame: FrameType) -> bool:
         """Whether a call that `frame` makes in this thread is the test's."""
         if threading.get_ident() != self._thread and (self._kernel is None
-                                                      or table.kernel_here() is not self._kernel):
+                                                      or worlds.kernel_here() is not self._kernel):
             return False
         if frame.f_code is _CALLBACKS:
             return True

@@ -12,7 +12,6 @@ sees.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import reprlib
 import signal
@@ -20,40 +19,31 @@ import socket
 import sys
 import threading
 from asyncio import events
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
-from contextvars import ContextVar
-from types import FrameType, TracebackType
+from collections.abc import Callable, Mapping
+from types import FrameType
 from typing import Any, NamedTuple
 
-from ...errors import EscapeError, SolipsismError
-from ...introspection.exceptions import lines_of, trace_of
-from ...introspection.modules import is_ours, module_of, root_of
-from ...introspection.places import asks_about_the_machine, user_place
+from ...errors import EscapeError
+from ...introspection.exceptions import _ON_THE_WAY
+from ...introspection.modules import (
+    _WORKERS,
+    _below_socket,
+    asks_about_the_machine,
+    is_ours,
+    manages_processes,
+    module_of,
+)
+from ...introspection.places import user_place
 from ...kernel import Kernel
+from ..escapes import noted
+from .permits import CURES, is_let_out
 
 __unittest = True
 __tracebackhide__ = True
 
-# What a program can do about an escape, by its category; these are the names that allow_escape() takes.
-CURES = {
-    "network": "inside a test module socket and asyncio make what is virtual: go through them",
-    "signal": "give the code under test a fake",
-    "subprocess": "give the code under test a fake",
-    "webbrowser": "give the code under test a fake",
-}
-
-KEPT = 100  # escapes of one world that are kept: they hold frames
-KEPT_ALIKE = 10  # of one call at one place
-
-# Modules of the standard library whose functions lead to the audited call: the program called theirs.
-_ON_THE_WAY = frozenset({"os", "pty", "subprocess", "webbrowser"})
 # Where asyncio makes sockets and looks names up. Of its other modules some call back what is the program's.
 _LOOPS = frozenset({"asyncio.base_events", "asyncio.selector_events", "asyncio.unix_events"})
 _ident = threading.get_ident
-
-# Of multiprocessing these run the program's functions, in threads.
-_WORKERS = frozenset({"multiprocessing.dummy", "multiprocessing.pool"})
 
 
 # -- what is an escape
@@ -217,148 +207,7 @@ def refuse_child(kernel: Kernel, call: str, arguments: tuple[Any, ...]) -> Escap
                          'self.allow_escape("subprocess"):', f"{call}{at}")
 
 
-def noted(kernel: Kernel, text: str, what: str = "") -> EscapeError:
-    """A new EscapeError that a test in this world fails for, also when the code under test swallows it.
-
-    `what` was stopped and where, in so many words, is the same for those that differ in their arguments alone. Of them
-    the latest are kept, and before them those without a traceback: assertRaises() has caught them.
-    """
-    error = EscapeError(text)
-    error.what = what or text
-    alike = [one for one in kernel.escapes if one.what == error.what]
-    if len(alike) == KEPT_ALIKE:
-        gone = next((one for one in alike if one.__traceback__ is not None), alike[0])
-        error.times += gone.times
-        with contextlib.suppress(ValueError):  # another thread was faster
-            kernel.escapes.remove(gone)
-    elif len(kernel.escapes) >= KEPT:
-        return error
-    kernel.escapes.append(error)
-    return error
-
-
-def _below_socket(frame: FrameType) -> str:
-    """The module that makes a call, or calls a function of module socket that makes it."""
-    while (module := module_of(frame)) == "socket" and frame.f_back is not None:
-        frame = frame.f_back
-    return module
-
-
-def manages_processes(starter: FrameType) -> bool:
-    """Whether this frame belongs to the part of the standard library that manages real child processes.
-
-    What it starts and makes stays real: it waits for the children with deadlines on time.monotonic(), which would never
-    come in a world whose time stands still. The threads of multiprocessing.dummy are no processes.
-    """
-    module = _below_socket(starter)
-    if module == "multiprocessing.dummy":
-        return False
-    return module.partition(".")[0] in ("multiprocessing", "subprocess") or module == "concurrent.futures.process"
-
-
-def waits_for_processes(frame: FrameType) -> bool:
-    """Whether this frame is of multiprocessing, whose deadlines are for real processes and so in real time."""
-    module = module_of(frame)
-    return module.startswith("multiprocessing.") and module not in _WORKERS
-
-
-# -- what is open on purpose
-
-
-class _LetOut:
-    """`with` it, calls of these categories are real. It may be used again, also inside itself.
-
-    Blocks may be left in any order, and a block of an async generator in a task that did not enter it: each takes away
-    itself alone, where it is.
-    """
-
-    def __init__(self, categories: Iterable[str]) -> None:
-        self.categories = frozenset(categories)
-
-    def __enter__(self) -> None:
-        _let_out.set((*_let_out.get(), self))
-
-    def __exit__(self, *exc_info: object) -> None:
-        blocks = list(_let_out.get())
-        if self in blocks:
-            blocks.remove(self)
-            _let_out.set(tuple(blocks))
-
-
-# A context variable, so that what is started inside allow_escape() may do the same, and what runs meanwhile may not.
-_let_out: ContextVar[tuple[_LetOut, ...]] = ContextVar("solipsism_unittest.let_out", default=())
-
-
-def allow_escape(*names: str) -> AbstractContextManager[None]:
-    """Inside, calls of these categories (the keys of CURES) are real, also in what is started inside."""
-    if not names:
-        raise TypeError("allow_escape() wants to know what is let out: one or more of " + _known())
-    for name in names:
-        if name not in CURES:
-            raise SolipsismError(f"allow_escape({name!r}): there is no escape of that name; there are {_known()}")
-    return _LetOut(names)
-
-
-def _known() -> str:
-    return ", ".join(f'"{name}"' for name in CURES)
-
-
-def is_let_out(category: str) -> bool:
-    """Whether calls of this category are real here and now."""
-    return any(category in block.categories for block in _let_out.get())
-
-
-def let_out() -> tuple[_LetOut, ...]:
-    """What is open here and now, for carrying()."""
-    return _let_out.get()
-
-
-@contextlib.contextmanager
-def carrying(blocks: tuple[_LetOut, ...]) -> Iterator[None]:
-    """Inside, exactly this is open: for another thread that works on behalf of this one."""
-    token = _let_out.set(blocks)
-    try:
-        yield
-    finally:
-        _let_out.reset(token)
-
-
 def wants_real_network(frame: FrameType) -> bool:
     """Whether what this frame asks of module socket is let out: not for a loop, which cannot wait for the real one."""
     asker = _below_socket(frame)
     return is_let_out("network") and asker not in _LOOPS and not is_ours(asker)
-
-
-# -- who was told
-
-
-def swallowed(escapes: Collection[EscapeError], known: Container[int]) -> list[EscapeError]:
-    """The escapes that nobody was told of, one for each call and place, without frames of ours.
-
-    Told are those in `known` (by id), wanted those that assertRaises() caught, which takes the traceback off; and so is
-    what says the same: a program tries again before it gives up.
-    """
-    told = {str(error) for error in escapes if error.__traceback__ is None or id(error) in known}
-    found: dict[str, list[EscapeError]] = {}
-    for error in escapes:
-        if str(error) not in told:
-            found.setdefault(error.what, []).append(error)
-    for error, *others in found.values():
-        error.__traceback__ = without_own_frames(error.__traceback__)
-        more = sum(other.times for other in others) + error.times - 1
-        likewise = f", and {more} more from that line" if more else ""
-        error.add_note(f"the code under test swallowed this{likewise}; a test that means it says so: "
-                       "with self.assertRaises(EscapeError):")
-    return [errors[0] for errors in found.values()]
-
-
-def without_own_frames(trace: TracebackType | None) -> TracebackType | None:
-    """A traceback that ends with the program's line, not with what stands between it and who stopped the call."""
-    lines = lines_of(trace)
-    while lines and _is_below(module_of(lines[-1].tb_frame)):
-        lines.pop()
-    return trace_of(lines)
-
-
-def _is_below(module: str) -> bool:
-    return is_ours(module) or root_of(module) in _ON_THE_WAY

@@ -1,1 +1,2 @@
 """Module socket on the virtual machine."""
+

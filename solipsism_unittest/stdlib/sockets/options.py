@@ -18,16 +18,8 @@ from typing import Any, NamedTuple
 from ...kernel.descriptors.datagram import Datagram
 from ...kernel.descriptors.end import End
 from ...kernel.descriptors.file import os_error
-from ...kernel.descriptors.stream import (
-    CLOSE_WAIT,
-    CONNECTING,
-    ESTABLISHED,
-    FIN_WAIT,
-    FINISHED,
-    FRESH,
-    LISTENING,
-    Stream,
-)
+from ...kernel.descriptors.stream import Stream
+from ...kernel.descriptors.transitions import CLOSE_WAIT, CONNECTING, ESTABLISHED, FIN_WAIT, FINISHED, FRESH, LISTENING
 from .multicast import MULTICAST
 
 # Linux's numbers, for systems and Pythons that do not name them.

@@ -20,89 +20,38 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from ...errors import SolipsismError, UnclosedWarning
-from ...introspection.places import Place, user_place
+from ...introspection.places import Place, place_here, user_place
 from ...kernel import READABLE, WRITABLE, Capacity, Kernel
 from ...kernel.descriptors.end import Address, End, Received
 from ...kernel.descriptors.file import os_error
-from .. import waiting
-from ..seal import guard
+from .. import escapes, waiting
 from . import addresses, options
+from .buffers import (
+    _MSG_DONTWAIT,
+    _MSG_TRUNC,
+    _MSG_WAITALL,
+    _PASSED_ON,
+    _bytes_of,
+    _check_ancillary_size,
+    _check_flags,
+    _result,
+    _take_buffer,
+)
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
 else:
     Buffer = object
-
-# As plain ints: an enum's own `&` is Python code. 0 where a system lacks one.
-_MSG_DONTWAIT, _MSG_WAITALL, _MSG_PEEK, _MSG_TRUNC = (int(getattr(socket, name, 0)) for name in (
-    "MSG_DONTWAIT", "MSG_WAITALL", "MSG_PEEK", "MSG_TRUNC"))
-_PASSED_ON = _MSG_PEEK | _MSG_TRUNC | _MSG_DONTWAIT | _MSG_WAITALL  # what the kernel's ends are told
-# What a send or recv may be given. Linux passes over what it does not know; what would do something else is refused.
-_REFUSED_FLAGS = {name: int(getattr(socket, name, 0)) for name in ("MSG_OOB", "MSG_ERRQUEUE", "MSG_FASTOPEN")}
-_NOT_FLAGS = sum(_REFUSED_FLAGS.values())
 _UNDER_WAY = frozenset({errno.EAGAIN, errno.EINPROGRESS, errno.EALREADY})
 _SENDFILE_BLOCK = 1 << 18  # bytes read at once
 
 T = TypeVar("T")
 
 
-def _bytes_of(data: Any) -> memoryview:
-    view = memoryview(data)
-    if not view.c_contiguous:
-        raise BufferError("memoryview: underlying buffer is not C-contiguous")
-    if view.format == "B" and view.ndim == 1:
-        return view
-    return view.cast("B") if view.nbytes else memoryview(b"")  # an empty view cannot be cast
-
-
-def _check_flags(flags: int) -> None:
-    if flags & _NOT_FLAGS:
-        names = [name for name, flag in _REFUSED_FLAGS.items() if flags & flag]
-        raise SolipsismError(f"a send or recv with {', '.join(names)} is not simulated: this world has no urgent data, "
-                             "no queue of errors and no fast open; send the bytes without it")
-
-
-def _take_buffer(buffer: Any, call: str, nbytes: int | None) -> memoryview:
-    """The writable bytes that a `*_into` call may fill: all of the buffer, or so many."""
-    with memoryview(buffer) as whole:
-        if whole.readonly or not whole.c_contiguous:
-            raise TypeError(f"{call}() argument 1 must be read-write bytes-like object, not "
-                            f"{buffer.__class__.__name__}")
-        view = _bytes_of(whole) if whole.nbytes else memoryview(bytearray())
-        if nbytes is None:
-            return view
-        if nbytes < 0:
-            raise ValueError(f"negative buffersize in {call}")
-        if nbytes > len(view):
-            raise ValueError("nbytes is greater than the length of the buffer" if call == "recvfrom_into" else
-                             "buffer too small for requested bytes")
-        return view[:nbytes or len(view)]
-
-
-def place_here(depth: int = 1) -> Place | None:
-    """As `user_place`; for what asyncio or a library makes inside a task of its own, with where that task was made."""
-    place = user_place(depth + 1)
-    if (place is None or (place.in_library and place.caller is None)) and (
-            loop := asyncio._get_running_loop()) is not None:
-        made_at = getattr(asyncio.current_task(loop), "_made_at", None)
-        return place.called_from(made_at) if place else made_at
-    return place
-
-
 def running_kernel() -> Kernel | None:
     """The kernel of the loop that runs in this thread, or None."""
     kernel = getattr(asyncio._get_running_loop(), "kernel", None)
     return kernel if isinstance(kernel, Kernel) else None
-
-
-def _result(received: Received, flags: int) -> bytes:
-    """The bytes of a recv: with MSG_TRUNC Python gives as many as there were, whatever is in those that did not fit."""
-    return received.data.ljust(received.length, b"\0") if flags & _MSG_TRUNC else received.data
-
-
-def _check_ancillary_size(size: int, call: str) -> None:
-    if not 0 <= operator.index(size) < 2**31:
-        raise ValueError(f"invalid ancillary data buffer length in {call}()")
 
 
 class VirtualSocket(socket.socket):
@@ -137,9 +86,9 @@ class VirtualSocket(socket.socket):
                 self._closed = True
                 if end is not None:
                     raise os_error(errno.ENOTSOCK)  # a pipe
-                raise guard.noted(kernel, f"descriptor {fileno!r} is not one of this world: a socket can only be made "
-                                          "from the fileno() of a virtual socket of the same loop; open real "
-                                          "descriptors outside the sealed thread")
+                raise escapes.noted(kernel, f"descriptor {fileno!r} is not one of this world: a socket can only be "
+                                            "made from the fileno() of a virtual socket of the same loop; open real "
+                                            "descriptors outside the sealed thread")
             self._end, self._number = end, fileno
             self._family, self._type = end.family, end.type
             self._proto = options.protocol(end) if operator.index(proto) == -1 else proto
@@ -597,35 +546,3 @@ def _no_such_kind(family: int, kind: int) -> Exception:
     return SolipsismError(f"there is no {socket.SocketKind(kind)!r} of {socket.AddressFamily(family)!r} in the "
                           "simulation: TCP, UDP, and UNIX sockets of the types SOCK_STREAM and SOCK_DGRAM are virtual; "
                           "what is beneath them is not")
-
-
-def socketpair(capacity: Capacity = None) -> tuple[VirtualSocket, VirtualSocket]:
-    """Two non-blocking sockets joined in memory.
-
-    `capacity` is how many bytes a direction holds before a send would block, exactly; a pair of numbers sets what the
-    first and what the second may have under way. A pair made outside any loop joins the loop that it is first used
-    with.
-    """
-    return VirtualSocket.pair(running_kernel() or Kernel(loose=True), capacity)
-
-
-StreamPair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-
-
-async def stream_pairs(capacity: Capacity = None) -> tuple[StreamPair, StreamPair]:
-    """Two asyncio stream pairs over `socketpair(capacity)`: ((reader1, writer1), (reader2, writer2))."""
-    if running_kernel() is None:
-        raise SolipsismError(f"stream_pairs() needs the virtual world, and {asyncio.get_running_loop()!r} has none: "
-                             "run it on a SolipsistEventLoop")
-    faces = socketpair(capacity)
-    pairs: list[StreamPair] = []
-    try:
-        for face in faces:
-            pairs.append(await asyncio.open_connection(sock=face))
-    except BaseException:  # cancelled half-way
-        for _, writer in pairs:
-            writer.transport.abort()
-        for face in faces:
-            face.close()
-        raise
-    return pairs[0], pairs[1]

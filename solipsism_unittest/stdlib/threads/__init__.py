@@ -1,1 +1,2 @@
 """Threads, executor jobs and blocking calls beside the loop."""
+

@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
-import contextvars
 import functools
 import itertools
 import queue
@@ -25,179 +24,19 @@ from queue import SimpleQueue
 from time import monotonic
 from typing import Any
 
+from ...introspection.names import name_of
 from ...introspection.places import Place
 from ...kernel import Kernel
-from ...kernel.clock import Hold, VirtualClock
+from ...kernel.clock import VirtualClock
 from ...kernel.journal import Journal
-from .workers import Workers, standing
+from .background import background, in_background
+from .job import Job, _Met
+from .workers import Workers
 
 PATIENCE = 0.05  # real seconds
 MANY_THREADS = 100  # so many more, and the dead ones are forgotten
 
 _Submitted = concurrent.futures.Future[Any]
-
-# Whether what is started here and now is meant to run on. A context variable, so that a task which is started inside
-# `background()` is meant as well, and so that tasks which run meanwhile are not.
-_background: contextvars.ContextVar[bool] = contextvars.ContextVar("solipsism_unittest.background", default=False)
-
-
-@contextlib.contextmanager
-def background() -> Iterator[None]:
-    """What is started inside is meant to run on: it does not hold the clock."""
-    token = _background.set(True)
-    try:
-        yield
-    finally:
-        _background.reset(token)
-
-
-def in_background(context: contextvars.Context | None = None) -> bool:
-    """Whether it is `background()` here, or in a context."""
-    return _background.get() if context is None else context.get(_background, False)
-
-
-class Job(Hold):
-    """One piece of work on another thread, and the hold that it has."""
-
-    def __init__(self, jobs: Jobs, clock: VirtualClock, reason: str, place: Place | None, *, in_line: bool) -> None:
-        super().__init__(clock, reason, place)
-        self._jobs = jobs
-        self.in_line = in_line  # results of others wait for it
-        self.holding = False
-        self.finished = False
-        self.in_background = in_background()  # it is meant to run on
-        self.thread: threading.Thread | None = None  # of a Timer
-        self.ident: int | None = None  # of its thread, while it runs
-        self.blocked_in: object = None  # what it blocks in, when it has let go
-        self.comes_back = False  # by itself, because what it blocks in has a timeout
-        self.endless = False  # it blocks in a call without a timeout, and only looks around now and then
-        self.future: asyncio.Future[Any] | None = None  # gets the result
-        self.source: _Submitted | None = None  # has it
-
-    def hold(self) -> None:
-        """Keep time from moving; from any thread."""
-        with self._jobs.lock:
-            if not self.holding and not self.finished:
-                self.holding = True
-                self._jobs.busy += self.in_line
-                self._clock.holds[self] = None
-
-    def let_go(self) -> None:
-        """No longer stand in the way of others; time itself goes on when the hold is released too."""
-        with self._jobs.lock:
-            if self.holding:
-                self.holding = False
-                self._jobs.busy -= self.in_line
-
-    def skip(self) -> None:
-        """It has no thread yet, and who has one waits for time: let it go on, until one of them does."""
-        with self._jobs.lock:
-            self._jobs.skipped[self] = None
-            self.let_go()
-            self.release()
-
-    def end_skip(self) -> None:
-        """See `skip`."""
-        with self._jobs.lock:
-            if self in self._jobs.skipped:
-                del self._jobs.skipped[self]
-                self.hold()
-
-    def end(self) -> None:
-        """It is over and has nothing to hand over."""
-        self.let_go()
-        self.finished = True
-        self.release()
-        self._jobs.wake()
-
-    @contextlib.contextmanager
-    def on_this_thread(self) -> Iterator[None]:
-        """The job runs on the current thread inside."""
-        self.ident = ident = threading.get_ident()
-        working = self._jobs.working
-        before = working.get(ident)
-        working[ident] = self
-        self.end_skip()
-        try:
-            yield
-        finally:
-            self.ident = None
-            if before is None:
-                del working[ident]
-            else:
-                working[ident] = before
-
-    @contextlib.contextmanager
-    def waiting(self, timeout: float | None, tell: Callable[[Callable[[], None]], object]) -> Iterator[None]:
-        """The job blocks inside and has let go of the clock, until the function is called that `tell` is given first.
-
-        Whoever ends the wait calls it before the job's thread wakes up: time must not go on in between.
-        """
-        wait = object()
-        was_holding = self.holding
-
-        def come_back() -> None:
-            with self._jobs.lock:
-                if self.blocked_in is wait:
-                    self.blocked_in = None
-                    if was_holding:
-                        self.hold()
-                    for job in list(self._jobs.skipped):
-                        job.end_skip()
-
-        self.blocked_in, self.comes_back = wait, timeout is not None and not self.endless
-        tell(come_back)
-        with self._jobs.lock:
-            if self.blocked_in is wait:  # what it waits for is not there yet
-                self.let_go()
-                self.release()
-        self._jobs.wake()
-        try:
-            yield
-        finally:
-            come_back()
-
-    def __repr__(self) -> str:
-        if self.ident is not None:
-            return super().__repr__() + standing(self.ident)
-        return super().__repr__()
-
-
-class Work:
-    """A job's function, which knows on which thread it runs. Another process gets the plain function."""
-
-    def __init__(self, job: Job, function: Callable[..., Any]) -> None:
-        self._job = job
-        self.__wrapped__ = function
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        with self._job.on_this_thread():
-            return self.__wrapped__(*args, **kwargs)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return functools.partial, (self.__wrapped__,)
-
-
-class _Met(threading.Event):
-    """What `concurrent.futures.wait()` and `as_completed()` of a job block in."""
-
-    def __init__(self, job: Job) -> None:
-        super().__init__()
-        self._job = job
-        self._come_back: Callable[[], None] = lambda: None
-
-    def set(self) -> None:
-        super().set()
-        self._come_back()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        with self._job.waiting(timeout, self._arm):
-            return super().wait(timeout)
-
-    def _arm(self, come_back: Callable[[], None]) -> None:
-        self._come_back = come_back
-        if self.is_set():  # between the two: nobody has called what was not there yet
-            come_back()
 
 
 class Jobs:
@@ -240,6 +79,7 @@ class Jobs:
             return asyncio.wrap_future(source, loop=loop)
         future: asyncio.Future[Any] = loop.create_future()
         job.future, job.source = future, source
+        future.job_source = source  # type: ignore[attr-defined]  # what the future stands for, for reports
         self.line[job] = None
         future.add_done_callback(functools.partial(_pass_cancel, source))
         source.add_done_callback(functools.partial(self._done, job, loop))
@@ -425,25 +265,9 @@ class Jobs:
                 hold.end()
 
 
-def name_of(function: Any) -> str:
-    """What a function is called, without an address."""
-    if isinstance(function, functools.partial):
-        of_to_thread = function.args and getattr(function.func, "__qualname__", "") == "Context.run"
-        return name_of(function.args[0]) if of_to_thread else f"functools.partial({name_of(function.func)})"
-    return getattr(function, "__qualname__", None) or type(function).__qualname__
-
-
 def _unless_done(future: asyncio.Future[Any], tell: Callable[[], None]) -> None:
     if not future.done():
         tell()
-
-
-def source_of(future: Any) -> _Submitted | None:
-    """The executor's side of a future that run_in_executor() gave; None for any other."""
-    for callback, _ in getattr(future, "_callbacks", None) or ():
-        if isinstance(callback, functools.partial) and callback.func is _pass_cancel:
-            return callback.args[0]  # type: ignore[no-any-return]
-    return None
 
 
 def _pass_cancel(source: _Submitted, future: asyncio.Future[Any]) -> None:

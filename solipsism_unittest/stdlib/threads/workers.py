@@ -11,8 +11,6 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
-import dis
-import functools
 import gc
 import queue
 import sys
@@ -24,20 +22,16 @@ from queue import SimpleQueue
 from time import monotonic
 from typing import Any
 
-from ...introspection.modules import is_ours, module_of
-from ...introspection.places import Place, carries, is_plumbing, line_words
+from ...introspection.modules import is_plumbing
+from ...introspection.places import Place
+from ...introspection.threads import standing, waits
 
 LOOK_EVERY = 0.001  # real seconds between two looks at a thread
 LOOKS = 3  # a thread waits when so many looks in a row find it at the same instruction
 LINGER = 1.0  # real seconds for threads that are on their way out when a test ends
 LOOKS_AT_THE_END = 50  # so many looks find them waiting, and they are taken for left
 OBJECTS = 1_000  # so many are looked at in search of a future
-FRAMES_SHOWN = 5
 THREADS_NAMED = 3
-
-# A thread that stands in a call of such a name waits for what others bring. `sleep` is not among them.
-_WAITS = frozenset({"accept", "acquire", "get", "join", "poll", "read", "readline", "recv", "recv_into", "select",
-                    "wait"})
 # What leads from a thread to everything, or to nothing.
 _DEAD_ENDS = (type, types.ModuleType, types.FrameType, types.CodeType, types.CoroutineType, types.GeneratorType,
               types.AsyncGeneratorType, str, bytes, int, float, asyncio.AbstractEventLoop)
@@ -138,60 +132,6 @@ class Workers:
             names[THREADS_NAMED:] = [f"{len(names) - THREADS_NAMED} more threads"]
         return "\n  ".join([*names, "may still be at work: wrap what waits for a thread in `with hold_clock():`"]) \
             if names else ""
-
-
-# -- where a thread stands
-
-
-def standing(ident: int | None) -> str:
-    """Where a thread stands, to be added to its name."""
-    frame = sys._current_frames().get(ident or 0)
-    return ", stands at" + "".join(f"\n      {line}" for line in stack(frame)) if frame is not None else ""
-
-
-def stack(frame: types.FrameType) -> list[str]:
-    """The lines of a thread from the outermost to the innermost, without the machinery that started it."""
-    lines: collections.deque[str] = collections.deque(maxlen=FRAMES_SHOWN)
-    step: types.FrameType | None = frame
-    while step is not None and step.f_back is not None and is_ours(module_of(step)):
-        step = step.f_back
-    innermost = step
-    while step is not None:
-        if step is innermost or not carries(step.f_globals.get("__name__", "")):
-            lines.appendleft(line_words(step.f_code, step.f_lineno))
-            if len(lines) == FRAMES_SHOWN:
-                break
-        step = step.f_back
-    return list(lines)
-
-
-def waits(frame: types.FrameType) -> bool:
-    """Whether a thread whose innermost frame this is stands in a call that waits for others, as far as its name says.
-
-    A C function has no frame: the instruction that called it is looked at.
-    """
-    return called(frame.f_code, frame.f_lasti) in _WAITS
-
-
-@functools.lru_cache(256)
-def called(code: types.CodeType, instruction: int) -> str | None:
-    """The name of what is called at an instruction: `get` in `self.requests.get(timeout=1)`; None for no call."""
-    before: list[dis.Instruction] = []
-    for step in dis.get_instructions(code):
-        if step.offset == instruction:
-            break
-        before.append(step)
-    else:
-        return None
-    if "CALL" not in step.opname:
-        return None
-    start = _start(step)  # of the whole expression: what is called begins where its call begins
-    return next((one.argval for one in reversed(before) if _start(one) == start and isinstance(one.argval, str)), None)
-
-
-def _start(step: dis.Instruction) -> tuple[int | None, int | None]:
-    positions = step.positions or dis.Positions()
-    return positions.lineno, positions.col_offset
 
 
 def linger(alive: Callable[[], Sequence[int | None]]) -> None:

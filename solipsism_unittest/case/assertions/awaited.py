@@ -1,0 +1,143 @@
+"""Assertions that are awaited: one that is called and not awaited fails its test."""
+
+from __future__ import annotations
+
+import asyncio
+import collections.abc
+import inspect
+import math
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from typing import Any, TypeVar
+
+from ...hangs import words
+from ...introspection import names
+from ...introspection.places import Place, user_place
+
+__unittest = True
+__tracebackhide__ = True
+
+T = TypeVar("T")
+
+
+class Unfinished:
+    """A statement that does nothing until it is awaited or entered; until then it is in `_unfinished` of its test."""
+
+    def __init__(self, case: Any, name: str, cure: str) -> None:
+        self.name = name
+        self.cure = cure
+        self.place: Place | None = user_place(3)
+        self._case = case
+        case._unfinished[self] = None
+
+    def _start(self) -> None:
+        self._case._unfinished.pop(self, None)
+
+    def abandon(self) -> None:
+        """Give up on it, so that Python does not complain of it as well."""
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.place} was never {self.cure}, so it has checked nothing"
+
+
+class Awaited(Unfinished, collections.abc.Coroutine[Any, Any, T]):
+    """The coroutine of an assertion about an awaitable, which knows whether it was ever awaited."""
+
+    def __init__(self, case: Any, name: str, method: Callable[..., Coroutine[Any, Any, T]], aw: Awaitable[Any],
+                 *seconds: float) -> None:
+        if not inspect.isawaitable(aw):
+            hint = f": call it, as in self.{name}({_name(aw)}(), ...)" if callable(aw) else ""
+            raise TypeError(f"{name}() takes a coroutine or another awaitable, not {names.plain(aw)}{hint}")
+        self._given: tuple[Any, ...] = (aw, *seconds)
+        try:
+            for number in seconds:
+                _check_seconds(number)
+        except ValueError:
+            self.abandon()
+            raise
+        super().__init__(case, f"{name}()", "awaited")
+        self.__name__ = self.__qualname__ = name
+        self._method = method
+        self._coroutine: Coroutine[Any, Any, T] | None = None
+
+    def _begin(self) -> Coroutine[Any, Any, T]:
+        if self._coroutine is None:
+            self._start()
+            self._coroutine = self._method(*self._given)
+            self._given = ()
+        return self._coroutine
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return self._begin().__await__()
+
+    def send(self, value: Any) -> Any:
+        return self._begin().send(value)
+
+    def throw(self, *args: Any) -> Any:
+        self.abandon()  # its task was cancelled before it ran
+        return self._begin().throw(*args)
+
+    def close(self) -> None:
+        if self._coroutine is not None:
+            self._coroutine.close()
+
+    def abandon(self) -> None:
+        for thing in self._given:
+            _discard(thing)
+
+    # What diagnoses and asyncio's own reprs look for in a coroutine.
+
+    @property
+    def cr_frame(self) -> Any:
+        return getattr(self._coroutine, "cr_frame", None)
+
+    @property
+    def cr_await(self) -> Any:
+        return getattr(self._coroutine, "cr_await", None)
+
+    @property
+    def cr_code(self) -> Any:
+        return getattr(self._method, "__code__", None)
+
+    def __repr__(self) -> str:
+        return f"<{self.name} made at {self.place}>"
+
+
+def awaiting(thing: Awaitable[T]) -> Coroutine[Any, Any, T]:
+    """A coroutine that awaits anything, for what takes only coroutines; reports call it by the thing's own name."""
+
+    async def wait() -> T:
+        return await thing
+
+    wait.__name__ = wait.__qualname__ = _name(thing)
+    return wait()
+
+
+def _discard(aw: object) -> None:
+    """Close what nobody will await, so that Python does not complain of it as well."""
+    if isinstance(aw, Awaited):
+        aw._start()
+        aw.abandon()
+    elif isinstance(aw, collections.abc.Coroutine):
+        aw.close()
+
+
+def _check_seconds(seconds: object) -> None:
+    if not isinstance(seconds, (int, float)) or not 0 <= seconds < math.inf:
+        raise ValueError(f"a duration is a number of seconds from 0 up, not {seconds!r}")
+
+
+def _name(aw: object) -> str:
+    """What the user calls an awaitable: the coroutine's name where there is one."""
+    if isinstance(aw, asyncio.Task):
+        return f"task {words.task_words(aw)}"
+    if asyncio.isfuture(aw):
+        return "gather()" if hasattr(aw, "_children") else "a future"
+    name = getattr(aw, "__qualname__", None) or _NAMES.get(type(aw).__name__) or type(aw).__qualname__
+    return _NAMES.get(name, name)
+
+
+# Names that somebody else's inside gives to what the user wrote.
+_NAMES = {
+    "AsyncMockMixin._execute_mock_call": "AsyncMock", "async_generator_asend": "anext()",
+    "async_generator_athrow": "athrow()", "anext_awaitable": "anext()", "coroutine_wrapper": "__await__()",
+}

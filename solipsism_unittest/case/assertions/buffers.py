@@ -1,0 +1,70 @@
+"""What waits to be read at an end, and whether it takes more."""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import trsock
+from typing import Any
+
+from ...introspection import names
+from ...kernel.descriptors.stream import Stream
+from ...stdlib.sockets.virtual_socket import VirtualSocket
+
+__unittest = True
+__tracebackhide__ = True
+
+
+def _count(data: bytes) -> str:
+    return f"{len(data)} byte waits" if len(data) == 1 else f"{len(data)} bytes wait"
+
+
+def _shown(data: bytes) -> str:
+    return repr(data) if len(data) <= 60 else f"{data[:40]!r}... ({len(data)} bytes)"
+
+
+def _transport(end: Any) -> Any:
+    """The transport behind a reader, writer, connection or transport; anything else as it is."""
+    if isinstance(end, asyncio.StreamReader):
+        return end._transport  # type: ignore[attr-defined]
+    writer = getattr(end, "writer", end)
+    return getattr(writer, "transport", writer)
+
+
+def _face(end: Any) -> VirtualSocket:
+    """The socket behind any kind of end; TypeError for what has none."""
+    face = end
+    if not isinstance(end, (VirtualSocket, trsock.TransportSocket)):
+        transport = _transport(end)
+        face = transport.get_extra_info("socket") if hasattr(transport, "get_extra_info") else None
+    face = getattr(face, "_sock", face)
+    if not isinstance(face, VirtualSocket):
+        raise TypeError(f"{end!r} is not an end of a virtual connection: "
+                        "give a socket, reader, writer, transport or connection")
+    return face
+
+
+def _stream(end: Any) -> Stream | None:
+    """The kernel's end behind any kind of end; None where it is closed."""
+    face = _face(end)
+    stream = face._end
+    if stream is not None and not isinstance(stream, Stream):
+        raise TypeError(f"{face!r} is no end of a stream: await loop.sock_recvfrom() for a datagram, or its server's "
+                        "receive()")
+    return stream
+
+
+def _buffered(end: Any) -> bytes:
+    """What asyncio's reader holds, and then what the kernel holds."""
+    stream = _stream(end)
+    reader = end
+    if not isinstance(reader, asyncio.StreamReader):
+        reader = getattr(end, "reader", None)
+    if reader is None:
+        protocol = getattr(_transport(end), "get_protocol", lambda: None)()
+        reader = getattr(protocol, "_stream_reader", None)
+    held = bytes(reader._buffer) if reader is not None else b""
+    return held + (bytes(stream.incoming) if stream is not None else b"")
+
+
+def _described(end: Any) -> str:
+    return names.plain(_stream(end) or _face(end))

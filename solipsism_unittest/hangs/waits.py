@@ -1,0 +1,235 @@
+"""What a task waits for, in words: one row for each coroutine of asyncio's that a task can stand in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Any, NamedTuple
+
+from ..introspection.modules import is_plumbing
+from ..introspection.names import known_as, plain
+from ..introspection.tasks import by_name, job_of, shielded
+from .locks import Scene, verb
+from .words import _listed, _names
+
+
+def _future_words(future: Any, frames: Sequence[FrameType] = ()) -> str:
+    """Who would resolve a pending future, as far as it can be told."""
+    if isinstance(future, asyncio.Task):
+        return f"task {future.get_name()}"
+    children = getattr(future, "_children", None)  # of a gather()
+    if children is not None:
+        pending = [child for child in children if not child.done()]
+        return f"gather() of {len(children)}, still pending: {_names(pending)}"
+    inner = shielded(future)
+    if inner is not None:
+        return f"shield() of {_future_words(inner)}"
+    job = job_of(future)
+    if job is not None:
+        state = "is running" if job.running() else "has ended" if job.done() else "waits for a free thread"
+        return f"a job of another thread, which {state}"
+    known = known_as(future, frames)
+    return "a future that nobody has resolved" + (f" ({known})" if known else "")
+
+
+def _end(transport: Any) -> Any:
+    """The kernel's end of a connection, or None."""
+    face = transport.get_extra_info("socket") if transport is not None else None
+    return getattr(getattr(face, "_sock", face), "_end", None)  # asyncio wraps a transport's socket
+
+
+def _end_of(transport: Any) -> str:
+    """The kernel's end of a connection, with its addresses, its state and its queues."""
+    face = transport.get_extra_info("socket") if transport is not None else None
+    return _socket_words(face) if face is not None else "nothing: it has no connection"
+
+
+def _socket_words(face: Any) -> str:
+    end = getattr(getattr(face, "_sock", face), "_end", None)
+    return plain(end) if end is not None else "a closed socket"
+
+
+class _Call(NamedTuple):
+    """A call of asyncio's (or ours) that a task stands in: the frame, and what is known around it."""
+
+    frame: FrameType
+    task: asyncio.Task[Any]
+    scene: Scene
+
+    @property
+    def owner(self) -> Any:
+        return self.frame.f_locals["self"]
+
+    def name(self, thing: Any = None) -> str:
+        return self.scene.name(thing or self.owner, self.task)
+
+
+def _repr(thing: object) -> str:
+    return plain(thing).replace(f"<{type(thing).__module__}.", "<", 1)
+
+
+def _itself(words: str) -> Callable[[_Call], str]:
+    """A table entry for the methods of an object that has a telling repr; {name} is what it is called."""
+    return lambda call: f"{words.format(name=call.name())}: {_repr(call.owner)}"
+
+
+def _held(call: _Call) -> str:
+    lock = call.owner
+    holders = call.scene.holders(lock)
+    if not holders:
+        # A bare acquire(), in this or another task, one that has ended too: it left no trace.
+        who = "and nobody can tell who holds it: no task is inside its `async with`"
+    elif holders == [call.task]:
+        who = f"which it {verb(lock)} itself"
+    else:
+        names = [task.get_name() for task in sorted(holders, key=by_name)]
+        doing = verb(lock) if len(names) == 1 else verb(lock).replace("is", "are").replace("holds", "hold")
+        who = f"which {_listed(names)} {doing}"
+    return f"{call.name()}, {who}: {_repr(lock)}"
+
+
+def _condition(call: _Call) -> str:
+    if call.frame.f_locals["fut"].done():
+        return f"the lock of {call.name()}, once it was notified: {_lock_words(call)}"
+    return f"{call.name()}, which nobody notifies: {_repr(call.owner)}"
+
+
+def _lock_words(call: _Call) -> str:
+    lock = call.owner._lock
+    holders = [task.get_name() for task in sorted(call.scene.holders(lock), key=by_name)]
+    return f"{_listed(holders)} {'hold' if len(holders) > 1 else 'holds'} it" if holders else _repr(lock)
+
+
+def _queue(words: str) -> Callable[[_Call], str]:
+    def describe(call: _Call) -> str:
+        queue = call.owner
+        size = f" ({queue.qsize()} of {queue.maxsize} items)" if queue.full() else ""
+        return f"{words}{size}: {_repr(queue)}"
+
+    return describe
+
+
+def _joined(call: _Call) -> str:
+    queue = call.owner
+    return (f"join() of a queue that nobody finishes ({queue._unfinished_tasks} without task_done(), "
+            f"{queue.qsize()} still in it): {_repr(queue)}")
+
+
+def _on_their_way(call: _Call, transport: Any) -> int:
+    """Bytes that were written at the other end and have not come to this end's program."""
+    end = _end(transport)
+    if end is None or end.peer is None:
+        return 0
+    other = call.task.get_loop()._transports.get(end.peer.number)  # type: ignore[attr-defined]
+    return len(end.incoming) + (other.get_write_buffer_size() if other is not None else 0)
+
+
+def _received(call: _Call) -> str:
+    reader, name = call.owner, call.frame.f_code.co_name
+    wanted = call.frame.f_locals["n"] if name in ("read", "readexactly") else ""
+    come = f", and {len(reader._buffer)} bytes have come so far" if reader._buffer else ""
+    flying = _on_their_way(call, reader._transport)
+    flight = f", and {flying} bytes are in flight" if flying else ""
+    name = "the next line" if name == "__anext__" else f"{name}({wanted})"
+    return f"{name} from {_end_of(reader._transport)}{come}{flight}"
+
+
+def _drained(call: _Call) -> str:
+    transport = getattr(call.owner, "_transport", None)
+    unsent = f"{transport.get_write_buffer_size()} bytes unsent, " if transport is not None else ""
+    return f"drain(), because the peer does not read: {unsent}{_end_of(transport)}"
+
+
+def _slept(call: _Call) -> str:
+    timer = call.frame.f_locals.get("h")
+    end = f"due at t={timer.when()!r}" if timer is not None else "its next turn"
+    return f"sleep({call.frame.f_locals['delay']!r}), {end}"
+
+
+def _socket_call(call: _Call) -> str:
+    face = call.frame.f_locals["sock"]
+    listener = getattr(getattr(face, "_end", None), "asked", None)  # at which it knocks
+    full = f": its queue is full, and nobody accepts: {plain(listener)}" if listener is not None else ""
+    return f"{call.frame.f_code.co_name}() on {_socket_words(face)}{full}"
+
+
+def _call_of_a_thread(call: _Call) -> str:
+    files = call.frame.f_locals["kernel"].files
+    ends = dict.fromkeys(number for number, _ in call.frame.f_locals["interests"])
+    shown = [plain(files[number]) for number in ends if number in files]
+    return f"a blocking call of a thread, on {_listed(shown) or 'a closed socket'}"
+
+
+def _server(words: str) -> Callable[[_Call], str]:
+    def describe(call: _Call) -> str:
+        sockets = call.owner.sockets
+        return f"{words} {_listed([_socket_words(face) for face in sockets]) if sockets else 'a closed server'}"
+
+    return describe
+
+
+def _some_of(call: _Call) -> str:
+    futures = call.frame.f_locals["fs"]
+    return f"wait() for {len(futures)}, still pending: {_names([future for future in futures if not future.done()])}"
+
+
+def _in_a_thread(call: _Call) -> str:
+    function = call.frame.f_locals["func"]
+    return f"to_thread() of {getattr(function, '__qualname__', None) or plain(function)}"
+
+
+# By qualified name of asyncio's own coroutines (and of ours).
+_WAITS: dict[str, Callable[[_Call], str]] = {
+    "Barrier._wait": _itself("the others at {name}"),
+    "Barrier._block": _itself("{name} to be free again"),
+    "Condition.wait": _condition,
+    "Event.wait": _itself("{name}, which nobody sets"),
+    "Lock.acquire": _held,
+    "Semaphore.acquire": _held,
+    "Queue.get": _queue("get() from a queue that nobody puts into"),
+    "Queue.put": _queue("put() into a queue that nobody gets from"),
+    "Queue.join": _joined,
+    **{f"StreamReader.{name}": _received for name in ("__anext__", "read", "readexactly", "readline", "readuntil")},
+    "FlowControlMixin._drain_helper": _drained,
+    "StreamWriter.wait_closed": lambda call: f"wait_closed() of {_end_of(call.owner._transport)}",
+    "BaseEventLoop._create_connection_transport": lambda call: "the TLS handshake",
+    "BaseEventLoop.start_tls": lambda call: "the TLS handshake",
+    **{f"BaseSelectorEventLoop.{name}": _socket_call
+       for name in ("sock_accept", "sock_connect", "sock_recv", "sock_recv_into", "sock_sendall",
+                    "sock_recvfrom", "sock_recvfrom_into", "sock_sendto")},
+    "Server.serve_forever": _server("serve_forever() of"),
+    "Server.wait_closed": _server("the connections to end of"),
+    "TaskGroup.__aexit__": lambda call: f"the tasks of a TaskGroup: {_names(call.owner._tasks)}",
+    "_wait": _some_of,
+    "as_completed.<locals>._wait_for_one": lambda call: "the next of as_completed()",
+    "_AsCompletedIterator._wait_for_one": lambda call: "the next of as_completed()",  # 3.13
+    "wait_for": lambda call: f"wait_for() of {_future_words(call.frame.f_locals['fut'])}",
+    "sleep": _slept,
+    "to_thread": _in_a_thread,
+    "SolipsistEventLoop.getaddrinfo": lambda call: f"the look-up of {plain(call.frame.f_locals['host'])}",
+    "SolipsistEventLoop.advance_to": lambda call: f"advance_to({call.frame.f_locals['when']!r})",
+    "_carry_out": _call_of_a_thread,
+    "FakeDatagramServer.receive": lambda call: f"receive(): nobody sends to {plain(call.owner)}",
+    "FakeServer.accept": lambda call: f"accept(): nobody connects to {plain(call.owner)}",
+}
+
+
+def waits_for(task: asyncio.Task[Any], frames: Sequence[FrameType], scene: Scene | None = None) -> str:
+    """What would wake this task, in words. A scene of all tasks, made once, is cheaper where many are described."""
+    words = None
+    if scene is None:
+        scene = Scene(sorted({task, *asyncio.all_tasks(task.get_loop())}, key=by_name))
+    for frame in reversed(frames):
+        if not is_plumbing(frame.f_globals.get("__name__", "")):
+            break
+        # The outermost call is the one that the user made: a Barrier rather than the Condition in it.
+        describe = _WAITS.get(frame.f_code.co_qualname)
+        words = describe(_Call(frame, task, scene)) if describe is not None else words
+    if words is None:
+        waiter = getattr(task, "_fut_waiter", None)
+        running = asyncio.current_task(task.get_loop()) is task
+        words = _future_words(waiter, frames) if waiter is not None else "nothing: it runs" if running else \
+            "its next turn"
+    limit = scene.deadlines.get(task)
+    return words if limit is None else f"{words}; a timeout ends it at t={limit!r}"

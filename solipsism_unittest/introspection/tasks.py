@@ -1,0 +1,125 @@
+"""Where a suspended task stands, what a future stands for, and the order in which tasks are named."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Iterable, Iterator, Sequence
+from types import FrameType, FunctionType, MethodType
+from typing import Any
+
+from .modules import is_plumbing
+from .places import Place
+
+# What awaits on behalf of somebody and does not say for whom: `async for`, `anext()`, a coroutine's __await__().
+_WRAPPERS = frozenset({"async_generator_asend", "async_generator_athrow", "anext_awaitable", "coroutine_wrapper"})
+
+Task = asyncio.Task[Any]
+
+
+def frame_of(step: Any) -> FrameType | None:
+    """The frame of a coroutine, a generator or an async generator; None when it has ended, or is none of these."""
+    return getattr(step, "cr_frame", None) or getattr(step, "gi_frame", None) or getattr(step, "ag_frame", None)
+
+
+def _awaited(step: Any) -> Any:
+    if type(step).__name__ in _WRAPPERS:
+        return next(iter(gc.get_referents(step)), None)
+    inner = getattr(step, "cr_await", None) or getattr(step, "gi_yieldfrom", None)
+    return inner or getattr(step, "ag_await", None)
+
+
+def steps(task: Task) -> Iterator[Any]:
+    """The coroutines and other awaitables that a suspended task stands in, outermost first."""
+    step: Any = task.get_coro()
+    while step is not None:
+        yield step
+        step = _awaited(step)
+
+
+def await_chain(task: Task) -> list[FrameType]:
+    """The frames that a suspended task stands in, outermost first."""
+    return [frame for frame in map(frame_of, steps(task)) if frame is not None]
+
+
+def call_of(frames: Sequence[FrameType], qualname: str) -> FrameType | None:
+    """The frame of one of asyncio's coroutines at the inner end of a chain, where the user's code does not stand."""
+    for frame in reversed(frames):
+        if is_plumbing(frame.f_globals.get("__name__", "")):
+            if frame.f_code.co_qualname == qualname:
+                return frame
+        else:
+            break
+    return None
+
+
+def entered(referents: Iterable[Any]) -> list[Any]:
+    """The objects whose `__aexit__` is among what a suspended coroutine refers to, in the order of entering."""
+    found = []
+    referents = list(referents)
+    for index, thing in enumerate(referents):
+        if type(thing) is MethodType and thing.__func__.__name__ == "__aexit__":
+            found.append(thing.__self__)
+        elif type(thing) is FunctionType and thing.__name__ == "__aexit__" and index + 1 < len(referents):
+            found.append(referents[index + 1])  # from 3.14 on: the function, and then the object
+    return found
+
+
+def _awaited_tasks(future: Any) -> list[Task]:
+    """The tasks all of which must end before a future is done."""
+    if isinstance(future, asyncio.Task):
+        return [future]
+    children = getattr(future, "_children", None)  # of a gather()
+    if children is not None:
+        return [task for child in children if not child.done() for task in _awaited_tasks(child)]
+    inner = shielded(future)
+    return _awaited_tasks(inner) if inner is not None else []
+
+
+def shielded(future: Any) -> Any:
+    """What a shield() protects, or None where a future is none."""
+    return _closed_over(future, "shield.<locals>._outer_done_callback", "inner")
+
+
+def gathering(future: Any) -> Any:
+    """The future of the gather() that a future is one of, or None."""
+    return _closed_over(future, "gather.<locals>._done_callback", "outer")
+
+
+def job_of(future: Any) -> Any:
+    """The concurrent.futures.Future that an asyncio future follows, or None."""
+    own = getattr(future, "job_source", None)  # of run_in_executor()
+    return own or _closed_over(future, "_chain_future.<locals>._call_check_cancel", "source")
+
+
+def _closed_over(future: Any, qualname: str, variable: str) -> Any:
+    for callback, _ in getattr(future, "_callbacks", None) or ():
+        if getattr(callback, "__qualname__", "") == qualname:
+            return callback.__closure__[callback.__code__.co_freevars.index(variable)].cell_contents
+    return None
+
+
+def by_name(task: Any) -> tuple[str, int]:
+    """A key to sort tasks by, `Task-10` after `Task-9`."""
+    prefix, _, number = task.get_name().rpartition("-")
+    return (prefix, int(number)) if number.isdecimal() else (task.get_name(), 0)
+
+
+def retrieve(future: Any) -> None:
+    """Read the error of a future that is done, so that asyncio does not tell of it."""
+    if not future.cancelled():
+        future.exception()
+
+
+def made_at(thing: Any) -> Place | None:
+    """Where a task was made, or None where nobody knows."""
+    return getattr(thing, "_made_at", None)
+
+
+def coroutine_name(task: asyncio.Task[Any]) -> str:
+    """The name of a task's coroutine."""
+    kept = getattr(task, "coroutine_name", None)
+    if kept is not None:
+        return str(kept)
+    coroutine = task.get_coro()
+    return str(getattr(coroutine, "__qualname__", type(coroutine).__name__))

@@ -1,0 +1,78 @@
+"""What is no leak: what was there before, and what a test expects to be left."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import socket
+import threading
+import types
+from asyncio import trsock
+from collections.abc import Iterable
+from typing import Any
+
+from ..kernel.descriptors.file import File
+
+__unittest = True
+__tracebackhide__ = True
+
+
+class Before:
+    """What is there already, and so is nobody's leak."""
+
+    def __init__(self, loop: Any = None) -> None:
+        self.things = {id(thing): thing for thing in _everything(loop)} if loop is not None else {}
+
+    def keep(self, loop: Any, expected: Iterable[object]) -> dict[int, object]:
+        """What stays when a test ends on a loop that goes on: this, what is expected, what runs in the background."""
+        stays = {**self.things, **things_of(loop, expected)}
+        jobs = loop.kernel.jobs
+        background = [*jobs.left_tasks, *(file for number, file in loop.kernel.files.items() if _is_left(jobs, number))]
+        return {**stays, **{id(thing): thing for thing in background}}
+
+
+def _everything(loop: Any) -> list[object]:
+    register = loop._own.register
+    return [*asyncio.all_tasks(loop), *loop._scheduled, *loop._ready, *loop.kernel.files.values(),
+            *register.generators, *register.watched, *loop.kernel.jobs.started, *loop.kernel.jobs.working.values(),
+            *register.unread()]
+
+
+def _is_left(jobs: Any, number: int) -> bool:
+    """Whether a descriptor was made in background()."""
+    return any(number in numbers for numbers in jobs.left_running)
+
+
+# -- what is meant to be left
+
+
+def things_of(loop: Any, objects: Iterable[object]) -> dict[int, object]:
+    """By id, what the survey calls the objects that `expect_leak()` was given; what is not there any more is not."""
+    return {id(thing): thing for each in objects for thing in _things(loop, each)}
+
+
+def can_be_left(thing: object) -> bool:
+    """Whether it is of a type that `expect_leak()` knows."""
+    return isinstance(thing, (*_BY_ITSELF, *_OF_SOCKETS, concurrent.futures.ThreadPoolExecutor))
+
+
+_BY_ITSELF = (asyncio.Task, asyncio.Handle, threading.Thread, types.AsyncGeneratorType)
+_OF_SOCKETS = (socket.socket, trsock.TransportSocket, asyncio.BaseTransport, asyncio.StreamWriter,
+               asyncio.Server)
+
+
+def _things(loop: Any, thing: Any) -> Iterable[object]:
+    if isinstance(thing, (*_BY_ITSELF, File)):
+        return [thing]
+    if isinstance(thing, concurrent.futures.ThreadPoolExecutor):
+        return list(thing._threads)
+    if isinstance(thing, asyncio.Server):
+        return [file for face in thing.sockets for file in _things(loop, face)]
+    if isinstance(thing, (asyncio.BaseTransport, asyncio.StreamWriter)):
+        ends = [thing.get_extra_info("socket"), thing.get_extra_info("pipe")]
+        return [file for end in ends if end is not None for file in _things(loop, end)]
+    thing = getattr(thing, "_sock", thing)
+    number = thing.fileno()
+    file = loop.kernel.files.get(number)
+    key = loop._virtual_selector.keys.get(number)
+    return [each for each in (file, *(key.data if key is not None else ())) if each is not None]

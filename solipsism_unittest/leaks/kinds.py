@@ -1,0 +1,73 @@
+"""The kinds of leftovers, in the order of the report, and one leftover."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from ..introspection.places import Place
+
+__unittest = True
+__tracebackhide__ = True
+
+
+class Kind(NamedTuple):
+    """A kind of leftover: the check of the policy that it belongs to, and what one and several are called."""
+
+    check: str
+    one: str
+    many: str = ""
+
+    def counted(self, number: int) -> str:
+        """So many of them."""
+        return f"{number} {self.one if number == 1 else self.many or self.one + 's'}"
+
+
+# In the order of the report: what explains the others comes first.
+KINDS = {
+    "coroutine": Kind("unawaited_coroutines", "coroutine never awaited", "coroutines never awaited"),
+    "unread": Kind("loop_exceptions", "task exception never read", "task exceptions never read"),
+    "error": Kind("loop_exceptions", "error that nobody caught", "errors that nobody caught"),
+    "task": Kind("pending_tasks", "pending task"),
+    "timer": Kind("active_handles", "timer"),
+    "handle": Kind("active_handles", "ready handle"),
+    "registration": Kind("active_selector_callbacks", "registered callback"),
+    "server": Kind("open_servers", "open server"),
+    "transport": Kind("open_transports", "open transport"),
+    "socket": Kind("open_sockets", "open socket"),
+    "pipe": Kind("open_sockets", "open pipe end"),
+    "generator": Kind("async_generators", "async generator not finished", "async generators not finished"),
+    "thread": Kind("threads", "thread alive", "threads alive"),
+}
+# Nothing to end: a mistake that passed without a word.
+_MISTAKES = ("coroutine", "unread", "error")
+
+
+class Leak(NamedTuple):
+    """One thing that was left: its kind (a key of KINDS), what it is, where it was made, and the thing itself."""
+
+    kind: str
+    what: str
+    place: Place | str | None
+    thing: object = None
+    error: BaseException | None = None
+
+
+class Found(NamedTuple):
+    """What is to be told of a test's end.
+
+    `stubborn` are the names of tasks that nothing could end, `troubles` what went wrong when everything was ended.
+    """
+
+    leaks: list[Leak]
+    stubborn: Sequence[str] = ()
+    troubles: Sequence[str] = ()
+
+    def and_(self, other: Found) -> Found:
+        """This and what was found later."""
+        return Found(self.leaks + other.leaks, [*self.stubborn, *other.stubborn], [*self.troubles, *other.troubles])
+
+    def without(self, known: Collection[int]) -> Found:
+        """All but the errors that are told already, by id."""
+        leaks = [leak for leak in self.leaks if leak.error is None or id(leak.error) not in known]
+        return Found(leaks, self.stubborn, self.troubles)

@@ -1,0 +1,38 @@
+"""Timers that know their place in the line."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from asyncio import events
+from collections.abc import Callable
+from typing import Any
+
+from ..introspection.places import Place
+
+__unittest = True  # unittest leaves frames of this module out of a traceback
+__tracebackhide__ = True  # and so does pytest
+
+
+class Timer(events.TimerHandle):
+    """A TimerHandle that knows its place in the line: of two at one instant, the one made first runs first."""
+
+    __slots__ = ("_sequence", "_made", "_made_at")
+
+    def __init__(self, when: float, callback: Callable[..., Any], args: tuple[Any, ...],
+                 loop: asyncio.AbstractEventLoop, context: contextvars.Context | None, sequence: int, made: float,
+                 made_at: Place | None) -> None:
+        events.Handle.__init__(self, callback, args, loop, context)
+        if self._source_traceback:  # type: ignore[attr-defined]
+            del self._source_traceback[-3:]  # type: ignore[attr-defined]
+        self._when = when
+        self._scheduled = True
+        self._sequence = sequence
+        self._made = made  # the time
+        self._made_at = made_at
+
+    def __lt__(self, other: Any) -> bool:
+        mine, theirs = self._when, other._when
+        if mine != theirs:
+            return mine < theirs  # type: ignore[no-any-return]
+        return self._sequence < other._sequence  # type: ignore[no-any-return]

@@ -1,0 +1,149 @@
+"""File objects over virtual descriptors."""
+
+from __future__ import annotations
+
+import errno
+import io
+import warnings
+from typing import Any
+
+from ...errors import UnclosedWarning
+from ...kernel import Kernel
+from ...kernel.descriptors.file import os_error
+from .descriptors import close, read, write
+
+# -- files
+
+
+class PipeFile(io.RawIOBase):
+    """The raw file over a virtual descriptor, as io.FileIO is over a real one."""
+
+    name: int
+
+    def __init__(self, kernel: Kernel, number: int, mode: str, closefd: bool = True) -> None:
+        super().__init__()
+        self.closefd = False
+        kernel.file(number)
+        self._kernel = kernel
+        self._number = self.name = number
+        self._reads = "r" in mode or "+" in mode
+        self._writes = "r" not in mode or "+" in mode
+        self.closefd = closefd
+
+    @property
+    def mode(self) -> str:
+        """As that of io.FileIO."""
+        return "rb+" if self._reads and self._writes else "rb" if self._reads else "wb"
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise ValueError("I/O operation on closed file")
+
+    def fileno(self) -> int:
+        """The virtual descriptor."""
+        self._check_open()
+        return self._number
+
+    def readable(self) -> bool:
+        """Whether it was opened for reading."""
+        self._check_open()
+        return self._reads
+
+    def writable(self) -> bool:
+        """Whether it was opened for writing."""
+        self._check_open()
+        return self._writes
+
+    def isatty(self) -> bool:
+        """It is none."""
+        self._check_open()
+        return False
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        """Fill the buffer as far as bytes are there; None where a non-blocking descriptor has none yet."""
+        if not self.readable():
+            raise io.UnsupportedOperation("File not open for reading")
+        with memoryview(buffer) as whole, whole.cast("B") as view:
+            try:
+                data = read(self._kernel, self._number, len(view))
+            except BlockingIOError:
+                return None
+            view[:len(data)] = data
+            return len(data)
+
+    def write(self, data: Any, /) -> int | None:
+        """Write what there is room for; None where a non-blocking descriptor has none."""
+        if not self.writable():
+            raise io.UnsupportedOperation("File not open for writing")
+        try:
+            return write(self._kernel, self._number, data)
+        except BlockingIOError:
+            return None
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """ESPIPE: a pipe has no places."""
+        self._check_open()
+        raise os_error(errno.ESPIPE)
+
+    def tell(self) -> int:
+        """See `seek`."""
+        return self.seek(0)
+
+    def close(self) -> None:
+        """Close the descriptor too, unless `closefd` is false."""
+        if self.closed:
+            return
+        try:
+            super().close()
+        finally:
+            if self.closefd and self._kernel.files:  # where the world has ended there is nothing to close
+                close(self._kernel, self._number)
+
+    def __del__(self) -> None:
+        if not self.closed and self.closefd:
+            file = self._kernel.files.get(self._number)
+            try:
+                warnings.warn(f"unclosed file {self!r}", UnclosedWarning, stacklevel=2, source=self)
+            finally:  # the warning may be an error
+                if file is not None:
+                    self._kernel.abandoned.append(file)
+                    self.close()
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return "<PipeFile [closed]>"
+        return f"<PipeFile name={self._number} mode={self.mode!r} closefd={self.closefd}>"
+
+
+def open_descriptor(kernel: Kernel, fd: int, mode: str = "r", buffering: int = -1, encoding: str | None = None,
+                    errors: str | None = None, newline: str | None = None, closefd: bool = True,
+                    opener: Any = None) -> Any:
+    """As open(): a raw, buffered or text file over a virtual descriptor."""
+    kinds, binary = set(mode) & set("rwax"), "b" in mode
+    if set(mode) - set("rwaxbt+") or len(set(mode)) != len(mode):
+        raise ValueError(f"invalid mode: {mode!r}")
+    if binary and "t" in mode:
+        raise ValueError("can't have text and binary mode at once")
+    if not kinds:
+        raise ValueError("Must have exactly one of create/read/write/append mode and at most one plus")
+    if len(kinds) > 1:
+        raise ValueError("must have exactly one of create/read/write/append mode")
+    if binary and (encoding, errors, newline) != (None, None, None):
+        name = "an encoding" if encoding is not None else "an errors" if errors is not None else "a newline"
+        raise ValueError(f"binary mode doesn't take {name} argument")
+    raw = PipeFile(kernel, fd, mode, closefd)
+    if not buffering and binary:
+        return raw
+    if not buffering:
+        raw.close()
+        raise ValueError("can't have unbuffered text I/O")
+    size = buffering if buffering > 1 else io.DEFAULT_BUFFER_SIZE
+    if "+" in mode:
+        raw.close()
+        raise io.UnsupportedOperation("File or stream is not seekable.")
+    buffered = io.BufferedReader(raw, size) if kinds == {"r"} else io.BufferedWriter(raw, size)
+    if binary:
+        return buffered
+    text = io.TextIOWrapper(buffered, encoding, errors, newline, line_buffering=buffering == 1)
+    text.mode = mode  # type: ignore[misc]
+    return text

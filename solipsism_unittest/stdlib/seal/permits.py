@@ -1,0 +1,82 @@
+"""What is let out on purpose: `allow_escape`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from contextvars import ContextVar
+
+from ...errors import SolipsismError
+
+__unittest = True
+__tracebackhide__ = True
+
+# What a program can do about an escape, by its category; these are the names that allow_escape() takes.
+CURES = {
+    "network": "inside a test module socket and asyncio make what is virtual: go through them",
+    "signal": "give the code under test a fake",
+    "subprocess": "give the code under test a fake",
+    "webbrowser": "give the code under test a fake",
+}
+
+
+# -- what is open on purpose
+
+
+class _LetOut:
+    """`with` it, calls of these categories are real. It may be used again, also inside itself.
+
+    Blocks may be left in any order, and a block of an async generator in a task that did not enter it: each takes away
+    itself alone, where it is.
+    """
+
+    def __init__(self, categories: Iterable[str]) -> None:
+        self.categories = frozenset(categories)
+
+    def __enter__(self) -> None:
+        _let_out.set((*_let_out.get(), self))
+
+    def __exit__(self, *exc_info: object) -> None:
+        blocks = list(_let_out.get())
+        if self in blocks:
+            blocks.remove(self)
+            _let_out.set(tuple(blocks))
+
+
+# A context variable, so that what is started inside allow_escape() may do the same, and what runs meanwhile may not.
+_let_out: ContextVar[tuple[_LetOut, ...]] = ContextVar("solipsism_unittest.let_out", default=())
+
+
+def allow_escape(*names: str) -> AbstractContextManager[None]:
+    """Inside, calls of these categories (the keys of CURES) are real, also in what is started inside."""
+    if not names:
+        raise TypeError("allow_escape() wants to know what is let out: one or more of " + _known())
+    for name in names:
+        if name not in CURES:
+            raise SolipsismError(f"allow_escape({name!r}): there is no escape of that name; there are {_known()}")
+    return _LetOut(names)
+
+
+def _known() -> str:
+    return ", ".join(f'"{name}"' for name in CURES)
+
+
+def is_let_out(category: str) -> bool:
+    """Whether calls of this category are real here and now."""
+    return any(category in block.categories for block in _let_out.get())
+
+
+def let_out() -> tuple[_LetOut, ...]:
+    """What is open here and now, for carrying()."""
+    return _let_out.get()
+
+
+@contextlib.contextmanager
+def carrying(blocks: tuple[_LetOut, ...]) -> Iterator[None]:
+    """Inside, exactly this is open: for another thread that works on behalf of this one."""
+    token = _let_out.set(blocks)
+    try:
+        yield
+    finally:
+        _let_out.reset(token)

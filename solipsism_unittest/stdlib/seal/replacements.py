@@ -1,0 +1,218 @@
+"""How a name is replaced and put back."""
+
+from __future__ import annotations
+
+import functools
+import operator
+import os
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ...introspection import modules
+from ...kernel import Kernel
+from ..files import polling
+from ..files.descriptors import is_virtual
+from ..worlds import _ident, _kernels
+from . import guard
+
+_MISSING = object()
+
+
+class _Replacement:
+    """One name of one module or class, and what stands there while a thread is sealed."""
+
+    def __init__(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
+        self.owner = owner
+        self.name = name
+        self._make = make  # from what stood there to what shall stand there
+        self._made: list[tuple[Any, Any]] = []  # every (ours, what it stands for); the last one is in use
+        self._look = vars(owner).get
+        self._ours = self._before = object()  # that pair: a test arms each of these, so the common case is short
+
+    def arm(self) -> None:
+        there = self._look(self.name, _MISSING)
+        if there is not self._before:
+            before = self._below(there)
+            known = [pair for pair in self._made if pair[1] is before]
+            self._made = [pair for pair in self._made if pair[1] is not before]
+            self._made += known or [(self._make(before), before)]
+            self._ours, self._before = self._made[-1]
+        setattr(self.owner, self.name, self._ours)
+
+    def disarm(self) -> None:
+        # Whoever replaced the name during the test and did not put it back keeps it: it is not ours to undo.
+        there = self._look(self.name, _MISSING)
+        before = self._before if there is self._ours else self._below(there)
+        if before is _MISSING and there is not _MISSING:
+            delattr(self.owner, self.name)
+        elif before is not there:
+            setattr(self.owner, self.name, before)
+
+    def doors(self) -> Iterable[tuple[Any, str]]:
+        """Whose names it replaces, and which."""
+        return ((self.owner, self.name),)
+
+    def _below(self, there: Any) -> Any:
+        """What one of ours stands for, and anything else itself.
+
+        It may be an old one: a patch made in one test and undone in another, or after it, puts back what it had found.
+        """
+        return next((before for ours, before in reversed(self._made) if ours is there), there)
+
+
+class _Shelf:
+    """Many names of one module, put there and taken away together where nobody else has touched them: much faster."""
+
+    def __init__(self, owner: Any, makers: dict[str, Callable[[Any], Any]]) -> None:
+        self._names = vars(owner)
+        self._replacements = [_Replacement(owner, name, make) for name, make in makers.items() if hasattr(owner, name)]
+        self._ours: dict[str, Any] = {}
+        self._before: dict[str, Any] = {}
+
+    def _is_there(self, wanted: dict[str, Any]) -> bool:
+        return bool(wanted) and all(map(operator.is_, map(self._names.get, wanted), wanted.values()))
+
+    def arm(self) -> None:
+        if self._is_there(self._before):
+            self._names.update(self._ours)
+            return
+        for replacement in self._replacements:
+            replacement.arm()
+        self._ours = {one.name: one._made[-1][0] for one in self._replacements}
+        self._before = {one.name: one._made[-1][1] for one in self._replacements}
+
+    def doors(self) -> Iterable[tuple[Any, str]]:
+        """As `_Replacement.doors`."""
+        return ((one.owner, one.name) for one in self._replacements)
+
+    def disarm(self) -> None:
+        if self._is_there(self._ours):
+            self._names.update(self._before)
+            return
+        for replacement in self._replacements:
+            replacement.disarm()
+
+
+def _for_sealed(answer: Callable[..., Any]) -> Callable[[Any], Any]:
+    """Make a replacement function: `answer(kernel, *args)` in a sealed thread, what stood there in any other."""
+
+    def make(before: Any) -> Any:
+        @functools.wraps(before)
+        def replacement(*args: Any, **kwargs: Any) -> Any:
+            kernel = _kernels.get(_ident())
+            return before(*args, **kwargs) if kernel is None else answer(kernel, *args, **kwargs)
+
+        return replacement
+
+    return make
+
+
+def _for_look_ups(answer: Callable[..., Any]) -> Callable[[Any], Any]:
+    """As `_for_sealed`, for what asks the network: the real one where it is let out."""
+
+    def make(before: Any) -> Any:
+        @functools.wraps(before)
+        def replacement(*args: Any, **kwargs: Any) -> Any:
+            kernel = _kernels.get(_ident())
+            if kernel is None or guard.wants_real_network(sys._getframe(1)):
+                return before(*args, **kwargs)
+            return answer(kernel, *args, **kwargs)
+
+        return replacement
+
+    return make
+
+
+# -- files and descriptors
+
+
+def _for_paths(answer: Callable[..., Any]) -> Callable[[Any], Any]:
+    """As `_for_sealed`, for a function that is asked about a path: only a world with socket files has an answer."""
+
+    def make(before: Any) -> Any:
+        @functools.wraps(before)
+        def replacement(*args: Any, **kwargs: Any) -> Any:
+            kernel = _kernels.get(_ident())
+            if kernel is None or not (kernel.paths or (args and is_virtual(args[0]))):
+                return before(*args, **kwargs)
+            return answer(kernel, before, *args, **kwargs)
+
+        for same_abilities in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks,
+                               os.supports_effective_ids):
+            if before in same_abilities:  # programs ask for them by the function
+                same_abilities.add(replacement)
+        return replacement
+
+    return make
+
+
+def _for_descriptors(answer: Callable[..., Any]) -> Callable[[Any], Any]:
+    """As `_for_sealed`, for a function that is asked about a descriptor: only those of this world."""
+
+    def make(before: Any) -> Any:
+        @functools.wraps(before)
+        def replacement(*args: Any, **kwargs: Any) -> Any:
+            kernel = _kernels.get(_ident())
+            if kernel is None or not is_virtual(args[0] if args else kwargs.get("fd", kwargs.get("out_fd"))):
+                return before(*args, **kwargs)
+            return answer(kernel, *args, **kwargs)
+
+        return replacement
+
+    return make
+
+
+def _for_file_objects(answer: Callable[..., Any]) -> Callable[[Any], Any]:
+    """The same for a function that takes whatever has a fileno(), as those of module fcntl do."""
+
+    def make(before: Any) -> Any:
+        @functools.wraps(before)
+        def replacement(fd: Any, *args: Any) -> Any:
+            kernel = _kernels.get(_ident())
+            if kernel is None or not is_virtual(number := polling.number_of(fd)):
+                return before(fd, *args)
+            return answer(kernel, number, *args)
+
+        return replacement
+
+    return make
+
+
+# -- time, threads, loops
+
+
+def _for_clocks(answer: Callable[[Kernel], Any]) -> Callable[[Any], Any]:
+    """As `_for_sealed`; who waits for real processes does so in real time."""
+
+    def make(before: Any) -> Any:
+        @functools.wraps(before)
+        def clock() -> Any:
+            kernel = _kernels.get(_ident())
+            return before() if kernel is None or modules.waits_for_processes(sys._getframe(1)) else answer(kernel)
+
+        return clock
+
+    return make
+
+
+def _for_pollers(answer: Callable[..., Any]) -> Callable[[Any], Any]:
+    """As `_for_sealed`, with the real function handed on: what is asked for may be real."""
+
+    def make(before: Any) -> Any:
+        @functools.wraps(before)
+        def replacement(*args: Any, **kwargs: Any) -> Any:
+            kernel = _kernels.get(_ident())
+            return before(*args, **kwargs) if kernel is None else answer(kernel, before, *args, **kwargs)
+
+        if hasattr(before, "fromfd"):  # of the class epoll
+            replacement.fromfd = before.fromfd  # type: ignore[attr-defined]
+        return replacement
+
+    return make
+
+
+def _for_selectors(answer: Callable[..., Any]) -> Callable[[Any], Any]:
+    """The same as an attribute of a class of module selectors."""
+    make = _for_pollers(answer)
+    return lambda before: staticmethod(make(before))

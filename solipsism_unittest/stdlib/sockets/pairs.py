@@ -1,0 +1,41 @@
+"""Sockets and streams that are joined in memory."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ...errors import SolipsismError
+from ...kernel import Capacity, Kernel
+from .virtual_socket import VirtualSocket, running_kernel
+
+
+def socketpair(capacity: Capacity = None) -> tuple[VirtualSocket, VirtualSocket]:
+    """Two non-blocking sockets joined in memory.
+
+    `capacity` is how many bytes a direction holds before a send would block, exactly; a pair of numbers sets what the
+    first and what the second may have under way. A pair made outside any loop joins the loop that it is first used
+    with.
+    """
+    return VirtualSocket.pair(running_kernel() or Kernel(loose=True), capacity)
+
+
+StreamPair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def stream_pairs(capacity: Capacity = None) -> tuple[StreamPair, StreamPair]:
+    """Two asyncio stream pairs over `socketpair(capacity)`: ((reader1, writer1), (reader2, writer2))."""
+    if running_kernel() is None:
+        raise SolipsismError(f"stream_pairs() needs the virtual world, and {asyncio.get_running_loop()!r} has none: "
+                             "run it on a SolipsistEventLoop")
+    faces = socketpair(capacity)
+    pairs: list[StreamPair] = []
+    try:
+        for face in faces:
+            pairs.append(await asyncio.open_connection(sock=face))
+    except BaseException:  # cancelled half-way
+        for _, writer in pairs:
+            writer.transport.abort()
+        for face in faces:
+            face.close()
+        raise
+    return pairs[0], pairs[1]

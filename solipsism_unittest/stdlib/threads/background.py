@@ -1,0 +1,26 @@
+"""What is meant to run on after the test."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+from collections.abc import Iterator
+
+# Whether what is started here and now is meant to run on. A context variable, so that a task which is started inside
+# `background()` is meant as well, and so that tasks which run meanwhile are not.
+_background: contextvars.ContextVar[bool] = contextvars.ContextVar("solipsism_unittest.background", default=False)
+
+
+@contextlib.contextmanager
+def background() -> Iterator[None]:
+    """What is started inside is meant to run on: it does not hold the clock."""
+    token = _background.set(True)
+    try:
+        yield
+    finally:
+        _background.reset(token)
+
+
+def in_background(context: contextvars.Context | None = None) -> bool:
+    """Whether it is `background()` here, or in a context."""
+    return _background.get() if context is None else context.get(_background, False)

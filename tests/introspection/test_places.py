@@ -1,0 +1,169 @@
+"""Where in the user's code a thing was made."""
+
+import asyncio
+import contextlib
+import os
+import sys
+import types
+import unittest
+import unittest.mock
+
+from solipsism_unittest import SolipsistEventLoop
+from solipsism_unittest.introspection import places
+from solipsism_unittest.introspection.modules import is_plumbing
+from solipsism_unittest.introspection.places import Place, function_words, line_words, shorten, user_place
+
+
+def here(depth=1):
+    return user_place(depth)
+
+
+class WalkTest(unittest.TestCase):
+    def test_line(self):
+        """A place is the line of the call, the file as a person would type it, and the function."""
+        place = user_place()
+        line = sys._getframe().f_lineno - 1
+        self.assertEqual(
+            str(place),
+            f"{os.path.join('tests', 'test_places.py')}:{line} in WalkTest.test_line"
+            if os.getcwd() == os.path.dirname(os.path.dirname(__file__))
+            else str(place),
+        )
+        self.assertEqual((place.line, place.code.co_name), (line, "test_line"))
+
+    def test_depth(self):
+        """Depth 2 is who called the caller."""
+        self.assertEqual([here(1).code.co_name, here(2).code.co_name], ["here", "test_depth"])
+
+    def test_lines_of_one_function(self):
+        """Two calls in one function are two places; one call made twice is one."""
+        found = []
+        for _ in range(2):
+            found.append(user_place())
+            found.append(user_place())
+        self.assertEqual(found[0], found[2])
+        self.assertEqual(found[1].line, found[0].line + 1)
+
+    def test_plumbing_is_walked_over(self):
+        """Frames of asyncio, contextlib, threading and the like are not where something was made."""
+        with contextlib.ExitStack() as stack:
+            found = []
+            stack.callback(lambda: found.append(user_place(2)))
+        self.assertEqual(found[0].code.co_name, "test_plumbing_is_walked_over")
+
+    def test_nobody(self):
+        """A callback that a loop runs has nobody of the user's above it: the walk ends where the loop was started."""
+        namespace = {"__name__": "asyncio.made_up", "user_place": user_place, "found": []}
+        exec("def callback(): found.append(user_place(1))", namespace)
+        with asyncio.Runner() as runner:
+            runner.get_loop().call_soon(namespace["callback"])
+            runner.run(asyncio.sleep(0))
+        self.assertEqual(namespace["found"], [None])
+
+    def test_end_of_the_stack(self):
+        """Where every frame is plumbing there is no place."""
+        found = []
+        code = compile("found.append(user_place(1))", "<made up>", "exec")
+        frame = types.SimpleNamespace(f_back=None, f_code=code, f_globals={"__name__": "asyncio.x"}, f_lasti=0)
+        with unittest.mock.patch.object(sys, "_getframe", lambda depth: frame):
+            found.append(user_place())
+        self.assertEqual(found, [None])
+
+    def test_names_that_only_begin_like_plumbing(self):
+        """A module is judged by its first name as a whole."""
+        self.assertEqual(
+            [is_plumbing(name) for name in ("asyncio", "asyncio.tasks", "asyncio_extra", "my.asyncio", "", "ssl")],
+            [True, True, False, False, False, True],
+        )
+        self.assertTrue(is_plumbing(places.__name__))
+
+
+def library_function(name, source):
+    """A function as an installed library would define it."""
+    filename = os.path.join(os.sep, "lib", "site-packages", "somelib", "api.py")
+    namespace = {"__name__": "somelib.api", "asyncio": asyncio, "user_place": user_place}
+    exec(compile(source, filename, "exec"), namespace)
+    return namespace[name]
+
+
+class LibraryTest(unittest.TestCase):
+    def test_called_by_the_user(self):
+        """Of a line in an installed library the nearest line outside of it is told too."""
+        outer = library_function("outer", "def inner():\n    return user_place()\ndef outer():\n    return inner()")
+        place = outer()
+        self.assertEqual((place.code.co_name, place.line, place.in_library), ("inner", 2, True))
+        self.assertEqual(place.caller.code, sys._getframe().f_code)
+        self.assertTrue(str(place).endswith(f"api.py:2 in inner, called from {place.caller}"), str(place))
+
+    def test_called_by_a_loop(self):
+        """Of a library's callback the library's line is all that there is."""
+        found = []
+        callback = library_function("callback", "def callback(found): found.append(user_place())")
+        with asyncio.Runner() as runner:
+            runner.get_loop().call_soon(callback, found)
+            runner.run(asyncio.sleep(0))
+        self.assertEqual((found[0].code.co_name, found[0].caller), ("callback", None))
+        self.assertTrue(str(found[0]).endswith("api.py:1 in callback"))
+
+    def test_in_a_task_of_the_library(self):
+        """What a library makes in a task of its own is told with the user's line that had the task made."""
+        connect = library_function("connect", """
+async def child():
+    return asyncio.create_task(grandchild())
+async def grandchild():
+    return asyncio.get_running_loop().call_later(0, print)
+async def connect():
+    return await (await asyncio.create_task(child()))
+""")
+
+        async def main():
+            return (await connect())._made_at
+
+        with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
+            place = runner.run(main())
+        self.assertEqual([place.code.co_name, place.caller.code.co_name], ["grandchild", "main"])
+
+
+class LineTest(unittest.TestCase):
+    def test_no_line(self):
+        """Where the compiler kept no line it is the first line of the code."""
+        code = compile("x = 1\ny = 2", "made.py", "exec")
+        self.assertEqual(Place(code, 10**6).line, 1)
+        bare = code.replace(co_linetable=b"")
+        self.assertEqual(Place(bare, 2).line, 1)
+
+    def test_last_line(self):
+        """The line belongs to the instruction, not to the code."""
+        code = compile("x = 1\ny = 2\nz = 3", "made.py", "exec")
+        self.assertEqual(Place(code, len(code.co_code) - 2).line, 3)
+
+
+class WordsTest(unittest.TestCase):
+    def test_a_line(self):
+        """A line of code is told by file, number and function."""
+        code = compile("\ndef made(): pass", "made.py", "exec").co_consts[0]
+        self.assertEqual(line_words(code, 7), "made.py:7 in made")
+
+    def test_a_function(self):
+        """A function is told with its first line unless another one is given, and by its own name unless by another."""
+        code = compile("\ndef made(): pass", "made.py", "exec").co_consts[0]
+        self.assertEqual(function_words(code), "made (made.py:2)")
+        self.assertEqual(function_words(code, 7, "called"), "called (made.py:7)")
+
+
+class ShortenTest(unittest.TestCase):
+    def test_below_and_elsewhere(self):
+        """A file below the working directory is shown relative to it, any other as it is."""
+        below = os.path.join(os.getcwd(), "some", "file.py")
+        elsewhere = os.path.join(os.path.dirname(os.getcwd()), "elsewhere.py")
+        self.assertEqual(shorten(below), os.path.join("some", "file.py"))
+        self.assertEqual((shorten(elsewhere), shorten("<string>")), (elsewhere, "<string>"))
+
+    def test_another_drive(self):
+        """Where there is no way from here to there the path stays."""
+
+        def no_way(path):
+            raise ValueError("path is on mount 'D:', start on mount 'C:'")
+
+        with unittest.mock.patch("os.path.relpath", no_way):
+            self.assertEqual(shorten("D:\\x.py"), "D:\\x.py")

@@ -1,0 +1,394 @@
+"""The loop by itself: bare, with runners, its tasks' names, its files, its end, and what it refuses."""
+
+import asyncio
+import contextlib
+import functools
+import gc
+import io
+import os
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import unittest
+from unittest import mock
+
+from solipsism_unittest import EscapeError, SolipsismError, SolipsistEventLoop, socketpair
+from tests import run_python
+
+
+def run(main, **options):
+    with asyncio.Runner(loop_factory=lambda: SolipsistEventLoop(**options)) as runner:
+        return runner.run(main)
+
+
+async def greet():
+    """Connect to a server of our own, and return what it says and when."""
+
+    async def serve(reader, writer):
+        await asyncio.sleep(60)
+        writer.write(b"hello\n")
+        writer.close()
+
+    async with await asyncio.start_server(serve, "greeter.test", 80):
+        reader, writer = await asyncio.open_connection("greeter.test", 80)
+        with contextlib.closing(writer):
+            return await reader.readline(), asyncio.get_running_loop().time()
+
+
+class RunningTest(unittest.TestCase):
+    def test_bare(self):
+        """The loop works without anything around it, several times, and is closed twice without harm."""
+        loop = SolipsistEventLoop()
+        self.assertEqual(loop.run_until_complete(greet()), (b"hello\n", 60.0))
+        self.assertEqual(loop.run_until_complete(asyncio.sleep(5, "again")), "again")
+        loop.close()
+        loop.close()
+
+    def test_with_a_runner(self):
+        """asyncio.Runner(loop_factory=SolipsistEventLoop) runs a program."""
+        with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
+            self.assertEqual(runner.run(greet()), (b"hello\n", 60.0))
+
+    @unittest.skipIf(sys.version_info < (3, 12), "asyncio.run() takes a loop_factory from 3.12 on")
+    def test_with_asyncio_run(self):
+        """asyncio.run(main, loop_factory=SolipsistEventLoop) runs a program."""
+        self.assertEqual(asyncio.run(greet(), loop_factory=SolipsistEventLoop), (b"hello\n", 60.0))
+
+    def test_in_debug_mode(self):
+        """Debug mode works: wrong threads and wrong callbacks are found, and handles know where they were made."""
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            timer = loop.call_later(1, print)
+            timer.cancel()
+            self.assertEqual(timer._source_traceback[-1].name, "main")
+            with self.assertRaises(TypeError):
+                loop.call_at(1, asyncio.sleep)
+            errors = []
+            thread = threading.Thread(target=lambda: errors.append(self.outcome(loop.call_at, 1, print)))
+            with loop.hold_clock():
+                thread.start()
+                thread.join()
+            self.assertRegex(str(errors[0]), "Non-thread-safe")
+            return await greet()
+
+        with asyncio.Runner(debug=True, loop_factory=SolipsistEventLoop) as runner:
+            self.assertEqual(runner.run(main()), (b"hello\n", 60.0))
+
+    def outcome(self, call, *args):
+        try:
+            return call(*args)
+        except Exception as error:
+            return error
+
+    def test_inside_and_after_closing(self):
+        """A running loop cannot be run or closed, and a closed one cannot be used; asyncio's own errors say so."""
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            with self.assertRaisesRegex(RuntimeError, "already running"):
+                loop.run_until_complete(loop.create_future())
+            with self.assertRaisesRegex(RuntimeError, "Cannot close a running event loop"):
+                loop.close()
+            return loop
+
+        loop = run(main())
+        for call in (
+            functools.partial(loop.call_at, 1, print),
+            functools.partial(loop.run_until_complete, None),
+            loop.run_forever,
+        ):
+            with self.assertRaisesRegex(RuntimeError, "closed"):
+                call()
+
+    def test_its_repr(self):
+        """The repr says whether it runs, and what time it is."""
+
+        async def main():
+            await asyncio.sleep(1.5)
+            return repr(asyncio.get_running_loop())
+
+        loop = SolipsistEventLoop(3)
+        self.assertEqual(repr(loop), "<SolipsistEventLoop idle t=3.0>")
+        self.assertEqual(loop.run_until_complete(main()), "<SolipsistEventLoop running t=4.5>")
+        loop.close()
+        self.assertEqual(repr(loop), "<SolipsistEventLoop closed t=4.5>")
+
+    def test_a_loop_that_is_forgotten(self):
+        """A loop that is collected without having been closed warns as asyncio's does."""
+        loop = SolipsistEventLoop()
+        with self.assertWarnsRegex(ResourceWarning, "unclosed event loop <SolipsistEventLoop idle t=0.0>"):
+            del loop
+            gc.collect()
+
+    def test_closing_ends_what_is_open(self):
+        """close() ends every socket that is left: nobody can use it any more, and no warning comes later."""
+
+        async def main():
+            return socketpair()
+
+        loop = SolipsistEventLoop()
+        pair = loop.run_until_complete(main())
+        loop.close()
+        self.assertEqual(loop.kernel.files, {})
+        self.assertEqual([face.end.state for face in pair], ["closed", "closed"])
+
+    def test_interrupted_while_it_really_waits(self):
+        """Ctrl-C ends a loop that waits for another thread, with a runner and bare, with KeyboardInterrupt."""
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            with loop.hold_clock():
+                timer = threading.Timer(0.01, os.kill, [os.getpid(), signal.SIGINT])
+                timer.start()
+                try:
+                    await loop.create_future()
+                finally:
+                    timer.join()
+
+        with self.assertRaises(KeyboardInterrupt):
+            run(main())
+        loop = SolipsistEventLoop()
+        with self.assertRaises(KeyboardInterrupt):
+            loop.run_until_complete(main())
+        with contextlib.suppress(asyncio.CancelledError):
+            for task in asyncio.all_tasks(loop):
+                task.cancel()
+                loop.run_until_complete(task)
+        loop.close()
+
+
+class TaskTest(unittest.TestCase):
+    def test_names_count_from_one_on_each_loop(self):
+        """An unnamed task is named by its number among the tasks of its loop; a given name stays."""
+
+        async def main():
+            tasks = [asyncio.create_task(asyncio.sleep(0), name=name) for name in (None, "mine", None)]
+            await asyncio.gather(*tasks)
+            return [task.get_name() for task in (asyncio.current_task(), *tasks)]
+
+        for _ in range(2):
+            self.assertEqual(run(main()), ["Task-1", "Task-2", "mine", "Task-4"])
+
+    @unittest.skipIf(sys.version_info < (3, 12), "eager tasks are new in 3.12")
+    def test_eager_tasks(self):
+        """With asyncio.eager_task_factory tasks begin at once, and are named and timed as ever."""
+
+        async def child(delay):
+            await asyncio.sleep(delay)
+            return asyncio.current_task().get_name()
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            loop.set_task_factory(asyncio.eager_task_factory)
+            return await asyncio.gather(child(0), child(2), asyncio.sleep(1)), loop.time()
+
+        self.assertEqual(run(main()), (["Task-2", "Task-3", None], 2.0))
+
+    def test_custom_factories(self):
+        """A task factory of the program's own is used, also one whose futures take no attributes of ours."""
+
+        class Slotted:
+            __slots__ = ("task",)
+
+            def __init__(self, task):
+                self.task = task
+
+            def set_name(self, name):
+                self.task.set_name(name)
+
+        def factory(loop, coro, **options):
+            made.append(coro)
+            return Slotted(asyncio.Task(coro, loop=loop, **options))
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            loop.set_task_factory(factory)
+            task = asyncio.create_task(asyncio.sleep(1, "result"))
+            loop.set_task_factory(None)
+            return type(task), await task.task
+
+        made = []
+        self.assertEqual(run(main()), (Slotted, "result"))
+        self.assertGreaterEqual(len(made), 1)
+
+    def test_tasks_know_where_they_were_made(self):
+        """The place of a task is the user's line, through gather() and TaskGroup too."""
+
+        async def main():
+            made = [asyncio.create_task(asyncio.sleep(0))]
+            async with asyncio.TaskGroup() as group:
+                made.append(group.create_task(asyncio.sleep(0)))
+            await made[0]
+            return [str(task._made_at) for task in made]
+
+        for place in run(main()):
+            self.assertRegex(
+                place, r"test_event_loop\.py:\d+ in TaskTest\.test_tasks_know_where_they_were_made\.<locals>\.main$"
+            )
+
+
+class SizeTest(unittest.TestCase):
+    def test_attributes_are_read_fast(self):
+        """The loop has fewer than 30 attributes: with more, CPython reads each of them slowly."""
+        loop = SolipsistEventLoop()
+        self.addCleanup(loop.close)
+        self.assertLess(len(vars(loop)), 30)
+
+
+class RefusalTest(unittest.TestCase):
+    def test_what_is_not_there_yet(self):
+        """Each call that is not there yet is a SolipsismError with its name, whatever it is called with."""
+        loop = SolipsistEventLoop()
+        self.addCleanup(loop.close)
+        for name in (
+            "add_signal_handler",
+            "remove_signal_handler",
+        ):
+            for arguments in ((), (1, 2), (asyncio.Protocol, "x")):
+                with self.subTest(name), self.assertRaisesRegex(SolipsismError, rf"^{name}\(\) is not there yet"):
+                    getattr(loop, name)(*arguments)
+
+    def test_child_processes(self):
+        """A child process is refused with the command and what to do, whichever way it is asked for."""
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            for call, begin in (
+                (lambda: asyncio.create_subprocess_exec("a", b"b"), r"asyncio\.create_subprocess_exec\('a', 'b'\)"),
+                (lambda: asyncio.create_subprocess_shell("a b"), r"asyncio\.create_subprocess_shell\('a b'\)"),
+                (lambda: loop.subprocess_exec(asyncio.SubprocessProtocol, "a"), r"loop\.subprocess_exec\('a'\)"),
+                (lambda: loop.subprocess_shell(asyncio.SubprocessProtocol, "a"), r"loop\.subprocess_shell\('a'\)"),
+                (lambda: loop.subprocess_shell(), r"loop\.subprocess_shell\(\)"),
+            ):
+                with self.assertRaisesRegex(EscapeError, begin + r" would start a real process \(tests/loop/test_event_loop.*fake"
+                                            r".*asyncio\.to_thread.*self\.allow_escape\(\"subprocess\"\):$"):
+                    await call()
+
+        run(main())
+
+    def test_child_processes_without_a_line(self):
+        """Asked for by no line of a program, as by a callback of the loop, it is refused as well."""
+        loop, seen = SolipsistEventLoop(), []
+        self.addCleanup(loop.close)
+        loop.set_exception_handler(lambda loop, context: (seen.append(str(context["exception"])), loop.stop()))
+        loop.call_soon(loop.subprocess_shell, None, "a")
+        loop.run_forever()
+        self.assertRegex(seen[0], r"^loop\.subprocess_shell\('a'\) would start a real process, which")
+
+
+class LookupTest(unittest.TestCase):
+    def test_there_and_back(self):
+        """loop.getaddrinfo() and loop.getnameinfo() ask the virtual resolver: a name comes back from its address."""
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            found = await loop.getaddrinfo("api.test", "https", type=socket.SOCK_STREAM)
+            return await loop.getnameinfo(found[0][4])
+
+        self.assertEqual(run(main()), ("api.test", "https"))
+
+    def test_servers_listen_in_the_order_of_their_hosts(self):
+        """A server on many hosts has its sockets in their order, whatever the order of a set of addresses would be."""
+
+        async def main():
+            hosts = ["::1", "127.0.0.1", "b.test", "a.test"]
+            server = await asyncio.start_server(lambda reader, writer: None, hosts, 80)
+            names = [(await asyncio.get_running_loop().getnameinfo(one.getsockname()))[0] for one in server.sockets]
+            server.close()
+            return names
+
+        self.assertEqual(run(main()), ["localhost", "localhost", "b.test", "a.test"])
+
+
+class PatchedLookupsTest(unittest.TestCase):
+    def test_patched_lookups(self):
+        """A program that patches socket.getaddrinfo or socket.getnameinfo means the loop's look-ups too."""
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            with mock.patch("socket.getaddrinfo", return_value=["patched"]):
+                found = await loop.getaddrinfo("a.test", 80)
+            with mock.patch("socket.getnameinfo", return_value=("patched", "80")):
+                return found, await loop.getnameinfo(("127.0.0.1", 80))
+
+        self.assertEqual(run(main()), (["patched"], ("patched", "80")))
+
+
+class SendfileTest(unittest.TestCase):
+    def test_sendfile(self):
+        """loop.sendfile() sends a file or a part of it over a transport, and costs no virtual time."""
+
+        async def main(file, offset, count):
+            loop = asyncio.get_running_loop()
+            received = loop.create_future()
+
+            async def serve(reader, writer):
+                received.set_result(await reader.read(-1))
+                writer.close()
+
+            async with await asyncio.start_server(serve, "files.test", 80), asyncio.timeout(0.001):
+                _, writer = await asyncio.open_connection("files.test", 80)
+                sent = await loop.sendfile(writer.transport, file, offset, count)
+                writer.close()
+                return sent, await received
+
+        data = bytes(range(256)) * 1_000
+        with tempfile.TemporaryFile() as file:
+            file.write(data)
+            file.flush()
+            for opened in (file, io.BytesIO(data)):
+                for offset, count, expected in (
+                    (0, None, data),
+                    (1_000, 5, data[1_000:1_005]),
+                    (len(data) - 3, None, data[-3:]),
+                ):
+                    with self.subTest(type(opened).__name__, offset=offset):
+                        self.assertEqual(run(main(opened, offset, count)), (len(expected), expected))
+
+
+class SameEveryTimeTest(unittest.TestCase):
+    def test_under_any_hash_seed(self):
+        """The same program gives the same journal, to the digest, in interpreters with different hash seeds."""
+        program = """
+import asyncio
+from solipsism_unittest import SolipsistEventLoop
+
+async def main():
+    async def serve(reader, writer):
+        while data := await reader.read(10):
+            await asyncio.sleep(0.1)
+            writer.write(data)
+        writer.close()
+
+    async def ask(name):
+        reader, writer = await asyncio.open_connection(name, 80)
+        for n in range(5):
+            writer.write(name.encode())
+            await reader.readexactly(len(name))
+            await asyncio.sleep(n / 7)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "0.0.0.0", 80):
+        waiting = {asyncio.create_task(ask(name)) for name in ("localhost", "127.0.0.1", "127.0.0.2")}
+        while waiting:
+            _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+
+loop = SolipsistEventLoop(seed=5)
+loop.run_until_complete(main())
+print(loop.kernel.journal.digest, loop.time())
+loop.close()
+"""
+        answers = {}
+        for seed in ("0", "1", "12345"):
+            child = run_python(
+                "-c",
+                f"import os, subprocess, sys; sys.exit(subprocess.run([sys.executable, '-c', {program!r}], "
+                f"env=dict(os.environ, PYTHONHASHSEED='{seed}')).returncode)",
+            )
+            self.assertEqual(child.returncode, 0, child.stderr)
+            answers[seed] = child.stdout
+        self.assertEqual(len(set(answers.values())), 1, answers)
+        self.assertRegex(answers["0"], r"^[0-9a-f]{32} [0-9.]+\n$")
