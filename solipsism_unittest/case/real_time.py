@@ -32,7 +32,7 @@ from ..introspection.debuggers import MEASURE, debugging
 from ..introspection.modules import carries
 from ..introspection.places import Place
 from ..loop.selector import VirtualSelector
-from ..loop.stuck import _mover_lines
+from ..loop.stuck import mover_lines
 from ..stdlib import worlds
 from ..stdlib.seal import table
 
@@ -394,4 +394,4 @@ def _report(reason: str, loop: Any, stuck: list[str]) -> str:
         tasks = report.task_lines(asyncio.all_tasks(loop)) if loop is not None else []
         return "\n".join([reason, *(f"  {line}" for line in stuck), *tasks])
     return report.report(reason, kernel, asyncio.all_tasks(loop),
-                            "\n  ".join([*stuck, *_mover_lines(loop), *_thread_lines(kernel)]))
+                            "\n  ".join([*stuck, *mover_lines(loop), *_thread_lines(kernel)]))

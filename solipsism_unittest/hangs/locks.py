@@ -18,7 +18,7 @@ from types import AsyncGeneratorType, FrameType
 from typing import Any, NamedTuple
 
 from ..introspection.names import known_as
-from ..introspection.tasks import Task, _awaited, _awaited_tasks, by_name, call_of, entered, frame_of, steps
+from ..introspection.tasks import Task, awaited, awaited_tasks, by_name, call_of, entered, frame_of, steps
 
 
 def _lock_of(thing: Any) -> Any:
@@ -47,7 +47,7 @@ def _held(steps: Iterable[Any], frames: Sequence[FrameType]) -> list[Any]:
         own = frame_of(step)
         if own is not None and "release" in own.f_code.co_names:
             inside = []  # it may have given something back by hand: nobody is accused
-        frame = frame_of(_awaited(step))
+        frame = frame_of(awaited(step))
         if inside and frame is not None and frame.f_code.co_name == "__aenter__" \
                 and frame.f_locals.get("self") is inside[-1]:
             inside.pop()  # it is about to be entered
@@ -125,10 +125,10 @@ class Scene:
         elif some is not None:
             pending = [future for future in some.f_locals["fs"] if not future.done()]
             if some.f_locals["return_when"] == asyncio.ALL_COMPLETED or len(pending) == 1:
-                futures = sorted((task for each in pending for task in _awaited_tasks(each)), key=by_name)
+                futures = sorted((task for each in pending for task in awaited_tasks(each)), key=by_name)
         else:
             futures = [getattr(task, "_fut_waiter", None)]
-        return [Cause(None, each) for future in futures for each in _awaited_tasks(future)]
+        return [Cause(None, each) for future in futures for each in awaited_tasks(future)]
 
     def _blockers(self, task: Task) -> list[tuple[Any, Task]]:
         return [(cause.lock, other) for cause in self.cause(task)

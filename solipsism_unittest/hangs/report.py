@@ -16,7 +16,7 @@ from ..introspection.tasks import by_name, coroutine_name, made_at
 from ..kernel import Kernel
 from .locks import Scene
 from .waits import waits_for
-from .words import NAMES, _listed, callback_words, way, where
+from .words import NAMES, callback_words, listed, way, where
 
 LAST_RECORDS = 3
 FEW = 12  # so many tasks are told one by one in any case
@@ -56,7 +56,7 @@ def task_lines(tasks: Iterable[asyncio.Task[Any]], scene: Scene | None = None) -
                      + (f"\n      made at {made}" if made else ""))
     for (coroutine, place, _), members in shown.items():
         if len(members) > alike:
-            names = _listed([task.get_name() for task in members[alike:]])
+            names = listed([task.get_name() for task in members[alike:]])
             lines.append(f"  and {len(members) - alike} more ({coroutine}) at {place}: {names}")
     others = list(kinds.values())[ROOM:]
     if others:
@@ -73,7 +73,7 @@ def cycle_lines(scene: Scene) -> list[str]:
 
 def ran_words(counts: Iterable[tuple[asyncio.Handle, int]], turns: int) -> str:
     """How often each of some tasks and callbacks ran."""
-    told = _listed([f"{callback_words(handle)} {count} times" for handle, count in counts])
+    told = listed([f"{callback_words(handle)} {count} times" for handle, count in counts])
     return f"{told} (in {turns} turns)"
 
 
@@ -84,14 +84,14 @@ def report(reason: str, kernel: Kernel, tasks: Iterable[asyncio.Task[Any]], hint
     `hint` is the cause, or what to do about it; `going_on` are the callbacks that run now, and `ran` says so in words
     where somebody has counted them. Cycles come first.
     """
-    now = ran or _listed(list(dict.fromkeys(map(callback_words, going_on))))
+    now = ran or listed(list(dict.fromkeys(map(callback_words, going_on))))
     tasks = sorted(tasks, key=by_name)
     scene = Scene(tasks)
     count = f"{len(tasks)} task{'s' if len(tasks) != 1 else ''}" if tasks else "no task is there"
     fate = "" if hint or not tasks else " wait for ever" if len(tasks) > 1 else " waits for ever"
     last = kernel.journal.last_effects(LAST_RECORDS)
     held = list(map(repr, list(kernel.clock.holds)))  # a copy: other threads release them
-    holds = _listed(held)
+    holds = listed(held)
     if any(hold.startswith("<Hold: executor job") for hold in held):
         holds += "\n    a job that waits for what comes later in time is submitted inside `with self.background():`"
     return "\n".join([

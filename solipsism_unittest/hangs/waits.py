@@ -11,7 +11,7 @@ from ..introspection.modules import is_plumbing
 from ..introspection.names import known_as, plain
 from ..introspection.tasks import by_name, job_of, shielded
 from .locks import Scene, verb
-from .words import _listed, _names
+from .words import listed, task_names
 
 
 def _future_words(future: Any, frames: Sequence[FrameType] = ()) -> str:
@@ -21,7 +21,7 @@ def _future_words(future: Any, frames: Sequence[FrameType] = ()) -> str:
     children = getattr(future, "_children", None)  # of a gather()
     if children is not None:
         pending = [child for child in children if not child.done()]
-        return f"gather() of {len(children)}, still pending: {_names(pending)}"
+        return f"gather() of {len(children)}, still pending: {task_names(pending)}"
     inner = shielded(future)
     if inner is not None:
         return f"shield() of {_future_words(inner)}"
@@ -85,7 +85,7 @@ def _held(call: _Call) -> str:
     else:
         names = [task.get_name() for task in sorted(holders, key=by_name)]
         doing = verb(lock) if len(names) == 1 else verb(lock).replace("is", "are").replace("holds", "hold")
-        who = f"which {_listed(names)} {doing}"
+        who = f"which {listed(names)} {doing}"
     return f"{call.name()}, {who}: {_repr(lock)}"
 
 
@@ -98,7 +98,7 @@ def _condition(call: _Call) -> str:
 def _lock_words(call: _Call) -> str:
     lock = call.owner._lock
     holders = [task.get_name() for task in sorted(call.scene.holders(lock), key=by_name)]
-    return f"{_listed(holders)} {'hold' if len(holders) > 1 else 'holds'} it" if holders else _repr(lock)
+    return f"{listed(holders)} {'hold' if len(holders) > 1 else 'holds'} it" if holders else _repr(lock)
 
 
 def _queue(words: str) -> Callable[[_Call], str]:
@@ -158,20 +158,21 @@ def _call_of_a_thread(call: _Call) -> str:
     files = call.frame.f_locals["kernel"].files
     ends = dict.fromkeys(number for number, _ in call.frame.f_locals["interests"])
     shown = [plain(files[number]) for number in ends if number in files]
-    return f"a blocking call of a thread, on {_listed(shown) or 'a closed socket'}"
+    return f"a blocking call of a thread, on {listed(shown) or 'a closed socket'}"
 
 
 def _server(words: str) -> Callable[[_Call], str]:
     def describe(call: _Call) -> str:
         sockets = call.owner.sockets
-        return f"{words} {_listed([_socket_words(face) for face in sockets]) if sockets else 'a closed server'}"
+        return f"{words} {listed([_socket_words(face) for face in sockets]) if sockets else 'a closed server'}"
 
     return describe
 
 
 def _some_of(call: _Call) -> str:
     futures = call.frame.f_locals["fs"]
-    return f"wait() for {len(futures)}, still pending: {_names([future for future in futures if not future.done()])}"
+    pending = [future for future in futures if not future.done()]
+    return f"wait() for {len(futures)}, still pending: {task_names(pending)}"
 
 
 def _in_a_thread(call: _Call) -> str:
@@ -200,7 +201,7 @@ _WAITS: dict[str, Callable[[_Call], str]] = {
                     "sock_recvfrom", "sock_recvfrom_into", "sock_sendto")},
     "Server.serve_forever": _server("serve_forever() of"),
     "Server.wait_closed": _server("the connections to end of"),
-    "TaskGroup.__aexit__": lambda call: f"the tasks of a TaskGroup: {_names(call.owner._tasks)}",
+    "TaskGroup.__aexit__": lambda call: f"the tasks of a TaskGroup: {task_names(call.owner._tasks)}",
     "_wait": _some_of,
     "as_completed.<locals>._wait_for_one": lambda call: "the next of as_completed()",
     "_AsCompletedIterator._wait_for_one": lambda call: "the next of as_completed()",  # 3.13

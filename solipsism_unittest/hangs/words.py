@@ -48,7 +48,7 @@ def turn_words(seconds: float, runs: Any, now: float) -> str:
     codes; or None.
     """
     if isinstance(runs, list):
-        who = "one of " + _listed(list(dict.fromkeys(map(_clue_words, runs))))
+        who = "one of " + listed(list(dict.fromkeys(map(_clue_words, runs))))
     elif runs is not None and not runs.cancelled() and getattr(runs, "_when", now) <= now:
         who = _step_words(runs)
     else:
@@ -83,17 +83,18 @@ def where(frames: Sequence[FrameType]) -> str:
 # -- what for
 
 
-def _listed(things: Sequence[str]) -> str:
+def listed(things: Sequence[str]) -> str:
+    """Things as a list in words: the first `NAMES` of them, and how many more."""
     more = f" and {len(things) - NAMES} more" if len(things) > NAMES else ""
     return ", ".join(things[:NAMES]) + more
 
 
-def _names(futures: Iterable[Any]) -> str:
+def task_names(futures: Iterable[Any]) -> str:
     """Tasks by name, in order; futures by their number."""
     tasks = [future for future in futures if isinstance(future, asyncio.Task)]
     others = sum(not isinstance(future, asyncio.Task) for future in futures)
     rest = [f"{others} future{'s' if others > 1 else ''}"] if others else []
-    return _listed([task.get_name() for task in sorted(tasks, key=by_name)] + rest)
+    return listed([task.get_name() for task in sorted(tasks, key=by_name)] + rest)
 
 
 def way(frames: Sequence[FrameType]) -> str:

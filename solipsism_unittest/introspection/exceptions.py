@@ -99,7 +99,7 @@ def trace_of(lines: Sequence[TracebackType]) -> TracebackType | None:
     return trace
 
 # Modules of the standard library whose functions lead to the audited call: the program called theirs.
-_ON_THE_WAY = frozenset({"os", "pty", "subprocess", "webbrowser"})
+ON_THE_WAY = frozenset({"os", "pty", "subprocess", "webbrowser"})
 
 
 def without_own_frames(trace: TracebackType | None) -> TracebackType | None:
@@ -111,4 +111,4 @@ def without_own_frames(trace: TracebackType | None) -> TracebackType | None:
 
 
 def _is_below(module: str) -> bool:
-    return is_ours(module) or root_of(module) in _ON_THE_WAY
+    return is_ours(module) or root_of(module) in ON_THE_WAY

@@ -42,7 +42,7 @@ _PLUMBING = frozenset({
     "functools", "http", "urllib", "socketserver", "contextvars", "weakref", "_pytest", "pluggy", "pytest",
 })
 # These have objects of their own that a program works with, and carry calls as well.
-_CARRIERS = _PLUMBING | {"queue", "subprocess", "multiprocessing"}
+CARRIERS = _PLUMBING | {"queue", "subprocess", "multiprocessing"}
 # These start a process only to ask about the machine.
 _ASKERS = frozenset({"platform", "ctypes.util", "uuid", "sysconfig", "_osx_support", "locale"})
 _STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
@@ -67,7 +67,7 @@ def is_of_standard_library(filename: str) -> bool:
 
 def carries(module: str) -> bool:
     """Whether frames of a module of this name stand between the user's line and what it came to."""
-    return module.partition(".")[0] in _CARRIERS
+    return module.partition(".")[0] in CARRIERS
 
 
 def asks_about_the_machine(frame: FrameType | None) -> bool:
@@ -77,10 +77,10 @@ def asks_about_the_machine(frame: FrameType | None) -> bool:
     return frame is not None and frame.f_globals.get("__name__") in _ASKERS
 
 # Of multiprocessing these run the program's functions, in threads.
-_WORKERS = frozenset({"multiprocessing.dummy", "multiprocessing.pool"})
+WORKERS = frozenset({"multiprocessing.dummy", "multiprocessing.pool"})
 
 
-def _below_socket(frame: FrameType) -> str:
+def below_socket(frame: FrameType) -> str:
     """The module that makes a call, or calls a function of module socket that makes it."""
     while (module := module_of(frame)) == "socket" and frame.f_back is not None:
         frame = frame.f_back
@@ -93,7 +93,7 @@ def manages_processes(starter: FrameType) -> bool:
     What it starts and makes stays real: it waits for the children with deadlines on time.monotonic(), which would never
     come in a world whose time stands still. The threads of multiprocessing.dummy are no processes.
     """
-    module = _below_socket(starter)
+    module = below_socket(starter)
     if module == "multiprocessing.dummy":
         return False
     return module.partition(".")[0] in ("multiprocessing", "subprocess") or module == "concurrent.futures.process"
@@ -102,4 +102,4 @@ def manages_processes(starter: FrameType) -> bool:
 def waits_for_processes(frame: FrameType) -> bool:
     """Whether this frame is of multiprocessing, whose deadlines are for real processes and so in real time."""
     module = module_of(frame)
-    return module.startswith("multiprocessing.") and module not in _WORKERS
+    return module.startswith("multiprocessing.") and module not in WORKERS

@@ -17,7 +17,7 @@ import sys
 from types import CodeType, FrameType, TracebackType
 from typing import NamedTuple
 
-from .modules import _CARRIERS, is_of_library, is_plumbing
+from .modules import CARRIERS, is_of_library, is_plumbing
 
 _STARTERS = {"asyncio.base_events": "_run_once", "unittest.case": "run"}
 
@@ -82,7 +82,7 @@ def user_place(depth: int = 1) -> Place | None:
     inner: Place | None = None  # the innermost frame of a library
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
-        if module.partition(".")[0] not in _CARRIERS:
+        if module.partition(".")[0] not in CARRIERS:
             code = frame.f_code
             if not is_of_library(code.co_filename):
                 place = _place(code, frame.f_lasti)

@@ -22,7 +22,8 @@ def frame_of(step: Any) -> FrameType | None:
     return getattr(step, "cr_frame", None) or getattr(step, "gi_frame", None) or getattr(step, "ag_frame", None)
 
 
-def _awaited(step: Any) -> Any:
+def awaited(step: Any) -> Any:
+    """What a coroutine or generator that is suspended awaits; None where it awaits nothing."""
     if type(step).__name__ in _WRAPPERS:
         return next(iter(gc.get_referents(step)), None)
     inner = getattr(step, "cr_await", None) or getattr(step, "gi_yieldfrom", None)
@@ -34,7 +35,7 @@ def steps(task: Task) -> Iterator[Any]:
     step: Any = task.get_coro()
     while step is not None:
         yield step
-        step = _awaited(step)
+        step = awaited(step)
 
 
 def await_chain(task: Task) -> list[FrameType]:
@@ -65,15 +66,15 @@ def entered(referents: Iterable[Any]) -> list[Any]:
     return found
 
 
-def _awaited_tasks(future: Any) -> list[Task]:
+def awaited_tasks(future: Any) -> list[Task]:
     """The tasks all of which must end before a future is done."""
     if isinstance(future, asyncio.Task):
         return [future]
     children = getattr(future, "_children", None)  # of a gather()
     if children is not None:
-        return [task for child in children if not child.done() for task in _awaited_tasks(child)]
+        return [task for child in children if not child.done() for task in awaited_tasks(child)]
     inner = shielded(future)
-    return _awaited_tasks(inner) if inner is not None else []
+    return awaited_tasks(inner) if inner is not None else []
 
 
 def shielded(future: Any) -> Any:

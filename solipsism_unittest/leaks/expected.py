@@ -27,7 +27,7 @@ class Before:
         """What stays when a test ends on a loop that goes on: this, what is expected, what runs in the background."""
         stays = {**self.things, **things_of(loop, expected)}
         jobs = loop.kernel.jobs
-        background = [*jobs.left_tasks, *(file for number, file in loop.kernel.files.items() if _is_left(jobs, number))]
+        background = [*jobs.left_tasks, *(file for number, file in loop.kernel.files.items() if is_left(jobs, number))]
         return {**stays, **{id(thing): thing for thing in background}}
 
 
@@ -38,7 +38,7 @@ def _everything(loop: Any) -> list[object]:
             *register.unread()]
 
 
-def _is_left(jobs: Any, number: int) -> bool:
+def is_left(jobs: Any, number: int) -> bool:
     """Whether a descriptor was made in background()."""
     return any(number in numbers for numbers in jobs.left_running)
 

@@ -40,7 +40,7 @@ KINDS = {
     "thread": Kind("threads", "thread alive", "threads alive"),
 }
 # Nothing to end: a mistake that passed without a word.
-_MISTAKES = ("coroutine", "unread", "error")
+MISTAKES = ("coroutine", "unread", "error")
 
 
 class Leak(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from .kinds import _MISTAKES, KINDS, Found, Leak
+from .kinds import KINDS, MISTAKES, Found, Leak
 
 __unittest = True
 __tracebackhide__ = True
@@ -22,7 +22,7 @@ def report(found: Found, who: str = "test") -> str:
     leaks, stubborn, troubles = found
     if not (leaks or stubborn or troubles):
         return ""
-    left = [leak for leak in leaks if leak.kind not in _MISTAKES]
+    left = [leak for leak in leaks if leak.kind not in MISTAKES]
     if leaks and all(leak.kind == "coroutine" for leak in leaks):
         lines = [line for (_, what, place, *_), count in Counter(leaks).items() for line in
                  (f"coroutine '{what}' was never awaited{_times(count)}, {_ADVICE}", f"  made at {place}")]
@@ -63,5 +63,5 @@ def _groups(leaks: list[Leak]) -> Iterable[str]:
             verb = _PLACE_WORDS.get(name, "made at")
             if place:
                 yield f"      {verb} {place}"
-            elif name not in _MISTAKES:
+            elif name not in MISTAKES:
                 yield "      made where no line of yours was running"

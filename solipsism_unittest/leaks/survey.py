@@ -28,7 +28,7 @@ from ..stdlib.threads.background import in_background
 from ..stdlib.threads.workers import linger
 from . import ending
 from .ending import owner_of, transport_of
-from .expected import Before, _is_left, things_of
+from .expected import Before, is_left, things_of
 from .kinds import KINDS, Found, Leak
 
 __unittest = True
@@ -181,7 +181,7 @@ def _files(loop: Any) -> Iterable[Leak]:
     servers: set[int] = set()
     selector = loop._virtual_selector
     for number, file in loop.kernel.files.items():
-        if _is_left(loop.kernel.jobs, number):
+        if is_left(loop.kernel.jobs, number):
             continue
         key = selector.keys.get(number)
         server = next((arg for arg in key.data[0]._args if isinstance(arg, asyncio.Server)), None) \

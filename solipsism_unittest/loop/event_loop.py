@@ -41,7 +41,7 @@ from ..stdlib.worlds import kernel_here, sealed
 from . import stuck
 from .inventory import Register
 from .selector import VirtualSelector
-from .stuck import _Run
+from .stuck import Run
 from .timers import Timer
 from .uncaught import LoopExceptions
 
@@ -65,7 +65,7 @@ class _Own:
     def __init__(self) -> None:
         self.register = Register()
         self.errors = LoopExceptions()
-        self.driven: _Run | None = None  # the innermost run_until_complete()
+        self.driven: Run | None = None  # the innermost run_until_complete()
         self.tasks = itertools.count(1)  # numbers of tasks
 
 
@@ -274,7 +274,7 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
             future._log_destroy_pending = False  # asyncio's own reason: an interrupt leaves it pending
         if isinstance(future, asyncio.Task):
             future.is_driven = True  # type: ignore[attr-defined]  # not a leftover: who drives it is told how it ended
-        run = self._own.driven = _Run(future, sys._getframe(1).f_code in _CLOSING)
+        run = self._own.driven = Run(future, sys._getframe(1).f_code in _CLOSING)
         cause = result = None
         try:
             result = super().run_until_complete(future)
@@ -361,7 +361,7 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
         count = "1 timer still moves" if timers == 1 else f"{timers} timers still move"
         self._stuck(SleepForeverError, f"the test can never go on, though {count} time",
                     "nothing that will run can reach what it waits for; the clock is kept moving by "
-                    + words._listed(reachability.movers(self)))
+                    + words.listed(reachability.movers(self)))
         return self._virtual_selector.jumps_allowed
 
     def _going_on(self) -> list[asyncio.Handle]:

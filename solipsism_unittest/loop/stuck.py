@@ -21,7 +21,7 @@ __tracebackhide__ = True  # and so does pytest
 MOVERS = 5  # so many of those who move the clock are named
 
 
-def _mover_lines(loop: Any) -> list[str]:
+def mover_lines(loop: Any) -> list[str]:
     """Who keeps the clock moving, where it has moved often."""
     selector = loop._virtual_selector
     moving = [*reachability.movers(loop)[:MOVERS], *_most_made(loop.kernel.journal)]
@@ -108,7 +108,7 @@ def _wake_cancelled(task: Task) -> None:
             awaited.add_done_callback(retrieve)  # nobody else will
 
 
-class _Run:
+class Run:
     """One `run_until_complete()`: what it drives, and what was found on the way."""
 
     __slots__ = ("main", "closing", "verdict", "times_stuck", "waiter", "jumps")

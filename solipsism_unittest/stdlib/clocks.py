@@ -5,9 +5,11 @@ from __future__ import annotations
 from ..kernel import Kernel
 
 
-def _monotonic(kernel: Kernel) -> float:
+def monotonic(kernel: Kernel) -> float:
+    """`time.monotonic()`: the world's time in seconds."""
     return kernel.clock.now
 
 
-def _monotonic_ns(kernel: Kernel) -> int:
+def monotonic_ns(kernel: Kernel) -> int:
+    """`time.monotonic_ns()`: the world's time in nanoseconds."""
     return round(kernel.clock.now * 1_000_000_000)

@@ -10,10 +10,10 @@ from ..errors import SolipsismError
 from ..kernel import Kernel
 
 # Process-wide by nature: what stands in for the standard library is. The lock guards arming and disarming.
-_kernels: dict[int, Kernel] = {}  # by thread: the innermost world
+kernels: dict[int, Kernel] = {}  # by thread: the innermost world
 _worlds: dict[int, list[Kernel]] = {}  # by thread: every world that it has entered and not left
 _lock = threading.Lock()
-_ident = threading.get_ident
+thread_id = threading.get_ident
 
 
 class _Seal:
@@ -34,27 +34,27 @@ def use_seal(arm: Callable[[], None], disarm: Callable[[], None]) -> None:
 
 def kernels_by_thread() -> Mapping[int, Kernel]:
     """The innermost kernel of each sealed thread: the table itself, for the audit hook."""
-    return _kernels
+    return kernels
 
 
 def leave_every_world() -> None:
     """A forked child has the thread, and no loop that runs in it: it lives in the real world."""
     global _lock
     _lock = threading.Lock()  # another thread of the parent may have had it
-    if _kernels:
-        _kernels.clear()
+    if kernels:
+        kernels.clear()
         _worlds.clear()
         _seal.disarm()
 
 
 def kernel_here() -> Kernel | None:
     """The kernel of this thread's world, or None for a thread that is not sealed."""
-    return _kernels.get(_ident())
+    return kernels.get(thread_id())
 
 
 def threads_in(kernel: Kernel) -> list[int]:
     """The identifiers of the threads that are in this world now, in the order in which they came."""
-    return [ident for ident, inner in list(_kernels.items()) if inner is kernel]
+    return [ident for ident, inner in list(kernels.items()) if inner is kernel]
 
 
 class sealed:  # noqa: N801 - a context manager that reads as a word, like contextlib's
@@ -70,16 +70,16 @@ class sealed:  # noqa: N801 - a context manager that reads as a word, like conte
         self._kernel = kernel
 
     def __enter__(self) -> Self:
-        ident = _ident()
+        ident = thread_id()
         with _lock:
-            if not _kernels:
+            if not kernels:
                 _seal.arm()
             _worlds.setdefault(ident, []).append(self._kernel)
-            _kernels[ident] = self._kernel
+            kernels[ident] = self._kernel
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        ident = _ident()
+        ident = thread_id()
         with _lock:
             worlds = _worlds.get(ident, [])
             if self._kernel not in worlds:
@@ -87,14 +87,14 @@ class sealed:  # noqa: N801 - a context manager that reads as a word, like conte
             # The latest of this world: of two that overlap the first may be left first.
             del worlds[len(worlds) - 1 - worlds[::-1].index(self._kernel)]
             if worlds:
-                _kernels[ident] = worlds[-1]
+                kernels[ident] = worlds[-1]
             else:
-                del _worlds[ident], _kernels[ident]
-                if not _kernels:
+                del _worlds[ident], kernels[ident]
+                if not kernels:
                     _seal.disarm()
 
 
-class _World:
+class Inhabitant:
     """What `sealed` needs to know of a loop."""
 
     def __init__(self, kernel: Kernel) -> None:

@@ -64,7 +64,7 @@ def parsed():
     """Yield each module's name, syntax tree and globals; __main__ would run."""
     for name, path in modules().items():
         if name != "__main__":
-            full = PACKAGE if name == "__init__" else f"{PACKAGE}.{name}"
+            full = f"{PACKAGE}.{name}".rstrip(".")
             yield name, ast.parse(path.read_text(encoding="utf-8")), vars(importlib.import_module(full))
 
 

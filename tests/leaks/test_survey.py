@@ -28,7 +28,7 @@ def case_of(body, **attributes):
 
 def made_in(body, line):
     """What a report says of a thing that the given line (from 1, the `def` being 0) of a function made."""
-    return f"made at {re.escape('tests')}.test_survey.py:{body.__code__.co_firstlineno + line} in "
+    return f"made at {re.escape('tests/leaks')}.test_survey.py:{body.__code__.co_firstlineno + line} in "
 
 
 class KindsTest(unittest.TestCase):

@@ -45,12 +45,12 @@ class Awaited(Unfinished, collections.abc.Coroutine[Any, Any, T]):
     def __init__(self, case: Any, name: str, method: Callable[..., Coroutine[Any, Any, T]], aw: Awaitable[Any],
                  *seconds: float) -> None:
         if not inspect.isawaitable(aw):
-            hint = f": call it, as in self.{name}({_name(aw)}(), ...)" if callable(aw) else ""
+            hint = f": call it, as in self.{name}({name_of_awaited(aw)}(), ...)" if callable(aw) else ""
             raise TypeError(f"{name}() takes a coroutine or another awaitable, not {names.plain(aw)}{hint}")
         self._given: tuple[Any, ...] = (aw, *seconds)
         try:
             for number in seconds:
-                _check_seconds(number)
+                check_seconds(number)
         except ValueError:
             self.abandon()
             raise
@@ -82,7 +82,7 @@ class Awaited(Unfinished, collections.abc.Coroutine[Any, Any, T]):
 
     def abandon(self) -> None:
         for thing in self._given:
-            _discard(thing)
+            discard(thing)
 
     # What diagnoses and asyncio's own reprs look for in a coroutine.
 
@@ -108,11 +108,11 @@ def awaiting(thing: Awaitable[T]) -> Coroutine[Any, Any, T]:
     async def wait() -> T:
         return await thing
 
-    wait.__name__ = wait.__qualname__ = _name(thing)
+    wait.__name__ = wait.__qualname__ = name_of_awaited(thing)
     return wait()
 
 
-def _discard(aw: object) -> None:
+def discard(aw: object) -> None:
     """Close what nobody will await, so that Python does not complain of it as well."""
     if isinstance(aw, Awaited):
         aw._start()
@@ -121,12 +121,13 @@ def _discard(aw: object) -> None:
         aw.close()
 
 
-def _check_seconds(seconds: object) -> None:
+def check_seconds(seconds: object) -> None:
+    """ValueError or TypeError for what is no duration in seconds."""
     if not isinstance(seconds, (int, float)) or not 0 <= seconds < math.inf:
         raise ValueError(f"a duration is a number of seconds from 0 up, not {seconds!r}")
 
 
-def _name(aw: object) -> str:
+def name_of_awaited(aw: object) -> str:
     """What the user calls an awaitable: the coroutine's name where there is one."""
     if isinstance(aw, asyncio.Task):
         return f"task {words.task_words(aw)}"

@@ -14,11 +14,13 @@ __unittest = True
 __tracebackhide__ = True
 
 
-def _count(data: bytes) -> str:
+def count_of(data: bytes) -> str:
+    """How many bytes wait, in words."""
     return f"{len(data)} byte waits" if len(data) == 1 else f"{len(data)} bytes wait"
 
 
-def _shown(data: bytes) -> str:
+def shown_data(data: bytes) -> str:
+    """Bytes for a message: all of a few, the beginning of many."""
     return repr(data) if len(data) <= 60 else f"{data[:40]!r}... ({len(data)} bytes)"
 
 
@@ -43,7 +45,7 @@ def _face(end: Any) -> VirtualSocket:
     return face
 
 
-def _stream(end: Any) -> Stream | None:
+def stream_of(end: Any) -> Stream | None:
     """The kernel's end behind any kind of end; None where it is closed."""
     face = _face(end)
     stream = face._end
@@ -53,9 +55,9 @@ def _stream(end: Any) -> Stream | None:
     return stream
 
 
-def _buffered(end: Any) -> bytes:
+def buffered(end: Any) -> bytes:
     """What asyncio's reader holds, and then what the kernel holds."""
-    stream = _stream(end)
+    stream = stream_of(end)
     reader = end
     if not isinstance(reader, asyncio.StreamReader):
         reader = getattr(end, "reader", None)
@@ -66,5 +68,6 @@ def _buffered(end: Any) -> bytes:
     return held + (bytes(stream.incoming) if stream is not None else b"")
 
 
-def _described(end: Any) -> str:
-    return names.plain(_stream(end) or _face(end))
+def described(end: Any) -> str:
+    """An end for a message: what it is and its state."""
+    return names.plain(stream_of(end) or _face(end))

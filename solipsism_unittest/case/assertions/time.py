@@ -23,10 +23,10 @@ from ...hangs import report, waits, words
 from ...introspection import names, tasks
 from ...kernel.descriptors.transitions import CLOSE_WAIT, ESTABLISHED
 from ...loop.uncaught import Expectation, Types
-from .awaited import Awaited, T, Unfinished, _check_seconds, _discard, _name, awaiting
-from .buffers import _buffered, _count, _described, _shown, _stream
+from .awaited import Awaited, T, Unfinished, awaiting, check_seconds, discard, name_of_awaited
+from .buffers import buffered, count_of, described, shown_data, stream_of
 from .elapsed import LongestWait, pending_timers, purpose, sleep_on_record
-from .uncaught import _LoopException
+from .uncaught import ExpectedLoopException
 
 __unittest = True
 __tracebackhide__ = True
@@ -84,7 +84,7 @@ class Assertions(unittest.TestCase):
 
     def assertElapses(self, seconds: float) -> _Elapses:
         """`with self.assertElapses(3):` the block takes exactly so much virtual time. What it raises passes through."""
-        _check_seconds(seconds)
+        check_seconds(seconds)
         return _Elapses(self, seconds)
 
     def assertCompletesWithin(self, aw: Awaitable[T], seconds: float) -> Awaited[T]:
@@ -107,7 +107,7 @@ class Assertions(unittest.TestCase):
         if (after is None) == (at is None):
             raise TypeError("assertNextTimer() takes after= (seconds from now) or at= (a virtual time), one of the two")
         if after is not None:
-            _check_seconds(after)
+            check_seconds(after)
         loop = self._virtual("assertNextTimer()")
         now = loop.time()
         if after is not None:
@@ -144,7 +144,7 @@ class Assertions(unittest.TestCase):
         start = self.loop.time()
         with LongestWait(self.loop) as longest:
             result = await self._within(aw, seconds, "complete", longest, [])
-            self._assert_took(start, seconds, _name(aw), longest)
+            self._assert_took(start, seconds, name_of_awaited(aw), longest)
         return result
 
     async def _time_out(self, aw: Awaitable[object], seconds: float) -> None:
@@ -161,10 +161,11 @@ class Assertions(unittest.TestCase):
                     raise
                 error = raised
             if isinstance(error, TimeoutError):
-                self._assert_took(start, seconds, _name(aw), longest, "timed out after", error)
+                self._assert_took(start, seconds, name_of_awaited(aw), longest, "timed out after", error)
                 return
         did = f"raised {names.plain(error)}" if error is not None else f"returned {names.plain(result)}"
-        self._fail(f"{_name(aw)} was to time out after {seconds!r} s but {did} {self._since(start)}{longest}", error)
+        self._fail(f"{name_of_awaited(aw)} was to time out after {seconds!r} s but {did} {self._since(start)}{longest}",
+                   error)
 
     async def _within(self, aw: Awaitable[T], seconds: float, verb: str, longest: LongestWait, late: list[str]) -> T:
         """Await `aw`, and fail when it is not over in time; then `late` has the text of the failure."""
@@ -180,7 +181,7 @@ class Assertions(unittest.TestCase):
             # Just before the cancellation: what the task waits for is gone afterwards.
             waiting = aw if isinstance(aw, asyncio.Task) else task
             frames = tasks.await_chain(waiting)
-            late.append(f"{_name(aw)} did not {verb} within {seconds!r} s: at t={deadline!r} it waits for "
+            late.append(f"{name_of_awaited(aw)} did not {verb} within {seconds!r} s: at t={deadline!r} it waits for "
                         f"{waits.waits_for(waiting, frames)} at {words.where(frames)}{longest}")
             limit.reschedule(over)
 
@@ -204,9 +205,9 @@ class Assertions(unittest.TestCase):
         try:
             loop = self._virtual("assertBlocks()")
         except SolipsismError:
-            _discard(aw)
+            discard(aw)
             raise
-        name, start = _name(aw), loop.time()
+        name, start = name_of_awaited(aw), loop.time()
         task = asyncio.ensure_future(aw if asyncio.isfuture(aw) or inspect.iscoroutine(aw) else awaiting(aw))
         moment = loop.create_task(loop.settle() if seconds is None else loop.advance(seconds), name="assertBlocks()")
         with LongestWait(loop) as longest:
@@ -252,7 +253,8 @@ class Assertions(unittest.TestCase):
 
     # -- errors
 
-    def assertLoopException(self, exception: Types, regex: str | re.Pattern[str] | None = None) -> _LoopException:
+    def assertLoopException(self, exception: Types,
+                            regex: str | re.Pattern[str] | None = None) -> ExpectedLoopException:
         """`with self.assertLoopException(ValueError, "regex"):` the loop is told of such an error in the block.
 
         That is: one that a callback raises, that reaches the loop's exception handler, or with which a task ends
@@ -264,7 +266,7 @@ class Assertions(unittest.TestCase):
             raise TypeError(f"assertLoopException() takes an exception class or a tuple of them, not {exception!r}")
         if not isinstance(regex, (str, re.Pattern, type(None))):
             raise TypeError(f"assertLoopException() takes a regular expression for the text, not {regex!r}")
-        return _LoopException(self, Expectation(types, re.compile(regex) if isinstance(regex, str) else regex))
+        return ExpectedLoopException(self, Expectation(types, re.compile(regex) if isinstance(regex, str) else regex))
 
     # -- buffers
 
@@ -272,26 +274,26 @@ class Assertions(unittest.TestCase):
         """`what` (bytes, or how many) waits to be read at `end`: a socket, reader, writer, transport or connection."""
         if not isinstance(what, (int, bytes, bytearray, memoryview)):
             raise TypeError(f"assertBuffered() compares with bytes or a number of bytes, not with {what!r}")
-        waiting = _buffered(end)
+        waiting = buffered(end)
         if isinstance(what, int):
             if len(waiting) != what:
-                self._fail(f"{_count(waiting)} to be read, not {what}: {_shown(waiting)} at {_described(end)}")
+                self._fail(f"{count_of(waiting)} to be read, not {what}: {shown_data(waiting)} at {described(end)}")
         elif waiting != bytes(what):
-            self._fail(f"{_shown(waiting)} waits to be read, not {_shown(bytes(what))}, at {_described(end)}")
+            self._fail(f"{shown_data(waiting)} waits to be read, not {shown_data(bytes(what))}, at {described(end)}")
 
     def assertBufferEmpty(self, end: Any) -> None:
         """Nothing waits to be read at `end`."""
-        waiting = _buffered(end)
+        waiting = buffered(end)
         if waiting:
-            self._fail(f"{_count(waiting)} to be read: {_shown(waiting)} at {_described(end)}")
+            self._fail(f"{count_of(waiting)} to be read: {shown_data(waiting)} at {described(end)}")
 
     def assertBufferFull(self, end: Any) -> None:
         """A send from `end` would raise BlockingIOError."""
-        stream = _stream(end)
+        stream = stream_of(end)
         if stream is None or stream.state not in (ESTABLISHED, CLOSE_WAIT):
-            self._fail(f"{_described(end)} cannot send at all, so a send would not block")
+            self._fail(f"{described(end)} cannot send at all, so a send would not block")
         elif stream.room():
-            self._fail(f"{stream.room()} bytes could still be sent from {_described(end)}")
+            self._fail(f"{stream.room()} bytes could still be sent from {described(end)}")
 
     def _fail(self, text: str, cause: BaseException | None = None) -> NoReturn:
         """Fail with the virtual world's last records under the text."""

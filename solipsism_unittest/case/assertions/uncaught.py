@@ -12,7 +12,7 @@ __unittest = True
 __tracebackhide__ = True
 
 
-class _LoopException(Unfinished):
+class ExpectedLoopException(Unfinished):
     """See `assertLoopException`. `exception` is the error that came."""
 
     def __init__(self, case: Any, expectation: Expectation) -> None:

@@ -19,9 +19,6 @@ from ..journal import Journal
 from .end import Address, End, Received, shown
 from .file import ERROR, HANGUP, PEER_ENDED, READABLE, WRITABLE, File, os_error
 from .transitions import (
-    _DEAF_TO,
-    _HANGS,
-    _OVER,
     ALWAYS_READY,
     BROKEN,
     CLOSE,
@@ -32,17 +29,20 @@ from .transitions import (
     CONNECTING,
     DATA,
     DEAF,
+    DEAF_TO,
     ESTABLISHED,
     FAILED,
     FIN,
     FIN_WAIT,
     FINISHED,
     FRESH,
+    HANGS,
     JOIN,
     LISTEN,
     LISTENING,
     ON_EMPTY_RECV,
     ON_SEND,
+    OVER,
     REPORT,
     RESET,
     RETRY,
@@ -352,7 +352,7 @@ class Stream(End):
         answer = ON_EMPTY_RECV[self.state]
         if answer == errno.ENOTCONN and not self.is_tcp:
             answer = UNIX_UNCONNECTED[errno.ENOTCONN]
-        if answer and not (self.deaf and answer in _DEAF_TO[self.is_tcp] and self.state is not LISTENING):
+        if answer and not (self.deaf and answer in DEAF_TO[self.is_tcp] and self.state is not LISTENING):
             raise self._refusal(answer)
 
     def _was_read(self) -> None:
@@ -366,7 +366,7 @@ class Stream(End):
     @property
     def is_over(self) -> bool:
         """Whether this end has had its life as a listener or a connection: its port is its own no more."""
-        return self.stopped or (self.is_tcp and self.state in _OVER and not self.owes_fin)
+        return self.stopped or (self.is_tcp and self.state in OVER and not self.owes_fin)
 
     @property
     def has_lost_its_port(self) -> bool:
@@ -529,7 +529,7 @@ class Stream(End):
 
     def conditions(self) -> int:
         """As `poll()`, with what poll(2) and epoll(7) say beyond it."""
-        found = self.poll() | _HANGS.get(self.state, 0)
+        found = self.poll() | HANGS.get(self.state, 0)
         if self.state is FRESH and not self.deaf:
             found &= ~READABLE  # there is nothing to read: select() and epoll() only count a hang-up as readable
         if self.state is LISTENING:

@@ -91,11 +91,11 @@ ALWAYS_READY = {
     BROKEN: READABLE | WRITABLE, CLOSED: 0,
 }
 # What poll(2) says beyond that
-_HANGS = {
+HANGS = {
     FRESH: HANGUP, CLOSE_WAIT: PEER_ENDED, FINISHED: HANGUP | PEER_ENDED, FAILED: ERROR | HANGUP | PEER_ENDED,
     RESET: ERROR | HANGUP | PEER_ENDED, BROKEN: HANGUP | PEER_ENDED,
 }
 CONNECTED = frozenset({ESTABLISHED, FIN_WAIT, CLOSE_WAIT})
 # What recv does not say once reading was shut down, by is_tcp: it gives the end of the stream
-_DEAF_TO = {True: (errno.EAGAIN, errno.ENOTCONN), False: (errno.EAGAIN,)}
-_OVER = frozenset({FINISHED, FAILED, RESET, BROKEN})
+DEAF_TO = {True: (errno.EAGAIN, errno.ENOTCONN), False: (errno.EAGAIN,)}
+OVER = frozenset({FINISHED, FAILED, RESET, BROKEN})

@@ -24,11 +24,11 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from ...errors import EscapeError
-from ...introspection.exceptions import _ON_THE_WAY
+from ...introspection.exceptions import ON_THE_WAY
 from ...introspection.modules import (
-    _WORKERS,
-    _below_socket,
+    WORKERS,
     asks_about_the_machine,
+    below_socket,
     is_ours,
     manages_processes,
     module_of,
@@ -153,7 +153,7 @@ def _judge(kernel: Kernel, event: str, args: tuple[Any, ...]) -> EscapeError | N
         return None
     shown = [form(args[index]) for index, form in target.items()]
     steps = 0
-    while (module := module_of(frame)) in _ON_THE_WAY and frame.f_back is not None:
+    while (module := module_of(frame)) in ON_THE_WAY and frame.f_back is not None:
         name = frame.f_code.co_qualname.removesuffix(".__init__")
         call = f"{module}.{name}"
         if name == "_spawnvef":  # forks, and what then starts in the child is known here only
@@ -177,7 +177,7 @@ def _is_managed(caller: FrameType, event: str, args: tuple[Any, ...]) -> bool:
     """
     if event == "socket.__new__" and args[1] in (-1, socket.AF_INET, socket.AF_INET6):
         return False
-    return manages_processes(caller) and module_of(caller) not in _WORKERS
+    return manages_processes(caller) and module_of(caller) not in WORKERS
 
 
 def refuse(kernel: Kernel, category: str, call: str, does: str) -> EscapeError | None:
@@ -209,5 +209,5 @@ def refuse_child(kernel: Kernel, call: str, arguments: tuple[Any, ...]) -> Escap
 
 def wants_real_network(frame: FrameType) -> bool:
     """Whether what this frame asks of module socket is let out: not for a loop, which cannot wait for the real one."""
-    asker = _below_socket(frame)
+    asker = below_socket(frame)
     return is_let_out("network") and asker not in _LOOPS and not is_ours(asker)

@@ -13,13 +13,13 @@ from ...introspection import modules
 from ...kernel import Kernel
 from ..files import polling
 from ..files.descriptors import is_virtual
-from ..worlds import _ident, _kernels
+from ..worlds import kernels, thread_id
 from . import guard
 
-_MISSING = object()
+MISSING = object()
 
 
-class _Replacement:
+class Replacement:
     """One name of one module or class, and what stands there while a thread is sealed."""
 
     def __init__(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
@@ -31,7 +31,7 @@ class _Replacement:
         self._ours = self._before = object()  # that pair: a test arms each of these, so the common case is short
 
     def arm(self) -> None:
-        there = self._look(self.name, _MISSING)
+        there = self._look(self.name, MISSING)
         if there is not self._before:
             before = self._below(there)
             known = [pair for pair in self._made if pair[1] is before]
@@ -42,9 +42,9 @@ class _Replacement:
 
     def disarm(self) -> None:
         # Whoever replaced the name during the test and did not put it back keeps it: it is not ours to undo.
-        there = self._look(self.name, _MISSING)
+        there = self._look(self.name, MISSING)
         before = self._before if there is self._ours else self._below(there)
-        if before is _MISSING and there is not _MISSING:
+        if before is MISSING and there is not MISSING:
             delattr(self.owner, self.name)
         elif before is not there:
             setattr(self.owner, self.name, before)
@@ -61,12 +61,12 @@ class _Replacement:
         return next((before for ours, before in reversed(self._made) if ours is there), there)
 
 
-class _Shelf:
+class Shelf:
     """Many names of one module, put there and taken away together where nobody else has touched them: much faster."""
 
     def __init__(self, owner: Any, makers: dict[str, Callable[[Any], Any]]) -> None:
         self._names = vars(owner)
-        self._replacements = [_Replacement(owner, name, make) for name, make in makers.items() if hasattr(owner, name)]
+        self._replacements = [Replacement(owner, name, make) for name, make in makers.items() if hasattr(owner, name)]
         self._ours: dict[str, Any] = {}
         self._before: dict[str, Any] = {}
 
@@ -83,7 +83,7 @@ class _Shelf:
         self._before = {one.name: one._made[-1][1] for one in self._replacements}
 
     def doors(self) -> Iterable[tuple[Any, str]]:
-        """As `_Replacement.doors`."""
+        """As `Replacement.doors`."""
         return ((one.owner, one.name) for one in self._replacements)
 
     def disarm(self) -> None:
@@ -94,13 +94,13 @@ class _Shelf:
             replacement.disarm()
 
 
-def _for_sealed(answer: Callable[..., Any]) -> Callable[[Any], Any]:
+def for_sealed(answer: Callable[..., Any]) -> Callable[[Any], Any]:
     """Make a replacement function: `answer(kernel, *args)` in a sealed thread, what stood there in any other."""
 
     def make(before: Any) -> Any:
         @functools.wraps(before)
         def replacement(*args: Any, **kwargs: Any) -> Any:
-            kernel = _kernels.get(_ident())
+            kernel = kernels.get(thread_id())
             return before(*args, **kwargs) if kernel is None else answer(kernel, *args, **kwargs)
 
         return replacement
@@ -108,13 +108,13 @@ def _for_sealed(answer: Callable[..., Any]) -> Callable[[Any], Any]:
     return make
 
 
-def _for_look_ups(answer: Callable[..., Any]) -> Callable[[Any], Any]:
-    """As `_for_sealed`, for what asks the network: the real one where it is let out."""
+def for_look_ups(answer: Callable[..., Any]) -> Callable[[Any], Any]:
+    """As `for_sealed`, for what asks the network: the real one where it is let out."""
 
     def make(before: Any) -> Any:
         @functools.wraps(before)
         def replacement(*args: Any, **kwargs: Any) -> Any:
-            kernel = _kernels.get(_ident())
+            kernel = kernels.get(thread_id())
             if kernel is None or guard.wants_real_network(sys._getframe(1)):
                 return before(*args, **kwargs)
             return answer(kernel, *args, **kwargs)
@@ -127,13 +127,13 @@ def _for_look_ups(answer: Callable[..., Any]) -> Callable[[Any], Any]:
 # -- files and descriptors
 
 
-def _for_paths(answer: Callable[..., Any]) -> Callable[[Any], Any]:
-    """As `_for_sealed`, for a function that is asked about a path: only a world with socket files has an answer."""
+def for_paths(answer: Callable[..., Any]) -> Callable[[Any], Any]:
+    """As `for_sealed`, for a function that is asked about a path: only a world with socket files has an answer."""
 
     def make(before: Any) -> Any:
         @functools.wraps(before)
         def replacement(*args: Any, **kwargs: Any) -> Any:
-            kernel = _kernels.get(_ident())
+            kernel = kernels.get(thread_id())
             if kernel is None or not (kernel.paths or (args and is_virtual(args[0]))):
                 return before(*args, **kwargs)
             return answer(kernel, before, *args, **kwargs)
@@ -147,13 +147,13 @@ def _for_paths(answer: Callable[..., Any]) -> Callable[[Any], Any]:
     return make
 
 
-def _for_descriptors(answer: Callable[..., Any]) -> Callable[[Any], Any]:
-    """As `_for_sealed`, for a function that is asked about a descriptor: only those of this world."""
+def for_descriptors(answer: Callable[..., Any]) -> Callable[[Any], Any]:
+    """As `for_sealed`, for a function that is asked about a descriptor: only those of this world."""
 
     def make(before: Any) -> Any:
         @functools.wraps(before)
         def replacement(*args: Any, **kwargs: Any) -> Any:
-            kernel = _kernels.get(_ident())
+            kernel = kernels.get(thread_id())
             if kernel is None or not is_virtual(args[0] if args else kwargs.get("fd", kwargs.get("out_fd"))):
                 return before(*args, **kwargs)
             return answer(kernel, *args, **kwargs)
@@ -163,13 +163,13 @@ def _for_descriptors(answer: Callable[..., Any]) -> Callable[[Any], Any]:
     return make
 
 
-def _for_file_objects(answer: Callable[..., Any]) -> Callable[[Any], Any]:
+def for_file_objects(answer: Callable[..., Any]) -> Callable[[Any], Any]:
     """The same for a function that takes whatever has a fileno(), as those of module fcntl do."""
 
     def make(before: Any) -> Any:
         @functools.wraps(before)
         def replacement(fd: Any, *args: Any) -> Any:
-            kernel = _kernels.get(_ident())
+            kernel = kernels.get(thread_id())
             if kernel is None or not is_virtual(number := polling.number_of(fd)):
                 return before(fd, *args)
             return answer(kernel, number, *args)
@@ -182,13 +182,13 @@ def _for_file_objects(answer: Callable[..., Any]) -> Callable[[Any], Any]:
 # -- time, threads, loops
 
 
-def _for_clocks(answer: Callable[[Kernel], Any]) -> Callable[[Any], Any]:
-    """As `_for_sealed`; who waits for real processes does so in real time."""
+def for_clocks(answer: Callable[[Kernel], Any]) -> Callable[[Any], Any]:
+    """As `for_sealed`; who waits for real processes does so in real time."""
 
     def make(before: Any) -> Any:
         @functools.wraps(before)
         def clock() -> Any:
-            kernel = _kernels.get(_ident())
+            kernel = kernels.get(thread_id())
             return before() if kernel is None or modules.waits_for_processes(sys._getframe(1)) else answer(kernel)
 
         return clock
@@ -196,13 +196,13 @@ def _for_clocks(answer: Callable[[Kernel], Any]) -> Callable[[Any], Any]:
     return make
 
 
-def _for_pollers(answer: Callable[..., Any]) -> Callable[[Any], Any]:
-    """As `_for_sealed`, with the real function handed on: what is asked for may be real."""
+def for_pollers(answer: Callable[..., Any]) -> Callable[[Any], Any]:
+    """As `for_sealed`, with the real function handed on: what is asked for may be real."""
 
     def make(before: Any) -> Any:
         @functools.wraps(before)
         def replacement(*args: Any, **kwargs: Any) -> Any:
-            kernel = _kernels.get(_ident())
+            kernel = kernels.get(thread_id())
             return before(*args, **kwargs) if kernel is None else answer(kernel, before, *args, **kwargs)
 
         if hasattr(before, "fromfd"):  # of the class epoll
@@ -212,7 +212,7 @@ def _for_pollers(answer: Callable[..., Any]) -> Callable[[Any], Any]:
     return make
 
 
-def _for_selectors(answer: Callable[..., Any]) -> Callable[[Any], Any]:
+def for_selectors(answer: Callable[..., Any]) -> Callable[[Any], Any]:
     """The same as an attribute of a class of module selectors."""
-    make = _for_pollers(answer)
+    make = for_pollers(answer)
     return lambda before: staticmethod(make(before))

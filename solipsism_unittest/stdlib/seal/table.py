@@ -35,29 +35,29 @@ from ...introspection import modules
 from ...kernel import PAIR_FAMILY, Kernel
 from ...kernel.descriptors.file import os_error
 from .. import escapes
-from ..clocks import _monotonic, _monotonic_ns
+from ..clocks import monotonic, monotonic_ns
 from ..files import descriptors, file_objects, paths, polling, sendfile
 from ..files.descriptors import is_virtual
 from ..sockets import lookups
 from ..sockets.virtual_socket import VirtualSocket
 from ..threads import blocking
-from ..worlds import _ident, _kernels, kernels_by_thread, leave_every_world, use_seal
+from ..worlds import kernels, kernels_by_thread, leave_every_world, thread_id, use_seal
 from . import guard, permits
 from .early_names import Bindings
 from .replacements import (
-    _MISSING,
-    _for_clocks,
-    _for_descriptors,
-    _for_file_objects,
-    _for_look_ups,
-    _for_paths,
-    _for_pollers,
-    _for_sealed,
-    _for_selectors,
-    _Replacement,
-    _Shelf,
+    MISSING,
+    Replacement,
+    Shelf,
+    for_clocks,
+    for_descriptors,
+    for_file_objects,
+    for_look_ups,
+    for_paths,
+    for_pollers,
+    for_sealed,
+    for_selectors,
 )
-from .thread_starts import _make_pool, _make_result, _make_submit, _make_thread_start, _make_waiters
+from .thread_starts import make_pool, make_result, make_submit, make_thread_start, make_waiters
 
 _REAL_SOCKET = socket._socket  # type: ignore[attr-defined]
 
@@ -88,10 +88,10 @@ _SOCKET = socket.socket  # by that name somebody else's class may stand there in
 
 
 def _make_new(before: Any) -> Any:
-    make = _new if before is _MISSING else getattr(before, "__func__", before)
+    make = _new if before is MISSING else getattr(before, "__func__", before)
 
     def __new__(cls: type, *args: Any, **kwargs: Any) -> Any:
-        kernel = _kernels.get(_ident())
+        kernel = kernels.get(thread_id())
         if kernel is None or _is_real_here(cls, sys._getframe(1)):
             return make(cls, *args, **kwargs)
         if cls is _SOCKET:
@@ -131,7 +131,7 @@ def _socketpair(kernel: Kernel, family: int = PAIR_FAMILY, type: int = socket.SO
 def _make_socketpair(before: Any) -> Any:
     @functools.wraps(before)
     def socketpair(*args: Any, **kwargs: Any) -> Any:
-        kernel = _kernels.get(_ident())
+        kernel = kernels.get(thread_id())
         if kernel is None or _is_real_here(_SOCKET, sys._getframe(1)):
             return before(*args, **kwargs)
         return _socketpair(kernel, *args, **kwargs)
@@ -144,7 +144,7 @@ def _make_bare_socketpair(before: Any) -> Any:
 
     @functools.wraps(before)
     def socketpair(*args: Any, **kwargs: Any) -> Any:
-        kernel = _kernels.get(_ident())
+        kernel = kernels.get(thread_id())
         error = kernel and guard.refuse(kernel, "network", "_socket.socketpair", "would make real sockets")
         try:
             if error:
@@ -158,7 +158,7 @@ def _make_bare_socketpair(before: Any) -> Any:
 
 def _make_facade(before: Any) -> Any:
     facade = types.ModuleType("_socket", before.__doc__)
-    makers = {"getaddrinfo": _for_look_ups(lookups.getaddrinfo), "socketpair": _make_socketpair}
+    makers = {"getaddrinfo": for_look_ups(lookups.getaddrinfo), "socketpair": _make_socketpair}
     vars(facade).update(vars(before))
     vars(facade).update({name: make(getattr(before, name)) for name, make in makers.items()
                          if hasattr(before, name)})  # not every system has the C socketpair
@@ -168,7 +168,7 @@ def _make_facade(before: Any) -> Any:
 def _make_pipe(before: Any) -> Any:
     @functools.wraps(before)
     def make_pipe(*args: Any) -> Any:
-        kernel = _kernels.get(_ident())
+        kernel = kernels.get(thread_id())
         # Real child processes inherit real pipes, or are given them.
         if kernel is None or modules.manages_processes(sys._getframe(1)) or permits.is_let_out("subprocess"):
             return before(*args)
@@ -180,7 +180,7 @@ def _make_pipe(before: Any) -> Any:
 def _make_open(before: Any) -> Any:
     @functools.wraps(before)
     def open(file: Any, *args: Any, **kwargs: Any) -> Any:
-        kernel = _kernels.get(_ident())
+        kernel = kernels.get(thread_id())
         if kernel is not None and is_virtual(file):
             return file_objects.open_descriptor(kernel, file, *args, **kwargs)
         if kernel is not None and kernel.paths and not isinstance(file, int):
@@ -190,14 +190,14 @@ def _make_open(before: Any) -> Any:
     return open
 
 
-def _fcntl_shelf() -> _Shelf | None:
+def _fcntl_shelf() -> Shelf | None:
     try:
         import fcntl
     except ImportError:  # pragma: no cover - there is none on Windows
         return None
     commands = {getattr(fcntl, name): name for name in descriptors.COMMANDS if hasattr(fcntl, name)}
-    return _Shelf(fcntl, {"fcntl": _for_file_objects(functools.partial(_fcntl, commands)),
-                          "ioctl": _for_file_objects(descriptors.ioctl)})
+    return Shelf(fcntl, {"fcntl": for_file_objects(functools.partial(_fcntl, commands)),
+                          "ioctl": for_file_objects(descriptors.ioctl)})
 
 
 def _fcntl(commands: dict[int, str], kernel: Kernel, *args: Any) -> int:
@@ -212,43 +212,43 @@ def _refuse_stock_loop(kernel: Kernel, loop: Any) -> None:
                               "asyncio.Runner(loop_factory=SolipsistEventLoop), or await on the test's own loop")
 
 
-_REPLACEMENTS: list[_Replacement | _Shelf] = [
-    _Replacement(_SOCKET, "__new__", _make_new),
-    _Shelf(os, {
-        **{name: _for_paths(answer) for name, answer in paths.PATH_FUNCTIONS.items()},
-        **{name: _for_descriptors(answer) for name, answer in descriptors.DESCRIPTOR_FUNCTIONS.items()},
-        "sendfile": _for_descriptors(sendfile.sendfile),
+_REPLACEMENTS: list[Replacement | Shelf] = [
+    Replacement(_SOCKET, "__new__", _make_new),
+    Shelf(os, {
+        **{name: for_paths(answer) for name, answer in paths.PATH_FUNCTIONS.items()},
+        **{name: for_descriptors(answer) for name, answer in descriptors.DESCRIPTOR_FUNCTIONS.items()},
+        "sendfile": for_descriptors(sendfile.sendfile),
         "pipe": _make_pipe, "pipe2": _make_pipe,
     }),
-    _Shelf(io, {"open": _make_open}),
-    _Shelf(builtins, {"open": _make_open, "input": blocking.make_input}),
+    Shelf(io, {"open": _make_open}),
+    Shelf(builtins, {"open": _make_open, "input": blocking.make_input}),
     *filter(None, [_fcntl_shelf()]),
-    _Shelf(socket, {
+    Shelf(socket, {
         "_socket": _make_facade,
-        **{name: _for_look_ups(answer) for name, answer in lookups.ANSWERS.items()},
-        **{name: _for_descriptors(descriptors.DESCRIPTOR_FUNCTIONS[name]) for name in ("close", "dup")},
+        **{name: for_look_ups(answer) for name, answer in lookups.ANSWERS.items()},
+        **{name: for_descriptors(descriptors.DESCRIPTOR_FUNCTIONS[name]) for name in ("close", "dup")},
     }),
-    _Shelf(_socket, {
+    Shelf(_socket, {
         "socketpair": _make_bare_socketpair,
         # Those without an audit event. The others the guard sees.
-        **{name: _for_look_ups(lookups.ANSWERS[name]) for name in ("getprotobyname", "if_nameindex", "if_nametoindex",
+        **{name: for_look_ups(lookups.ANSWERS[name]) for name in ("getprotobyname", "if_nameindex", "if_nametoindex",
                                                                   "if_indextoname")},
     }),
-    _Shelf(select, {name: _for_pollers(answer) for name, answer in polling.ANSWERS.items()}),
-    *(_Replacement(getattr(selectors, owner), attribute, _for_selectors(polling.ANSWERS[name]))
+    Shelf(select, {name: for_pollers(answer) for name, answer in polling.ANSWERS.items()}),
+    *(Replacement(getattr(selectors, owner), attribute, for_selectors(polling.ANSWERS[name]))
       for owner, attribute, name in (("SelectSelector", "_select", "select"), ("PollSelector", "_selector_cls", "poll"),
                                      ("EpollSelector", "_selector_cls", "epoll")) if hasattr(selectors, owner)),
-    _Shelf(time, {"monotonic": _for_clocks(_monotonic), "monotonic_ns": _for_clocks(_monotonic_ns),
+    Shelf(time, {"monotonic": for_clocks(monotonic), "monotonic_ns": for_clocks(monotonic_ns),
                   "sleep": blocking.make_sleep}),
-    _Replacement(threading.Thread, "start", _make_thread_start),
-    _Replacement(concurrent.futures.ThreadPoolExecutor, "__init__", _make_pool),
-    _Replacement(concurrent.futures.ThreadPoolExecutor, "submit", _make_submit),
-    _Replacement(concurrent.futures.Future, "result", _make_result),
-    _Replacement(concurrent.futures.Future, "exception", _make_result),
-    _Shelf(concurrent.futures._base, {"_create_and_install_waiters": _make_waiters}),
-    _Replacement(asyncio.selector_events.BaseSelectorEventLoop, "_make_self_pipe", _for_sealed(_refuse_stock_loop)),
-    _Replacement(threading.Condition, "wait", blocking.make_wait),
-    _Replacement(subprocess.Popen, "wait", blocking.make_process_wait),
+    Replacement(threading.Thread, "start", make_thread_start),
+    Replacement(concurrent.futures.ThreadPoolExecutor, "__init__", make_pool),
+    Replacement(concurrent.futures.ThreadPoolExecutor, "submit", make_submit),
+    Replacement(concurrent.futures.Future, "result", make_result),
+    Replacement(concurrent.futures.Future, "exception", make_result),
+    Shelf(concurrent.futures._base, {"_create_and_install_waiters": make_waiters}),
+    Replacement(asyncio.selector_events.BaseSelectorEventLoop, "_make_self_pipe", for_sealed(_refuse_stock_loop)),
+    Replacement(threading.Condition, "wait", blocking.make_wait),
+    Replacement(subprocess.Popen, "wait", blocking.make_process_wait),
 ]
 _BINDINGS = Bindings(door for replacement in _REPLACEMENTS for door in replacement.doors())
 

@@ -14,14 +14,15 @@ from ...introspection.places import user_place
 from ...kernel import Kernel
 from ..threads import background, jobs
 from ..threads.job import Work
-from ..worlds import _ident, _kernels, _World, sealed
+from ..worlds import Inhabitant, kernels, sealed, thread_id
 from . import permits
 
 
-def _make_thread_start(before: Any) -> Any:
+def make_thread_start(before: Any) -> Any:
+    """`Thread.start`: what a sealed thread starts lives in the same world."""
     @functools.wraps(before)
     def start(self: threading.Thread) -> None:
-        kernel = _kernels.get(_ident())
+        kernel = kernels.get(thread_id())
         # One that was started before says so itself.
         if kernel is None or self.ident is not None or modules.manages_processes(sys._getframe(1)):
             before(self)
@@ -51,22 +52,24 @@ def _pool_of(starter: types.FrameType) -> Any:
     return starter.f_locals["self"] if starter.f_globals.get("__name__") == "concurrent.futures.thread" else None
 
 
-def _make_pool(before: Any) -> Any:
+def make_pool(before: Any) -> Any:
+    """`ThreadPoolExecutor()`: a pool that is made in a world belongs to it."""
     @functools.wraps(before)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
         before(self, *args, **kwargs)
-        kernel = _kernels.get(_ident())
+        kernel = kernels.get(thread_id())
         if kernel is not None:
             kernel.jobs.note_pool(self)
 
     return __init__
 
 
-def _make_submit(before: Any) -> Any:
+def make_submit(before: Any) -> Any:
+    """`ThreadPoolExecutor.submit`: the job lives in the world of who submits it."""
     # A worker may have been started by another test, or outside of any: it is the job that belongs to a world.
     @functools.wraps(before)
     def submit(self: Any, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        kernel = _kernels.get(_ident())
+        kernel = kernels.get(thread_id())
         if kernel is None:
             return before(self, fn, *args, **kwargs)
         if isinstance(fn, Work):  # of run_in_executor
@@ -84,11 +87,12 @@ def _make_submit(before: Any) -> Any:
 
 
 def _jobs_here() -> jobs.Jobs | None:
-    kernel = _kernels.get(_ident())
+    kernel = kernels.get(thread_id())
     return kernel.jobs if kernel is not None else None
 
 
-def _make_result(before: Any) -> Any:
+def make_result(before: Any) -> Any:
+    """`Future.result` and `Future.exception`: a job that blocks in one lets go of the clock."""
     @functools.wraps(before)
     def result(self: Any, timeout: float | None = None) -> Any:
         return jobs.result_of(_jobs_here(), before, self, timeout)
@@ -96,7 +100,8 @@ def _make_result(before: Any) -> Any:
     return result
 
 
-def _make_waiters(before: Any) -> Any:
+def make_waiters(before: Any) -> Any:
+    """What `concurrent.futures.wait()` waits with: the same."""
     @functools.wraps(before)
     def create(fs: Any, return_when: Any) -> Any:
         return jobs.met_by(_jobs_here(), before(fs, return_when))
@@ -111,7 +116,7 @@ def _inside(kernel: Kernel, function: Callable[..., Any]) -> Callable[..., Any]:
         depth = sys.get_coroutine_origin_tracking_depth()
         sys.set_coroutine_origin_tracking_depth(max(depth, 1))  # who forgets to await one is told, on any thread
         try:
-            with sealed(_World(kernel)), permits.carrying(let_out):
+            with sealed(Inhabitant(kernel)), permits.carrying(let_out):
                 return function(*args, **kwargs)
         finally:
             sys.set_coroutine_origin_tracking_depth(depth)

@@ -10,15 +10,16 @@ from ...errors import SolipsismError
 from ...kernel.descriptors.end import Received
 
 # As plain ints: an enum's own `&` is Python code. 0 where a system lacks one.
-_MSG_DONTWAIT, _MSG_WAITALL, _MSG_PEEK, _MSG_TRUNC = (int(getattr(socket, name, 0)) for name in (
+MSG_DONTWAIT, MSG_WAITALL, _MSG_PEEK, MSG_TRUNC = (int(getattr(socket, name, 0)) for name in (
     "MSG_DONTWAIT", "MSG_WAITALL", "MSG_PEEK", "MSG_TRUNC"))
-_PASSED_ON = _MSG_PEEK | _MSG_TRUNC | _MSG_DONTWAIT | _MSG_WAITALL  # what the kernel's ends are told
+PASSED_ON = _MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT | MSG_WAITALL  # what the kernel's ends are told
 # What a send or recv may be given. Linux passes over what it does not know; what would do something else is refused.
 _REFUSED_FLAGS = {name: int(getattr(socket, name, 0)) for name in ("MSG_OOB", "MSG_ERRQUEUE", "MSG_FASTOPEN")}
 _NOT_FLAGS = sum(_REFUSED_FLAGS.values())
 
 
-def _bytes_of(data: Any) -> memoryview:
+def bytes_of(data: Any) -> memoryview:
+    """A bytes-like object as a memoryview of bytes."""
     view = memoryview(data)
     if not view.c_contiguous:
         raise BufferError("memoryview: underlying buffer is not C-contiguous")
@@ -27,20 +28,21 @@ def _bytes_of(data: Any) -> memoryview:
     return view.cast("B") if view.nbytes else memoryview(b"")  # an empty view cannot be cast
 
 
-def _check_flags(flags: int) -> None:
+def check_flags(flags: int) -> None:
+    """SolipsismError for a flag that would do something that is not simulated."""
     if flags & _NOT_FLAGS:
         names = [name for name, flag in _REFUSED_FLAGS.items() if flags & flag]
         raise SolipsismError(f"a send or recv with {', '.join(names)} is not simulated: this world has no urgent data, "
                              "no queue of errors and no fast open; send the bytes without it")
 
 
-def _take_buffer(buffer: Any, call: str, nbytes: int | None) -> memoryview:
+def take_buffer(buffer: Any, call: str, nbytes: int | None) -> memoryview:
     """The writable bytes that a `*_into` call may fill: all of the buffer, or so many."""
     with memoryview(buffer) as whole:
         if whole.readonly or not whole.c_contiguous:
             raise TypeError(f"{call}() argument 1 must be read-write bytes-like object, not "
                             f"{buffer.__class__.__name__}")
-        view = _bytes_of(whole) if whole.nbytes else memoryview(bytearray())
+        view = bytes_of(whole) if whole.nbytes else memoryview(bytearray())
         if nbytes is None:
             return view
         if nbytes < 0:
@@ -51,11 +53,12 @@ def _take_buffer(buffer: Any, call: str, nbytes: int | None) -> memoryview:
         return view[:nbytes or len(view)]
 
 
-def _result(received: Received, flags: int) -> bytes:
+def socket_result(received: Received, flags: int) -> bytes:
     """The bytes of a recv: with MSG_TRUNC Python gives as many as there were, whatever is in those that did not fit."""
-    return received.data.ljust(received.length, b"\0") if flags & _MSG_TRUNC else received.data
+    return received.data.ljust(received.length, b"\0") if flags & MSG_TRUNC else received.data
 
 
-def _check_ancillary_size(size: int, call: str) -> None:
+def check_ancillary_size(size: int, call: str) -> None:
+    """As CPython's own check of a buffer for ancillary data."""
     if not 0 <= operator.index(size) < 2**31:
         raise ValueError(f"invalid ancillary data buffer length in {call}()")

@@ -27,15 +27,15 @@ from ...kernel.descriptors.file import os_error
 from .. import escapes, waiting
 from . import addresses, options
 from .buffers import (
-    _MSG_DONTWAIT,
-    _MSG_TRUNC,
-    _MSG_WAITALL,
-    _PASSED_ON,
-    _bytes_of,
-    _check_ancillary_size,
-    _check_flags,
-    _result,
-    _take_buffer,
+    MSG_DONTWAIT,
+    MSG_TRUNC,
+    MSG_WAITALL,
+    PASSED_ON,
+    bytes_of,
+    check_ancillary_size,
+    check_flags,
+    socket_result,
+    take_buffer,
 )
 
 if TYPE_CHECKING:
@@ -331,7 +331,7 @@ class VirtualSocket(socket.socket):
         """Whether a call that cannot go on waits: one with a timeout does so before it looks at any flag."""
         if self._timeout:
             return True
-        return self.end.blocking and not flags & _MSG_DONTWAIT
+        return self.end.blocking and not flags & MSG_DONTWAIT
 
     def _attempt(self, call: str, attempt: Callable[[], T], events: int, flags: int = 0) -> T:
         """What `attempt` gives; a call that may wait does so in a thread of its own, and is refused in the loop's."""
@@ -347,21 +347,21 @@ class VirtualSocket(socket.socket):
         raise waiting.refusal(kernel, call, repr(self))
 
     def send(self, data: Buffer, flags: int = 0, /) -> int:
-        with _bytes_of(data) as view:  # let go before an error is told: who handles it may resize the buffer
+        with bytes_of(data) as view:  # let go before an error is told: who handles it may resize the buffer
             if not flags and self._timeout == 0.0:
                 return (self._end or self.end).send(view)
             return self._send("send", view, flags)
 
     def _send(self, call: str, view: memoryview, flags: int, where: Address | None = None) -> int:
         end = self.end
-        _check_flags(flags)
+        check_flags(flags)
         if where is None:
             return self._attempt(call, lambda: end.send(view), WRITABLE, flags)
         addresses.space(self.kernel, end)  # who has a path must know the real folders
         return self._attempt(call, lambda: end.send_to(view, where), WRITABLE, flags)
 
     def sendall(self, data: Buffer, flags: int = 0, /) -> None:
-        with _bytes_of(data) as view:
+        with bytes_of(data) as view:
             sent = self._send("sendall", view[:0], flags) if not view or self.type == socket.SOCK_STREAM else 0
             while sent < len(view):
                 with view[sent:] as rest:
@@ -372,7 +372,7 @@ class VirtualSocket(socket.socket):
         if len(flags_and_address) not in (1, 2):
             raise TypeError(f"sendto() takes 2 or 3 arguments ({1 + len(flags_and_address)} given)")
         *flags, address = flags_and_address
-        with _bytes_of(data) as view:
+        with bytes_of(data) as view:
             flag = operator.index(flags[0]) if flags else 0
             return self._send("sendto", view, flag, self._parse(address, "sendto"))
 
@@ -383,7 +383,7 @@ class VirtualSocket(socket.socket):
         room = self._end.room() if self._end and self._type == socket.SOCK_STREAM else math.inf
         data = bytearray()
         for buffer in buffers:
-            with _bytes_of(buffer) as view:
+            with bytes_of(buffer) as view:
                 if len(data) <= room:  # what is behind cannot go: do not copy it each time
                     data += view
         ancillary = list(ancdata)
@@ -404,17 +404,17 @@ class VirtualSocket(socket.socket):
             return b""  # in every state: the C code does not ask the system
         if not flags and self._timeout == 0.0:
             return (self._end or self.end).recv(bufsize)
-        return _result(self._receive("recv", bufsize, flags), flags)
+        return socket_result(self._receive("recv", bufsize, flags), flags)
 
     def _receive(self, call: str, size: int, flags: int) -> Received:
         end = self.end
-        _check_flags(flags)
+        check_flags(flags)
 
         def attempt() -> Received:
-            return end.receive(size, flags & _PASSED_ON)
+            return end.receive(size, flags & PASSED_ON)
 
         received = self._attempt(call, attempt, READABLE, flags)
-        if flags & _MSG_WAITALL and end.type == socket.SOCK_STREAM and end.blocking and not flags & _MSG_DONTWAIT:
+        if flags & MSG_WAITALL and end.type == socket.SOCK_STREAM and end.blocking and not flags & MSG_DONTWAIT:
             return self._receive_all(call, size, flags, received)
         return received
 
@@ -422,14 +422,14 @@ class VirtualSocket(socket.socket):
         """Go on until there is as much as was asked for, or no more to come."""
         end, parts, more = self.end, [received.data], len(received.data)
         while more and (size := size - more) > 0 and not end.error:
-            data = self._attempt(call, lambda: end.receive(size, flags & _MSG_TRUNC), READABLE, flags).data
+            data = self._attempt(call, lambda: end.receive(size, flags & MSG_TRUNC), READABLE, flags).data
             more = len(data)
             parts.append(data)
         data = b"".join(parts)
         return Received(data, received.source, received.flags, len(data))
 
     def recv_into(self, buffer: Buffer, nbytes: int = 0, flags: int = 0) -> int:
-        with _take_buffer(buffer, "recv_into", operator.index(nbytes)) as part:
+        with take_buffer(buffer, "recv_into", operator.index(nbytes)) as part:
             if not part:
                 return 0  # in every state: the C code does not ask the system
             if not flags and self._timeout == 0.0:
@@ -440,7 +440,7 @@ class VirtualSocket(socket.socket):
         """Receive into a buffer; what is told beside the bytes is returned."""
         received = self._receive(call, len(part), flags)
         part[:len(received.data)] = received.data
-        return received if flags & _MSG_TRUNC else Received(
+        return received if flags & MSG_TRUNC else Received(
             received.data, received.source, received.flags, len(received.data))
 
     def recvfrom(self, bufsize: int, flags: int = 0, /) -> tuple[bytes, Any]:
@@ -448,10 +448,10 @@ class VirtualSocket(socket.socket):
         if bufsize < 0:
             raise ValueError("negative buffersize in recvfrom")
         received = self._receive("recvfrom", bufsize, flags)
-        return _result(received, flags), self._source(received)
+        return socket_result(received, flags), self._source(received)
 
     def recvfrom_into(self, buffer: Buffer, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
-        with _take_buffer(buffer, "recvfrom_into", operator.index(nbytes)) as part:
+        with take_buffer(buffer, "recvfrom_into", operator.index(nbytes)) as part:
             received = self._fill("recvfrom_into", part, flags)
         return received.length, self._source(received)
 
@@ -460,7 +460,7 @@ class VirtualSocket(socket.socket):
         bufsize = operator.index(bufsize)
         if bufsize < 0:
             raise ValueError("negative buffer size in recvmsg()")
-        _check_ancillary_size(ancbufsize, "recvmsg")
+        check_ancillary_size(ancbufsize, "recvmsg")
         received = self._receive("recvmsg", bufsize, flags)
         return received.data, [], received.flags, self._source(received)
 
@@ -468,14 +468,14 @@ class VirtualSocket(socket.socket):
                      /) -> tuple[int, list[Any], int, Any]:
         """As on a real socket; the ancillary data are empty."""
         with contextlib.ExitStack() as stack:
-            parts = [stack.enter_context(_take_buffer(buffer, "recvmsg_into", None)) for buffer in buffers]
-            _check_ancillary_size(ancbufsize, "recvmsg_into")
+            parts = [stack.enter_context(take_buffer(buffer, "recvmsg_into", None)) for buffer in buffers]
+            check_ancillary_size(ancbufsize, "recvmsg_into")
             received = self._receive("recvmsg_into", sum(map(len, parts)), flags)
             data = received.data
             for part in parts:
                 part[:len(data)] = data[:len(part)]
                 data = data[len(part):]
-        length = received.length if flags & _MSG_TRUNC else len(received.data)
+        length = received.length if flags & MSG_TRUNC else len(received.data)
         return length, [], received.flags, self._source(received)
 
     def _source(self, received: Received) -> Any:

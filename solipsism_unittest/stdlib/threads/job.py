@@ -150,7 +150,7 @@ class Work:
         return functools.partial, (self.__wrapped__,)
 
 
-class _Met(threading.Event):
+class Met(threading.Event):
     """What `concurrent.futures.wait()` and `as_completed()` of a job block in."""
 
     def __init__(self, job: Job) -> None:

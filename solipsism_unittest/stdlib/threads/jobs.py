@@ -30,7 +30,7 @@ from ...kernel import Kernel
 from ...kernel.clock import VirtualClock
 from ...kernel.journal import Journal
 from .background import background, in_background
-from .job import Job, _Met
+from .job import Job, Met
 from .workers import Workers
 
 PATIENCE = 0.05  # real seconds
@@ -293,5 +293,5 @@ def met_by(jobs: Jobs | None, waiter: Any) -> Any:
     """The waiter of `concurrent.futures.wait()`, with an event at which a job lets go."""
     job = jobs.current() if jobs is not None else None
     if job is not None:
-        waiter.event = _Met(job)
+        waiter.event = Met(job)
     return waiter

@@ -100,7 +100,7 @@ def routes(made):
     network["SocketType"] = lambda: close(socket.SocketType(type=socket.SOCK_DGRAM)), r"_socket\.socket\(.*DGRAM\) "
     network["_socket.socketpair"] = lambda: close(_socket.socketpair()), r"_socket\.socketpair\(\) would make real "
     network["socketpair, bound"] = lambda: close(socketpair()), r"_socket\.socketpair\(\) would make real sockets"
-    network["subclass"] = lambda: close(Subclass()), r"tests\.test_guard\.Subclass is a real socket class"
+    network["subclass"] = lambda: close(Subclass()), r"tests\.stdlib\.seal\.test_guard\.Subclass is a real socket class"
     network["__new__"] = lambda: close(WithOwnNew()), r"_socket\.socket\(AF_INET, SOCK_STREAM\)"
     network["connect"] = lambda: made.connect(where), rf"socket\.connect\({shown}\) would reach the real network"
     network["connect_ex"] = lambda: made.connect_ex(where), rf"socket\.connect\({shown}\)"

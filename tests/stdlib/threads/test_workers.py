@@ -161,7 +161,7 @@ class ExecutorTest(unittest.TestCase):
 
             loop.run_until_complete(main())
             loop.close()
-            self.assertRegex(repr(loop.kernel.clock), "executor job Event.wait made at .*test_threads")
+            self.assertRegex(repr(loop.kernel.clock), "executor job Event.wait made at .*test_workers")
             go_on.set()
         self.assertEqual(loop.kernel.clock.holds, {})
 
