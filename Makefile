@@ -47,8 +47,8 @@ compliance: ## run CPython's own asyncio tests on our loop, on every supported P
 	    $$python -m tests.compliance </dev/null || failed="$$failed $$version"; echo; \
 	done < $(BUILD)/pythons; [ -z "$$failed" ] || { echo "failed on:$$failed"; exit 1; }
 
-bench: ## print what the framework costs, beside its peers
-	$(PYTHON) -m tests.benchmarks
+bench: ## print what the framework costs, beside its peers; AGAINST=path compares with another checkout
+	$(PYTHON) -m tests.benchmarks $(if $(AGAINST),--against $(AGAINST)) $(ROWS)
 
 build: ## make the wheel and the source archive in dist/
 	@rm -rf dist

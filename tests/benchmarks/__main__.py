@@ -10,6 +10,7 @@ from statistics import median
 from tests.benchmarks.rows import ROWS, Contender, Row
 
 LINE = "{:<12} {:<31} {:<23} {:<8} {:<8} {}"
+OURS = "solipsism_unittest"
 
 
 class Failed(Exception):
@@ -19,10 +20,10 @@ class Failed(Exception):
 class Turns:
     """A contender's process: each `take()` measures once. The first measurement warms up and is thrown away."""
 
-    def __init__(self, row: str, number: int, size: int) -> None:
+    def __init__(self, row: str, number: int, size: int, checkout: str = "") -> None:
         # looptime spends its virtual time where it joins the executor's threads, and stock asyncio warns of that.
         command = [sys.executable, "-W", "ignore::RuntimeWarning", "-m", "tests.benchmarks.contender"]
-        command += [row, str(number), str(size)]
+        command += [row, str(number), str(size), *filter(None, [checkout])]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def take(self) -> float:
@@ -52,10 +53,15 @@ def seconds_of_each(name: str, size: int, rounds: int) -> dict[int, list[float] 
     turns: dict[int, Turns] = {}
     for number, contender in enumerate(ROWS[name].contenders):
         if is_installed(contender):
-            found[number] = []
             turns[number] = Turns(name, number, size)
         else:
             found[number] = "not installed"
+    return found | take_turns(turns, rounds)
+
+
+def take_turns(turns: dict[int, Turns], rounds: int) -> dict[int, list[float] | str]:
+    """What each of these processes measured, round by round, or why it could not."""
+    found: dict[int, list[float] | str] = {number: [] for number in turns}
     try:
         for round in range(rounds + 1):
             # There and back: who comes first in one round comes last in the next.
@@ -92,8 +98,27 @@ def lines(name: str, row: Row, size: int, found: dict[int, list[float] | str]) -
         if contender.aim is not None:
             aim, verdict = f"<= {contender.aim}", "met" if ratio <= contender.aim else "missed"
         spread = f"{ratio:.3g} ({min(ratios):.3g}..{max(ratios):.3g})"
-        each = " / ".join(f"{median(seconds) / size * 1e6:,.1f}" for seconds in (ours, theirs))
-        table.append(LINE.format(name, contender.label, spread, aim, verdict, f"{each} us: {row.operation}"))
+        table.append(LINE.format(name, contender.label, spread, aim, verdict, each_of(row, size, ours, theirs)))
+    return table
+
+
+def each_of(row: Row, size: int, *measured: list[float]) -> str:
+    """What one operation took, in the row's unit."""
+    factor = 1e6 if row.unit == "us" else 1.0
+    figures = " / ".join(f"{median(each) / size * factor:,.1f}" for each in measured)
+    return f"{figures} {row.unit}: {row.operation}"
+
+
+def against(name: str, row: Row, size: int, rounds: int, checkout: str) -> list[str]:
+    """Lines that compare each contender of ours in this checkout with the same one in another."""
+    table = []
+    for number, contender in enumerate(row.contenders):
+        if OURS not in contender.target and contender.label != "virtual":
+            continue
+        found = take_turns({0: Turns(name, number, size), 1: Turns(name, number, size, checkout)}, rounds)
+        label = contender.label if number else "the other checkout"
+        table += lines(name, Row(row.operation, row.size, rounds, (contender, Contender(label, "", contender.workload)),
+                                 row.unit), size, found)
     return table
 
 
@@ -101,6 +126,7 @@ def main() -> None:
     parser = argparse.ArgumentParser("python -m tests.benchmarks", description="Print what a test costs, as ratios.")
     parser.add_argument("rows", nargs="*", metavar="row", help=f"{', '.join(ROWS)}; without any, all of them")
     parser.add_argument("--quick", action="store_true", help="smaller, and three rounds only: a rough answer")
+    parser.add_argument("--against", metavar="CHECKOUT", help="compare with the package of another checkout")
     options = parser.parse_args()
     if unknown := [name for name in options.rows if name not in ROWS]:
         parser.error(f"no row is called {', '.join(unknown)}; there are {', '.join(ROWS)}")
@@ -109,7 +135,11 @@ def main() -> None:
     for name in options.rows or ROWS:
         row = ROWS[name]
         size, rounds = (row.size // 5, 3) if options.quick else (row.size, row.rounds)
-        for line in lines(name, row, size, seconds_of_each(name, size, rounds)):
+        if options.against:
+            table = against(name, row, size, rounds, options.against)
+        else:
+            table = lines(name, row, size, seconds_of_each(name, size, rounds))
+        for line in table:
             print(line.rstrip(), flush=True)
 
 

@@ -2,22 +2,27 @@
 
 A workload gives the seconds of processor time that `size` operations took, in the program and in the system for it,
 without setting up and hanging up. Nothing here waits, so that is the time a user would see on an idle machine; a clock
-on the wall would also count what the rest of a busy one does. The same code runs on every loop; only stock's chained
-sleeps are shorter, or the row would take minutes.
+on the wall would also count what the rest of a busy one does. Rows about memory give bytes in place of seconds. The
+same code runs on every loop; only stock's sleeps are shorter, or the rows would take minutes.
 """
 
 import asyncio
 import gc
+import pathlib
+import resource
 import unittest
 from collections.abc import Awaitable, Callable
 from functools import partial
 from time import process_time
 from typing import Any, NamedTuple
 
-HOST = "localhost"
+HOST = "127.0.0.1"
+LINE = b"hello\n"
 MESSAGE = b"m" * 64
 CHUNK = b"c" * 65536
-IDLE = 3_000
+IDLE = 10_000
+CLIENTS = 1_000  # with a heartbeat each
+PAGE = resource.getpagesize()
 
 LOOPS = {
     "virtual": "solipsism_unittest:SolipsistEventLoop",
@@ -42,29 +47,69 @@ class Contender(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A line or more of the table: the first contender, which is ours, against each of the others."""
+    """A line or more of the table: the first contender, which is ours, against each of the others.
+
+    `unit` is what one operation is given in: "us" where the workload measures seconds, "B" where it measures bytes.
+    """
 
     operation: str
     size: int
     rounds: int
     contenders: tuple[Contender, ...]
+    unit: str = "us"
 
 
-def empty_tests(test_case: type[unittest.IsolatedAsyncioTestCase], count: int) -> float:
-    """One test that does nothing, through TestCase.run, as a suite runs it."""
+def run_tests(body: Callable[[], Awaitable[object]], test_case: type[unittest.IsolatedAsyncioTestCase],
+              count: int) -> float:
+    """`count` tests with this body, through TestCase.run, as a suite runs them."""
 
-    class Empty(test_case):
+    class Case(test_case):
         async def test(self):
-            pass
+            await body()
 
     result = unittest.TestResult()
-    tests = [Empty("test") for _ in range(count)]
+    tests = [Case("test") for _ in range(count)]
     started = process_time()
     for test in tests:
         test.run(result)
     seconds = process_time() - started
     assert result.testsRun == count and result.wasSuccessful(), result.errors or result.failures
     return seconds
+
+
+async def nothing() -> None:
+    """The body of an empty test."""
+
+
+empty_tests = partial(run_tests, nothing)
+
+
+async def one_line() -> None:
+    """A server, a connection, a line and its answer, and the end of all three."""
+    server = await asyncio.start_server(send_back, HOST, 0)
+    reader, writer = await asyncio.open_connection(HOST, server.sockets[0].getsockname()[1])
+    writer.write(LINE)
+    assert await reader.readline() == LINE
+    await hang_up(reader, writer)
+    server.close()
+    await server.wait_closed()
+
+
+def after_tests(tests: int, workload: Callable[[Any, int], float], target: Any, size: int) -> float:
+    """A workload in a process in which so many tests of ours have run before: does a long suite get slower?"""
+    from solipsism_unittest import SolipsistTestCase
+
+    empty_tests(SolipsistTestCase, tests)
+    return workload(target, size)
+
+
+def fresh_loops(loop_factory: Callable[[], Any], count: int) -> float:
+    """A new loop that runs one coroutine and is closed."""
+    started = process_time()
+    for _ in range(count):
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(nothing())
+    return process_time() - started
 
 
 async def echo(count: int, *, idle: int = 0) -> float:
@@ -88,6 +133,163 @@ async def round_trips(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
         await writer.drain()
         await reader.readexactly(len(MESSAGE))
     return process_time() - started
+
+
+class Returned(asyncio.Protocol):
+    """Sends back what comes."""
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.transport.write(data)
+
+
+class Rally(asyncio.Protocol):
+    """Sends back what comes so many times; `done` is its end. The same for datagrams."""
+
+    def __init__(self, count: int) -> None:
+        self.left = count
+        self.done = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.left -= 1
+        if self.left:
+            self.transport.write(data)
+        else:
+            self.done.set_result(None)
+
+    def datagram_received(self, data: bytes, address: Any) -> None:
+        self.left -= 1
+        if self.left:
+            self.transport.sendto(data)
+        else:
+            self.done.set_result(None)
+
+
+class ReturnedDatagrams(asyncio.DatagramProtocol):
+    """Sends each datagram back to where it came from."""
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+
+    def datagram_received(self, data: bytes, address: Any) -> None:
+        self.transport.sendto(data, address)
+
+
+async def protocol_echo(count: int) -> float:
+    """Send 64 bytes and wait for them to come back, with protocols in place of streams."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(Returned, HOST, 0)
+    port = server.sockets[0].getsockname()[1]
+    transport, rally = await loop.create_connection(partial(Rally, count), HOST, port)
+    gc.collect()
+    started = process_time()
+    transport.write(MESSAGE)
+    await rally.done
+    seconds = process_time() - started
+    transport.close()
+    server.close()
+    await asyncio.sleep(0.01)
+    return seconds
+
+
+async def datagrams(count: int) -> float:
+    """Send a datagram of 64 bytes and wait for it to come back."""
+    loop = asyncio.get_running_loop()
+    far, _ = await loop.create_datagram_endpoint(ReturnedDatagrams, local_addr=(HOST, 0))
+    port = far.get_extra_info("sockname")[1]
+    near, rally = await loop.create_datagram_endpoint(partial(Rally, count), remote_addr=(HOST, port))
+    gc.collect()
+    started = process_time()
+    near.sendto(MESSAGE)
+    await rally.done
+    seconds = process_time() - started
+    for transport in (near, far):
+        transport.close()
+    await asyncio.sleep(0.01)
+    return seconds
+
+
+async def connects(count: int) -> float:
+    """Connect to a server and close, one connection after the other."""
+    async with await asyncio.start_server(send_back, HOST, 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        started = process_time()
+        for _ in range(count):
+            _, writer = await asyncio.open_connection(HOST, port)
+            writer.close()
+            await writer.wait_closed()
+        seconds = process_time() - started
+        await asyncio.sleep(0.01)
+    return seconds
+
+
+async def heartbeats(count: int, *, interval: float = 15.0) -> float:
+    """A thousand clients send a line to one server now and then: `count` lines altogether."""
+    lines = 0
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal lines
+        while await reader.readline():
+            lines += 1
+        writer.close()
+
+    async def beat(number: int) -> None:
+        _, writer = await asyncio.open_connection(HOST, port)
+        await asyncio.sleep(interval * number / CLIENTS)
+        for _ in range(count // CLIENTS):
+            await asyncio.sleep(interval)
+            writer.write(LINE)
+        writer.close()
+
+    async with await asyncio.start_server(listen, HOST, 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        clients = [asyncio.create_task(beat(number)) for number in range(CLIENTS)]
+        await asyncio.sleep(0)
+        started = process_time()
+        await asyncio.gather(*clients)
+        await asyncio.sleep(interval)
+        seconds = process_time() - started
+    assert lines == count // CLIENTS * CLIENTS, lines
+    return seconds
+
+
+def resident() -> int:
+    """Bytes of this process that are in memory."""
+    return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * PAGE
+
+
+async def memory_of_connections(count: int) -> float:
+    """Bytes that `count` idle connections take, both ends of each."""
+    async with await asyncio.start_server(send_back, HOST, 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        warm = [await asyncio.open_connection(HOST, port) for _ in range(20)]
+        gc.collect()
+        before = resident()
+        ends = [await asyncio.open_connection(HOST, port) for _ in range(count)]
+        await asyncio.sleep(0.01)
+        gc.collect()
+        taken = resident() - before
+        for reader, writer in [*warm, *ends]:
+            await hang_up(reader, writer)
+    return taken
+
+
+async def memory_of_timers(count: int) -> float:
+    """Bytes that `count` pending timers take."""
+    loop = asyncio.get_running_loop()
+    gc.collect()
+    before = resident()
+    timers = [loop.call_later(1000 + number, print) for number in range(count)]
+    gc.collect()
+    taken = resident() - before
+    for timer in timers:
+        timer.cancel()
+    return taken
 
 
 async def bulk(count: int) -> float:
@@ -155,47 +357,101 @@ def run_on_loop(workload: Callable[[int], Awaitable[float]], loop_factory: Calla
         return runner.run(workload(size))
 
 
+# Not 0 seconds: that makes no timer at all.
+SHORT_SLEEPS = partial(chained_sleeps, delay=1e-9)
+STOCK_CASE = "unittest:IsolatedAsyncioTestCase"
+OUR_CASE = "solipsism_unittest:SolipsistTestCase"
+
 ROWS = {
     "empty-test": Row("one empty test", 200, 9, (
-        Contender("virtual", "solipsism_unittest:SolipsistTestCase", empty_tests),
-        Contender("stock IsolatedAsyncioTestCase", "unittest:IsolatedAsyncioTestCase", empty_tests, aim=0.35),
+        Contender("virtual", OUR_CASE, empty_tests),
+        Contender("stock IsolatedAsyncioTestCase", STOCK_CASE, empty_tests, aim=0.25),
+        Contender("the same, no debug mode", "tests.benchmarks.undebugged:UndebuggedTestCase", empty_tests, aim=1.5),
     )),
     "checks": Row("one empty test", 200, 9, (
-        Contender("virtual", "solipsism_unittest:SolipsistTestCase", empty_tests),
+        Contender("virtual", OUR_CASE, empty_tests),
         Contender("itself, no leaks, no guard", "tests.benchmarks.unchecked:UncheckedTestCase", empty_tests, aim=1.25),
+    )),
+    "one-line": Row("a test with server, client, line", 100, 9, (
+        Contender("virtual", OUR_CASE, partial(run_tests, one_line)),
+        Contender("stock, real loopback", STOCK_CASE, partial(run_tests, one_line), aim=0.15),
+    )),
+    "aged": Row("one sleep after 2,000 tests", 10_000, 9, (
+        Contender("virtual", LOOPS["virtual"], partial(after_tests, 2_000, partial(run_on_loop, chained_sleeps))),
+        Contender("itself, after 20 tests", LOOPS["virtual"],
+                  partial(after_tests, 20, partial(run_on_loop, chained_sleeps)), aim=1.05),
+    )),
+    "aged-stock": Row("stock's sleep after 2,000 tests", 10_000, 9, (
+        Contender("stock", LOOPS["stock, real loopback"],
+                  partial(after_tests, 2_000, partial(run_on_loop, SHORT_SLEEPS))),
+        Contender("itself, after 20 tests", LOOPS["stock, real loopback"],
+                  partial(after_tests, 20, partial(run_on_loop, SHORT_SLEEPS)), aim=1.05),
+    )),
+    "fresh-loop": Row("a new loop, one coroutine, its end", 300, 9, (
+        Contender("virtual", LOOPS["virtual"], fresh_loops),
+        Contender("stock, real loopback", LOOPS["stock, real loopback"], fresh_loops, aim=1.5),
     )),
     "echo": Row("round trip of 64 bytes", 3_000, 9, (
         on("virtual", echo),
-        on("async-solipsism", echo, aim=0.9),
+        on("async-solipsism", echo, aim=0.55),
         on("stock, real loopback", echo),
         on("looptime, real loopback", echo),
-        on("uvloop, real loopback", echo),
+        on("uvloop, real loopback", echo, aim=0.65),
+    )),
+    "protocols": Row("round trip of 64 bytes, protocols", 5_000, 9, (
+        on("virtual", protocol_echo),
+        on("async-solipsism", protocol_echo),
+        on("stock, real loopback", protocol_echo),
+        on("uvloop, real loopback", protocol_echo, aim=0.75),
+    )),
+    "connect": Row("connect and close", 500, 9, (
+        on("virtual", connects),
+        on("async-solipsism", connects, aim=1.5),
+        on("stock, real loopback", connects, aim=0.7),
+        on("uvloop, real loopback", connects),
+    )),
+    "datagrams": Row("round trip of a datagram", 3_000, 9, (
+        on("virtual", datagrams),
+        on("stock, real loopback", datagrams, aim=0.5),
+        on("uvloop, real loopback", datagrams),
     )),
     "bulk": Row("64 KiB written and drained", 1_024, 7, (
         on("virtual", bulk),
-        on("async-solipsism", bulk),
+        on("async-solipsism", bulk, aim=0.65),
         on("stock, real loopback", bulk),
         on("looptime, real loopback", bulk),
         on("uvloop, real loopback", bulk),
     )),
-    "sleep": Row("one sleep after the other", 20_000, 5, (
+    "sleep": Row("one sleep after the other", 20_000, 7, (
         on("virtual", chained_sleeps),
-        on("async-solipsism", chained_sleeps, aim=0.9),
+        on("async-solipsism", chained_sleeps, aim=0.6),
         on("looptime, real loopback", chained_sleeps),
     )),
     "many-sleeps": Row("one sleep after the other", 100_000, 5, (
         on("virtual", chained_sleeps),
-        on("stock, real loopback", partial(chained_sleeps, delay=1e-9)),  # not 0: that makes no timer at all
+        on("stock, real loopback", SHORT_SLEEPS),
     )),
-    "sleepers": Row("one sleeping task of many", 100_000, 3, (
+    "sleepers": Row("one sleeping task of many", 100_000, 7, (
         on("virtual", concurrent_sleeps),
         on("async-solipsism", concurrent_sleeps),
-        on("stock, real loopback", concurrent_sleeps),
+        on("stock, real loopback", concurrent_sleeps, aim=0.9),
         on("looptime, real loopback", concurrent_sleeps),
         on("uvloop, real loopback", concurrent_sleeps),
     )),
+    "heartbeats": Row("a heartbeat of 1,000 clients", 20_000, 7, (
+        on("virtual", heartbeats),
+        on("async-solipsism", heartbeats, aim=0.05),
+    )),
     "idle": Row(f"echo beside {IDLE:,} idle connections", 3_000, 7, (
         on("virtual", partial(echo, idle=IDLE)),
-        on("virtual", echo, aim=1.25)._replace(label="itself, no idle connections"),
+        on("virtual", echo, aim=1.1)._replace(label="itself, no idle connections"),
     )),
+    "connections": Row("an idle connection", 1_000, 7, (
+        on("virtual", memory_of_connections),
+        on("stock, real loopback", memory_of_connections, aim=1.1),
+    ), "B"),
+    "timers": Row("a pending timer", 50_000, 7, (
+        on("virtual", memory_of_timers),
+        on("stock, real loopback", memory_of_timers, aim=1.2),
+    ), "B"),
 }  # fmt: skip
