@@ -230,7 +230,7 @@ class SolipsistTestCase(Assertions, Scoped):
         abandoned = pair[0].kernel.abandoned
         abandoned[:] = [end for end in abandoned if end not in ends]  # they are ours, whoever dropped a writer on them
         for face in pair:
-            transport = self.loop._transports.get(face.fileno())
+            transport = self.loop.inventory.transport_of(face.fileno())
             if transport is not None:
                 transport.abort()
             else:
@@ -332,13 +332,13 @@ class SolipsistTestCase(Assertions, Scoped):
             self._world.enter_context(survey.collected_writers(loop))
             if scope is not None:
                 self._before = expected.Before(loop)
-                scope.mishaps += loop._own.errors.found
-                loop._own.errors.found.clear()
+                scope.uncaught += loop.uncaught.found
+                loop.uncaught.found.clear()
             # The code under test draws its jitter from module random: the same in every run of this test.
             self._world.callback(random.setstate, random.getstate())
             random.seed(loop.kernel.choices.below(2**32, "random.seed"))
-            loop._virtual_selector.real_seconds_allowed = FOR_EVER  # the test has a limit of its own, or wants none
-            loop._virtual_selector.blocking.choose(type(self), on_blocking_call, self.on_slow_callback)
+            loop.selector.real_seconds_allowed = FOR_EVER  # the test has a limit of its own, or wants none
+            loop.selector.blocking.choose(type(self), on_blocking_call, self.on_slow_callback)
         if self.virtual_time_limit is not None:
             seconds = real_time.check(type(self), "virtual_time_limit", self.virtual_time_limit)
             stuck.virtual_time_limit(self._virtual("virtual_time_limit"), seconds)
@@ -425,7 +425,7 @@ class SolipsistTestCase(Assertions, Scoped):
         # hear of it.
         task, loop = getattr(function, "__self__", None), _loop_of(self._asyncioRunner)
         if type(task) is asyncio.Task and function.__name__ == "cancel" and isinstance(loop, SolipsistEventLoop):
-            loop._own.errors.found += [unread(each) for each in loop._own.register.unread() if each is task]
+            loop.uncaught.found += [unread(each) for each in loop.inventory.unread() if each is task]
 
     def _call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call it in the test's context, and await on the loop what is to be awaited, whoever returned it."""
@@ -464,7 +464,7 @@ class SolipsistTestCase(Assertions, Scoped):
             before = loop.time()
             value = runner.run(coroutine, context=context)
             if isinstance(loop, SolipsistEventLoop):
-                self._was_used = loop.time() != before or loop._virtual_selector.turns > TURNS_WITHOUT_USE
+                self._was_used = loop.time() != before or loop.selector.turns > TURNS_WITHOUT_USE
             return value
         except real_time.Strike:
             real_time.unwind(runner.get_loop(), coroutine)
@@ -549,8 +549,8 @@ class SolipsistTestCase(Assertions, Scoped):
             self._enter_world()
             self._before, self._expected, self._is_last = scope.before, list(scope.expected), not goes_on
             if isinstance(self.loop, SolipsistEventLoop):
-                self.loop._own.errors.found += scope.mishaps
-                scope.mishaps.clear()
+                self.loop.uncaught.found += scope.uncaught
+                scope.uncaught.clear()
             error = self._conclude()
             if error is not None:
                 raise error
@@ -594,7 +594,7 @@ class SolipsistTestCase(Assertions, Scoped):
         if isinstance(loop, SolipsistEventLoop):
             errors += escapes.swallowed(loop.kernel.escapes, known)
             loop.kernel.escapes.clear()
-            texts.append(loop._virtual_selector.blocking.report())
+            texts.append(loop.selector.blocking.report())
         return errors + [self.failureException(text) for text in texts if text]
 
     def _lost(self, found: Found) -> list[BaseException]:
@@ -645,8 +645,8 @@ class SolipsistTestCase(Assertions, Scoped):
         if kept:
             self._unawaited.look(kept)
             if is_virtual:
-                loop._own.register.look(kept)
-        dead = loop._own.register.unread() if is_virtual else []
+                loop.inventory.add_futures(kept)
+        dead = loop.inventory.unread() if is_virtual else []
         pending = asyncio.all_tasks(loop) if is_virtual else set()  # held too: what nobody holds is a cycle, and a leak
         gc.collect(0)  # what was forgotten may be part of a cycle, and shall not be found in the next test
         found = self._forgotten()  # before the leftovers are ended: what that throws away was not forgotten

@@ -92,7 +92,7 @@ def can_go_on(main: asyncio.Future[Any], loop: Any) -> bool:
 
 def movers(loop: Any) -> list[str]:
     """Who keeps the clock moving, in words: whose timers are due, the next one first."""
-    words = Counter(_mover(timer, loop) for timer in sorted(loop._scheduled) if not timer.cancelled())
+    words = Counter(_mover(timer, loop) for timer in loop.inventory.timers())
     flying = len(loop.kernel.clock.deliveries)
     said = [f"{who} ({count} timers)" if count > 1 else who for who, count in words.items()]
     return said + ([f"what is in flight ({flying})"] if flying else [])
@@ -112,11 +112,11 @@ def _mover(timer: Any, loop: Any) -> str:
 
 def _roots(loop: Any) -> Iterator[Any]:
     """What will run, as far as this thread is concerned."""
-    clock, selector = loop.kernel.clock, loop._virtual_selector
+    clock, selector = loop.kernel.clock, loop.selector
     if selector.jobs.line:  # jobs that have let go of the clock: what they will do is not known
         raise Unseen
-    yield from (timer for timer in sorted(loop._scheduled) if not timer.cancelled())
-    yield from loop._ready
+    yield from loop.inventory.timers()
+    yield from loop.inventory.ready()
     yield from (entry[2] for entry in [*clock.deliveries, *clock.stops])
     for file, key in _watched(loop):
         # A connected stream only goes on through whoever reaches its peer, a listener through whoever connects.
@@ -143,7 +143,7 @@ def _open_ends(loop: Any) -> list[Any]:
 
 def _watched(loop: Any) -> list[tuple[File | None, Any]]:
     """The files that the loop waits for, with the keys of its selector."""
-    return [(loop.kernel.files.get(number), key) for number, key in loop._virtual_selector.keys.items()]
+    return [(loop.kernel.files.get(number), key) for number, key in loop.selector.keys.items()]
 
 
 def _threads() -> Iterator[Any]:
@@ -177,7 +177,7 @@ class Walk:
         self._kinds: dict[type, Any] = {}  # how the instances of a type show what they refer to
         self.connects = False  # whether code was met that says a word for reaching an address
         # Every file of the world; every module of the process.
-        self._cut = {id(loop.kernel.awake), id(loop._virtual_selector), id(sys.modules), id(vars(builtins))}
+        self._cut = {id(loop.kernel.awake), id(loop.selector), id(sys.modules), id(vars(builtins))}
 
     def things(self, roots: Iterable[Any]) -> Iterator[Any]:
         """Everything reached from `roots`, each once, the nearest first. Unseen where it cannot be known."""
@@ -248,7 +248,7 @@ class Walk:
 
     def _file(self, thing: File) -> list[Any]:
         # Who has one end of a connection can wake the readers and writers of both.
-        key = self._loop._virtual_selector.keys.get(thing.number)
+        key = self._loop.selector.keys.get(thing.number)
         return [*gc.get_referents(thing), *(key.data if key is not None else ())]
 
     @staticmethod

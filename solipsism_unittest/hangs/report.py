@@ -11,8 +11,8 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any
 
-from ..introspection.places import Place
-from ..introspection.tasks import by_name, coroutine_name, made_at
+from ..introspection.places import Place, made_at
+from ..introspection.tasks import by_name, coroutine_name
 from ..kernel import Kernel
 from .locks import Scene
 from .waits import waits_for

@@ -121,7 +121,7 @@ def _on_their_way(call: _Call, transport: Any) -> int:
     end = _end(transport)
     if end is None or end.peer is None:
         return 0
-    other = call.task.get_loop()._transports.get(end.peer.number)  # type: ignore[attr-defined]
+    other = call.task.get_loop().inventory.transport_of(end.peer.number)  # type: ignore[attr-defined]
     return len(end.incoming) + (other.get_write_buffer_size() if other is not None else 0)
 
 

@@ -104,11 +104,17 @@ def user_line(trace: TracebackType | None) -> Place | None:
     return _place(found.tb_frame.f_code, found.tb_lasti) if found is not None else None
 
 
+def made_at(thing: object) -> Place | None:
+    """Where a task, a timer or a job's future was made, or None where nobody knows."""
+    place = getattr(thing, "made_at", None)
+    return place if type(place) is Place else None
+
+
 def place_here(depth: int = 1) -> Place | None:
     """As `user_place`; for what asyncio or a library makes inside a task of its own, with where that task was made."""
     place = user_place(depth + 1)
     if (place is None or (place.in_library and place.caller is None)) and (
             loop := asyncio._get_running_loop()) is not None:
-        made_at = getattr(asyncio.current_task(loop), "_made_at", None)
-        return place.called_from(made_at) if place else made_at
+        outer = made_at(asyncio.current_task(loop))
+        return place.called_from(outer) if place else outer
     return place

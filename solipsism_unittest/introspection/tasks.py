@@ -9,7 +9,6 @@ from types import FrameType, FunctionType, MethodType
 from typing import Any
 
 from .modules import is_plumbing
-from .places import Place
 
 # What awaits on behalf of somebody and does not say for whom: `async for`, `anext()`, a coroutine's __await__().
 _WRAPPERS = frozenset({"async_generator_asend", "async_generator_athrow", "anext_awaitable", "coroutine_wrapper"})
@@ -112,9 +111,9 @@ def retrieve(future: Any) -> None:
         future.exception()
 
 
-def made_at(thing: Any) -> Place | None:
-    """Where a task was made, or None where nobody knows."""
-    return getattr(thing, "_made_at", None)
+def owner_of(handle: asyncio.Handle) -> object:
+    """The object whose method a handle calls."""
+    return getattr(handle._callback, "__self__", None)  # type: ignore[attr-defined]
 
 
 def coroutine_name(task: asyncio.Task[Any]) -> str:

@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Collection, Coroutine, Iterable
 from typing import Any
 
 from ..introspection.modules import is_plumbing
-from ..introspection.tasks import by_name, gathering, retrieve
+from ..introspection.tasks import by_name, gathering, owner_of, retrieve
 from ..loop import stuck
 from .unawaited import close_held
 
@@ -33,8 +33,8 @@ Keep = Collection[int]  # ids of what is to stay
 def prepare(loop: Any) -> None:
     """What the test chose for its loop is over: time jumps, and who spins is given up soon."""
     loop.autojump = True  # a cancelled task may need time for its `finally`
-    loop._virtual_selector.turns_allowed = TURNS_AT_THE_END
-    loop._virtual_selector.real_seconds_allowed = REAL_SECONDS
+    loop.selector.turns_allowed = TURNS_AT_THE_END
+    loop.selector.real_seconds_allowed = REAL_SECONDS
 
 
 def sweep(loop: Any) -> None:
@@ -67,7 +67,7 @@ async def settle(loop: Any) -> None:
     """Let what was cancelled and closed come to its end, for a bounded number of turns and no virtual time."""
     for turn in range(SETTLING_TURNS):
         await asyncio.sleep(0)
-        if not loop._ready and not loop.kernel.ready():
+        if not loop.inventory.ready() and not loop.kernel.ready():
             return
         if turn == SETTLING_TURNS - 5:
             # Something goes on and on. asyncio keeps where a handle is made only in debug mode, so ask for it now.
@@ -84,7 +84,7 @@ def end_all(loop: Any, keep: Keep = frozenset()) -> tuple[list[asyncio.Task[Any]
         left = _tasks(loop, keep)
         if not left or left == before:
             break
-    for task in loop._own.register.unread():
+    for task in loop.inventory.unread():
         if id(task) not in keep:
             task.exception()  # or asyncio would tell of it in the next test
     stubborn = sorted(left, key=by_name)
@@ -101,10 +101,10 @@ def _is_ours(task: asyncio.Task[Any]) -> bool:
 
 
 async def _end(loop: Any, keep: Keep) -> None:
-    for handle in [*loop._scheduled, *loop._ready]:
+    for handle in [*loop.inventory.timers(), *loop.inventory.ready()]:
         if _is_of_program(handle, keep):
             handle.cancel()
-    for handle in list(loop._own.register.watched):
+    for handle in list(loop.inventory.registrations):
         if id(handle) not in keep:
             handle.cancel()  # one that is always ready would keep time from moving
     tasks = _tasks(loop, keep) - {asyncio.current_task(loop)}
@@ -115,12 +115,12 @@ async def _end(loop: Any, keep: Keep) -> None:
         task.cancel()
     if tasks:
         await asyncio.wait(tasks, timeout=LAST_WILL)
-    generators = [agen for agen in list(loop._own.register.generators) if id(agen) not in keep]
+    generators = [agen for agen in list(loop.inventory.generators) if id(agen) not in keep]
     if generators:
         closing = [loop.create_task(_finish(agen)) for agen in generators]
         await asyncio.wait(closing, timeout=LAST_WILL)
     for number, file in list(loop.kernel.files.items()):
-        transport = transport_of(loop, number)
+        transport = loop.inventory.transport_of(number)
         if transport is None or id(file) in keep:
             continue
         if isinstance(transport, asyncio.WriteTransport):
@@ -150,22 +150,6 @@ def _take_over(task: asyncio.Task[Any]) -> None:
         close_held(error)
 
 
-def owner_of(handle: asyncio.Handle) -> object:
-    """The object whose method a handle calls."""
-    return getattr(handle._callback, "__self__", None)  # type: ignore[attr-defined]
-
-
-def transport_of(loop: Any, number: int) -> Any:
-    """The transport that a descriptor belongs to, or None; asyncio keeps no table of those of pipes."""
-    transport = loop._transports.get(number)
-    key = loop._virtual_selector.keys.get(number)
-    for handle in key.data if transport is None and key is not None else ():
-        owner = None if handle is None or handle.cancelled() else owner_of(handle)
-        if isinstance(owner, asyncio.BaseTransport):
-            return owner
-    return transport
-
-
 def _is_of_program(handle: asyncio.Handle, keep: Keep) -> bool:
     """Whether it is a callback that the program asked for, and not a step of a task or of asyncio's own."""
     callback = handle._callback  # type: ignore[attr-defined]
@@ -185,10 +169,10 @@ def _abandon(loop: Any, stubborn: Iterable[asyncio.Task[Any]], keep: Keep) -> No
         if getattr(coroutine, "cr_frame", None) is not None:
             _keep_for_ever(coroutine)
         line += [new for new in _tasks(loop, keep) if new not in line]  # which its `finally` has made
-    for handle in [*loop._scheduled, *loop._ready]:
+    for handle in [*loop.inventory.timers(), *loop.inventory.ready()]:
         if not keep or _is_of_program(handle, keep):
             handle.cancel()
-    for number in list(loop._virtual_selector.keys):
+    for number in list(loop.selector.keys):
         if id(loop.kernel.files.get(number)) not in keep and not loop.is_closed():
             loop._remove_reader(number)
             loop._remove_writer(number)
@@ -197,8 +181,7 @@ def _abandon(loop: Any, stubborn: Iterable[asyncio.Task[Any]], keep: Keep) -> No
             loop.kernel.close(file)
     loop.kernel.abandoned.clear()
     if not keep:
-        loop._scheduled.clear()
-        loop._ready.clear()
+        loop.inventory.drop_handles()
 
 
 def _close(loop: Any, coroutine: Any) -> None:

@@ -32,10 +32,10 @@ class Before:
 
 
 def _everything(loop: Any) -> list[object]:
-    register = loop._own.register
-    return [*asyncio.all_tasks(loop), *loop._scheduled, *loop._ready, *loop.kernel.files.values(),
-            *register.generators, *register.watched, *loop.kernel.jobs.started, *loop.kernel.jobs.working.values(),
-            *register.unread()]
+    inventory = loop.inventory
+    return [*asyncio.all_tasks(loop), *inventory.timers(), *inventory.ready(), *loop.kernel.files.values(),
+            *inventory.generators, *inventory.registrations, *loop.kernel.jobs.started,
+            *loop.kernel.jobs.working.values(), *inventory.unread()]
 
 
 def is_left(jobs: Any, number: int) -> bool:
@@ -74,5 +74,5 @@ def _things(loop: Any, thing: Any) -> Iterable[object]:
     thing = getattr(thing, "_sock", thing)
     number = thing.fileno()
     file = loop.kernel.files.get(number)
-    key = loop._virtual_selector.keys.get(number)
+    key = loop.selector.keys.get(number)
     return [each for each in (file, *(key.data if key is not None else ())) if each is not None]

@@ -20,14 +20,13 @@ from ..hangs.waits import waits_for
 from ..hangs.words import task_words, where
 from ..introspection.modules import is_of_standard_library, is_our_file, is_ours
 from ..introspection.names import plain
-from ..introspection.places import function_words, shorten
-from ..introspection.tasks import by_name, made_at, steps
+from ..introspection.places import function_words, made_at, shorten
+from ..introspection.tasks import by_name, owner_of, steps
 from ..introspection.threads import standing
-from ..loop.uncaught import Mishap, unread
+from ..loop.uncaught import UncaughtError, unread
 from ..stdlib.threads.background import in_background
 from ..stdlib.threads.workers import linger
 from . import ending
-from .ending import owner_of, transport_of
 from .expected import Before, is_left, things_of
 from .kinds import KINDS, Found, Leak
 
@@ -67,10 +66,10 @@ def collected_writers(loop: Any) -> Iterator[None]:
 
 def is_clean(loop: Any) -> bool:
     """Whether there is nothing at all to look at: the common case, and cheap."""
-    kernel, own = loop.kernel, loop._own
-    return not (kernel.files or kernel.abandoned or loop._ready or loop._scheduled or loop._virtual_selector.keys
-                or kernel.jobs.started or kernel.jobs.working or own.errors.found or own.register.generators
-                or asyncio.all_tasks(loop) or own.register.unread())
+    kernel, inventory = loop.kernel, loop.inventory
+    return not (kernel.files or kernel.abandoned or inventory.has_handles() or loop.selector.keys
+                or kernel.jobs.started or kernel.jobs.working or loop.uncaught.found or inventory.generators
+                or asyncio.all_tasks(loop) or inventory.unread())
 
 
 def clear(loop: Any, checks: Mapping[str, bool], before: Before, expected: Collection[object] = (), *,
@@ -79,7 +78,7 @@ def clear(loop: Any, checks: Mapping[str, bool], before: Before, expected: Colle
 
     `checks` is the policy. Where the loop `goes_on` after this test, only what the test left is ended.
     """
-    autojump, turns_allowed, debug = loop.autojump, loop._virtual_selector.turns_allowed, loop.get_debug()
+    autojump, turns_allowed, debug = loop.autojump, loop.selector.turns_allowed, loop.get_debug()
     ending.prepare(loop)
     troubles = ending.run(loop, ending.settle(loop))
     patient, jobs = checks["threads"], loop.kernel.jobs
@@ -97,9 +96,9 @@ def clear(loop: Any, checks: Mapping[str, bool], before: Before, expected: Colle
     if patient:
         _shut_down_pools(loop, [leak.thing for leak in found if id(leak.thing) not in meant])
     stubborn, more = ending.end_all(loop, keep)
-    loop._own.errors.found.clear()  # what comes of cancelling is nobody's fault
+    loop.uncaught.found.clear()  # what comes of cancelling is nobody's fault
     if goes_on:
-        loop.autojump, loop._virtual_selector.turns_allowed = autojump, turns_allowed
+        loop.autojump, loop.selector.turns_allowed = autojump, turns_allowed
     return Found([leak for leak in found if checks[KINDS[leak.kind].check] and id(leak.thing) not in meant],
                  [task.get_name() for task in stubborn], troubles + more)
 
@@ -116,9 +115,9 @@ def _shut_down_pools(loop: Any, workers: Collection[object]) -> None:
 
 def survey(loop: Any, before: Before) -> list[Leak]:
     """Everything that is left on a loop that is not running, but for what was there before."""
-    kernel, register = loop.kernel, loop._own.register
-    leaks = [_of_mishap(mishap) for mishap in loop._own.errors.found]
-    leaks += [_of_mishap(unread(task), task) for task in register.unread()]
+    kernel, inventory = loop.kernel, loop.inventory
+    leaks = [_of_uncaught(error) for error in loop.uncaught.found]
+    leaks += [_of_uncaught(unread(task), task) for task in inventory.unread()]
     tasks = sorted(asyncio.all_tasks(loop), key=by_name)
     scene = locks.Scene(tasks)
     for task in tasks:
@@ -131,11 +130,11 @@ def survey(loop: Any, before: Before) -> list[Leak]:
                                   f"{waits_for(task, frames, scene)}", made_at(task), task))
     pending = set(tasks)
     waited_for = {id(task._fut_waiter) for task in tasks}  # type: ignore[attr-defined]
-    for timer in sorted(loop._scheduled):
-        if not (timer.cancelled() or in_background(timer._context) or _belongs(timer, pending, waited_for)):
+    for timer in inventory.timers():
+        if not (in_background(timer._context) or _belongs(timer, pending, waited_for)):
             leaks.append(Leak("timer", f"due at t={timer.when()!r} (now t={loop.time()!r}), calls {_callback(timer)}",
-                              timer._made_at, timer))
-    for handle in loop._ready:
+                              made_at(timer), timer))
+    for handle in inventory.ready():
         if not (handle.cancelled() or in_background(handle._context) or isinstance(owner_of(handle), asyncio.Task)):
             leaks.append(Leak("handle", f"calls {_callback(handle)}", _traced(handle._source_traceback), handle))
     leaks += _registrations(loop)
@@ -151,8 +150,8 @@ def survey(loop: Any, before: Before) -> list[Leak]:
                   key=lambda leak: order.index(leak.kind))
 
 
-def _of_mishap(mishap: Mishap, task: object = None) -> Leak:
-    return Leak(mishap.kind, mishap.what, mishap.place, task, mishap.error)
+def _of_uncaught(error: UncaughtError, task: object = None) -> Leak:
+    return Leak(error.kind, error.what, error.place, task, error.error)
 
 
 def _jobs_at_work(jobs: Any, before: Before) -> dict[int, Any]:
@@ -168,10 +167,10 @@ def _jobs(jobs: Any) -> Iterable[Leak]:
 
 
 def _registrations(loop: Any) -> Iterable[Leak]:
-    for number, key in loop._virtual_selector.keys.items():
+    for number, key in loop.selector.keys.items():
         for handle in key.data:
-            if handle in loop._own.register.watched and not handle.cancelled() and not in_background(handle._context):
-                method, place = loop._own.register.watched[handle]
+            if handle in loop.inventory.registrations and not handle.cancelled() and not in_background(handle._context):
+                method, place = loop.inventory.registrations[handle]
                 file = loop.kernel.files.get(number)
                 of = repr(file) if file is not None else f"closed descriptor {number}"
                 yield Leak("registration", f"{method}({of}), calls {_callback(handle)}", place, handle)
@@ -179,14 +178,14 @@ def _registrations(loop: Any) -> Iterable[Leak]:
 
 def _files(loop: Any) -> Iterable[Leak]:
     servers: set[int] = set()
-    selector = loop._virtual_selector
+    selector = loop.selector
     for number, file in loop.kernel.files.items():
         if is_left(loop.kernel.jobs, number):
             continue
         key = selector.keys.get(number)
         server = next((arg for arg in key.data[0]._args if isinstance(arg, asyncio.Server)), None) \
             if key is not None and key.data[0] is not None and not key.data[0].cancelled() else None
-        transport = transport_of(loop, number)
+        transport = loop.inventory.transport_of(number)
         if server is not None:
             if id(server) not in servers:  # one server may listen on many addresses
                 servers.add(id(server))
@@ -216,7 +215,7 @@ def _ends(file: Any) -> str:
 def _generators(loop: Any, tasks: list[asyncio.Task[Any]]) -> Iterable[Leak]:
     # One that a pending task goes through ends with the task, which is told.
     in_tasks = {id(thing) for task in tasks for step in steps(task) for thing in gc.get_referents(step)}
-    for agen, place in list(loop._own.register.generators.items()):
+    for agen, place in list(loop.inventory.generators.items()):
         frame = agen.ag_frame
         if frame is not None and not agen.ag_running and id(agen) not in in_tasks:
             yield Leak("generator", f"{agen.__qualname__} stands at {shorten(frame.f_code.co_filename)}:"

@@ -39,11 +39,11 @@ from ..stdlib.threads.background import in_background
 from ..stdlib.threads.job import Work
 from ..stdlib.worlds import kernel_here, sealed
 from . import stuck
-from .inventory import Register
+from .inventory import Inventory
 from .selector import VirtualSelector
 from .stuck import Run
 from .timers import Timer
-from .uncaught import LoopExceptions
+from .uncaught import UncaughtErrors
 
 __unittest = True  # unittest leaves frames of this module out of a traceback
 __tracebackhide__ = True  # and so does pytest
@@ -60,11 +60,11 @@ _CLOSING = frozenset({runners._cancel_all_tasks.__code__, runners.Runner.close._
 class _Own:
     """What a loop has that asyncio's has not, and that is not in a hurry."""
 
-    __slots__ = ("driven", "tasks", "register", "errors")
+    __slots__ = ("inventory", "uncaught", "driven", "tasks")
 
-    def __init__(self) -> None:
-        self.register = Register()
-        self.errors = LoopExceptions()
+    def __init__(self, loop: SolipsistEventLoop) -> None:
+        self.inventory = Inventory(loop)
+        self.uncaught = UncaughtErrors()
         self.driven: Run | None = None  # the innermost run_until_complete()
         self.tasks = itertools.count(1)  # numbers of tasks
 
@@ -110,37 +110,47 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
         if around is not None:  # made by a program in a test, which answers for it
             self.kernel.guarded, self.kernel.escapes = around.guarded, around.escapes
         self._clock = self.kernel.clock
-        self._virtual_selector = VirtualSelector(self.kernel, autojump)
+        self.selector = VirtualSelector(self.kernel, autojump)
         self._timers_made = 0
         # One object for all that: CPython reads attributes slowly on an instance with 30 of them or more.
-        self._own = _Own()
-        super().__init__(self._virtual_selector)
-        self._virtual_selector.next_timer = self._next_timer
-        self._virtual_selector.on_stuck = self._stuck
-        self._virtual_selector.on_long_wait = self._question_the_wait
-        self._virtual_selector.loop = self.kernel.loop = self
-        self._virtual_selector.blocking.on_slow = self._slow
-        self._virtual_selector.look = lambda: SpinLook(self._going_on)
+        self._own = _Own(self)
+        super().__init__(self.selector)
+        self.selector.next_timer = self._next_timer
+        self.selector.on_stuck = self.stuck
+        self.selector.on_long_wait = self._question_the_wait
+        self.selector.loop = self.kernel.loop = self
+        self.selector.blocking.on_slow = self._slow
+        self.selector.look = lambda: SpinLook(self._going_on)
         self.kernel.names.on_blocking = refuse_to_block
         # `_run_once` takes timers before time() + this for due: the gap to the next float means "exactly due". The
         # selector renews it at each jump.
         self._clock_resolution = self._clock.resolution
+
+    @property
+    def inventory(self) -> Inventory:
+        """What the program has made on this loop, and what will run."""
+        return self._own.inventory
+
+    @property
+    def uncaught(self) -> UncaughtErrors:
+        """The errors that nobody caught, and those that a test expects."""
+        return self._own.uncaught
 
     # -- time
 
     @property
     def slow_callback_duration(self) -> float:
         """As asyncio's, in real seconds and always: a callback that takes longer is reported."""
-        return self._virtual_selector.blocking.slow
+        return self.selector.blocking.slow
 
     @slow_callback_duration.setter
     def slow_callback_duration(self, seconds: float) -> None:
-        self._virtual_selector.blocking.slow = seconds
+        self.selector.blocking.slow = seconds
 
     def _slow(self, seconds: float, runs: Any) -> None:
         """A turn of the loop took so many real seconds: say who ran in it."""
         if not debugging(sys._getframe()):
-            self._virtual_selector.blocking.note_slow(words.turn_words(seconds, runs, self.time()))
+            self.selector.blocking.note_slow(words.turn_words(seconds, runs, self.time()))
 
     def time(self) -> float:
         """The virtual time in seconds; works on a closed loop too."""
@@ -149,11 +159,11 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
     @property
     def autojump(self) -> bool:
         """Whether time jumps by itself when nothing else can happen."""
-        return self._virtual_selector.autojump
+        return self.selector.autojump
 
     @autojump.setter
     def autojump(self, value: bool) -> None:
-        self._virtual_selector.autojump = value
+        self.selector.autojump = value
 
     def call_at(self, when: float, callback: Callable[..., Any], *args: Any,  # type: ignore[override]
                 context: contextvars.Context | None = None) -> events.TimerHandle:
@@ -253,9 +263,9 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
 
     def run_forever(self) -> None:
         """As asyncio's, in a sealed thread."""
-        self._virtual_selector.turns = 0
+        self.selector.turns = 0
         with sealed(self):
-            blocking = self._virtual_selector.blocking
+            blocking = self.selector.blocking
             blocking.begin_run(self._ready, self._scheduled)
             try:
                 super().run_forever()
@@ -299,8 +309,8 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
         finally:
             del run, verdict, cause  # the traceback has this frame: no cycle shall keep the program's objects alive
 
-    def _stuck(self, kind: type[SolipsismError], reason: str, hint: str) -> None:
-        """Called inside select() when nothing can go on."""
+    def stuck(self, kind: type[SolipsismError], reason: str, hint: str) -> None:
+        """Report a hang, and see to it that what is driven ends with it; called inside select()."""
         waiting = sorted(asyncio.all_tasks(self), key=by_name)
         error = kind(report.report(reason, self.kernel, waiting, hint, self._going_on(), self._ran(kind)))
         self.kernel.journal.note("stuck", (kind.__name__,))
@@ -334,7 +344,7 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
 
     def _ran(self, kind: type[SolipsismError]) -> str:
         """How often each task or callback ran while somebody looked; "" when nobody did."""
-        look = self._virtual_selector.looking
+        look = self.selector.looking
         if kind is not LivelockError or not isinstance(look, SpinLook):
             return ""
         return report.ran_words(look.most(), look.turns)
@@ -347,27 +357,27 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
         """
         run = self._own.driven
         if run is None:
-            return self._virtual_selector.jumps_allowed
+            return self.selector.jumps_allowed
         waiter = reachability.awaited(run.main)
         if waiter is None or run.waiter is None or run.waiter() is not waiter:
             run.waiter, run.jumps = None if waiter is None else weakref.ref(waiter), 0
-            return self._virtual_selector.jumps_allowed
+            return self.selector.jumps_allowed
         del waiter  # can_go_on() counts who holds it
-        run.jumps = run.jumps * 2 or self._virtual_selector.jumps_allowed
+        run.jumps = run.jumps * 2 or self.selector.jumps_allowed
         if reachability.can_go_on(run.main, self):
             return run.jumps
         run.waiter = None
-        timers = sum(not timer.cancelled() for timer in self._scheduled)
+        timers = len(self.inventory.timers())
         count = "1 timer still moves" if timers == 1 else f"{timers} timers still move"
-        self._stuck(SleepForeverError, f"the test can never go on, though {count} time",
+        self.stuck(SleepForeverError, f"the test can never go on, though {count} time",
                     "nothing that will run can reach what it waits for; the clock is kept moving by "
                     + words.listed(reachability.movers(self)))
-        return self._virtual_selector.jumps_allowed
+        return self.selector.jumps_allowed
 
     def _going_on(self) -> list[asyncio.Handle]:
         """What would run in this turn of the loop: of a program that spins, the culprit is among it."""
         due = [timer for timer in self._scheduled if timer._when <= self.time()]
-        keys = self._virtual_selector.keys
+        keys = self.selector.keys
         polled = [handle for file, _ in self.kernel.ready() for handle in keys[file.number].data or ()]
         return [handle for handle in [*self._ready, *due, *polled] if handle is not None and not handle.cancelled()]
 
@@ -382,30 +392,30 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
         place = place_here(2)
         task = super().create_task(coro, name=name, context=context, **kwargs)
         try:  # noqa: SIM105 - suppress() costs more than all the rest
-            task._made_at = place  # type: ignore[attr-defined]
-            self._own.register.add_task(task)
+            task.made_at = place  # type: ignore[attr-defined]
+            self._own.inventory.add_task(task)
             if task.done():  # eager: it has lost its coroutine, and 3.12.1 crashes when it is asked for that
                 task.coroutine_name = getattr(coro, "__qualname__", type(coro).__name__)  # type: ignore[attr-defined]
             if in_background():
-                self._virtual_selector.jobs.leave_task(task)
+                self.selector.jobs.leave_task(task)
         except (AttributeError, TypeError):  # a program's own task factory may give anything
             pass
         return task
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """As asyncio's; what a test expects is not logged."""
-        expected = self._own.errors.is_expected(context.get("exception"))
+        expected = self.uncaught.is_expected(context.get("exception"))
         if not expected or self.get_exception_handler() is not None:
             super().call_exception_handler(context)
 
     def default_exception_handler(self, context: dict[str, Any]) -> None:
         """As asyncio's; nobody has caught this error, so the test is told."""
-        if self._own.errors.note(context):
+        if self.uncaught.note(context):
             super().default_exception_handler(context)
 
     def _asyncgen_firstiter_hook(self, agen: AsyncGenerator[Any, Any]) -> None:
         if not in_background():
-            self._own.register.add_generator(agen, user_place(2))
+            self.inventory.add_generator(agen, user_place(2))
         super()._asyncgen_firstiter_hook(agen)  # type: ignore[misc]
 
     def _asyncgen_finalizer_hook(self, agen: Any) -> None:
@@ -418,7 +428,7 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
         task: Any = self.create_task(agen.aclose())
         frame = agen.ag_frame
         task.coroutine_name = f"aclose() of {agen.__qualname__}, which was left before its end"
-        task._made_at = Place(agen.ag_code, frame.f_lasti) if frame is not None else None
+        task.made_at = Place(agen.ag_code, frame.f_lasti) if frame is not None else None
 
     # -- descriptors
 
@@ -433,8 +443,8 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
         self._note_registration(fd, 1, "add_writer")
 
     def _note_registration(self, fd: Any, index: int, method: str) -> None:
-        handle = self._virtual_selector.get_key(fd).data[index]
-        self._own.register.add_registration(handle, method, user_place(3))
+        handle = self.selector.get_key(fd).data[index]
+        self.inventory.add_registration(handle, method, user_place(3))
 
     # -- threads
 
@@ -445,7 +455,7 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
         """See `_make_self_pipe`."""
 
     def _write_to_self(self) -> None:
-        self._virtual_selector.wakeups.put(None)
+        self.selector.wakeups.put(None)
 
     def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override]
         """As asyncio's. Time stands still until the job is done: it costs no virtual time."""
@@ -457,7 +467,7 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
             if self._default_executor is None:
                 self._default_executor = concurrent.futures.ThreadPoolExecutor(thread_name_prefix="asyncio")
             executor = self._default_executor
-        all_jobs = self._virtual_selector.jobs
+        all_jobs = self.selector.jobs
         job = all_jobs.begin(f"executor job {names.name_of(func)}", user_place(2))
         try:
             with sealed(self):
@@ -466,19 +476,19 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
             job.end()
             raise
         future: Any = all_jobs.follow(job, source, self)
-        future._made_at, future.job_name = job.place, job.reason
-        self._own.register.add_future(future)
+        future.made_at, future.job_name = job.place, job.reason
+        self.inventory.add_future(future)
         return future  # type: ignore[no-any-return]
 
     def background(self) -> contextlib.AbstractContextManager[None]:
         """`with loop.background():` what is started inside is meant to run on; it does not hold the clock."""
-        return self._virtual_selector.jobs.leave_running(self.kernel)
+        return self.selector.jobs.leave_running(self.kernel)
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """As asyncio's, but it really joins: `timeout` would be virtual and over at once."""
         self._executor_shutdown_called = True
         if self._default_executor is not None:
-            await self._virtual_selector.jobs.shut_down(self._default_executor, self)
+            await self.selector.jobs.shut_down(self._default_executor, self)
 
     # -- processes
 

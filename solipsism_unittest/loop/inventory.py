@@ -3,37 +3,55 @@
 Owns the tasks, the registrations of add_reader() and add_writer() and the async generators of a loop, with the places
 where they were made. asyncio knows them too, but not where they come from, and forgets a task once it is done; whether
 somebody has read its error is asked after that. Nothing here lives longer than the program lets it.
+
+Timers, ready callbacks and transports are asyncio's own: here is where everybody else asks for them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import weakref
+from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Iterator, MutableMapping
-from typing import Any
+from typing import Any, Protocol
 
 from ..introspection.places import Place
+from ..introspection.tasks import owner_of
+from .selector import VirtualSelector
+from .timers import Timer, in_line
 
 ROOM = 1_000  # tasks; when there are twice as many as were alive at the last look, the dead ones are taken out
 
 
-class Register:
-    """What was made on one loop."""
+class Owner(Protocol):
+    """What an inventory reads of its loop: asyncio's own heap of timers, ready queue and transports."""
 
-    __slots__ = ("_tasks", "_futures", "_room", "watched", "generators")
+    selector: VirtualSelector
+    _scheduled: list[Timer]
+    _ready: deque[asyncio.Handle]
+    _transports: weakref.WeakValueDictionary[int, asyncio.BaseTransport]
 
-    def __init__(self) -> None:
+
+class Inventory:
+    """What there is on one loop."""
+
+    __slots__ = ("_loop", "_tasks", "_futures", "_room", "registrations", "generators")
+
+    def __init__(self, loop: Owner) -> None:
+        self._loop = loop
         self._tasks: list[weakref.ref[Any]] = []
         self._futures: weakref.WeakSet[Any] | tuple[()] = ()
         self._room = ROOM
         # Of most loops these stay empty, and a weak dictionary takes a microsecond to make.
-        self.watched: MutableMapping[asyncio.Handle, tuple[str, Place | None]] = {}
+        self.registrations: MutableMapping[asyncio.Handle, tuple[str, Place | None]] = {}
         self.generators: MutableMapping[AsyncGenerator[Any, Any], Place | None] = {}
+
+    # -- what the loop notes
 
     def add_registration(self, handle: asyncio.Handle, method: str, place: Place | None) -> None:
         """add_reader() or add_writer() has made a handle."""
-        self.watched = self.watched or weakref.WeakKeyDictionary()
-        self.watched[handle] = method, place
+        self.registrations = self.registrations or weakref.WeakKeyDictionary()
+        self.registrations[handle] = method, place
 
     def add_generator(self, agen: AsyncGenerator[Any, Any], place: Place | None) -> None:
         """An async generator was begun."""
@@ -52,11 +70,13 @@ class Register:
         self._futures = self._futures or weakref.WeakSet()
         self._futures.add(future)
 
-    def look(self, things: Iterable[object]) -> None:
+    def add_futures(self, things: Iterable[object]) -> None:
         """Note the futures among some things: what a test keeps may have an error that nobody read."""
         for thing in things:
             if issubclass(type(thing), asyncio.Future) and not issubclass(type(thing), asyncio.Task):
                 self.add_future(thing)  # type: ignore[arg-type]
+
+    # -- what was made
 
     def tasks(self) -> Iterator[asyncio.Task[Any]]:
         """Those that are alive, done or not, in the order in which they were made."""
@@ -68,3 +88,36 @@ class Register:
     def unread(self) -> list[Any]:
         """The tasks that ended with an error which nobody has read, and the futures of executor jobs."""
         return [future for future in (*self.tasks(), *self._futures) if future.done() and future._log_traceback]
+
+    # -- what will run
+
+    def timers(self) -> list[Timer]:
+        """The timers that are pending and not cancelled, the next one first."""
+        return sorted((timer for timer in self._loop._scheduled if not timer.cancelled()), key=in_line)
+
+    def next_timer(self) -> Timer | None:
+        """The timer that is due next; None where there is none. A cancelled one counts until the loop drops it."""
+        return self._loop._scheduled[0] if self._loop._scheduled else None
+
+    def ready(self) -> list[asyncio.Handle]:
+        """The handles that run in the next turn of the loop, the first one first; cancelled ones are among them."""
+        return list(self._loop._ready)
+
+    def has_handles(self) -> bool:
+        """Whether the loop has any timer or ready handle, cancelled ones included."""
+        return bool(self._loop._ready or self._loop._scheduled)
+
+    def drop_handles(self) -> None:
+        """Forget every timer and every ready handle: none of them will run."""
+        self._loop._scheduled.clear()
+        self._loop._ready.clear()
+
+    def transport_of(self, number: int) -> Any:
+        """The transport that a descriptor belongs to, or None; asyncio keeps no table of those of pipes."""
+        transport = self._loop._transports.get(number)
+        key = self._loop.selector.keys.get(number)
+        for handle in key.data if transport is None and key is not None else ():
+            owner = None if handle is None or handle.cancelled() else owner_of(handle)
+            if isinstance(owner, asyncio.BaseTransport):
+                return owner
+        return transport

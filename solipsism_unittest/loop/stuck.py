@@ -23,7 +23,7 @@ MOVERS = 5  # so many of those who move the clock are named
 
 def mover_lines(loop: Any) -> list[str]:
     """Who keeps the clock moving, where it has moved often."""
-    selector = loop._virtual_selector
+    selector = loop.selector
     moving = [*reachability.movers(loop)[:MOVERS], *_most_made(loop.kernel.journal)]
     if selector.jumps_left == selector.jumps_allowed or not moving:
         return []
@@ -35,12 +35,12 @@ def mover_lines(loop: Any) -> list[str]:
 
 def virtual_time_limit(loop: Any, seconds: float | None) -> None:
     """Let the loop's time go `seconds` from now and no further: it is stuck then. None lifts the limit."""
-    selector = loop._virtual_selector
+    selector = loop.selector
 
     def beyond(when: float) -> None:
         selector.horizon = loop.time() + (seconds or 0)  # what is unwound may take time too
         moving = [*reachability.movers(loop)[:MOVERS], *_most_made(loop.kernel.journal)]
-        loop._stuck(VirtualTimeLimitError, f"the test goes on beyond its virtual time limit of {seconds:g} s",
+        loop.stuck(VirtualTimeLimitError, f"the test goes on beyond its virtual time limit of {seconds:g} s",
                     "\n  ".join([f"the next thing would happen at t={when!r}; who keeps the clock moving:",
                                  *(f"    {who}" for who in moving)]))
 

@@ -11,9 +11,8 @@ import re
 from typing import Any, NamedTuple
 
 from ..hangs import words
-from ..introspection import tasks
 from ..introspection.names import plain
-from ..introspection.places import Place, user_line
+from ..introspection.places import Place, made_at, user_line
 
 __unittest = True
 __tracebackhide__ = True
@@ -24,7 +23,7 @@ _UNREAD = " exception was never retrieved"  # so asyncio says when a task or ano
 Types = type[BaseException] | tuple[type[BaseException], ...]
 
 
-class Mishap(NamedTuple):
+class UncaughtError(NamedTuple):
     """One error that nobody caught: in words, the error itself where there is one, and where it was raised.
 
     `kind` is "error"; or "unread" for that of a task, and "task" for a pending one that is gone, with the place where
@@ -59,13 +58,13 @@ class Expectation:
         return names + (f" with a text that {self._pattern.pattern!r} is found in" if self._pattern else "")
 
 
-class LoopExceptions:
+class UncaughtErrors:
     """The errors of one loop that nobody caught, and those that a test expects."""
 
     __slots__ = ("found", "expected")
 
     def __init__(self) -> None:
-        self.found: list[Mishap] = []
+        self.found: list[UncaughtError] = []
         self.expected: list[Expectation] = []  # the innermost comes last
 
     def is_expected(self, error: BaseException | None) -> bool:
@@ -81,21 +80,21 @@ class LoopExceptions:
         lost = context.get("task")
         if isinstance(lost, asyncio.Task) and context.get("message") == _DESTROYED:
             what = f"{words.task_words(lost)}, which was collected as garbage: keep a reference to it"
-            self.found.append(Mishap("task", what, None, tasks.made_at(lost)))
+            self.found.append(UncaughtError("task", what, None, made_at(lost)))
             return True
         # asyncio tells of the cancellation of a server's handler on some versions: nothing went wrong.
         is_error = not isinstance(error, asyncio.CancelledError)
         if is_error:
             place = user_line(error.__traceback__) if error is not None else None
-            self.found.append(Mishap("error", _words(context, error), error, place))
+            self.found.append(UncaughtError("error", _words(context, error), error, place))
         return is_error
 
 
-def unread(future: asyncio.Future[Any]) -> Mishap:
+def unread(future: asyncio.Future[Any]) -> UncaughtError:
     """A task, or another future, ended with an error, and nobody read it."""
     error, it = future._exception, "task" if isinstance(future, asyncio.Task) else "future"
-    return Mishap("unread", f"{words.future_words(future)} raised {plain(error)}: await the {it}, or ask "
-                            "for its exception()", error, tasks.made_at(future))
+    return UncaughtError("unread", f"{words.future_words(future)} raised {plain(error)}: await the {it}, or ask "
+                            "for its exception()", error, made_at(future))
 
 
 def _words(context: dict[str, Any], error: BaseException | None) -> str:

@@ -128,7 +128,7 @@ class FakeDatagramServer:
         if inspect.isawaitable(answer):
             name = f"handler of datagram {len(self.received)} of {self.host}:{self.port}"
             task = asyncio.get_running_loop().create_task(self._answer_later(answer, address), name=name)
-            task._made_at = self.made_at  # type: ignore[attr-defined]
+            task.made_at = self.made_at  # type: ignore[attr-defined]
             self._tasks.append(task)
             task.add_done_callback(self._tasks.remove)
         else:

@@ -189,7 +189,7 @@ class FakeServer:
             loop = asyncio.get_running_loop()
             name = f"handler {len(self.connections)} of {self._where()}"
             connection.task = loop.create_task(self._serve(self._handler, connection), name=name)
-            connection.task._made_at = self.made_at  # type: ignore[attr-defined]
+            connection.task.made_at = self.made_at  # type: ignore[attr-defined]
 
     async def _serve(self, handler: Handler, connection: FakeConnection) -> None:
         try:

@@ -552,7 +552,7 @@ class LivelockTest(unittest.TestCase):
 
         def factory():
             loop = SolipsistEventLoop()
-            loop._virtual_selector.turns_allowed = self.TURNS
+            loop.selector.turns_allowed = self.TURNS
             return loop
 
         with asyncio.Runner(loop_factory=factory) as runner:
@@ -644,7 +644,7 @@ class LivelockTest(unittest.TestCase):
         """When no task is left to cancel and callbacks spin on, the loop gives up and says so."""
         loop = SolipsistEventLoop()
         self.addCleanup(loop.close)
-        loop._virtual_selector.turns_allowed = self.TURNS
+        loop.selector.turns_allowed = self.TURNS
 
         def again():
             loop.call_soon(again)
@@ -669,7 +669,7 @@ class LivelockTest(unittest.TestCase):
 
         loop = SolipsistEventLoop()
         self.addCleanup(loop.close)
-        loop._virtual_selector.turns_allowed = self.TURNS
+        loop.selector.turns_allowed = self.TURNS
         loop.run_until_complete(main(self.TURNS - 10))
         loop.run_until_complete(main(self.TURNS - 10))
         with self.assertRaises(LivelockError):

@@ -20,7 +20,7 @@ EVENT = None  # what a poller may find among the globals of its module
 
 def make_loop():
     loop = SolipsistEventLoop()
-    loop._virtual_selector.jumps_allowed = loop._virtual_selector.jumps_left = SOON
+    loop.selector.jumps_allowed = loop.selector.jumps_left = SOON
     return loop
 
 

@@ -727,7 +727,7 @@ class VirtualTimeTest(unittest.TestCase):
         """A bare selector raises."""
         with asyncio.Runner(loop_factory=SolipsistTestCase.loop_factory) as runner:
             loop = runner.get_loop()
-            loop._virtual_selector.horizon = 5.0
+            loop.selector.horizon = 5.0
             text = r"^time shall not go beyond t=5.0 at t=0.0: t=7.0 comes"
             with self.assertRaisesRegex(VirtualTimeLimitError, text):
                 runner.run(asyncio.sleep(7))

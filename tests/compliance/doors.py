@@ -119,7 +119,7 @@ def _with_own_selector(loop):
     """For tests that mock the selector so that it never waits: time moves in ours, so they mock what nobody uses."""
 
     def run_forever(self):
-        mocked, self._selector = self._selector, self._virtual_selector
+        mocked, self._selector = self._selector, self.selector
         try:
             loop.run_forever(self)
         finally:

@@ -214,7 +214,7 @@ class LookTest(unittest.TestCase):
     def spin(self, main, turns=TURNS):
         def factory():
             loop = SolipsistEventLoop()
-            loop._virtual_selector.turns_allowed = turns
+            loop.selector.turns_allowed = turns
             return loop
 
         with asyncio.Runner(debug=False, loop_factory=factory) as runner:

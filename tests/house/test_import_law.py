@@ -37,7 +37,7 @@ INSIDE: dict[str, tuple[tuple[str, ...], ...]] = {
                     ("table",)),
     "hangs": (("words",), ("locks",), ("waits", "reachability", "spins"), ("report",)),
     "peers": (("server", "datagram_server"),),
-    "loop": (("timers", "inventory", "uncaught", "selector"), ("stuck",), ("event_loop",)),
+    "loop": (("timers", "uncaught", "selector"), ("inventory",), ("stuck",), ("event_loop",)),
     "leaks": (("kinds", "checks", "unawaited"), ("expected", "report", "ending"), ("survey",)),
     "case": (("assertions", "results", "real_time"), ("fixtures",), ("verdict",), ("world",), ("phases",), ("case",)),
     "case.assertions": (("awaited", "elapsed", "buffers"), ("uncaught",), ("time",)),

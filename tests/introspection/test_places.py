@@ -117,7 +117,7 @@ async def connect():
 """)
 
         async def main():
-            return (await connect())._made_at
+            return (await connect()).made_at
 
         with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
             place = runner.run(main())

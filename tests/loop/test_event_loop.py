@@ -222,7 +222,7 @@ class TaskTest(unittest.TestCase):
             async with asyncio.TaskGroup() as group:
                 made.append(group.create_task(asyncio.sleep(0)))
             await made[0]
-            return [str(task._made_at) for task in made]
+            return [str(task.made_at) for task in made]
 
         for place in run(main()):
             self.assertRegex(

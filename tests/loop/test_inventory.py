@@ -14,7 +14,7 @@ from solipsism_unittest.loop import inventory
 class TasksTest(SolipsistTestCase):
     async def test_order_and_end(self):
         """Tasks are known in the order in which they were made, done or not, as long as the program keeps them."""
-        known = inventory.Register()
+        known = inventory.Inventory(self.loop)
         tasks = [asyncio.create_task(asyncio.sleep(delay)) for delay in (3, 1, 2)]
         for task in tasks:
             known.add_task(task)
@@ -34,13 +34,13 @@ class TasksTest(SolipsistTestCase):
         one, two = asyncio.create_task(fail()), asyncio.create_task(fail())
         await asyncio.wait([one, two])
         one.exception()
-        self.assertEqual(self.loop._own.register.unread(), [two])
+        self.assertEqual(self.loop.inventory.unread(), [two])
         two.exception()
-        self.assertEqual(self.loop._own.register.unread(), [])
+        self.assertEqual(self.loop.inventory.unread(), [])
 
     async def test_room(self):
         """The dead ones are taken out from time to time: a million tasks leave no million entries."""
-        known = inventory.Register()
+        known = inventory.Inventory(self.loop)
         kept = []
         with mock.patch.object(inventory, "ROOM", 10):
             known._room = 10
@@ -60,7 +60,7 @@ class OthersTest(unittest.TestCase):
 
 
         class Plain:
-            __slots__ = ("_made_at",)  # and no weak references
+            __slots__ = ("made_at",)  # and no weak references
 
             def set_name(self, name):
                 pass
@@ -111,20 +111,20 @@ class OthersTest(unittest.TestCase):
             loop = asyncio.get_running_loop()
             one, two = socket.socketpair()
             loop.add_reader(one, str)
-            self.assertEqual([method for method, _ in loop._own.register.watched.values()], ["add_reader"])
+            self.assertEqual([method for method, _ in loop.inventory.registrations.values()], ["add_reader"])
             loop.remove_reader(one)
             one.close()
             two.close()
             agen = numbers()
             await anext(agen)
-            self.assertEqual(list(loop._own.register.generators), [agen])
+            self.assertEqual(list(loop.inventory.generators), [agen])
             gone = weakref.ref(agen)
             await agen.aclose()
             del agen
             gc.collect()
             self.assertIsNone(gone())
             await asyncio.sleep(0)
-            self.assertEqual((len(loop._own.register.watched), len(loop._own.register.generators)), (0, 0))
+            self.assertEqual((len(loop.inventory.registrations), len(loop.inventory.generators)), (0, 0))
 
         with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
             runner.run(main())

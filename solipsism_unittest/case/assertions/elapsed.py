@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 
 from ...introspection import names, tasks
 from ...introspection.modules import is_ours, is_plumbing
-from ...introspection.places import Place, function_words
+from ...introspection.places import Place, function_words, made_at
 from ...kernel.journal import Journal
 
 __unittest = True
@@ -26,8 +26,7 @@ _LIMITS = frozenset({"Timeout._on_timeout", "_release_waiter"})
 
 def pending_timers(loop: Any) -> list[Any]:
     """The timers that a loop still has, the next one first: neither cancelled ones nor this package's own."""
-    return sorted(timer for timer in loop._scheduled if not timer.cancelled()
-                  and not _is_framework(timer))
+    return [timer for timer in loop.inventory.timers() if not _is_framework(timer)]
 
 
 def _is_framework(timer: Any) -> bool:
@@ -51,7 +50,7 @@ class Purpose(NamedTuple):
 
 def purpose(timer: Any) -> Purpose:
     """What a pending timer is for."""
-    callback, place = timer._callback, timer._made_at
+    callback, place = timer._callback, made_at(timer)
     delay = None
     task = _sleeping_task(timer) if callback is _END_OF_SLEEP else None
     if task is not None:
@@ -59,7 +58,7 @@ def purpose(timer: Any) -> Purpose:
         delay = frames[-1].f_locals.get("delay")
         users = (frame for frame in reversed(frames) if not is_plumbing(frame.f_globals.get("__name__", "")))
         inner = next(users, None)
-        place = Place(inner.f_code, inner.f_lasti) if inner is not None else tasks.made_at(task)
+        place = Place(inner.f_code, inner.f_lasti) if inner is not None else made_at(task)
     return Purpose(callback, delay, place)
 
 
@@ -116,9 +115,10 @@ class LongestWait:
 
     def _jumps(self, when: float) -> None:
         """The clock is about to go to `when`."""
-        scheduled = self._loop._scheduled  # `_run_once` has just taken the cancelled ones off the top
-        timer = scheduled[0] if scheduled and scheduled[0]._when <= when else None
-        begun = self._clock.now if timer is None else timer._made
+        timer = self._loop.inventory.next_timer()  # `_run_once` has just taken the cancelled ones off the top
+        if timer is not None and timer.when() > when:
+            timer = None
+        begun = self._clock.now if timer is None else timer.begun
         seconds = when - (begun if begun > self._since else self._since)
         if seconds > self._seconds and (timer is None or not _is_framework(timer)):
             self._seconds = seconds

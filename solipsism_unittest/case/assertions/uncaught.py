@@ -26,21 +26,21 @@ class ExpectedLoopException(Unfinished):
 
     def __enter__(self) -> Self:
         self._start()
-        self._own = self._case._virtual("assertLoopException()")._own
-        self._seen = len(self._own.errors.found)
-        self._own.errors.expected.append(self._expectation)
+        self._loop = self._case._virtual("assertLoopException()")
+        self._seen = len(self._loop.uncaught.found)
+        self._loop.uncaught.expected.append(self._expectation)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
-        errors = self._own.errors
-        left = self._own.register.unread()
+        uncaught = self._loop.uncaught
+        left = self._loop.inventory.unread()
         for future in left:
             if self.exception is None and self._expectation.takes(future._exception):
                 future.exception()  # it is read
-        errors.expected.remove(self._expectation)
+        uncaught.expected.remove(self._expectation)
         if kind is None and self.exception is None:
-            others = [mishap.what for mishap in errors.found[self._seen:]]
+            others = [error.what for error in uncaught.found[self._seen:]]
             others += [unread(future).what for future in left]
             seen = "".join(f"\n  {other}" for other in others) or " none"
             self._case._fail(f"no {self._expectation} reached the loop's exception handler; those that did:{seen}\n  "

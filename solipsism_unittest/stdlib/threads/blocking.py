@@ -19,7 +19,7 @@ from .stalls import Blocking
 
 def _here(frame: FrameType | None) -> Blocking | None:
     """Who is to be told of a call that `frame` makes; None where it may block."""
-    selector = getattr(events._get_running_loop(), "_virtual_selector", None)
+    selector = getattr(events._get_running_loop(), "selector", None)
     blocking: Blocking | None = getattr(selector, "blocking", None)
     return None if blocking is None or blocking.on_call == "ignore" or debugging(frame) else blocking
 

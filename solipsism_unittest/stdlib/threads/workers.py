@@ -172,7 +172,7 @@ def in_hand(thread: threading.Thread, frame: types.FrameType, loop: Any) -> tupl
 
 def _awaited(loop: Any) -> set[asyncio.Future[Any]]:
     """The futures that tasks wait for, without those that other tasks or timers will resolve."""
-    timed = {id(arg) for timer in loop._scheduled for arg in timer._args or ()}
+    timed = {id(arg) for timer in loop.inventory.timers() for arg in timer._args}
     waiters = [task._fut_waiter for task in asyncio.all_tasks(loop)]  # type: ignore[attr-defined]
     return {future for future in waiters
             if future is not None and not isinstance(future, asyncio.Task) and id(future) not in timed}

@@ -280,7 +280,7 @@ class OtherCallsTest(unittest.TestCase):
             self.assertEqual(builtins.input(), "typed")
             with permits.allow_escape("subprocess"):
                 self.assertEqual(subprocess.Popen([sys.executable, "-c", ""]).wait(), 0)
-        self.assertEqual(loop._virtual_selector.blocking.report(), "")
+        self.assertEqual(loop.selector.blocking.report(), "")
 
 
 class SlowTest(unittest.TestCase):
@@ -427,16 +427,16 @@ class SlowTest(unittest.TestCase):
         self.assertEqual(watch.report(), "")
         words = SolipsistEventLoop()
         self.addCleanup(words.close)
-        words._virtual_selector.blocking.on_slow_turn = "fail"
+        words.selector.blocking.on_slow_turn = "fail"
         words._slow(1.0, None)
-        self.assertIn("something that the loop ran took 1.00 real seconds", words._virtual_selector.blocking.report())
+        self.assertIn("something that the loop ran took 1.00 real seconds", words.selector.blocking.report())
 
     def test_nothing_is_kept(self):
         """What a loop ran is let go when it stops."""
         loop = SolipsistEventLoop()
         self.addCleanup(loop.close)
         loop.run_until_complete(asyncio.sleep(1))
-        self.assertIsNone(loop._virtual_selector.blocking.runs)
+        self.assertIsNone(loop.selector.blocking.runs)
 
 
 if __name__ == "__main__":

@@ -506,7 +506,7 @@ class TooLongTest(unittest.TestCase):
             go_on.wait(60)
 
         async def main():
-            asyncio.get_running_loop()._virtual_selector.real_seconds_allowed = 0.01
+            asyncio.get_running_loop().selector.real_seconds_allowed = 0.01
             try:
                 await asyncio.to_thread(stubborn)
             finally:
@@ -527,7 +527,7 @@ class TooLongTest(unittest.TestCase):
 
         async def main():
             loop = asyncio.get_running_loop()
-            loop._virtual_selector.real_seconds_allowed = 0.01
+            loop.selector.real_seconds_allowed = 0.01
             loop.set_exception_handler(lambda loop, context: told.append(context["exception"]))
             loop.run_in_executor(None, go_on.wait, 60)
 
@@ -547,7 +547,7 @@ class TooLongTest(unittest.TestCase):
 
         async def main():
             loop = asyncio.get_running_loop()
-            loop._virtual_selector.real_seconds_allowed = 0.01
+            loop.selector.real_seconds_allowed = 0.01
             loop.run_in_executor(None, go_on.wait, 60)
             try:
                 await loop.shutdown_default_executor()

@@ -181,7 +181,7 @@ class ExecutorTest(unittest.TestCase):
         """
         loop = SolipsistEventLoop()
         self.addCleanup(loop.close)
-        loop._virtual_selector.real_seconds_allowed = 0.01
+        loop.selector.real_seconds_allowed = 0.01
         go_on = threading.Event()
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
 
@@ -413,7 +413,7 @@ class LibraryTest(unittest.TestCase):
                 time.sleep(0.001)
 
         async def main():
-            asyncio.get_running_loop()._virtual_selector.real_seconds_allowed = 0.02
+            asyncio.get_running_loop().selector.real_seconds_allowed = 0.02
             worker = Requests(queue.SimpleQueue())
             worker.start()
             worker.requests.put((asyncio.get_running_loop().create_future(), go_on.wait))
@@ -421,7 +421,7 @@ class LibraryTest(unittest.TestCase):
             await worker.request(spin)
 
         async def only_spin():
-            asyncio.get_running_loop()._virtual_selector.real_seconds_allowed = 0.02
+            asyncio.get_running_loop().selector.real_seconds_allowed = 0.02
             worker = Requests(queue.SimpleQueue())
             worker.start()
             try:
@@ -508,7 +508,7 @@ class LibraryTest(unittest.TestCase):
                 time.sleep(0.001)
 
         async def main():
-            asyncio.get_running_loop()._virtual_selector.real_seconds_allowed = 0.02
+            asyncio.get_running_loop().selector.real_seconds_allowed = 0.02
             on_a_thread(work)
             await asyncio.get_running_loop().create_future()
 
