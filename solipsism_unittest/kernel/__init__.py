@@ -142,8 +142,8 @@ class Kernel:
         one, two = self.stream(family, place), self.stream(family, place)
         one.label, two.label = f"pair{one.number - FIRST_DESCRIPTOR}", f"pair{two.number - FIRST_DESCRIPTOR}"
         one.capacity, two.capacity = back, forth
-        one._move(JOIN)
-        two._move(JOIN)
+        one.move(JOIN)
+        two.move(JOIN)
         one.join(two)
         return one, two
 

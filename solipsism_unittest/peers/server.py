@@ -148,7 +148,7 @@ class FakeServer:
                 assert isinstance(end, Stream)
                 end.v6_only = True
                 end.place = self.made_at
-                end.pair_capacity = room
+                end.as_listener().pair_capacity = room
                 face.bind((address, self.port))
                 self._listeners.append(end)
                 self._servers.append(await loop.create_server(lambda: _Protocol(self, loop), sock=face, ssl=ssl))
@@ -168,7 +168,7 @@ class FakeServer:
         stream = face.end
         assert isinstance(stream, Stream)
         stream.place = self.made_at
-        stream.pair_capacity = capacities(capacity)
+        stream.as_listener().pair_capacity = capacities(capacity)
         try:
             address = parse(self._kernel, socket.AF_UNIX, self.path, "start_fake_server")
             name_space(self._kernel).bind(stream, *address, anywhere=True)
@@ -211,12 +211,12 @@ class FakeServer:
     def refuse(self) -> None:
         """Answer new connections with a refusal, as a host does on which nothing listens; the present ones go on."""
         for listener in self._listeners:
-            listener.refusing = True
+            listener.as_listener().refusing = True
 
     def accept_again(self) -> None:
         """Take new connections again after `refuse()`."""
         for listener in self._listeners:
-            listener.refusing = False
+            listener.as_listener().refusing = False
 
     def reset_connections(self) -> None:
         """Reset every open connection: its client gets ConnectionResetError."""

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import struct
 from typing import Any
 
 from tests.contracts.arms import Arm, Contract, outcome, scenario, shape
@@ -34,7 +35,7 @@ class Oddities(Contract):
 
     @scenario
     async def test_shut_down_before_connecting_and_closed(self, arm: Arm) -> Any:
-        """The end of such a connection is told by close()."""
+        """close() reports the end of such a connection to the peer."""
         listener, sock = arm.listener(), arm.socket()
         outcome(sock.shutdown, socket.SHUT_WR)
         outcome(sock.connect, listener.getsockname())
@@ -46,6 +47,31 @@ class Oddities(Contract):
         return ["EAGAIN", b""]
 
     @scenario
+    async def test_shut_down_before_connecting_and_ended_by_the_peer(self, arm: Arm) -> Any:
+        """The peer of such a connection may end it first; shutdown() or close() then reports its own end."""
+        for ending in ("shutdown", "close", "reset", "early reset"):
+            listener, sock = arm.listener(), arm.socket()
+            outcome(sock.shutdown, socket.SHUT_WR)
+            outcome(sock.connect, listener.getsockname())
+            server = await arm.answer(listener)
+            if ending != "early reset":
+                server.shutdown(socket.SHUT_WR)
+            if ending.endswith("reset"):
+                server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                server.close()
+            await arm.readable(sock)
+            await arm.calm()
+            arm.see(outcome(sock.connect, listener.getsockname()), outcome(sock.send, b"x"), outcome(sock.recv, 1))
+            arm.see(await arm.readiness(sock), shape(outcome(sock.getpeername)))
+            if ending == "close":
+                sock.close()
+            elif ending == "shutdown":
+                arm.see(outcome(sock.shutdown, socket.SHUT_WR), outcome(sock.shutdown, socket.SHUT_WR))
+            if not ending.endswith("reset"):
+                await arm.readable(server)
+                arm.see(outcome(server.recv, 1))
+
+    @scenario
     async def test_unix_shut_down_before_connecting(self, arm: Arm) -> Any:
         """The same of UNIX sockets, which do not refuse it."""
         path, listener, sock = arm.folder() + "/socket", arm.unix(), arm.unix()
@@ -54,7 +80,14 @@ class Oddities(Contract):
         arm.see(outcome(sock.shutdown, socket.SHUT_WR), outcome(sock.connect, path), outcome(sock.send, b"x"))
         server = await arm.answer(listener)
         arm.see(outcome(server.recv, 1), outcome(server.send, b"x"), outcome(sock.recv, 1))
-        return [(None, None, "EPIPE"), ("EAGAIN", 1, b"x")]
+        server.shutdown(socket.SHUT_RD)
+        arm.see(outcome(sock.send, b"x"), outcome(sock.recv, 1))
+        server.shutdown(socket.SHUT_WR)
+        arm.see(outcome(sock.send, b"x"), outcome(sock.recv, 1))
+        server.close()
+        arm.see(outcome(sock.send, b"x"), outcome(sock.recv, 1), outcome(sock.shutdown, socket.SHUT_WR))
+        return [(None, None, "EPIPE"), ("EAGAIN", 1, b"x"), ("EPIPE", "EAGAIN"), ("EPIPE", b""),
+                ("EPIPE", b"", None)]
 
     @scenario
     async def test_shut_down_before_listening(self, arm: Arm) -> Any:

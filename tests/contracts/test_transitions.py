@@ -5,7 +5,7 @@ import unittest
 from typing import Any
 from unittest import mock
 
-from solipsism_unittest.kernel.descriptors import stream, transitions
+from solipsism_unittest.kernel.descriptors import connection, transitions
 from tests.contracts.arms import Arm
 from tests.contracts.test_arms import scenarios
 
@@ -26,7 +26,7 @@ class TransitionsTest(unittest.TestCase):
     def test_every_row_is_reached(self):
         """Played on the virtual loop, the scenarios use every row, of TCP and what is special to UNIX sockets."""
         tcp, unix = Recording(transitions.TRANSITIONS), Recording(transitions.UNIX_TRANSITIONS)
-        with mock.patch.object(stream, "TRANSITIONS", tcp), mock.patch.object(stream, "UNIX_TRANSITIONS", unix):
+        with mock.patch.object(connection, "TRANSITIONS", tcp), mock.patch.object(connection, "UNIX_TRANSITIONS", unix):
             for kind, name in scenarios():
                 case = kind(name)
                 body = getattr(kind, name).__wrapped__

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from ..addresses.interfaces import MAX_MEMBERSHIPS
 from ..journal import Journal
-from .end import Address, End, Received, shown
+from .end import NO_READING, NO_WRITING, Address, End, Received, shown, shut_sides
 from .file import ERROR, HANGUP, PEER_ENDED, READABLE, WRITABLE, File, os_error
 
 MAX_QUEUED = 10  # of a UNIX socket that is not connected back: Linux's net.unix.max_dgram_qlen
@@ -55,6 +55,31 @@ def _power(size: int) -> int:
     return max(512, 1 << (size - 1).bit_length())
 
 
+class Memberships:
+    """The multicast groups that an end of UDP has joined, and its options for groups, by IP version (4 or 6)."""
+
+    def __init__(self, *, hears_all_of_four: bool) -> None:
+        self.groups: dict[tuple[str, int], None] = {}  # (group, interface) that were joined
+        # IP_MULTICAST_ALL: also groups that anybody else on the machine has joined
+        self.hears_all = {4: hears_all_of_four, 6: True}
+        self.loops_back = {4: True, 6: True}  # IP_MULTICAST_LOOP: what is sent to a group comes to this machine too
+        self.way_out = {4: 0, 6: 0}  # IP_MULTICAST_IF: the number of an interface, 0 for none chosen
+
+    def join(self, group: str, interface: int) -> None:
+        """Hear what is sent to a group on an interface. EADDRINUSE when it does; ENOBUFS for too many."""
+        if (group, interface) in self.groups:
+            raise os_error(errno.EADDRINUSE)
+        if ":" not in group and sum(":" not in address for address, _ in self.groups) >= MAX_MEMBERSHIPS:
+            raise os_error(errno.ENOBUFS)
+        self.groups[group, interface] = None
+
+    def leave(self, group: str, interface: int) -> None:
+        """Hear it no longer. EADDRNOTAVAIL when it does not."""
+        if (group, interface) not in self.groups:
+            raise os_error(errno.EADDRNOTAVAIL)
+        del self.groups[group, interface]
+
+
 class Packet(NamedTuple):
     """One datagram on its way: from an address, to an address, and what it takes of a buffer.
 
@@ -85,18 +110,12 @@ class Datagram(End):
         self.is_udp = family in (socket.AF_INET, socket.AF_INET6)
         self.queue: deque[Packet] = deque()
         self.queued = 0  # what the queue takes of receive_buffer
-        self.deaf = False  # reading was shut down
-        self.mute = False  # writing was shut down
         self.closed = False
         self.carry = carry
         self.find = find
         # UDP's own
         self.was_bound = False  # the program chose the address
-        self.groups: dict[tuple[str, int], None] = {}  # (group, interface) that were joined
-        # IP_MULTICAST_ALL, IP_MULTICAST_LOOP and IP_MULTICAST_IF by IP version
-        self.hears_all = {4: family == socket.AF_INET, 6: True}  # groups that anybody on the machine has joined
-        self.loops_back = {4: True, 6: True}  # what is sent to a group comes to this machine too
-        self.way_out = {4: 0, 6: 0}  # the number of an interface, 0 for none chosen
+        self.multicast = Memberships(hears_all_of_four=family == socket.AF_INET)
         # A UNIX socket's own
         self.peer: Datagram | None = None  # to whom send() goes
         self.callers: dict[Datagram, None] = {}  # whose peer this is
@@ -156,20 +175,6 @@ class Datagram(End):
             raise os_error(errno.ENOTCONN)
         return self.peer.local
 
-    def join_group(self, group: str, interface: int) -> None:
-        """Hear what is sent to a multicast group on an interface. EADDRINUSE when it does; ENOBUFS for too many."""
-        if (group, interface) in self.groups:
-            raise os_error(errno.EADDRINUSE)
-        if ":" not in group and sum(":" not in address for address, _ in self.groups) >= MAX_MEMBERSHIPS:
-            raise os_error(errno.ENOBUFS)
-        self.groups[group, interface] = None
-
-    def leave_group(self, group: str, interface: int) -> None:
-        """Hear it no longer. EADDRNOTAVAIL when it does not."""
-        if (group, interface) not in self.groups:
-            raise os_error(errno.EADDRNOTAVAIL)
-        del self.groups[group, interface]
-
     # -- sending
 
     def room(self) -> int:
@@ -195,7 +200,7 @@ class Datagram(End):
         """Raise what is pending, and EPIPE after shutdown(); both families ask when the datagram is made."""
         if self.error:
             raise os_error(self.take_error())
-        if self.mute:
+        if self.shut & NO_WRITING:
             raise os_error(errno.EPIPE)
 
     def _send_unix(self, data: bytes, address: Address | None) -> None:
@@ -216,7 +221,7 @@ class Datagram(End):
             self._leave_peer()
             raise os_error(errno.ECONNREFUSED)
         self._may_send_to(other)
-        if other.deaf:
+        if other.shut & NO_READING:
             raise os_error(errno.EPIPE)
         if other.peer is not self and other.is_full:
             raise os_error(errno.EAGAIN)
@@ -254,7 +259,7 @@ class Datagram(End):
         if self.error:
             raise os_error(self.take_error())
         if not self.queue:
-            if self.deaf and self.blocking and not flags & _DONTWAIT:
+            if self.shut & NO_READING and self.blocking and not flags & _DONTWAIT:
                 return None
             raise os_error(errno.EAGAIN)
         if flags & _PEEK:
@@ -304,10 +309,8 @@ class Datagram(End):
 
     def shutdown(self, how: int) -> None:
         """End one direction or both. UDP without a peer does so too, and says ENOTCONN, as Linux does."""
-        if how not in (socket.SHUT_RD, socket.SHUT_WR, socket.SHUT_RDWR):
-            raise os_error(errno.EINVAL)
-        self.deaf = self.deaf or how != socket.SHUT_WR
-        self.mute = self.mute or how != socket.SHUT_RD
+        sides = shut_sides(how)
+        self.shut |= sides
         self.changed()
         if self.is_udp and self.remote is None:
             raise os_error(errno.ENOTCONN)
@@ -319,7 +322,7 @@ class Datagram(End):
         self.closed = True
         self._forget_queue()
         self._leave_peer()
-        self.groups.clear()
+        self.multicast.groups.clear()
         self.awake.pop(self, None)
         self.unbind(self)
         if self.label:  # or nothing ever happened to it
@@ -352,8 +355,8 @@ class Datagram(End):
             found |= WRITABLE
         if self.error:
             found |= ERROR
-        if self.deaf:
-            found |= READABLE | PEER_ENDED | (HANGUP if self.mute else 0)
+        if self.shut & NO_READING:
+            found |= READABLE | PEER_ENDED | (HANGUP if self.shut & NO_WRITING else 0)
         return found
 
     def poll(self) -> int:

@@ -3,7 +3,7 @@
 Owns the family and the addresses of an end, and the options that change what the network does with it. A kind of
 socket is a subclass (stream.py, datagram.py) that answers the calls below; what it does not answer, Linux refuses too.
 
-The rule that keeps it simple: the face of a socket (sockets.py) calls these methods and knows no kind.
+The rule that keeps it simple: the face of a socket (stdlib/sockets) calls these methods and knows no kind.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def shown(address: Address) -> str:
 
 
 class Received(NamedTuple):
-    """What a recvmsg(2) gives: `length` is how many bytes there were, of which `data` may hold fewer."""
+    """What a recvmsg(2) gives: `length` is the number of bytes that there were; `data` may hold fewer."""
 
     data: bytes
     source: Address | None = None  # None where a stream says nothing about it
@@ -38,12 +38,23 @@ class Received(NamedTuple):
 
 
 DEFAULT_BUFFERS = 212_992, 212_992  # Linux's net.core.wmem_default and rmem_default
+# Which sides shutdown() has ended, as Linux keeps it in sk_shutdown: its argument and 1.
+NO_READING, NO_WRITING = 1, 2
+
+
+def shut_sides(how: int) -> int:
+    """The sides that shutdown(how) ends, as NO_READING | NO_WRITING; EINVAL for no known number."""
+    if how not in (socket.SHUT_RD, socket.SHUT_WR, socket.SHUT_RDWR):
+        raise os_error(errno.EINVAL)
+    return how + 1
 
 
 class End(File):
     """One end of a connection, or of nothing yet."""
 
     type: int = socket.SOCK_STREAM
+    shut = 0  # NO_READING | NO_WRITING
+    error = 0  # the errno that the next call reports
 
     def __init__(self, awake: dict[File, None], journal: Journal, family: int, place: object) -> None:
         super().__init__(awake, place)
@@ -59,8 +70,7 @@ class End(File):
         self.broadcast = False  # SO_BROADCAST
         self.linger_zero = False  # close() of a stream resets (SO_LINGER with a time of 0)
         self.options: dict[tuple[int, int], Any] = {}  # what was set and changes nothing here
-        self.send_buffer, self.receive_buffer = DEFAULT_BUFFERS  # what SO_SNDBUF and SO_RCVBUF tell
-        self.error = 0  # the errno that the next call reports
+        self.send_buffer, self.receive_buffer = DEFAULT_BUFFERS  # as SO_SNDBUF and SO_RCVBUF report them
 
     @property
     def has_lost_its_port(self) -> bool:
@@ -87,7 +97,7 @@ class End(File):
         raise NotImplementedError
 
     def take_error(self) -> int:
-        """The pending errno, which is told once (SO_ERROR); 0 for none."""
+        """The pending errno, which is reported once (SO_ERROR); 0 for none."""
         code, self.error = self.error, 0
         return code
 
@@ -98,7 +108,7 @@ class End(File):
         return self.remote
 
     def resize(self, send: int | None = None, receive: int | None = None) -> None:
-        """Give the buffers other sizes, in what SO_SNDBUF and SO_RCVBUF tell."""
+        """Give the buffers other sizes, as SO_SNDBUF and SO_RCVBUF report them."""
         self.send_buffer = self.send_buffer if send is None else send
         self.receive_buffer = self.receive_buffer if receive is None else receive
         self.changed()
@@ -133,5 +143,5 @@ class End(File):
         raise NotImplementedError
 
     def receive(self, size: int, flags: int) -> Received:
-        """recvmsg(2): as `recv`, with all that there is to say. `flags` has MSG_PEEK and MSG_TRUNC."""
+        """recvmsg(2): as `recv`, with the source and the length. `flags` has MSG_PEEK and MSG_TRUNC."""
         raise NotImplementedError

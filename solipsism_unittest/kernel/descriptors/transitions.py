@@ -1,4 +1,8 @@
-"""The states of a stream and what each event makes of them: the whole truth in tables."""
+"""The states of a stream, what each event makes of them, and what a call answers in each: tables to read.
+
+One thing is not in the state: which sides were shut down while there was no connection (`shut` of an end). TCP refuses
+such a shutdown() and remembers it all the same.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +15,20 @@ FRESH = "fresh"
 LISTENING = "listening"
 CONNECTING = "connecting"
 ESTABLISHED = "established"
+SILENT = "silent"  # connected after writing was shut down: we cannot write, and the peer does not know
 FIN_WAIT = "fin_wait"  # we have ended our direction
 CLOSE_WAIT = "close_wait"  # the peer has ended its direction
+SILENT_END = "silent_end"  # as SILENT, and the peer has ended its direction
 FINISHED = "finished"  # both directions have ended
-FAILED = "failed"  # the connect failed, and nobody was told yet
-RESET = "reset"  # the connection was reset, and nobody was told yet
-BROKEN = "broken"  # reset, and the program knows (or had seen the peer's end before)
+FAILED = "failed"  # the connect failed, which is not reported yet
+RESET = "reset"  # the connection was reset, which is not reported yet
+BROKEN = "broken"  # reset, and that is reported (or the end of the peer's direction came before)
 CLOSED = "closed"
 
 # Events: what the program does, and what arrives
 LISTEN, CONNECT, RETRY, JOIN = "listen", "connect", "retry", "join"
 SHUT, CLOSE, REPORT = "shut", "close", "report"
+HUSH = "hush"  # the connection is there, and writing was shut down before
 SYN_ACK, DATA, FIN, RST, DEAF = "syn_ack", "data", "fin", "rst", "deaf"
 
 TRANSITIONS = {
@@ -40,6 +47,14 @@ TRANSITIONS = {
     (ESTABLISHED, FIN): CLOSE_WAIT,
     (ESTABLISHED, RST): RESET,
     (ESTABLISHED, CLOSE): CLOSED,
+    (ESTABLISHED, HUSH): SILENT,
+    (SILENT, SHUT): FIN_WAIT,
+    (SILENT, FIN): SILENT_END,
+    (SILENT, RST): RESET,
+    (SILENT, CLOSE): CLOSED,
+    (SILENT_END, SHUT): FINISHED,
+    (SILENT_END, RST): BROKEN,
+    (SILENT_END, CLOSE): CLOSED,
     (FIN_WAIT, SHUT): FIN_WAIT,
     (FIN_WAIT, FIN): FINISHED,
     (FIN_WAIT, RST): RESET,
@@ -59,10 +74,12 @@ TRANSITIONS = {
     (BROKEN, RETRY): FRESH,
     (BROKEN, CLOSE): CLOSED,
 }
-# A UNIX socket tells a reset before the end of the stream, whatever came first; it learns at once that its peer reads
-# no more; and it may be shut down again once everything has ended.
+# A UNIX socket reports a reset before the end of the stream, whatever came first. It learns at once that its peer reads
+# no more. It may be shut down again once everything has ended.
 UNIX_TRANSITIONS = TRANSITIONS | {
     (ESTABLISHED, DEAF): FIN_WAIT,
+    (SILENT, DEAF): SILENT,
+    (SILENT_END, DEAF): SILENT_END,
     (FIN_WAIT, DEAF): FIN_WAIT,
     (CLOSE_WAIT, DEAF): FINISHED,
     (FINISHED, DEAF): FINISHED,
@@ -75,27 +92,30 @@ UNIX_TRANSITIONS = TRANSITIONS | {
 # REPORT for the pending error, once.
 ON_EMPTY_RECV: dict[str, int | str] = {
     FRESH: errno.ENOTCONN, LISTENING: errno.ENOTCONN, CONNECTING: errno.EAGAIN, ESTABLISHED: errno.EAGAIN,
-    FIN_WAIT: errno.EAGAIN, CLOSE_WAIT: 0, FINISHED: 0, FAILED: REPORT, RESET: REPORT, BROKEN: 0, CLOSED: errno.EBADF,
+    SILENT: errno.EAGAIN, FIN_WAIT: errno.EAGAIN, CLOSE_WAIT: 0, SILENT_END: 0, FINISHED: 0, FAILED: REPORT,
+    RESET: REPORT, BROKEN: 0, CLOSED: errno.EBADF,
 }
 ON_SEND: dict[str, int | str] = {
     FRESH: errno.EPIPE, LISTENING: errno.EPIPE, CONNECTING: errno.EAGAIN, ESTABLISHED: 0,
-    FIN_WAIT: errno.EPIPE, CLOSE_WAIT: 0, FINISHED: errno.EPIPE, FAILED: REPORT, RESET: REPORT, BROKEN: errno.EPIPE,
-    CLOSED: errno.EBADF,
+    SILENT: errno.EPIPE, FIN_WAIT: errno.EPIPE, CLOSE_WAIT: 0, SILENT_END: errno.EPIPE, FINISHED: errno.EPIPE,
+    FAILED: REPORT, RESET: REPORT, BROKEN: errno.EPIPE, CLOSED: errno.EBADF,
 }
 # What a UNIX socket says instead while it has no other end
 UNIX_UNCONNECTED = {errno.EPIPE: errno.ENOTCONN, errno.ENOTCONN: errno.EINVAL}  # send; recv
 # What select() says beyond the queues; a hang-up or an error shows as both, as `selectors` shows it.
 ALWAYS_READY = {
-    FRESH: READABLE | WRITABLE, LISTENING: 0, CONNECTING: 0, ESTABLISHED: 0, FIN_WAIT: WRITABLE, CLOSE_WAIT: READABLE,
-    FINISHED: READABLE | WRITABLE, FAILED: READABLE | WRITABLE, RESET: READABLE | WRITABLE,
-    BROKEN: READABLE | WRITABLE, CLOSED: 0,
+    FRESH: READABLE | WRITABLE, LISTENING: 0, CONNECTING: 0, ESTABLISHED: 0, SILENT: WRITABLE, FIN_WAIT: WRITABLE,
+    CLOSE_WAIT: READABLE, SILENT_END: READABLE | WRITABLE, FINISHED: READABLE | WRITABLE, FAILED: READABLE | WRITABLE,
+    RESET: READABLE | WRITABLE, BROKEN: READABLE | WRITABLE, CLOSED: 0,
 }
 # What poll(2) says beyond that
 HANGS = {
-    FRESH: HANGUP, CLOSE_WAIT: PEER_ENDED, FINISHED: HANGUP | PEER_ENDED, FAILED: ERROR | HANGUP | PEER_ENDED,
-    RESET: ERROR | HANGUP | PEER_ENDED, BROKEN: HANGUP | PEER_ENDED,
+    FRESH: HANGUP, CLOSE_WAIT: PEER_ENDED, SILENT_END: HANGUP | PEER_ENDED, FINISHED: HANGUP | PEER_ENDED,
+    FAILED: ERROR | HANGUP | PEER_ENDED, RESET: ERROR | HANGUP | PEER_ENDED,
+    BROKEN: HANGUP | PEER_ENDED,
 }
-CONNECTED = frozenset({ESTABLISHED, FIN_WAIT, CLOSE_WAIT})
-# What recv does not say once reading was shut down, by is_tcp: it gives the end of the stream
+CONNECTED = frozenset({ESTABLISHED, SILENT, FIN_WAIT, CLOSE_WAIT, SILENT_END})
+FIN_IS_DUE = frozenset({ESTABLISHED, SILENT, CLOSE_WAIT, SILENT_END})  # the peer waits for the end of our direction
+# What recv does not report once reading was shut down, by is_tcp: it gives the end of the stream
 DEAF_TO = {True: (errno.EAGAIN, errno.ENOTCONN), False: (errno.EAGAIN,)}
 OVER = frozenset({FINISHED, FAILED, RESET, BROKEN})

@@ -20,7 +20,7 @@ from ..descriptors.datagram import Datagram, route
 from ..descriptors.end import Address
 from ..descriptors.file import os_error
 from ..descriptors.stream import Stream
-from ..descriptors.transitions import CONNECT, FRESH, LISTENING, RST, SYN_ACK
+from ..descriptors.transitions import CONNECT, FRESH, LISTENING, RST, SILENT, SYN_ACK
 from ..journal import Journal
 from .faults import Faults, Verdict
 from .handshake import Retries
@@ -191,7 +191,7 @@ class Network:
             raise os_error(errno.EADDRNOTAVAIL)  # two connections between the same two addresses
         end.remote = address, port
         end.label = f"{end.local[0]}:{end.local[1]}>{address}:{port}"
-        end._move(CONNECT)
+        end.move(CONNECT)
         if not self._reach(end, address, port):
             Retries(self._clock, end, lambda: self._reach(end, address, port))
 
@@ -208,8 +208,8 @@ class Network:
         if to_itself:
             end.join(end)  # a simultaneous open with one side (RFC 9293, 3.5)
             end.arrive(SYN_ACK)
-            if end.owes_fin:
-                end.shutdown(socket.SHUT_WR)  # only in a simultaneous open Linux makes up for it
+            if end.state is SILENT:
+                end.shutdown(socket.SHUT_WR)  # only in a simultaneous open Linux sends it by itself
         elif listener is None:
             end.arrive(RST)
         else:

@@ -108,7 +108,7 @@ class Udp:
             local = None
         if not is_many(destination):
             return Source(local or source_for(self._names, destination), 0)
-        interface = way_out(destination, local, end.way_out[version])
+        interface = way_out(destination, local, end.multicast.way_out[version])
         return Source(local or (interface.six if version == 6 else interface.four), interface.number)
 
     # -- sending
@@ -181,7 +181,7 @@ class Udp:
         group = (address, packet.interface) if is_multicast(address) else None
         if group is not None:
             # The loopback interface brings back everything, whatever the sender chose.
-            comes_back = packet.sender.loops_back[_version(address)] or packet.interface == LOOPBACK
+            comes_back = packet.sender.multicast.loops_back[_version(address)] or packet.interface == LOOPBACK
             if not (comes_back and self._anybody_joined(group)):
                 return []
         found = []
@@ -190,9 +190,10 @@ class Udp:
             local = end.local[0]
             if ((local == address or self.ports.covers(local, end.v6_only, address))
                     and _hears(end, packet)
-                    and (group is None or end.hears_all[_version(address)] or group in end.groups)):
+                    and (group is None or end.multicast.hears_all[_version(address)]
+                         or group in end.multicast.groups)):
                 found.append(end)
         return found
 
     def _anybody_joined(self, group: tuple[str, int]) -> bool:
-        return any(group in end.groups for ends in self.ports.bound.values() for end in ends)
+        return any(group in end.multicast.groups for ends in self.ports.bound.values() for end in ends)

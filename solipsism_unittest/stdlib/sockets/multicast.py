@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 
 from ...kernel.addresses.interfaces import INTERFACES, OUTSIDE, interface_at
-from ...kernel.descriptors.datagram import Datagram
+from ...kernel.descriptors.datagram import Datagram, Memberships
 from ...kernel.descriptors.end import End
 from ...kernel.descriptors.file import os_error
 
@@ -63,11 +63,11 @@ def _remembered(key: Key, default: int, lowest: int, highest: int, standing_for:
     return lambda end: end.options.get(key, default), change
 
 
-def _flag(attribute: str, version: int, key: Key, strict: bool) -> Pair:
+def _flag(table: Callable[[Memberships], dict[int, bool]], version: int, key: Key, strict: bool) -> Pair:
     """A switch, which TCP remembers too; `strict` lets only 0 and 1 pass."""
 
     def read(end: End) -> Value:
-        return int(getattr(end, attribute)[version]) if isinstance(end, Datagram) else end.options.get(key, 1)
+        return int(table(end.multicast)[version]) if isinstance(end, Datagram) else end.options.get(key, 1)
 
     def change(end: End, value: Value) -> None:
         number = _number(value, 1 if version == 4 else 4)
@@ -75,7 +75,7 @@ def _flag(attribute: str, version: int, key: Key, strict: bool) -> Pair:
             raise os_error(errno.EINVAL)
         end.options[key] = int(number != 0)
         if isinstance(end, Datagram):
-            getattr(end, attribute)[version] = number != 0
+            table(end.multicast)[version] = number != 0
 
     return read, change
 
@@ -101,12 +101,12 @@ def _join(end: End, value: Value) -> None:
         raise os_error(errno.EINVAL)
     if interface is None:
         raise os_error(errno.ENODEV)
-    udp.join_group(group, interface)
+    udp.multicast.join(group, interface)
 
 
 def _leave(end: End, value: Value) -> None:
     udp, group, interface = _membership(end, value)
-    udp.leave_group(group, interface or 0)
+    udp.multicast.leave(group, interface or 0)
 
 
 def _membership6(end: End, value: Value) -> tuple[Datagram, str, int]:
@@ -123,12 +123,12 @@ def _join6(end: End, value: Value) -> None:
     udp, group, interface = _membership6(end, value)
     if interface not in INTERFACES:
         raise os_error(errno.ENODEV)
-    udp.join_group(group, interface)
+    udp.multicast.join(group, interface)
 
 
 def _leave6(end: End, value: Value) -> None:
     udp, group, interface = _membership6(end, value)
-    udp.leave_group(group, interface)
+    udp.multicast.leave(group, interface)
 
 
 def _write_only(end: End) -> Value:
@@ -153,7 +153,7 @@ def _set_way_out(end: End, value: Value) -> None:
         if interface is None:
             raise os_error(errno.EADDRNOTAVAIL)
         number = interface.number
-    udp.way_out[4] = number
+    udp.multicast.way_out[4] = number
     udp.options[_IP_IF] = ipaddress.IPv4Address(address).packed
 
 
@@ -162,7 +162,7 @@ def _set_way_out6(end: End, value: Value) -> None:
     number = _number(value, 4)
     if number and number not in INTERFACES:
         raise os_error(errno.ENODEV)
-    udp.way_out[6] = number
+    udp.multicast.way_out[6] = number
 
 
 _TTL: Key = (_IP, socket.IP_MULTICAST_TTL)
@@ -174,13 +174,13 @@ _ALL, _ALL6 = (_IP, _IP_MULTICAST_ALL), (_IPV6, _IPV6_MULTICAST_ALL)
 MULTICAST: dict[Key, Pair] = {
     _TTL: _remembered(_TTL, 1, -1, 255, {-1: 1}, errno.EINVAL),
     _HOPS: _remembered(_HOPS, 1, -1, 255, {-1: 1}, errno.ENOPROTOOPT),
-    _LOOP: _flag("loops_back", 4, _LOOP, strict=False),
-    _LOOP6: _flag("loops_back", 6, _LOOP6, strict=True),
-    _ALL: _flag("hears_all", 4, _ALL, strict=True),
-    _ALL6: _flag("hears_all", 6, _ALL6, strict=False),
+    _LOOP: _flag(lambda own: own.loops_back, 4, _LOOP, strict=False),
+    _LOOP6: _flag(lambda own: own.loops_back, 6, _LOOP6, strict=True),
+    _ALL: _flag(lambda own: own.hears_all, 4, _ALL, strict=True),
+    _ALL6: _flag(lambda own: own.hears_all, 6, _ALL6, strict=False),
     _IP_IF: (lambda end: end.options.get(_IP_IF, bytes(4)), _set_way_out),
     (_IPV6, socket.IPV6_MULTICAST_IF): (
-        lambda end: end.way_out[6] if isinstance(end, Datagram) else 0, _set_way_out6),
+        lambda end: end.multicast.way_out[6] if isinstance(end, Datagram) else 0, _set_way_out6),
     (_IP, socket.IP_ADD_MEMBERSHIP): (_write_only, _join),
     (_IP, socket.IP_DROP_MEMBERSHIP): (_write_only, _leave),
     (_IPV6, socket.IPV6_JOIN_GROUP): (_write_only, _join6),

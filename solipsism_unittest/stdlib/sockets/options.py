@@ -19,7 +19,16 @@ from ...kernel.descriptors.datagram import Datagram
 from ...kernel.descriptors.end import End
 from ...kernel.descriptors.file import os_error
 from ...kernel.descriptors.stream import Stream
-from ...kernel.descriptors.transitions import CLOSE_WAIT, CONNECTING, ESTABLISHED, FIN_WAIT, FINISHED, FRESH, LISTENING
+from ...kernel.descriptors.transitions import (
+    CLOSE_WAIT,
+    CONNECTING,
+    ESTABLISHED,
+    FIN_WAIT,
+    FINISHED,
+    FRESH,
+    LISTENING,
+    SILENT,
+)
 from .multicast import MULTICAST
 
 # Linux's numbers, for systems and Pythons that do not name them.
@@ -255,7 +264,9 @@ def _peer_credentials(end: End) -> bytes:
     return struct.pack("3i", os.getpid(), os.getuid(), os.getgid()) if known else struct.pack("3i", 0, -1, -1)
 
 
-_TCP_STATES = {ESTABLISHED: 1, CONNECTING: 2, FIN_WAIT: 5, FINISHED: 7, CLOSE_WAIT: 8, LISTENING: 10, FRESH: 7}
+_TCP_STATES = {
+    ESTABLISHED: 1, CONNECTING: 2, SILENT: 5, FIN_WAIT: 5, FINISHED: 7, CLOSE_WAIT: 8, LISTENING: 10, FRESH: 7,
+}
 
 
 # -- the tables

@@ -12,8 +12,7 @@ import unittest
 import unittest.mock
 
 from solipsism_unittest.kernel import DEFAULT_CAPACITY, READABLE, WRITABLE, Kernel
-from solipsism_unittest.kernel.descriptors import stream as streams
-from solipsism_unittest.kernel.descriptors import transitions
+from solipsism_unittest.kernel.descriptors import connection, stream, transitions
 from solipsism_unittest.kernel.descriptors.transitions import TRANSITIONS, UNIX_TRANSITIONS
 
 READY = {0: "-", READABLE: "r", WRITABLE: "w", READABLE | WRITABLE: "rw"}
@@ -166,13 +165,14 @@ class TablesTest(unittest.TestCase):
                 return super().__getitem__(key)
 
         with (
-            unittest.mock.patch.object(streams, "TRANSITIONS", Watched(TRANSITIONS)),
-            unittest.mock.patch.object(streams, "UNIX_TRANSITIONS", Watched(UNIX_TRANSITIONS)),
+            unittest.mock.patch.object(connection, "TRANSITIONS", Watched(TRANSITIONS)),
+            unittest.mock.patch.object(connection, "UNIX_TRANSITIONS", Watched(UNIX_TRANSITIONS)),
         ):
             for family in (socket.AF_INET, socket.AF_UNIX):
                 for seed in range(1000):
                     self.wander(random.Random(seed), family)
             self.end_alone()
+            self.end_silently()
         self.assertEqual(set(UNIX_TRANSITIONS) - taken, set())
 
     def end_alone(self):
@@ -183,6 +183,33 @@ class TablesTest(unittest.TestCase):
         kernel.network.connect(end, *end.local)
         end.shutdown(socket.SHUT_WR)
         self.assertEqual(end.retry(), errno.ECONNABORTED)
+
+    def end_silently(self):
+        """Connect two UNIX sockets of which one was shut down before; the other one ends in two steps."""
+        kernel = Kernel()
+        listener, client = (kernel.stream(socket.AF_UNIX, None) for _ in range(2))
+        kernel.paths.bind(listener, b"\0name")
+        kernel.paths.listen(listener, 1)
+        client.shutdown(socket.SHUT_WR)
+        kernel.paths.connect(client, b"\0name")
+        server = listener.accept()
+        server.shutdown(socket.SHUT_RD)
+        server.shutdown(socket.SHUT_WR)
+        server.close()
+        self.assertEqual(client.state, "silent_end")
+        for ending, state in (("wr", "finished"), ("close", "closed"), ("reset", "broken")):
+            ends = Ends()
+            client, listener = (ends.kernel.stream(socket.AF_INET, None) for _ in range(2))
+            ends.kernel.network.listen(listener, 1)
+            self.assertEqual(ends.do(client, "wr"), "ENOTCONN")
+            ends.kernel.network.connect(client, *listener.local)
+            server = listener.accept()
+            ends.do(server, "wr")
+            if ending == "reset":
+                server.abort()
+            else:
+                ends.do(client, ending)
+            self.assertEqual(client.state, state)
 
     def wander(self, rng, family):
         ends = Ends(family)
@@ -195,7 +222,7 @@ class TablesTest(unittest.TestCase):
             verb = rng.choice((*WALK, "listen", "connect", "accept", "retry"))
             if verb in WALK:
                 ends.do(end, verb)
-            elif verb == "accept" and isinstance(accepted := answer(end.accept), streams.Stream):
+            elif verb == "accept" and isinstance(accepted := answer(end.accept), stream.Stream):
                 every.append(accepted)
             elif verb == "retry" and end.is_tcp and (end.state, transitions.RETRY) in TRANSITIONS:
                 end.retry()
@@ -383,7 +410,7 @@ class ListenerTest(unittest.TestCase):
         """A listener that refuses is there, and every new connect is refused; those before it are not touched."""
         self.kernel.network.listen(self.listener, 5)
         before = self.dial()
-        self.listener.refusing = True
+        self.listener.as_listener().refusing = True
         self.assertEqual((before.state, self.dial().take_error()), ("established", errno.ECONNREFUSED))
 
     def test_shutdown(self):
@@ -404,7 +431,7 @@ class ListenerTest(unittest.TestCase):
         """Options and capacities of accepted connections are the listener's."""
         self.listener.reuse_address = self.listener.linger_zero = True
         self.listener.options[6, 1] = 1
-        self.listener.pair_capacity = 2, 3
+        self.listener.as_listener().pair_capacity = 2, 3
         self.kernel.network.listen(self.listener, 0)
         client = self.dial()
         server = self.listener.accept()

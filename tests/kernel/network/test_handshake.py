@@ -98,7 +98,7 @@ class HandshakeTest(unittest.TestCase):
         listener.accept()
         self.assertEqual((second.state, third.state), ("established", "connecting"))
         self.assertEqual((self.run_out()[-1], third.take_error()), (127, errno.ETIMEDOUT))
-        self.assertEqual(list(listener.knocking), [])
+        self.assertEqual(list(listener.as_listener().knocking), [])
 
     def test_a_listener_that_closes(self):
         """Who waits for room is refused when the listener goes away, and nothing stays in flight."""

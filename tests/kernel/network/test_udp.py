@@ -422,20 +422,20 @@ class WorldTest(unittest.TestCase):
     def test_interfaces(self):
         """A group is joined on one interface and heard there alone; who does not want to hear itself does not."""
         member, sender = self.end("0.0.0.0", 5353), self.end()
-        member.join_group(GROUP, 2)
+        member.multicast.join(GROUP, 2)
         for loops, heard in ((True, True), (False, False)):
-            sender.loops_back[4] = loops
+            sender.multicast.loops_back[4] = loops
             sender.send_to(memoryview(b"x"), (GROUP, 5353))
             self.assertEqual(bool(member.queue), heard)
             member.queue.clear()
-        sender.way_out[4] = 1
+        sender.multicast.way_out[4] = 1
         sender.send_to(memoryview(b"x"), (GROUP, 5353))
         self.assertFalse(member.queue)
 
     def test_groups_of_six(self):
         """A group of IPv6 comes from the interface's address of that family."""
         member, sender = self.end("::", 5353, socket.AF_INET6), self.end(family=socket.AF_INET6)
-        member.join_group("ff02::fb", 2)
+        member.multicast.join("ff02::fb", 2)
         sender.send_to(memoryview(b"x"), ("ff02::fb", 5353))
         self.assertEqual(member.receive(9, 0).source, ("2001:db8:0:2::1", 32768))
 

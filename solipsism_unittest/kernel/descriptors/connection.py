@@ -1,0 +1,295 @@
+"""A connection, as one of its two ends sees it: one state, driven by one transition table, and the received bytes.
+
+Owns the state of an end, its queue of received bytes, and the sizes of its buffers. Does not own how a connection
+begins and ends (stream.py). TCP is RFC 9293 as Linux answers it; UNIX is unix(7). What an end does is read from three
+tables in transitions.py: `TRANSITIONS` (state, event -> state), and what `recv` and `send` answer in each state.
+
+The rule that keeps it simple: an end never touches the other end's queue. It hands a segment to `transmit`, which is
+the other end's `arrive` or whatever a link puts between the two.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable, Sized
+
+from ..journal import Journal
+from .end import NO_READING, NO_WRITING, Address, End, Received
+from .file import ERROR, HANGUP, PEER_ENDED, READABLE, WRITABLE, File, os_error
+from .transitions import (
+    ALWAYS_READY,
+    BROKEN,
+    CLOSE_WAIT,
+    CLOSED,
+    CONNECTED,
+    CONNECTING,
+    DATA,
+    DEAF_TO,
+    ESTABLISHED,
+    FIN_WAIT,
+    FINISHED,
+    FRESH,
+    HANGS,
+    HUSH,
+    LISTENING,
+    ON_EMPTY_RECV,
+    ON_SEND,
+    REPORT,
+    RESET,
+    RST,
+    SILENT,
+    SILENT_END,
+    SYN_ACK,
+    TRANSITIONS,
+    UNIX_TRANSITIONS,
+    UNIX_UNCONNECTED,
+)
+
+# Bytes that a direction holds before a send would block. A real loopback takes a few megabytes; with less, a missing
+# reader shows soon. Four times as much made bulk data four times slower: such blocks come fresh from the system.
+DEFAULT_CAPACITY = 64 * 1024
+TCP_BUFFERS = 16_384, 131_072  # SO_SNDBUF and SO_RCVBUF of a new socket: Linux's tcp_wmem and tcp_rmem
+_MSG_WAITALL = getattr(socket, "MSG_WAITALL", 0)
+_MSG_TRUNC = getattr(socket, "MSG_TRUNC", 0)
+
+
+class Connection(End):
+    """One end of a connection, or of one that may come."""
+
+    kind = "stream"
+    given_send: int | None = None  # the size that the program gave a buffer
+    given_receive: int | None = None
+    queue: Sized = ()  # of a listener: connections to accept (backlog.py)
+
+    def __init__(self, awake: dict[File, None], journal: Journal, family: int, place: object) -> None:
+        super().__init__(awake, journal, family, place)
+        self.is_tcp = family in (socket.AF_INET, socket.AF_INET6)
+        self._transitions = TRANSITIONS if self.is_tcp else UNIX_TRANSITIONS
+        self.state = FRESH
+        self.incoming = bytearray()
+        self.capacity = DEFAULT_CAPACITY  # of `incoming`
+        if self.is_tcp:
+            self.send_buffer, self.receive_buffer = TCP_BUFFERS
+        self.peer: Connection | None = None
+        self.transmit: Callable[[str, bytes | memoryview], None] = self._nobody
+
+    def move(self, event: str) -> None:
+        """Go to the state that the table has for this event; KeyError for one that cannot happen."""
+        self.state = self._transitions[self.state, event]
+        self.changed()
+
+    def _nobody(self, kind: str, data: bytes | memoryview) -> None:
+        raise AssertionError(f"{self!r} is not connected: {kind}")
+
+    # -- joining two ends
+
+    def join(self, peer: Connection) -> None:
+        """Make the two ends of one established connection out of two fresh (or connecting) ends."""
+        self.peer, peer.peer = peer, self
+        self.transmit, peer.transmit = peer.arrive, self.arrive
+        self._fit()
+        peer._fit()
+
+    def resize(self, send: int | None = None, receive: int | None = None) -> None:
+        """Give the buffers other sizes, as SO_SNDBUF and SO_RCVBUF report them: twice the bytes that they hold."""
+        super().resize(send, receive)
+        self.given_send, self.given_receive = send or self.given_send, receive or self.given_receive
+        self._fit()
+        if self.peer is not None:
+            self.peer._fit()
+            self.peer.changed()
+
+    def _fit(self) -> None:
+        """Hold what both buffers hold, once a program gave one a size; for UNIX sockets only the sender's counts."""
+        peer = self.peer
+        if peer is None or (peer.given_send is None and (self.given_receive is None or not self.is_tcp)):
+            return
+        # By itself each of the two buffers of TCP is half of what a direction holds.
+        sent, kept = peer.given_send or DEFAULT_CAPACITY, self.given_receive or DEFAULT_CAPACITY
+        self.capacity = (sent + kept) // 2 if self.is_tcp else sent // 2
+
+    def peer_address(self) -> Address | None:
+        """Who is at the other end (None for one without a name); ENOTCONN when nobody is."""
+        if self.state not in CONNECTED if self.is_tcp else self.peer is None:
+            raise os_error(errno.ENOTCONN)
+        if not self.is_tcp and self.peer is not None:
+            return self.peer.local  # it may be bound at any time
+        return self.remote
+
+    # -- bytes
+
+    def room(self) -> int:
+        """The number of bytes that a send would take now."""
+        return max(0, self.peer.capacity - len(self.peer.incoming)) if self.peer is not None else 0
+
+    def send(self, data: memoryview) -> int:
+        """Send the bytes (a memoryview) that there is room for, and return their number."""
+        answer = ON_SEND[self.state]
+        if answer:
+            if not self.is_tcp and self.peer is None:
+                answer = UNIX_UNCONNECTED[errno.EPIPE]
+            elif self.state is RESET and not self.is_tcp:
+                answer = errno.EPIPE  # and recv has still to report the reset
+            elif self.state is BROKEN:
+                self.error = 0
+            raise self._refusal(answer)
+        peer = self.peer
+        assert peer is not None
+        size = len(data)
+        room = peer.capacity - len(peer.incoming)
+        if size > room:
+            if room <= 0:
+                raise os_error(errno.EAGAIN)
+            data = data[:room]
+            size = room
+        if size:
+            self.journal.effects += 1
+            self.journal.note("send", (self.label, size))
+            self.transmit(DATA, data)
+        return size
+
+    def send_to(self, data: memoryview, address: Address) -> int:
+        """As `send`: TCP ignores the address, a UNIX socket refuses one."""
+        if not self.is_tcp:
+            raise os_error(errno.EISCONN if self.peer is not None else errno.EOPNOTSUPP)
+        return self.send(data)
+
+    def recv(self, size: int) -> bytes:
+        """At most `size` received bytes; b"" at the end of the stream."""
+        incoming = self.incoming
+        if not incoming:
+            self._nothing_to_read()
+            return b""
+        if size >= len(incoming):
+            data = bytes(incoming)
+            incoming.clear()
+        else:
+            data = bytes(memoryview(incoming)[:size])
+            del incoming[:size]
+        self._was_read()
+        if not incoming and self.interest == READABLE and self.state is ESTABLISHED and not self.shut:
+            self.awake.pop(self, None)  # drained: the selector need not ask again
+        return data
+
+    def recv_into(self, buffer: memoryview) -> int:
+        """Move received bytes into `buffer` (a memoryview of bytes); their number, 0 at the end of the stream."""
+        incoming = self.incoming
+        if not incoming:
+            self._nothing_to_read()
+            return 0
+        size = min(len(buffer), len(incoming))
+        buffer[:size] = memoryview(incoming)[:size]
+        del incoming[:size]
+        self._was_read()
+        return size
+
+    def unread(self) -> int:
+        """The number of bytes that the next read could give (FIONREAD); EINVAL for a listener."""
+        if self.state is LISTENING:
+            raise os_error(errno.EINVAL)
+        return len(self.incoming)
+
+    def peek(self, size: int) -> bytes:
+        """As `recv`, but the bytes stay where they are."""
+        if not self.incoming:
+            self._nothing_to_read()
+        return bytes(memoryview(self.incoming)[:size])
+
+    def receive(self, size: int, flags: int) -> Received:
+        """recvmsg(2). MSG_PEEK leaves the bytes; MSG_TRUNC throws them away on TCP, and only counts them."""
+        is_data = bool(self.incoming)
+        data = self.peek(size) if flags & socket.MSG_PEEK else self.recv(size)
+        if flags & _MSG_TRUNC and self.is_tcp:
+            return Received(b"", length=len(data))
+        peer = self.peer
+        source = peer.local if is_data and peer is not None and not self.is_tcp else None
+        if flags & _MSG_WAITALL and not flags & socket.MSG_PEEK and 0 < len(data) < size and not self.is_tcp:
+            self.take_error()  # unix_stream_read_generic() looks for more, finds the error, and has no use for it
+        return Received(data, source, length=len(data))
+
+    def _nothing_to_read(self) -> None:
+        answer = ON_EMPTY_RECV[self.state]
+        if answer == errno.ENOTCONN and not self.is_tcp:
+            answer = UNIX_UNCONNECTED[errno.ENOTCONN]
+        if answer and not (self.shut & NO_READING and answer in DEAF_TO[self.is_tcp] and self.state is not LISTENING):
+            raise self._refusal(answer)
+
+    def _was_read(self) -> None:
+        peer = self.peer
+        if peer is not None and peer.interest & WRITABLE:
+            peer.changed()
+
+    def _refusal(self, answer: int | str) -> OSError:
+        return os_error(self.take_error() if isinstance(answer, str) else answer)
+
+    def take_error(self) -> int:
+        """The pending errno, which is reported once (SO_ERROR); 0 for none."""
+        code, self.error = self.error, 0
+        if (self.state, REPORT) in TRANSITIONS:
+            self.move(REPORT)
+        return code
+
+    # -- what arrives
+
+    def arrive(self, kind: str, data: bytes | memoryview = b"") -> None:
+        """Take a segment from the other end."""
+        if kind is DATA:
+            if self.state is CLOSED:
+                self.transmit(RST, b"")  # RFC 9293, 3.10.7.1: nobody is here any more
+            elif self.state is FIN_WAIT and self.shut & NO_READING and self.is_tcp:
+                # Neither direction is wanted here any more: Linux resets (RFC 1122, 4.2.2.13).
+                self.arrive(RST)
+                self.transmit(RST, b"")
+            else:
+                self.incoming += data
+                if self.interest & READABLE:
+                    self.changed()
+            return
+        if self.state is CLOSED:
+            return
+        if kind is RST:
+            if self.state is FINISHED and self.is_tcp:
+                return  # the connection is over on both sides: nothing is left to reset
+            self.error = errno.ECONNREFUSED if self.state is CONNECTING else (
+                errno.EPIPE if self.state in (CLOSE_WAIT, SILENT_END) and self.is_tcp else errno.ECONNRESET)
+        self.move(kind)
+        if kind is SYN_ACK and self.shut & NO_WRITING:
+            self.move(HUSH)
+
+    # -- readiness
+
+    def ready(self) -> int:
+        """Return `poll() & interest`. The common case, where only data is waited for, never asks for room."""
+        if self.interest == READABLE:
+            if self.incoming or self.queue or self.shut & NO_READING:
+                return READABLE
+            return ALWAYS_READY[self.state] & READABLE
+        return self.poll() & self.interest
+
+    def poll(self) -> int:
+        """What would not block now, as READABLE | WRITABLE."""
+        state = self.state
+        ready = ALWAYS_READY[state]
+        if self.incoming or self.queue or self.shut & NO_READING:
+            ready |= READABLE
+        if self.shut == NO_READING | NO_WRITING:
+            ready |= WRITABLE  # a hang-up
+        if (state is ESTABLISHED or state is CLOSE_WAIT) and self.room() > 0:
+            ready |= WRITABLE
+        elif (state is FIN_WAIT or state is SILENT) and not self.is_tcp and self.room() == 0:
+            ready &= ~WRITABLE  # a UNIX socket looks at its queue alone
+        return ready
+
+    def conditions(self) -> int:
+        """As `poll()`, with what poll(2) and epoll(7) say beyond it."""
+        found = self.poll() | HANGS.get(self.state, 0)
+        if self.state is FRESH and not self.shut & NO_READING:
+            found &= ~READABLE  # there is nothing to read: select() and epoll() only count a hang-up as readable
+        if self.state is LISTENING:
+            found &= ~WRITABLE
+        if self.error:
+            found |= ERROR
+        if self.shut & NO_READING:
+            found |= PEER_ENDED | (HANGUP if self.state is FIN_WAIT or self.shut & NO_WRITING else 0)
+        return found
