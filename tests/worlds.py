@@ -28,17 +28,17 @@ class World(unittest.TestCase):
     def pair(self, capacity=None):
         """Two sockets of the world, joined and non-blocking, closed at the end."""
         with sealed(self.loop):
-            one, two = VirtualSocket.pair(self.loop.kernel, capacity)
+            one, two = VirtualSocket.pair(self.loop.world, capacity)
         self.addCleanup(one.close)
         self.addCleanup(two.close)
         return one, two
 
     def connection(self):
         """A listener, a client and its server side: TCP sockets of the world that do not block, closed at the end."""
-        listener = VirtualSocket.on(self.loop.kernel, socket.AF_INET)
+        listener = VirtualSocket.on(self.loop.world, socket.AF_INET)
         listener.bind(("127.0.0.1", 80))
         listener.listen()
-        client = VirtualSocket.on(self.loop.kernel, socket.AF_INET)
+        client = VirtualSocket.on(self.loop.world, socket.AF_INET)
         client.connect_ex(("127.0.0.1", 80))
         server, _ = listener.accept()
         for sock in (listener, client, server):

@@ -46,7 +46,7 @@ from ..stdlib import escapes
 from ..stdlib.seal import get_event_loop, permits
 from ..stdlib.sockets.pairs import StreamPair, stream_pairs
 from ..stdlib.sockets.virtual_socket import VirtualSocket
-from ..stdlib.worlds import kernel_here, sealed
+from ..stdlib.worlds import sealed, world_here
 from . import real_time
 from .assertions.awaited import Unfinished, awaiting
 from .assertions.time import Assertions
@@ -222,7 +222,7 @@ class SolipsistTestCase(Assertions, Scoped):
         `capacity` is how many bytes a direction holds before a send would block; a pair of numbers sets the two
         directions.
         """
-        pair = VirtualSocket.pair(self._virtual("socketpair()").kernel, capacity)
+        pair = VirtualSocket.pair(self._virtual("socketpair()").world, capacity)
         self.addCleanup(self._close_pair, pair, [face.end for face in pair])
         return pair
 
@@ -258,7 +258,7 @@ class SolipsistTestCase(Assertions, Scoped):
         say nothing; the path's directory has to exist, and no real file is made.
         """
         loop = self._virtual("start_fake_server()")
-        server = FakeServer(loop.kernel, handler, host)
+        server = FakeServer(loop.world, handler, host)
         if path is None:
             await server.start(port, ssl=ssl, capacity=capacity)
         else:
@@ -277,7 +277,7 @@ class SolipsistTestCase(Assertions, Scoped):
         OSError EADDRINUSE.
         """
         loop = self._virtual("start_fake_datagram_server()")
-        server = FakeDatagramServer(loop.kernel, handler, host)
+        server = FakeDatagramServer(loop.world, handler, host)
         await server.start(port)
         self._servers.append(server)
         self.addAsyncCleanup(server.finish)
@@ -326,9 +326,9 @@ class SolipsistTestCase(Assertions, Scoped):
         if executor is not None:
             self._set_executor(loop, executor)
         if isinstance(loop, SolipsistEventLoop):
-            loop.kernel.guarded = self.hermetic
+            loop.world.guarded = self.hermetic
             self._world.enter_context(sealed(loop))
-            self._unawaited.is_ours = lambda: kernel_here() is loop.kernel
+            self._unawaited.is_ours = lambda: world_here() is loop.world
             self._world.enter_context(survey.collected_writers(loop))
             if scope is not None:
                 self._before = expected.Before(loop)
@@ -592,8 +592,8 @@ class SolipsistTestCase(Assertions, Scoped):
         loop = _loop_of(self._asyncioRunner)
         texts = [self._refusals.report(known)] if self._refusals is not None else []
         if isinstance(loop, SolipsistEventLoop):
-            errors += escapes.swallowed(loop.kernel.escapes, known)
-            loop.kernel.escapes.clear()
+            errors += escapes.swallowed(loop.world.escapes, known)
+            loop.world.escapes.clear()
             texts.append(loop.selector.blocking.report())
         return errors + [self.failureException(text) for text in texts if text]
 

@@ -377,11 +377,11 @@ def _trace(frame: FrameType | None) -> TracebackType | None:
     return trace
 
 
-def _thread_lines(kernel: Any) -> list[str]:
+def _thread_lines(world: Any) -> list[str]:
     """What the other threads of a world do."""
     frames, lines = sys._current_frames(), []
     names = {thread.ident: thread.name for thread in threading.enumerate()}
-    for ident in worlds.threads_in(kernel):
+    for ident in worlds.threads_in(world):
         at = [str(Place(step.f_code, step.f_lasti)) for step in _user_frames(frames.get(ident))]
         if at and ident != threading.get_ident():
             lines.append(f"thread {names.get(ident, 'without a name')} is at {at[0]}")
@@ -389,9 +389,9 @@ def _thread_lines(kernel: Any) -> list[str]:
 
 
 def _report(reason: str, loop: Any, stuck: list[str]) -> str:
-    kernel = getattr(loop, "kernel", None)
-    if kernel is None:
+    world = getattr(loop, "world", None)
+    if world is None:
         tasks = report.task_lines(asyncio.all_tasks(loop)) if loop is not None else []
         return "\n".join([reason, *(f"  {line}" for line in stuck), *tasks])
-    return report.report(reason, kernel, asyncio.all_tasks(loop),
-                            "\n  ".join([*stuck, *mover_lines(loop), *_thread_lines(kernel)]))
+    return report.report(reason, world.kernel, asyncio.all_tasks(loop),
+                            "\n  ".join([*stuck, *mover_lines(loop), *_thread_lines(world)]))

@@ -36,6 +36,7 @@ from ..kernel.network.network import Network
 from ..kernel.network.ports import Ports
 from ..kernel.network.udp import Udp
 from ..kernel.network.unix import Paths
+from ..stdlib.worlds import World
 from .words import callback_words
 
 FARTHEST = 2_000_000  # objects that a walk visits; a task that is not found among them counts as reached
@@ -57,8 +58,8 @@ _CONNECTS = frozenset({"open_connection", "create_connection", "connect", "conne
                        "create_datagram_endpoint"})
 _THE_WORLD = frozenset({"network", "kernel"})
 
-_CUT = (asyncio.AbstractEventLoop, asyncio.Runner, Kernel, VirtualClock, Journal, Network, Paths,
-        Ports, Udp, Hold, Place)
+_CUT = (asyncio.AbstractEventLoop, asyncio.Runner, World, Kernel, VirtualClock, Journal, Network, Paths, Ports,
+        Udp, Hold, Place)
 _LOOPS_OWN = frozenset({"_ready", "_scheduled", "_selector", "_transports", "_asyncgens"})
 _TESTS_OWN = frozenset({"_asyncioRunner", "_asyncioTestContext", "_cleanups", "_held", "_outcome", "_servers",
                         "_unfinished", "_world"})

@@ -155,7 +155,7 @@ def _socket_call(call: _Call) -> str:
 
 
 def _call_of_a_thread(call: _Call) -> str:
-    files = call.frame.f_locals["kernel"].files
+    files = call.frame.f_locals["world"].kernel.files
     ends = dict.fromkeys(number for number, _ in call.frame.f_locals["interests"])
     shown = [plain(files[number]) for number in ends if number in files]
     return f"a blocking call of a thread, on {listed(shown) or 'a closed socket'}"

@@ -8,9 +8,8 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Iterable
-from typing import Any
 
-from ..errors import EscapeError, SolipsismError
+from ..errors import SolipsismError
 from .addresses.resolver import Names
 from .choices import Choices
 from .clock import VirtualClock
@@ -46,8 +45,7 @@ def capacities(capacity: Capacity) -> tuple[int, int]:
 class Kernel:
     """One machine and the world around it."""
 
-    def __init__(self, start_time: float = 0.0, seed: int = 0, replay: Iterable[int] = (), *,
-                 loose: bool = False) -> None:
+    def __init__(self, start_time: float = 0.0, seed: int = 0, replay: Iterable[int] = ()) -> None:
         self.clock = VirtualClock(start_time)
         self.journal = Journal(self.clock)
         self.choices = Choices(seed, replay)
@@ -56,15 +54,9 @@ class Kernel:
         self.paths = Paths(self.journal)
         self.files: dict[int, File] = {}
         self.awake: dict[File, None] = {}
-        self.loop: Any = None  # whose thread alone may touch what is here, while it runs
-        self.loose = loose  # made for sockets outside any loop: another kernel may adopt what is in it
-        self.adopted_by: Kernel | None = None
-        self.moved: dict[int, int] = {}  # descriptors: what the number is in the world that adopted this one
+        self.moved: dict[int, int] = {}  # descriptors: what the number is in the kernel that adopted this one
         self.abandoned: list[File] = []  # collected as garbage while open
-        self.jobs: Any = None  # what other threads do for this world; who waits for them puts it there
         self.next_descriptor = FIRST_DESCRIPTOR
-        self.guarded = True  # what would reach the real world is stopped
-        self.escapes: list[EscapeError] = []  # what was stopped, by whatever thread, as far as it is kept
 
     def open(self, file: File) -> File:
         """Give a file a descriptor: the next number, never one that was used before."""
@@ -87,6 +79,10 @@ class Kernel:
         if file is None:
             raise os_error(errno.EBADF)
         return file
+
+    def abandon(self, file: File) -> None:
+        """Note that a program lost the file while it was open: its object was collected as garbage."""
+        self.abandoned.append(file)
 
     def duplicate(self, number: int) -> int:
         """Another descriptor of the same file, as dup(2) makes it."""
@@ -210,7 +206,6 @@ class Kernel:
                 file.descriptors = [Descriptor(other.moved[one.number]) for one in file.descriptors]
                 file.number = file.descriptors[0].number
         other.files.clear()
-        other.adopted_by = self
 
     def __repr__(self) -> str:
         return f"<Kernel t={self.clock.now!r} {len(self.files)} open files, {self.network!r}>"

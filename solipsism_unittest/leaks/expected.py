@@ -26,7 +26,7 @@ class Before:
     def keep(self, loop: Any, expected: Iterable[object]) -> dict[int, object]:
         """What stays when a test ends on a loop that goes on: this, what is expected, what runs in the background."""
         stays = {**self.things, **things_of(loop, expected)}
-        jobs = loop.kernel.jobs
+        jobs = loop.world.jobs
         background = [*jobs.left_tasks, *(file for number, file in loop.kernel.files.items() if is_left(jobs, number))]
         return {**stays, **{id(thing): thing for thing in background}}
 
@@ -34,8 +34,8 @@ class Before:
 def _everything(loop: Any) -> list[object]:
     inventory = loop.inventory
     return [*asyncio.all_tasks(loop), *inventory.timers(), *inventory.ready(), *loop.kernel.files.values(),
-            *inventory.generators, *inventory.registrations, *loop.kernel.jobs.started,
-            *loop.kernel.jobs.working.values(), *inventory.unread()]
+            *inventory.generators, *inventory.registrations, *loop.world.jobs.started,
+            *loop.world.jobs.working.values(), *inventory.unread()]
 
 
 def is_left(jobs: Any, number: int) -> bool:

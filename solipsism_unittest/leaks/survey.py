@@ -53,7 +53,7 @@ def collected_writers(loop: Any) -> Iterator[None]:
             number = face.fileno() if face is not None else pipe.fileno()
             file = loop.kernel.files[number]
             file.had_transport = True
-            loop.kernel.abandoned.append(file)
+            loop.kernel.abandon(file)
         before(writer)
 
     writers: Any = asyncio.StreamWriter
@@ -68,7 +68,7 @@ def is_clean(loop: Any) -> bool:
     """Whether there is nothing at all to look at: the common case, and cheap."""
     kernel, inventory = loop.kernel, loop.inventory
     return not (kernel.files or kernel.abandoned or inventory.has_handles() or loop.selector.keys
-                or kernel.jobs.started or kernel.jobs.working or loop.uncaught.found or inventory.generators
+                or loop.world.jobs.started or loop.world.jobs.working or loop.uncaught.found or inventory.generators
                 or asyncio.all_tasks(loop) or inventory.unread())
 
 
@@ -81,7 +81,7 @@ def clear(loop: Any, checks: Mapping[str, bool], before: Before, expected: Colle
     autojump, turns_allowed, debug = loop.autojump, loop.selector.turns_allowed, loop.get_debug()
     ending.prepare(loop)
     troubles = ending.run(loop, ending.settle(loop))
-    patient, jobs = checks["threads"], loop.kernel.jobs
+    patient, jobs = checks["threads"], loop.world.jobs
     threads = [thread for thread in jobs.started if patient and id(thread) not in before.things]
     linger(lambda: [*(thread.ident for thread in threads if thread.is_alive()), *_jobs_at_work(jobs, before)])
     found = survey(loop, before)
@@ -105,7 +105,7 @@ def clear(loop: Any, checks: Mapping[str, bool], before: Before, expected: Colle
 
 def _shut_down_pools(loop: Any, workers: Collection[object]) -> None:
     # Only those that are told: one that is told to nobody may be in use by later tests.
-    for pool in list(loop.kernel.jobs.pools):
+    for pool in list(loop.world.jobs.pools):
         if any(thread in workers for thread in pool._threads):
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -121,7 +121,7 @@ def survey(loop: Any, before: Before) -> list[Leak]:
     tasks = sorted(asyncio.all_tasks(loop), key=by_name)
     scene = locks.Scene(tasks)
     for task in tasks:
-        if task in kernel.jobs.left_tasks:
+        if task in loop.world.jobs.left_tasks:
             continue
         if getattr(task, "is_driven", False):
             continue  # the test itself, which did not end: whoever drove it has told so
@@ -143,8 +143,8 @@ def survey(loop: Any, before: Before) -> list[Leak]:
               for end in kernel.abandoned]
     leaks += _generators(loop, tasks)
     leaks += [Leak("thread", f"{_thread_words(thread)}", place, thread)
-              for thread, place in list(kernel.jobs.started.items()) if thread.is_alive()]
-    leaks += _jobs(kernel.jobs)
+              for thread, place in list(loop.world.jobs.started.items()) if thread.is_alive()]
+    leaks += _jobs(loop.world.jobs)
     order = list(KINDS)
     return sorted((leak for leak in leaks if id(leak.thing) not in before.things),
                   key=lambda leak: order.index(leak.kind))
@@ -180,7 +180,7 @@ def _files(loop: Any) -> Iterable[Leak]:
     servers: set[int] = set()
     selector = loop.selector
     for number, file in loop.kernel.files.items():
-        if is_left(loop.kernel.jobs, number):
+        if is_left(loop.world.jobs, number):
             continue
         key = selector.keys.get(number)
         server = next((arg for arg in key.data[0]._args if isinstance(arg, asyncio.Server)), None) \

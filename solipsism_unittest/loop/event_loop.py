@@ -37,7 +37,7 @@ from ..stdlib.seal import guard
 from ..stdlib.sockets.lookups import refuse_to_block
 from ..stdlib.threads.background import in_background
 from ..stdlib.threads.job import Work
-from ..stdlib.worlds import kernel_here, sealed
+from ..stdlib.worlds import World, sealed, world_here
 from . import stuck
 from .inventory import Inventory
 from .selector import VirtualSelector
@@ -105,12 +105,13 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
     _closed = True  # until __init__ is through: __del__ asks
 
     def __init__(self, start_time: float = 0.0, *, autojump: bool = True, seed: int = 0) -> None:
-        self.kernel = Kernel(start_time, seed)
-        around = kernel_here()
+        self.world = World(Kernel(start_time, seed), self, self._write_to_self)
+        self.kernel = self.world.kernel
+        around = world_here()
         if around is not None:  # made by a program in a test, which answers for it
-            self.kernel.guarded, self.kernel.escapes = around.guarded, around.escapes
+            self.world.guarded, self.world.escapes = around.guarded, around.escapes
         self._clock = self.kernel.clock
-        self.selector = VirtualSelector(self.kernel, autojump)
+        self.selector = VirtualSelector(self.world, autojump)
         self._timers_made = 0
         # One object for all that: CPython reads attributes slowly on an instance with 30 of them or more.
         self._own = _Own(self)
@@ -118,7 +119,7 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
         self.selector.next_timer = self._next_timer
         self.selector.on_stuck = self.stuck
         self.selector.on_long_wait = self._question_the_wait
-        self.selector.loop = self.kernel.loop = self
+        self.selector.loop = self
         self.selector.blocking.on_slow = self._slow
         self.selector.look = lambda: SpinLook(self._going_on)
         self.kernel.names.on_blocking = refuse_to_block
@@ -503,7 +504,7 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
     def _refuse_child(self, kind: str, args: tuple[Any, ...]) -> NoReturn:
         by_asyncio = sys._getframe(2).f_code.co_name == f"create_subprocess_{kind}"
         call = f"asyncio.create_subprocess_{kind}" if by_asyncio else f"loop.subprocess_{kind}"
-        raise guard.refuse_child(self.kernel, call, args[1:])
+        raise guard.refuse_child(self.world, call, args[1:])
 
     # -- names
 

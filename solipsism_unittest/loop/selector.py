@@ -16,11 +16,10 @@ from typing import Any
 
 from ..errors import LivelockError, RealTimeLimitError, SleepForeverError, SolipsismError, VirtualTimeLimitError
 from ..hangs.spins import Look
-from ..kernel import Kernel
 from ..stdlib.sockets.virtual_socket import VirtualSocket
-from ..stdlib.threads.jobs import Jobs
 from ..stdlib.threads.stalls import Blocking, clues
 from ..stdlib.threads.workers import Workers
+from ..stdlib.worlds import World
 
 # What spins, and what works hard? An effect on the world (a byte, a connection) is work, and while something holds the
 # clock it is that which counts. Otherwise, every 100,000 turns at one instant (a third of a second), the last 100 are
@@ -57,18 +56,18 @@ class _Map(Mapping[Any, selectors.SelectorKey]):
 
 
 class VirtualSelector(selectors.BaseSelector):
-    """A selector over one kernel.
+    """A selector over the kernel of one world.
 
     `next_timer()` gives the loop's earliest deadline (infinity for none). `on_stuck(type, reason, hint)` is told of a
     hang and either makes something happen or raises. `on_long_wait()` is asked after many jumps whether the program can
     still go on, does as `on_stuck` does where it cannot, and gives how many jumps later to ask again.
     """
 
-    def __init__(self, kernel: Kernel, autojump: bool = True) -> None:
+    def __init__(self, world: World, autojump: bool = True) -> None:
         self.keys: dict[int, selectors.SelectorKey] = {}
         self.autojump = autojump
         self.wakeups: queue.SimpleQueue[None] = queue.SimpleQueue()
-        self.jobs = kernel.jobs = Jobs(kernel.clock, kernel.journal, lambda: self.wakeups.put(None))
+        self.jobs = world.jobs
         self._line = self.jobs.line
         self._threads = self.jobs.workers.alive
         self.next_timer: Callable[[], float] = lambda: inf
@@ -79,7 +78,8 @@ class VirtualSelector(selectors.BaseSelector):
         self.looking = Look()  # the last one
         self.turns_allowed = TURNS_AT_ONE_INSTANT
         self.real_seconds_allowed = HELD_TOO_LONG
-        self._kernel = kernel
+        self._world = world
+        self._kernel = kernel = world.kernel
         self._clock = kernel.clock
         self._deliveries = kernel.clock.deliveries
         self._awake = kernel.awake
@@ -120,7 +120,7 @@ class VirtualSelector(selectors.BaseSelector):
     def number(self, fileobj: Any) -> int:
         """The descriptor of a file object of this world; SolipsismError for any other."""
         if isinstance(fileobj, VirtualSocket):
-            fileobj.join(self._kernel)
+            fileobj.join(self._world)
         number = self.known(fileobj)
         if number in self._kernel.files or number in self.keys:
             return number

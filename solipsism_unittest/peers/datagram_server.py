@@ -15,10 +15,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ..introspection.places import Place, user_place
-from ..kernel import Kernel
 from ..kernel.addresses.interfaces import INTERFACES, is_many, is_multicast
 from ..kernel.network.ports import WILDCARDS
 from ..stdlib.sockets.virtual_socket import VirtualSocket
+from ..stdlib.worlds import World
 
 __unittest = True
 __tracebackhide__ = True
@@ -53,7 +53,7 @@ class FakeDatagramServer:
     first, each as (data, address of the sender).
     """
 
-    def __init__(self, kernel: Kernel, handler: DatagramHandler | None, host: str) -> None:
+    def __init__(self, world: World, handler: DatagramHandler | None, host: str) -> None:
         if handler is not None and not callable(handler):
             raise TypeError(f"handler is a function (data, address), async or not, or None, not {handler!r}")
         if not isinstance(host, str):
@@ -63,7 +63,7 @@ class FakeDatagramServer:
         self.received: list[tuple[bytes, Any]] = []
         self.errors: list[BaseException] = []  # what the handler raised
         self.made_at: Place | None = user_place(2)
-        self._kernel = kernel
+        self._world = world
         self._handler = handler
         self._waiting: asyncio.Queue[tuple[bytes, Any]] = asyncio.Queue()
         self._sockets: list[_Protocol] = []
@@ -81,9 +81,9 @@ class FakeDatagramServer:
 
         A multicast group is an address too: the server joins it on every interface.
         """
-        ports = self._kernel.network.udp.ports
+        ports = self._world.kernel.network.udp.ports
         alone = self.host in WILDCARDS or is_many(self.host)
-        addresses = (self.host,) if alone else self._kernel.names.addresses_of(self.host)
+        addresses = (self.host,) if alone else self._world.kernel.names.addresses_of(self.host)
         self.port = port or ports.free_port(addresses)
         try:
             for address in addresses:
@@ -93,7 +93,7 @@ class FakeDatagramServer:
             raise
 
     async def _open(self, address: str) -> None:
-        face = VirtualSocket.on(self._kernel, socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+        face = VirtualSocket.on(self._world, socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
         face.end.place = self.made_at
         face.end.v6_only = ":" in address
         try:
@@ -102,7 +102,7 @@ class FakeDatagramServer:
             face.close()
             if not isinstance(error, OSError):
                 raise
-            ports = self._kernel.network.udp.ports
+            ports = self._world.kernel.network.udp.ports
             taken = next(end for end in ports.bound[self.port]
                          if end.local is not None and ports.overlap(address, False, end.local[0], end.v6_only))
             raise OSError(error.errno, f"UDP port {self.port} on {self.host} is taken by {taken!r} "

@@ -17,12 +17,13 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from ..introspection.places import Place, user_place
-from ..kernel import Capacity, Kernel, capacities
+from ..kernel import Capacity, capacities
 from ..kernel.descriptors.stream import Stream
 from ..kernel.network.ports import WILDCARDS
 from ..stdlib.files.paths import name_space
 from ..stdlib.sockets.addresses import parse
 from ..stdlib.sockets.virtual_socket import VirtualSocket
+from ..stdlib.worlds import World
 
 __unittest = True
 __tracebackhide__ = True
@@ -97,7 +98,7 @@ class FakeServer:
     arrival.
     """
 
-    def __init__(self, kernel: Kernel, handler: Handler | None, host: str) -> None:
+    def __init__(self, world: World, handler: Handler | None, host: str) -> None:
         if handler is not None and not callable(handler):
             raise TypeError(f"handler is an async function (reader, writer) or None, not {handler!r}")
         if not isinstance(host, str):
@@ -109,7 +110,7 @@ class FakeServer:
         self.connections: list[FakeConnection] = []
         self.errors: list[BaseException] = []  # what handlers raised
         self.made_at: Place | None = user_place(2)
-        self._kernel = kernel
+        self._world = world
         self._handler = handler
         self._received = bytearray()
         self._waiting: asyncio.Queue[FakeConnection] = asyncio.Queue()
@@ -130,8 +131,8 @@ class FakeServer:
     async def start(self, port: int, *, ssl: Any = None, capacity: Capacity = None) -> None:
         """Listen on every address of the host; port 0 is the lowest free one. A port in use is OSError EADDRINUSE."""
         loop = asyncio.get_running_loop()
-        network = self._kernel.network
-        addresses = (self.host,) if self.host in WILDCARDS else self._kernel.names.addresses_of(self.host)
+        network = self._world.kernel.network
+        addresses = (self.host,) if self.host in WILDCARDS else self._world.kernel.names.addresses_of(self.host)
         room = capacities(capacity)
         self.port = port or network.free_port(addresses)
         faces: list[VirtualSocket] = []
@@ -141,7 +142,7 @@ class FakeServer:
                 if taken is not None:
                     raise OSError(errno.EADDRINUSE, f"port {self.port} on {self.host} is taken by {taken!r} "
                                                     f"made at {taken.place}")
-                face = VirtualSocket.on(self._kernel, socket.AF_INET6 if ":" in address else socket.AF_INET)
+                face = VirtualSocket.on(self._world, socket.AF_INET6 if ":" in address else socket.AF_INET)
                 faces.append(face)
                 face.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 end = face.end
@@ -164,14 +165,14 @@ class FakeServer:
         The directory has to exist; a real file that has the name is hidden from the test as long as this listens.
         """
         self.path = os.fspath(path)
-        face = VirtualSocket.on(self._kernel, socket.AF_UNIX)
+        face = VirtualSocket.on(self._world, socket.AF_UNIX)
         stream = face.end
         assert isinstance(stream, Stream)
         stream.place = self.made_at
         stream.as_listener().pair_capacity = capacities(capacity)
         try:
-            address = parse(self._kernel, socket.AF_UNIX, self.path, "start_fake_server")
-            name_space(self._kernel).bind(stream, *address, anywhere=True)
+            address = parse(self._world.kernel, socket.AF_UNIX, self.path, "start_fake_server")
+            name_space(self._world.kernel).bind(stream, *address, anywhere=True)
             if address[0][:1] != b"\0":
                 self._inode = os.stat(self.path).st_ino
             self._listeners.append(stream)

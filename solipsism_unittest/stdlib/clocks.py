@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from ..kernel import Kernel
+from .worlds import World
 
 
-def monotonic(kernel: Kernel) -> float:
+def monotonic(world: World) -> float:
     """`time.monotonic()`: the world's time in seconds."""
-    return kernel.clock.now
+    return world.kernel.clock.now
 
 
-def monotonic_ns(kernel: Kernel) -> int:
+def monotonic_ns(world: World) -> int:
     """`time.monotonic_ns()`: the world's time in nanoseconds."""
-    return round(kernel.clock.now * 1_000_000_000)
+    return round(world.kernel.clock.now * 1_000_000_000)

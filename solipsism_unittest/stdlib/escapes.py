@@ -7,7 +7,7 @@ from collections.abc import Collection, Container
 
 from ..errors import EscapeError
 from ..introspection.exceptions import without_own_frames
-from ..kernel import Kernel
+from .worlds import World
 
 __unittest = True
 __tracebackhide__ = True
@@ -16,7 +16,7 @@ KEPT = 100  # escapes of one world that are kept: they hold frames
 KEPT_ALIKE = 10  # of one call at one place
 
 
-def noted(kernel: Kernel, text: str, what: str = "") -> EscapeError:
+def noted(world: World, text: str, what: str = "") -> EscapeError:
     """A new EscapeError that a test in this world fails for, also when the code under test swallows it.
 
     `what` was stopped and where, in so many words, is the same for those that differ in their arguments alone. Of them
@@ -24,15 +24,15 @@ def noted(kernel: Kernel, text: str, what: str = "") -> EscapeError:
     """
     error = EscapeError(text)
     error.what = what or text
-    alike = [one for one in kernel.escapes if one.what == error.what]
+    alike = [one for one in world.escapes if one.what == error.what]
     if len(alike) == KEPT_ALIKE:
         gone = next((one for one in alike if one.__traceback__ is not None), alike[0])
         error.times += gone.times
         with contextlib.suppress(ValueError):  # another thread was faster
-            kernel.escapes.remove(gone)
-    elif len(kernel.escapes) >= KEPT:
+            world.escapes.remove(gone)
+    elif len(world.escapes) >= KEPT:
         return error
-    kernel.escapes.append(error)
+    world.escapes.append(error)
     return error
 
 

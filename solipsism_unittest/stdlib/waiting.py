@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from ..errors import SolipsismError
-from ..kernel import READABLE, WRITABLE, Kernel
+from ..kernel import READABLE, WRITABLE
+from .worlds import World
 
 T = TypeVar("T")
 Interests = list[tuple[int, int]]  # (descriptor, READABLE | WRITABLE)
@@ -33,46 +34,46 @@ _INSTEAD = {
 _SIGN_OF_LIFE = 1.0  # real seconds after which a waiting thread looks whether the loop is still there
 
 
-def refusal(kernel: Kernel, call: str, who: str, cure: str = "") -> SolipsismError:
+def refusal(world: World, call: str, who: str, cure: str = "") -> SolipsismError:
     """The error of a call on `who` that would wait in the loop's own thread."""
     cure = cure or f"call setblocking(False) and {_INSTEAD[call]}, or use asyncio streams"
-    return SolipsismError(f"{call}() on {who or 'nothing'} would block its thread at t={kernel.clock.now!r}, and "
+    return SolipsismError(f"{call}() on {who or 'nothing'} would block its thread at t={world.kernel.clock.now!r}, and "
                           f"virtual time with it: {cure}")
 
 
-def is_elsewhere(kernel: Kernel) -> bool:
+def is_elsewhere(world: World) -> bool:
     """Whether this thread is another one than that in which this world's loop runs now."""
-    loop = kernel.loop
+    loop = world.loop
     return loop is not None and loop.is_running() and asyncio._get_running_loop() is not loop
 
 
-def carry_out(kernel: Kernel, attempt: Callable[[], T], interests: Interests, timeout: float | None, call: str) -> T:
+def carry_out(world: World, attempt: Callable[[], T], interests: Interests, timeout: float | None, call: str) -> T:
     """What `attempt` gives once it can go on, done by the loop's thread; TimeoutError after so much virtual time."""
-    loop = kernel.loop
+    loop = world.loop
     name = f"{call}() of {threading.current_thread().name}"
-    coroutine = _carry_out(kernel, attempt, interests, timeout, name)
+    coroutine = _carry_out(world, attempt, interests, timeout, name)
     future = asyncio.run_coroutine_threadsafe(coroutine, loop)
-    job = kernel.jobs.current()
+    job = world.jobs.current()
     if job is not None:
         job.endless = True
     try:
         while not concurrent.futures.wait([future], _SIGN_OF_LIFE).done:
             if loop.is_closed():
-                raise _over(call, kernel)
+                raise _over(call, world)
         return future.result()
     except concurrent.futures.CancelledError:
-        raise _over(call, kernel) from None
+        raise _over(call, world) from None
     finally:
         if job is not None:
             job.endless = False
 
 
-def _over(call: str, kernel: Kernel) -> SolipsismError:
-    return SolipsismError(f"{call}() of a thread waited in a world that has ended at t={kernel.clock.now!r}: end or "
-                          "join the thread before the loop ends")
+def _over(call: str, world: World) -> SolipsismError:
+    return SolipsismError(f"{call}() of a thread waited in a world that has ended at t={world.kernel.clock.now!r}: end "
+                          "or join the thread before the loop ends")
 
 
-async def _carry_out(kernel: Kernel, attempt: Callable[[], T], interests: Interests, timeout: float | None, name: str
+async def _carry_out(world: World, attempt: Callable[[], T], interests: Interests, timeout: float | None, name: str
                      ) -> T:
     task = asyncio.current_task()
     assert task is not None
@@ -84,7 +85,7 @@ async def _carry_out(kernel: Kernel, attempt: Callable[[], T], interests: Intere
                 try:
                     return attempt()
                 except BlockingIOError:
-                    await _any_ready(kernel.loop, interests)
+                    await _any_ready(world.loop, interests)
     except TimeoutError:
         if limit.expired():
             raise TimeoutError("timed out") from None

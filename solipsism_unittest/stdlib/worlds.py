@@ -1,23 +1,60 @@
-"""Which world a thread lives in: the one table of the process, and `sealed`, which writes it."""
+"""Which world a thread lives in: `World`, the one table of the process, and `sealed`, which writes it.
+
+A world is one run: a machine, the loop that lives on it, what other threads do for it, and what was stopped at its
+border. The table says for each sealed thread in which world it is; every other thread sees the real one.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Self
 
-from ..errors import SolipsismError
+from ..errors import EscapeError, SolipsismError
 from ..kernel import Kernel
+from .threads.jobs import Jobs
+
+
+def _wake_nobody() -> None:
+    """No loop waits in this world."""
+
+
+class World:
+    """One run. `loop` alone touches what is in `kernel` while it runs; `wake()` makes it look again, from any thread.
+
+    A loose world is made for sockets outside any loop. The world of the loop that first uses one of them adopts it.
+    """
+
+    __slots__ = ("kernel", "loop", "jobs", "guarded", "escapes", "loose", "adopted_by")
+
+    def __init__(self, kernel: Kernel, loop: Any = None, wake: Callable[[], None] = _wake_nobody, *,
+                 loose: bool = False) -> None:
+        self.kernel = kernel
+        self.loop = loop
+        self.jobs = Jobs(kernel.clock, kernel.journal, wake)
+        self.guarded = True  # a call that would reach the real world is stopped
+        self.escapes: list[EscapeError] = []  # what was stopped, on whatever thread
+        self.loose = loose
+        self.adopted_by: World | None = None
+
+    def adopt(self, other: World) -> None:
+        """Take over what is in a loose world; SolipsismError where it has an address."""
+        self.kernel.adopt(other.kernel)
+        other.adopted_by = self
+
+    def __repr__(self) -> str:
+        return f"<World {self.loop!r} on {self.kernel!r}>"
+
 
 # Process-wide by nature: what stands in for the standard library is. The lock guards arming and disarming.
-kernels: dict[int, Kernel] = {}  # by thread: the innermost world
-_worlds: dict[int, list[Kernel]] = {}  # by thread: every world that it has entered and not left
+by_thread: dict[int, World] = {}  # the innermost world of each sealed thread
+_entered: dict[int, list[World]] = {}  # by thread: every world that it has entered and not left
 _lock = threading.Lock()
 thread_id = threading.get_ident
 
 
 class _Seal:
-    """What is done when the first thread of the process is sealed, and when the last one is not any more."""
+    """What is done when the first thread of the process is sealed, and when the last one is no longer."""
 
     def __init__(self) -> None:
         self.arm: Callable[[], None] = lambda: None
@@ -32,70 +69,65 @@ def use_seal(arm: Callable[[], None], disarm: Callable[[], None]) -> None:
     _seal.arm, _seal.disarm = arm, disarm
 
 
-def kernels_by_thread() -> Mapping[int, Kernel]:
-    """The innermost kernel of each sealed thread: the table itself, for the audit hook."""
-    return kernels
-
-
 def leave_every_world() -> None:
     """A forked child has the thread, and no loop that runs in it: it lives in the real world."""
     global _lock
     _lock = threading.Lock()  # another thread of the parent may have had it
-    if kernels:
-        kernels.clear()
-        _worlds.clear()
+    if by_thread:
+        by_thread.clear()
+        _entered.clear()
         _seal.disarm()
 
 
-def kernel_here() -> Kernel | None:
-    """The kernel of this thread's world, or None for a thread that is not sealed."""
-    return kernels.get(thread_id())
+def world_here() -> World | None:
+    """The world of this thread, or None for a thread that is not sealed."""
+    return by_thread.get(thread_id())
 
 
-def threads_in(kernel: Kernel) -> list[int]:
+def threads_in(world: World) -> list[int]:
     """The identifiers of the threads that are in this world now, in the order in which they came."""
-    return [ident for ident, inner in list(kernels.items()) if inner is kernel]
+    return [ident for ident, inner in list(by_thread.items()) if inner is world]
 
 
-class sealed:  # noqa: N801 - a context manager that reads as a word, like contextlib's
+class inside:  # noqa: N801 - a context manager that reads as a word, like contextlib's
+    """`with inside(world):` this thread lives in that world. It nests; leaving restores what was before."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def __enter__(self) -> Self:
+        ident = thread_id()
+        with _lock:
+            if not by_thread:
+                _seal.arm()
+            _entered.setdefault(ident, []).append(self._world)
+            by_thread[ident] = self._world
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        ident = thread_id()
+        with _lock:
+            worlds = _entered.get(ident, [])
+            if self._world not in worlds:
+                raise SolipsismError("sealed() is left in a thread that did not enter it: leave it there")
+            # The latest of this world: of two that overlap the first may be left first.
+            del worlds[len(worlds) - 1 - worlds[::-1].index(self._world)]
+            if worlds:
+                by_thread[ident] = worlds[-1]
+            else:
+                del _entered[ident], by_thread[ident]
+                if not by_thread:
+                    _seal.disarm()
+
+
+class sealed(inside):  # noqa: N801
     """`with sealed(loop):` this thread lives in the loop's world. It nests; leaving restores what was before.
 
     A loop that is not a SolipsistEventLoop is a SolipsismError.
     """
 
     def __init__(self, loop: Any) -> None:
-        kernel = getattr(loop, "kernel", None)
-        if not isinstance(kernel, Kernel):
+        world = getattr(loop, "world", None)
+        if not isinstance(world, World):
             raise SolipsismError(f"{loop!r} has no virtual world: sealed() needs a SolipsistEventLoop")
-        self._kernel = kernel
-
-    def __enter__(self) -> Self:
-        ident = thread_id()
-        with _lock:
-            if not kernels:
-                _seal.arm()
-            _worlds.setdefault(ident, []).append(self._kernel)
-            kernels[ident] = self._kernel
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        ident = thread_id()
-        with _lock:
-            worlds = _worlds.get(ident, [])
-            if self._kernel not in worlds:
-                raise SolipsismError("sealed() is left in a thread that did not enter it: leave it there")
-            # The latest of this world: of two that overlap the first may be left first.
-            del worlds[len(worlds) - 1 - worlds[::-1].index(self._kernel)]
-            if worlds:
-                kernels[ident] = worlds[-1]
-            else:
-                del _worlds[ident], kernels[ident]
-                if not kernels:
-                    _seal.disarm()
-
-
-class Inhabitant:
-    """What `sealed` needs to know of a loop."""
-
-    def __init__(self, kernel: Kernel) -> None:
-        self.kernel = kernel
+        super().__init__(world)

@@ -21,7 +21,7 @@ from typing import Any
 
 from solipsism_unittest.kernel import Kernel
 from solipsism_unittest.kernel.addresses.hosts import MACHINE
-from solipsism_unittest.stdlib.worlds import sealed
+from solipsism_unittest.stdlib.worlds import World, inside
 from tests.contracts.arms import failure
 from tests.fuzz.calls import PREAMBLE
 
@@ -153,22 +153,17 @@ class RealSide(Side):
         return poll.poll(0)
 
 
-class _World:
-    def __init__(self) -> None:
-        self.kernel = Kernel()
-
-
 class VirtualSide(Side):
     """The virtual machine."""
 
     name = "virtual"
 
     def __init__(self, where: str, new: str) -> None:
-        self._world = _World()
+        self._world = World(Kernel())
         super().__init__(where, new)
 
     def world(self) -> contextlib.AbstractContextManager[Any]:
-        return sealed(self._world)
+        return inside(self._world)
 
     def settle(self, *, patiently: bool) -> None:
         """Keep a port that was chosen from being chosen again, as Linux, which draws them at random, hardly does."""

@@ -30,7 +30,7 @@ INSIDE: dict[str, tuple[tuple[str, ...], ...]] = {
     "kernel.descriptors": (("file",), ("transitions", "end"), ("backlog", "connection"),
                            ("stream", "datagram", "pipe")),
     "kernel.network": (("faults", "handshake"), ("ports", "unix"), ("udp",), ("network",)),
-    "stdlib": (("worlds", "escapes", "clocks"), ("waiting",), ("threads",), ("files",), ("sockets",), ("seal",)),
+    "stdlib": (("threads",), ("worlds",), ("escapes", "clocks", "waiting"), ("files",), ("sockets",), ("seal",)),
     "stdlib.files": (("paths", "sendfile"), ("descriptors",), ("file_objects", "polling")),
     "stdlib.sockets": (("buffers", "addresses", "multicast", "lookups"), ("options",), ("virtual_socket",), ("pairs",)),
     "stdlib.threads": (("background", "stalls", "workers"), ("blocking", "job"), ("jobs",)),

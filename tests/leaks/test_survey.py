@@ -338,7 +338,7 @@ class KindsTest(unittest.TestCase):
                 thread.start()
                 thread.join()
             last.start()
-            self.assertLess(len(self.loop.kernel.jobs.started), 120)
+            self.assertLess(len(self.loop.world.jobs.started), 120)
 
         over = threading.Event()
         last = threading.Thread(target=over.wait, name="last")

@@ -19,13 +19,15 @@ from solipsism_unittest import (
 )
 from solipsism_unittest.kernel import FIRST_DESCRIPTOR, READABLE, WRITABLE, Kernel
 from solipsism_unittest.loop.selector import VirtualSelector
+from solipsism_unittest.stdlib.worlds import World
 
 
 class Selectors(unittest.TestCase):
     def setUp(self):
-        self.kernel = Kernel()
-        self.selector = VirtualSelector(self.kernel)
-        self.one, self.two = VirtualSocket.pair(self.kernel)
+        self.world = World(Kernel())
+        self.kernel = self.world.kernel
+        self.selector = VirtualSelector(self.world)
+        self.one, self.two = VirtualSocket.pair(self.world)
         self.addCleanup(self.one.close)
         self.addCleanup(self.two.close)
 
@@ -113,7 +115,7 @@ class RegistrationTest(Selectors):
     def test_a_descriptor_of_another_world(self):
         """A real socket, a real descriptor and a socket of another loop are SolipsismErrors."""
         _, real, _ = self.real()
-        other, peer = VirtualSocket.pair(Kernel())
+        other, peer = VirtualSocket.pair(World(Kernel()))
         with other, peer:
             for thing in (real, 0, FIRST_DESCRIPTOR + 1_000, other):
                 with self.subTest(thing), self.assertRaises(SolipsismError):
@@ -129,10 +131,10 @@ class RegistrationTest(Selectors):
 
     def test_a_loose_pair_joins(self):
         """A pair that was made outside any loop joins the world of the selector that it is registered with."""
-        loose, peer = VirtualSocket.pair(Kernel(loose=True))
+        loose, peer = VirtualSocket.pair(World(Kernel(), loose=True))
         with loose, peer:
             self.selector.register(loose, selectors.EVENT_WRITE)
-            self.assertIs(loose.kernel, self.kernel)
+            self.assertIs(loose.world, self.world)
             self.assertEqual([key.fileobj for key, _ in self.selector.select(0)], [loose])
 
 

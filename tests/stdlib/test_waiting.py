@@ -175,7 +175,7 @@ class InAThreadTest(World):
 
         def work():
             with self.assertRaises(TimeoutError) as caught:
-                waiting.carry_out(self.loop.kernel, attempt, [], 5, "recv")
+                waiting.carry_out(self.loop.world, attempt, [], 5, "recv")
             return caught.exception.errno
 
         self.assertEqual(self.run_beside(work), (errno.ETIMEDOUT, 0.0))

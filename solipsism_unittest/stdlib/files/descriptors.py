@@ -20,10 +20,11 @@ from typing import Any, TypeVar
 
 from ...errors import SolipsismError
 from ...introspection.places import user_place
-from ...kernel import FIRST_DESCRIPTOR, READABLE, WRITABLE, Kernel
+from ...kernel import FIRST_DESCRIPTOR, READABLE, WRITABLE
 from ...kernel.descriptors.file import File, os_error
 from ...kernel.descriptors.pipe import PipeEnd
 from .. import waiting
+from ..worlds import World
 from .paths import descriptor_facts
 
 T = TypeVar("T")
@@ -36,51 +37,51 @@ def is_virtual(number: Any) -> bool:
     return type(number) is int and number >= FIRST_DESCRIPTOR
 
 
-def _refusal(kernel: Kernel, call: str, number: int, file: File, went: str = "") -> SolipsismError:
-    return waiting.refusal(kernel, call, f"descriptor {number}, {file!r},",
+def _refusal(world: World, call: str, number: int, file: File, went: str = "") -> SolipsismError:
+    return waiting.refusal(world, call, f"descriptor {number}, {file!r},",
                            f"{went}call os.set_blocking({number}, False), or await loop.connect_read_pipe() or "
                            "loop.connect_write_pipe()")
 
 
-def _wait(kernel: Kernel, call: str, number: int, file: File, attempt: Callable[[], T], events: int) -> T:
+def _wait(world: World, call: str, number: int, file: File, attempt: Callable[[], T], events: int) -> T:
     """What `attempt` gives; a blocking descriptor waits for it in a thread of its own, and not in the loop's."""
-    if file.blocking and waiting.is_elsewhere(kernel):
-        return waiting.carry_out(kernel, attempt, [(number, events)], None, call)
+    if file.blocking and waiting.is_elsewhere(world):
+        return waiting.carry_out(world, attempt, [(number, events)], None, call)
     try:
         return attempt()
     except BlockingIOError:
         if not file.blocking:
             raise
-    raise _refusal(kernel, call, number, file)
+    raise _refusal(world, call, number, file)
 
 
-# -- what stands in module os: (kernel, its arguments), for descriptors of this world
+# -- what stands in module os: (world, its arguments), for descriptors of this world
 
 
-def pipe(kernel: Kernel, flags: int = 0) -> tuple[int, int]:
+def pipe(world: World, flags: int = 0) -> tuple[int, int]:
     """os.pipe() and os.pipe2(): the descriptors of the end that reads and the end that writes."""
     allowed = _NONBLOCK | getattr(os, "O_CLOEXEC", 0)
     flags = operator.index(flags)
     if flags & ~allowed:
         raise os_error(errno.EINVAL)
-    reader, writer = kernel.pipe(user_place(3))
+    reader, writer = world.kernel.pipe(user_place(3))
     reader.blocking = writer.blocking = not flags & _NONBLOCK
     return reader.number, writer.number
 
 
-def read(kernel: Kernel, fd: int, length: int, /) -> bytes:
+def read(world: World, fd: int, length: int, /) -> bytes:
     """As os.read. A blocking descriptor that has nothing to read would stop the only thread that could write."""
-    file: Any = kernel.file(fd)
+    file: Any = world.kernel.file(fd)
     length = operator.index(length)
     if length < 0:
         raise os_error(errno.EINVAL)
-    return _wait(kernel, "os.read", fd, file, lambda: bytes(file.recv(length)), READABLE)
+    return _wait(world, "os.read", fd, file, lambda: bytes(file.recv(length)), READABLE)
 
 
-def readv(kernel: Kernel, fd: int, buffers: Any, /) -> int:
+def readv(world: World, fd: int, buffers: Any, /) -> int:
     """As os.readv: the bytes go into the buffers one after the other."""
     views = [memoryview(buffer).cast("B") for buffer in buffers]
-    data = read(kernel, fd, sum(map(len, views)))
+    data = read(world, fd, sum(map(len, views)))
     start = 0
     for view in views:
         part = data[start:start + len(view)]
@@ -89,60 +90,60 @@ def readv(kernel: Kernel, fd: int, buffers: Any, /) -> int:
     return len(data)
 
 
-def write(kernel: Kernel, fd: int, data: Any, /) -> int:
+def write(world: World, fd: int, data: Any, /) -> int:
     """As os.write. A blocking descriptor has to take all of it."""
-    file: Any = kernel.file(fd)
+    file: Any = world.kernel.file(fd)
     with memoryview(data) as whole, whole.cast("B") if whole.nbytes else memoryview(b"") as view:
-        sent = _wait(kernel, "os.write", fd, file, lambda: int(file.send(view)), WRITABLE)
+        sent = _wait(world, "os.write", fd, file, lambda: int(file.send(view)), WRITABLE)
         while sent < len(view) and file.blocking:
-            if not waiting.is_elsewhere(kernel):
-                raise _refusal(kernel, "os.write", fd, file, f"{sent} of {len(view)} bytes went; ")
+            if not waiting.is_elsewhere(world):
+                raise _refusal(world, "os.write", fd, file, f"{sent} of {len(view)} bytes went; ")
             rest = functools.partial(file.send, view[sent:])
-            sent += _wait(kernel, "os.write", fd, file, rest, WRITABLE)
+            sent += _wait(world, "os.write", fd, file, rest, WRITABLE)
         return sent
 
 
-def writev(kernel: Kernel, fd: int, buffers: Any, /) -> int:
+def writev(world: World, fd: int, buffers: Any, /) -> int:
     """As os.writev: all the buffers as one write."""
-    return write(kernel, fd, b"".join(bytes(buffer) for buffer in buffers))
+    return write(world, fd, b"".join(bytes(buffer) for buffer in buffers))
 
 
-def close(kernel: Kernel, fd: int) -> None:
+def close(world: World, fd: int) -> None:
     """As os.close."""
-    kernel.release(fd)
+    world.kernel.release(fd)
 
 
-def dup(kernel: Kernel, fd: int, /) -> int:
+def dup(world: World, fd: int, /) -> int:
     """As os.dup."""
-    return kernel.duplicate(fd)
+    return world.kernel.duplicate(fd)
 
 
-def fstat(kernel: Kernel, fd: int) -> os.stat_result:
+def fstat(world: World, fd: int) -> os.stat_result:
     """As os.fstat."""
-    return descriptor_facts(kernel.file(fd))
+    return descriptor_facts(world.kernel.file(fd))
 
 
-def get_blocking(kernel: Kernel, fd: int, /) -> bool:
+def get_blocking(world: World, fd: int, /) -> bool:
     """As os.get_blocking."""
-    return kernel.file(fd).blocking
+    return world.kernel.file(fd).blocking
 
 
-def set_blocking(kernel: Kernel, fd: int, blocking: bool, /) -> None:
+def set_blocking(world: World, fd: int, blocking: bool, /) -> None:
     """As os.set_blocking."""
-    kernel.file(fd).blocking = bool(blocking)
+    world.kernel.file(fd).blocking = bool(blocking)
 
 
-def get_inheritable(kernel: Kernel, fd: int, /) -> bool:
+def get_inheritable(world: World, fd: int, /) -> bool:
     """As os.get_inheritable: what was set, for no child process inherits what is not there."""
-    return kernel.file(fd).inheritable
+    return world.kernel.file(fd).inheritable
 
 
-def set_inheritable(kernel: Kernel, fd: int, inheritable: int, /) -> None:
+def set_inheritable(world: World, fd: int, inheritable: int, /) -> None:
     """As os.set_inheritable: remembered, and nothing comes of it."""
-    kernel.file(fd).inheritable = bool(inheritable)
+    world.kernel.file(fd).inheritable = bool(inheritable)
 
 
-def isatty(kernel: Kernel, fd: int, /) -> bool:
+def isatty(world: World, fd: int, /) -> bool:
     """As os.isatty: none is a terminal."""
     return False
 
@@ -185,9 +186,9 @@ COMMANDS: dict[str, Callable[[File, int], int]] = {
 }
 
 
-def fcntl(kernel: Kernel, commands: dict[int, str], fd: int, cmd: int, arg: Any = 0, /) -> int:
+def fcntl(world: World, commands: dict[int, str], fd: int, cmd: int, arg: Any = 0, /) -> int:
     """As fcntl.fcntl, for the commands above; `commands` has their names. EINVAL for any other."""
-    file = kernel.file(fd)
+    file = world.kernel.file(fd)
     if commands.get(cmd) not in COMMANDS:
         raise os_error(errno.EINVAL)
     return COMMANDS[commands[cmd]](file, operator.index(arg))
@@ -210,9 +211,9 @@ REQUESTS: dict[int, Callable[[File, int], int]] = {
 }
 
 
-def ioctl(kernel: Kernel, fd: int, request: int, arg: Any = 0, mutate_flag: bool = True, /) -> Any:
+def ioctl(world: World, fd: int, request: int, arg: Any = 0, mutate_flag: bool = True, /) -> Any:
     """As fcntl.ioctl, for the requests above, which take and give an int in a buffer. ENOTTY for any other."""
-    file = kernel.file(fd)
+    file = world.kernel.file(fd)
     if request not in REQUESTS:
         raise os_error(errno.ENOTTY)
     if isinstance(arg, int):

@@ -8,8 +8,8 @@ import warnings
 from typing import Any
 
 from ...errors import UnclosedWarning
-from ...kernel import Kernel
 from ...kernel.descriptors.file import os_error
+from ..worlds import World
 from .descriptors import close, read, write
 
 # -- files
@@ -20,11 +20,11 @@ class PipeFile(io.RawIOBase):
 
     name: int
 
-    def __init__(self, kernel: Kernel, number: int, mode: str, closefd: bool = True) -> None:
+    def __init__(self, world: World, number: int, mode: str, closefd: bool = True) -> None:
         super().__init__()
         self.closefd = False
-        kernel.file(number)
-        self._kernel = kernel
+        world.kernel.file(number)
+        self._world = world
         self._number = self.name = number
         self._reads = "r" in mode or "+" in mode
         self._writes = "r" not in mode or "+" in mode
@@ -65,7 +65,7 @@ class PipeFile(io.RawIOBase):
             raise io.UnsupportedOperation("File not open for reading")
         with memoryview(buffer) as whole, whole.cast("B") as view:
             try:
-                data = read(self._kernel, self._number, len(view))
+                data = read(self._world, self._number, len(view))
             except BlockingIOError:
                 return None
             view[:len(data)] = data
@@ -76,7 +76,7 @@ class PipeFile(io.RawIOBase):
         if not self.writable():
             raise io.UnsupportedOperation("File not open for writing")
         try:
-            return write(self._kernel, self._number, data)
+            return write(self._world, self._number, data)
         except BlockingIOError:
             return None
 
@@ -96,17 +96,17 @@ class PipeFile(io.RawIOBase):
         try:
             super().close()
         finally:
-            if self.closefd and self._kernel.files:  # where the world has ended there is nothing to close
-                close(self._kernel, self._number)
+            if self.closefd and self._world.kernel.files:  # where the world has ended there is nothing to close
+                close(self._world, self._number)
 
     def __del__(self) -> None:
         if not self.closed and self.closefd:
-            file = self._kernel.files.get(self._number)
+            file = self._world.kernel.files.get(self._number)
             try:
                 warnings.warn(f"unclosed file {self!r}", UnclosedWarning, stacklevel=2, source=self)
             finally:  # the warning may be an error
                 if file is not None:
-                    self._kernel.abandoned.append(file)
+                    self._world.kernel.abandon(file)
                     self.close()
 
     def __repr__(self) -> str:
@@ -115,7 +115,7 @@ class PipeFile(io.RawIOBase):
         return f"<PipeFile name={self._number} mode={self.mode!r} closefd={self.closefd}>"
 
 
-def open_descriptor(kernel: Kernel, fd: int, mode: str = "r", buffering: int = -1, encoding: str | None = None,
+def open_descriptor(world: World, fd: int, mode: str = "r", buffering: int = -1, encoding: str | None = None,
                     errors: str | None = None, newline: str | None = None, closefd: bool = True,
                     opener: Any = None) -> Any:
     """As open(): a raw, buffered or text file over a virtual descriptor."""
@@ -131,7 +131,7 @@ def open_descriptor(kernel: Kernel, fd: int, mode: str = "r", buffering: int = -
     if binary and (encoding, errors, newline) != (None, None, None):
         name = "an encoding" if encoding is not None else "an errors" if errors is not None else "a newline"
         raise ValueError(f"binary mode doesn't take {name} argument")
-    raw = PipeFile(kernel, fd, mode, closefd)
+    raw = PipeFile(world, fd, mode, closefd)
     if not buffering and binary:
         return raw
     if not buffering:

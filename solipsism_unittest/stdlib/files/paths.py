@@ -20,6 +20,7 @@ from typing import Any
 from ...kernel import Kernel
 from ...kernel.descriptors.file import File, os_error
 from ...kernel.network.unix import Node, Paths, Where
+from ..worlds import World
 
 MAX_LINKS = 40  # as many as Linux follows
 BLOCK = 4096  # bytes; st_blksize
@@ -155,66 +156,66 @@ def _facts(where: Where, node: Node) -> os.stat_result:
                        times=(node.read_at, node.written_at, node.changed_at))
 
 
-# -- what stands in module os: (kernel, the real function, its arguments)
+# -- what stands in module os: (world, the real function, its arguments)
 
 Real = Callable[..., Any]
 
 
-def _answer_stat(kernel: Kernel, real: Real, path: Any, *, dir_fd: int | None = None,
+def _answer_stat(world: World, real: Real, path: Any, *, dir_fd: int | None = None,
                  follow_symlinks: bool = True) -> os.stat_result:
-    if isinstance(path, int) and path in kernel.files:
-        return descriptor_facts(kernel.files[path])
-    where = _where(kernel, path, dir_fd, follow_symlinks)
+    if isinstance(path, int) and path in world.kernel.files:
+        return descriptor_facts(world.kernel.files[path])
+    where = _where(world.kernel, path, dir_fd, follow_symlinks)
     if where is None:
         found: os.stat_result = real(path, dir_fd=dir_fd, follow_symlinks=follow_symlinks)
         return found
-    return _facts(where, _node(kernel, where))
+    return _facts(where, _node(world.kernel, where))
 
 
-def _answer_lstat(kernel: Kernel, real: Real, path: Any, *, dir_fd: int | None = None) -> os.stat_result:
-    where = _where(kernel, path, dir_fd, False)
+def _answer_lstat(world: World, real: Real, path: Any, *, dir_fd: int | None = None) -> os.stat_result:
+    where = _where(world.kernel, path, dir_fd, False)
     if where is None:
         found: os.stat_result = real(path, dir_fd=dir_fd)
         return found
-    return _facts(where, _node(kernel, where))
+    return _facts(where, _node(world.kernel, where))
 
 
-def _answer_access(kernel: Kernel, real: Real, path: Any, mode: int, *, dir_fd: int | None = None,
+def _answer_access(world: World, real: Real, path: Any, mode: int, *, dir_fd: int | None = None,
                    effective_ids: bool = False, follow_symlinks: bool = True) -> bool:
-    where = _where(kernel, path, dir_fd, follow_symlinks)
+    where = _where(world.kernel, path, dir_fd, follow_symlinks)
     if where is None:
         return bool(real(path, mode, dir_fd=dir_fd, effective_ids=effective_ids, follow_symlinks=follow_symlinks))
-    return _allowed(_node(kernel, where), mode)
+    return _allowed(_node(world.kernel, where), mode)
 
 
-def _answer_unlink(kernel: Kernel, real: Real, path: Any, *, dir_fd: int | None = None) -> None:
-    where = _where(kernel, path, dir_fd, False)
+def _answer_unlink(world: World, real: Real, path: Any, *, dir_fd: int | None = None) -> None:
+    where = _where(world.kernel, path, dir_fd, False)
     if where is None:
         real(path, dir_fd=dir_fd)
         return
     _check_directory(path, dir_fd)
-    kernel.paths.unlink(where)
+    world.kernel.paths.unlink(where)
 
 
-def _answer_chmod(kernel: Kernel, real: Real, path: Any, mode: int, *, dir_fd: int | None = None,
+def _answer_chmod(world: World, real: Real, path: Any, mode: int, *, dir_fd: int | None = None,
                   follow_symlinks: bool = True) -> None:
-    where = _where(kernel, path, dir_fd, follow_symlinks)
+    where = _where(world.kernel, path, dir_fd, follow_symlinks)
     if where is None:
         real(path, mode, dir_fd=dir_fd, follow_symlinks=follow_symlinks)
         return
-    node = _node(kernel, where)
+    node = _node(world.kernel, where)
     _check_owner(node, path)
     node.mode = stat.S_IFSOCK | mode & 0o7777
     node.changed_at = REAL.now()
 
 
-def _answer_chown(kernel: Kernel, real: Real, path: Any, uid: int, gid: int, *, dir_fd: int | None = None,
+def _answer_chown(world: World, real: Real, path: Any, uid: int, gid: int, *, dir_fd: int | None = None,
                   follow_symlinks: bool = True) -> None:
-    where = _where(kernel, path, dir_fd, follow_symlinks)
+    where = _where(world.kernel, path, dir_fd, follow_symlinks)
     if where is None:
         real(path, uid, gid, dir_fd=dir_fd, follow_symlinks=follow_symlinks)
         return
-    node = _node(kernel, where)
+    node = _node(world.kernel, where)
     _check_owner(node, path)
     if os.geteuid() != 0 and (uid not in (-1, node.owner) or gid not in (-1, os.getegid(), *os.getgroups())):
         raise _refusal(errno.EPERM, path)
@@ -223,20 +224,20 @@ def _answer_chown(kernel: Kernel, real: Real, path: Any, uid: int, gid: int, *, 
     node.changed_at = REAL.now()
 
 
-def _answer_lchown(kernel: Kernel, real: Real, path: Any, uid: int, gid: int) -> None:
-    if _where(kernel, path, None, False) is None:
+def _answer_lchown(world: World, real: Real, path: Any, uid: int, gid: int) -> None:
+    if _where(world.kernel, path, None, False) is None:
         real(path, uid, gid)
     else:
-        _answer_chown(kernel, real, path, uid, gid, follow_symlinks=False)
+        _answer_chown(world, real, path, uid, gid, follow_symlinks=False)
 
 
-def _answer_rename(kernel: Kernel, real: Real, src: Any, dst: Any, *, src_dir_fd: int | None = None,
+def _answer_rename(world: World, real: Real, src: Any, dst: Any, *, src_dir_fd: int | None = None,
                    dst_dir_fd: int | None = None) -> None:
-    source, target = _where(kernel, src, src_dir_fd, False), _where(kernel, dst, dst_dir_fd, False)
+    source, target = _where(world.kernel, src, src_dir_fd, False), _where(world.kernel, dst, dst_dir_fd, False)
     if source is None:
         real(src, dst, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
         if target is not None:
-            kernel.paths.unlink(target)  # a real file has its name now
+            world.kernel.paths.unlink(target)  # a real file has its name now
         return
     _check_directory(src, src_dir_fd)
     try:
@@ -251,46 +252,46 @@ def _answer_rename(kernel: Kernel, real: Real, src: Any, dst: Any, *, src_dir_fd
             os.unlink(dst, dir_fd=dst_dir_fd)
         except OSError as error:
             raise _refusal(error.errno or errno.EIO, src, dst) from None
-    kernel.paths.rename(source, target, REAL.now())
+    world.kernel.paths.rename(source, target, REAL.now())
 
 
-def _answer_utime(kernel: Kernel, real: Real, path: Any, times: Any = None, *, dir_fd: int | None = None,
+def _answer_utime(world: World, real: Real, path: Any, times: Any = None, *, dir_fd: int | None = None,
                   follow_symlinks: bool = True, **ns: Any) -> None:
-    where = _where(kernel, path, dir_fd, follow_symlinks)
+    where = _where(world.kernel, path, dir_fd, follow_symlinks)
     if where is None:
         real(path, times, dir_fd=dir_fd, follow_symlinks=follow_symlinks, **ns)
         return
-    node = _node(kernel, where)
+    node = _node(world.kernel, where)
     _check_owner(node, path)
     now = REAL.now()
     read, written = ns["ns"] if "ns" in ns else (now, now) if times is None else [round(at * 1e9) for at in times]
     node.read_at, node.written_at, node.changed_at = read, written, now
 
 
-def _answer_rmdir(kernel: Kernel, real: Real, path: Any, *, dir_fd: int | None = None) -> None:
-    if _where(kernel, path, dir_fd, False) is not None:
+def _answer_rmdir(world: World, real: Real, path: Any, *, dir_fd: int | None = None) -> None:
+    if _where(world.kernel, path, dir_fd, False) is not None:
         raise _refusal(errno.ENOTDIR, path)
-    if any(True for _ in _sockets_in(kernel, path, dir_fd)):
+    if any(True for _ in _sockets_in(world.kernel, path, dir_fd)):
         raise _refusal(errno.ENOTEMPTY, path)
     real(path, dir_fd=dir_fd)
 
 
-def _answer_open(kernel: Kernel, real: Real, path: Any, flags: int, *args: Any, dir_fd: int | None = None,
+def _answer_open(world: World, real: Real, path: Any, flags: int, *args: Any, dir_fd: int | None = None,
                  **kwargs: Any) -> int:
-    if _where(kernel, path, dir_fd, True) is not None:
+    if _where(world.kernel, path, dir_fd, True) is not None:
         created = flags & os.O_CREAT and flags & os.O_EXCL
         raise _refusal(errno.EEXIST if created else errno.ENXIO, path)
     return int(real(path, flags, *args, dir_fd=dir_fd, **kwargs))
 
 
-def check_not_a_socket(kernel: Kernel, path: Any) -> None:
+def check_not_a_socket(world: World, path: Any) -> None:
     """What open(2) says of a socket file: ENXIO."""
-    if _where(kernel, path, None, True) is not None:
+    if _where(world.kernel, path, None, True) is not None:
         raise _refusal(errno.ENXIO, path)
 
 
-def _answer_mkdir(kernel: Kernel, real: Real, path: Any, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
-    if _where(kernel, path, dir_fd, False) is not None:
+def _answer_mkdir(world: World, real: Real, path: Any, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
+    if _where(world.kernel, path, dir_fd, False) is not None:
         raise _refusal(errno.EEXIST, path)
     real(path, mode, dir_fd=dir_fd)
 
@@ -306,15 +307,15 @@ def _sockets_in(kernel: Kernel, path: Any, dir_fd: int | None = None) -> Iterato
     return kernel.paths.names(there.st_dev, there.st_ino)
 
 
-def _answer_listdir(kernel: Kernel, real: Real, path: Any = None) -> list[Any]:
+def _answer_listdir(world: World, real: Real, path: Any = None) -> list[Any]:
     names: list[Any] = real(path)
     show = bytes if isinstance(path, bytes) else os.fsdecode
-    return names + [show(name) for name, _ in _sockets_in(kernel, path)]
+    return names + [show(name) for name, _ in _sockets_in(world.kernel, path)]
 
 
-def _answer_scandir(kernel: Kernel, real: Real, path: Any = None) -> Any:
+def _answer_scandir(world: World, real: Real, path: Any = None) -> Any:
     entries = real(path)
-    sockets = list(_sockets_in(kernel, path))
+    sockets = list(_sockets_in(world.kernel, path))
     if not sockets:
         return entries
     device = _stat("." if path is None else path).st_dev

@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterable
 from typing import Any, Self, TypeVar
 
 from ...errors import SolipsismError
-from ...kernel import FIRST_DESCRIPTOR, READABLE, WRITABLE, Kernel
+from ...kernel import FIRST_DESCRIPTOR, READABLE, WRITABLE
 from ...kernel.descriptors.file import ERROR, HANGUP, PEER_ENDED, os_error
 from .. import waiting
+from ..worlds import World
 
 # Linux's bits, the same for poll(2) and epoll(7); not every system names all of them.
 IN, PRI, OUT, ERR, HUP, NVAL, RDNORM, WRNORM, RDHUP = 1, 2, 4, 8, 16, 32, 64, 256, 0x2000
@@ -35,8 +36,8 @@ def number_of(fileobj: Any) -> int:
     return number if isinstance(number, int) else -1
 
 
-def _bits(kernel: Kernel, number: int) -> int:
-    file = kernel.files.get(number)
+def _bits(world: World, number: int) -> int:
+    file = world.kernel.files.get(number)
     if file is None:
         return NVAL
     found = file.conditions()
@@ -47,7 +48,7 @@ def _anybody(found: object) -> bool:
     return any(found) if isinstance(found, tuple) else bool(found)
 
 
-def _answer(kernel: Kernel, look: Callable[[], T], interests: waiting.Interests, timeout: float | None, call: str) -> T:
+def _answer(world: World, look: Callable[[], T], interests: waiting.Interests, timeout: float | None, call: str) -> T:
     """What `look()` finds, at once or after waiting for it; what it gives for nothing when the time is over."""
     found = look()
     if _anybody(found) or (timeout is not None and timeout <= 0):
@@ -59,10 +60,11 @@ def _answer(kernel: Kernel, look: Callable[[], T], interests: waiting.Interests,
             raise os_error(errno.EAGAIN)
         return there
 
-    if not waiting.is_elsewhere(kernel):
-        raise waiting.refusal(kernel, call, ", ".join(repr(kernel.files.get(number)) for number, _ in interests), _CURE)
+    if not waiting.is_elsewhere(world):
+        files = world.kernel.files
+        raise waiting.refusal(world, call, ", ".join(repr(files.get(number)) for number, _ in interests), _CURE)
     try:
-        return waiting.carry_out(kernel, attempt, interests, timeout, call)
+        return waiting.carry_out(world, attempt, interests, timeout, call)
     except TimeoutError:
         return found
 
@@ -73,7 +75,7 @@ def _refuse_mixture(call: str, numbers: Iterable[int]) -> SolipsismError:
                           "for both, so ask for the real ones in a call of their own")
 
 
-def virtual_select(kernel: Kernel, real: Callable[..., Any], rlist: Iterable[Any], wlist: Iterable[Any],
+def virtual_select(world: World, real: Callable[..., Any], rlist: Iterable[Any], wlist: Iterable[Any],
                    xlist: Iterable[Any], timeout: float | None = None, /) -> tuple[list[Any], list[Any], list[Any]]:
     """As select.select. Nothing is ever exceptional: that means urgent data, and there is none."""
     lists = [list(each) for each in (rlist, wlist, xlist)]
@@ -93,15 +95,15 @@ def virtual_select(kernel: Kernel, real: Callable[..., Any], rlist: Iterable[Any
         raise ValueError("timeout must be non-negative")
 
     def look() -> tuple[list[Any], list[Any], list[Any]]:
-        if any(number not in kernel.files for number in flat):
+        if any(number not in world.kernel.files for number in flat):
             raise os_error(errno.EBADF)
-        conditions = {number: kernel.files[number].conditions() for number in flat}
+        conditions = {number: world.kernel.files[number].conditions() for number in flat}
         readers, writers = ([one for one, number in zip(each, its_numbers, strict=True) if conditions[number] & wanted]
                             for each, its_numbers, wanted in zip(lists, numbers, _SELECTED, strict=False))
         return readers, writers, []
 
     interests = [(number, READABLE) for number in numbers[0]] + [(number, WRITABLE) for number in numbers[1]]
-    return _answer(kernel, look, interests, timeout, "select.select")
+    return _answer(world, look, interests, timeout, "select.select")
 
 
 _SELECTED = READABLE | HANGUP | ERROR, WRITABLE | ERROR
@@ -113,8 +115,8 @@ class _Poller:
     _name: str
     _default = IN | PRI | OUT
 
-    def __init__(self, kernel: Kernel, make_real: Callable[[], Any]) -> None:
-        self._kernel = kernel
+    def __init__(self, world: World, make_real: Callable[[], Any]) -> None:
+        self._world = world
         self._make_real = make_real
         self._real: Any = None
         self._real_count = 0
@@ -128,7 +130,7 @@ class _Poller:
     def _found(self) -> Found:
         found = []
         for number, mask in list(self._masks.items()):
-            bits = _bits(self._kernel, number) & (mask | ERR | HUP | NVAL)
+            bits = _bits(self._world, number) & (mask | ERR | HUP | NVAL)
             if bits and mask:
                 found.append((number, bits))
         return found
@@ -139,7 +141,7 @@ class _Poller:
         interests = [(number, (READABLE if mask & (IN | RDNORM | RDHUP) else 0) | (WRITABLE if mask & (OUT | WRNORM)
                                                                                   else 0))
                      for number, mask in self._masks.items()]
-        return _answer(self._kernel, self._found, interests, timeout, f"{self._name}().poll")
+        return _answer(self._world, self._found, interests, timeout, f"{self._name}().poll")
 
 
 class VirtualPoll(_Poller):
@@ -188,8 +190,8 @@ class VirtualEpoll(_Poller):
 
     _name = "select.epoll"
 
-    def __init__(self, kernel: Kernel, make_real: Callable[[], Any]) -> None:
-        super().__init__(kernel, make_real)
+    def __init__(self, world: World, make_real: Callable[[], Any]) -> None:
+        super().__init__(world, make_real)
         self.closed = False
 
     def _check(self, eventmask: int = 0) -> None:
@@ -201,7 +203,7 @@ class VirtualEpoll(_Poller):
 
     def _forget_closed(self) -> None:
         # As epoll(7): what is closed is registered no more.
-        for number in [number for number in self._masks if number not in self._kernel.files]:
+        for number in [number for number in self._masks if number not in self._world.kernel.files]:
             del self._masks[number]
 
     def register(self, fd: Any, eventmask: int = _Poller._default) -> None:
@@ -212,7 +214,7 @@ class VirtualEpoll(_Poller):
             self._reality().register(fd, eventmask)
             self._real_count += 1
             return
-        self._kernel.file(number)
+        self._world.kernel.file(number)
         if number in self._masks:
             raise os_error(errno.EEXIST)
         self._masks[number] = operator.index(eventmask)
@@ -239,7 +241,7 @@ class VirtualEpoll(_Poller):
         del self._masks[number]
 
     def _registered(self, number: int) -> None:
-        self._kernel.file(number)
+        self._world.kernel.file(number)
         if number not in self._masks:
             raise os_error(errno.ENOENT)
 
@@ -280,17 +282,17 @@ class VirtualEpoll(_Poller):
         self.close()
 
 
-def virtual_poll(kernel: Kernel, real: Callable[[], Any]) -> VirtualPoll:
+def virtual_poll(world: World, real: Callable[[], Any]) -> VirtualPoll:
     """What select.poll() gives."""
-    return VirtualPoll(kernel, real)
+    return VirtualPoll(world, real)
 
 
-def virtual_epoll(kernel: Kernel, real: Callable[..., Any], sizehint: int = -1, flags: int = 0) -> VirtualEpoll:
+def virtual_epoll(world: World, real: Callable[..., Any], sizehint: int = -1, flags: int = 0) -> VirtualEpoll:
     """What select.epoll() gives."""
-    return VirtualEpoll(kernel, lambda: real(sizehint, flags))
+    return VirtualEpoll(world, lambda: real(sizehint, flags))
 
 
-# What stands in module select, and in the selectors over it: (kernel, the real one, its arguments)
+# What stands in module select, and in the selectors over it: (world, the real one, its arguments)
 ANSWERS: dict[str, Callable[..., Any]] = {
     name: answer for name, answer in (
         ("select", virtual_select), ("poll", virtual_poll), ("epoll", virtual_epoll)) if hasattr(select, name)}

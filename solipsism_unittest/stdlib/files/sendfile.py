@@ -12,23 +12,24 @@ import operator
 import os
 
 from ...errors import SolipsismError
-from ...kernel import FIRST_DESCRIPTOR, Kernel
+from ...kernel import FIRST_DESCRIPTOR
 from ...kernel.descriptors.file import os_error
+from ..worlds import World
 
 BLOCK = 256 * 1024  # bytes at a time: more than a full buffer takes would only be read in vain
 
 
-def sendfile(kernel: Kernel, out_fd: int, in_fd: int, offset: int | None, count: int) -> int:
+def sendfile(world: World, out_fd: int, in_fd: int, offset: int | None, count: int) -> int:
     """As os.sendfile: how many bytes went. A blocking descriptor has to take all of them."""
-    file = kernel.file(out_fd)
+    file = world.kernel.file(out_fd)
     count = operator.index(count)
     source = operator.index(in_fd)
     if source >= FIRST_DESCRIPTOR:
-        kernel.file(source)
+        world.kernel.file(source)
         # What cannot be mapped, a pipe or a socket, has no position and cannot be sent from.
         raise os_error(errno.EINVAL if offset is None else errno.ESPIPE)
     if offset is None:
-        sent = sendfile(kernel, out_fd, source, os.lseek(source, 0, os.SEEK_CUR), count)
+        sent = sendfile(world, out_fd, source, os.lseek(source, 0, os.SEEK_CUR), count)
         os.lseek(source, sent, os.SEEK_CUR)
         return sent
     offset = operator.index(offset)
@@ -45,7 +46,7 @@ def sendfile(kernel: Kernel, out_fd: int, in_fd: int, offset: int | None, count:
             if isinstance(error, BlockingIOError) and file.blocking:
                 raise SolipsismError(
                     f"os.sendfile() on descriptor {out_fd}, {file!r}, would block its thread at "
-                    f"t={kernel.clock.now!r}, and virtual time with it ({sent} of {count} bytes went): await "
+                    f"t={world.kernel.clock.now!r}, and virtual time with it ({sent} of {count} bytes went): await "
                     "loop.sendfile() or loop.sock_sendfile()") from None
             if sent:
                 break  # the next call tells

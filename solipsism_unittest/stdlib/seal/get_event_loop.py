@@ -53,12 +53,12 @@ class Refusals:
         self.errors: list[BaseException] = []
         self._failure = failure
         self._thread = threading.get_ident()
-        self._kernel = worlds.kernel_here()
+        self._world = worlds.world_here()
 
     def concern(self, frame: FrameType) -> bool:
         """Whether a call that `frame` makes in this thread is the test's."""
-        if threading.get_ident() != self._thread and (self._kernel is None
-                                                      or worlds.kernel_here() is not self._kernel):
+        if threading.get_ident() != self._thread and (self._world is None
+                                                      or worlds.world_here() is not self._world):
             return False
         if frame.f_code is _CALLBACKS:
             return True

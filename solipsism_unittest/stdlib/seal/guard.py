@@ -34,8 +34,8 @@ from ...introspection.modules import (
     module_of,
 )
 from ...introspection.places import user_place
-from ...kernel import Kernel
 from ..escapes import noted
+from ..worlds import World
 from .permits import CURES, is_let_out
 
 __unittest = True
@@ -125,14 +125,14 @@ ESCAPES: dict[str, _Escape] = {
 # -- the hook
 
 
-def hook_for(kernels: Mapping[int, Kernel]) -> Callable[[str, tuple[Any, ...]], None]:
-    """The audit hook for the threads in this table, each with the kernel of its world."""
+def hook_for(worlds: Mapping[int, World]) -> Callable[[str, tuple[Any, ...]], None]:
+    """The audit hook for the threads in this table, each with its world."""
 
     def hook(event: str, args: tuple[Any, ...], escapes: Any = ESCAPES, ident: Any = _ident) -> None:
         if event in escapes:
-            kernel = kernels.get(ident())
-            if kernel is not None and kernel.guarded:
-                error = _judge(kernel, event, args)
+            world = worlds.get(ident())
+            if world is not None and world.guarded:
+                error = _judge(world, event, args)
                 try:
                     if error is not None:
                         raise error
@@ -143,7 +143,7 @@ def hook_for(kernels: Mapping[int, Kernel]) -> Callable[[str, tuple[Any, ...]], 
     return hook
 
 
-def _judge(kernel: Kernel, event: str, args: tuple[Any, ...]) -> EscapeError | None:
+def _judge(world: World, event: str, args: tuple[Any, ...]) -> EscapeError | None:
     """The error of an audited call, made by the frame above the hook; None where it may be made."""
     category, call, does, target = ESCAPES[event]
     frame = sys._getframe(2)
@@ -167,7 +167,7 @@ def _judge(kernel: Kernel, event: str, args: tuple[Any, ...]) -> EscapeError | N
         return None
     if category == "subprocess" and asks_about_the_machine(frame):
         return None
-    return _escape(kernel, category, call, ", ".join(shown), does, steps + 4)
+    return _escape(world, category, call, ", ".join(shown), does, steps + 4)
 
 
 def _is_managed(caller: FrameType, event: str, args: tuple[Any, ...]) -> bool:
@@ -180,29 +180,29 @@ def _is_managed(caller: FrameType, event: str, args: tuple[Any, ...]) -> bool:
     return manages_processes(caller) and module_of(caller) not in WORKERS
 
 
-def refuse(kernel: Kernel, category: str, call: str, does: str) -> EscapeError | None:
+def refuse(world: World, category: str, call: str, does: str) -> EscapeError | None:
     """As the hook, for the caller's caller who makes a call without an audit event: the error, or None."""
-    if not kernel.guarded or is_let_out(category) or manages_processes(sys._getframe(2)):
+    if not world.guarded or is_let_out(category) or manages_processes(sys._getframe(2)):
         return None
-    return _escape(kernel, category, call, "", does, 4)
+    return _escape(world, category, call, "", does, 4)
 
 
-def _escape(kernel: Kernel, category: str, call: str, arguments: str, does: str, depth: int) -> EscapeError:
+def _escape(world: World, category: str, call: str, arguments: str, does: str, depth: int) -> EscapeError:
     place = user_place(depth)
     at = f" ({place})" if place is not None else ""
     how = f'with self.allow_escape("{category}"):'
     if category == "subprocess" and events._get_running_loop() is not None:
         how = f"in asyncio.to_thread(), for it would block the loop's thread, {how}"
-    return noted(kernel, f"{call}({arguments}) {does}{at}: {CURES[category]}, or let it out on purpose: {how}, or "
+    return noted(world, f"{call}({arguments}) {does}{at}: {CURES[category]}, or let it out on purpose: {how}, or "
                          "hermetic = False on the class", f"{call}{at}")
 
 
-def refuse_child(kernel: Kernel, call: str, arguments: tuple[Any, ...]) -> EscapeError:
+def refuse_child(world: World, call: str, arguments: tuple[Any, ...]) -> EscapeError:
     """The error of the caller's caller, who wants a child process of asyncio: there are none, whatever is let out."""
     place = user_place(3)
     at = f" ({place})" if place is not None else ""
     shown = ", ".join(map(_text, arguments))
-    return noted(kernel, f"{call}({shown}) would start a real process{at}, which the virtual loop cannot wait for: "
+    return noted(world, f"{call}({shown}) would start a real process{at}, which the virtual loop cannot wait for: "
                          f"{CURES['subprocess']}, or call module subprocess in asyncio.to_thread() inside with "
                          'self.allow_escape("subprocess"):', f"{call}{at}")
 

@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ...introspection import modules
-from ...kernel import Kernel
 from ..files import polling
 from ..files.descriptors import is_virtual
-from ..worlds import kernels, thread_id
+from ..worlds import World, by_thread, thread_id
 from . import guard
 
 MISSING = object()
@@ -95,13 +94,13 @@ class Shelf:
 
 
 def for_sealed(answer: Callable[..., Any]) -> Callable[[Any], Any]:
-    """Make a replacement function: `answer(kernel, *args)` in a sealed thread, what stood there in any other."""
+    """Make a replacement function: `answer(world, *args)` in a sealed thread, what stood there in any other."""
 
     def make(before: Any) -> Any:
         @functools.wraps(before)
         def replacement(*args: Any, **kwargs: Any) -> Any:
-            kernel = kernels.get(thread_id())
-            return before(*args, **kwargs) if kernel is None else answer(kernel, *args, **kwargs)
+            world = by_thread.get(thread_id())
+            return before(*args, **kwargs) if world is None else answer(world, *args, **kwargs)
 
         return replacement
 
@@ -114,10 +113,10 @@ def for_look_ups(answer: Callable[..., Any]) -> Callable[[Any], Any]:
     def make(before: Any) -> Any:
         @functools.wraps(before)
         def replacement(*args: Any, **kwargs: Any) -> Any:
-            kernel = kernels.get(thread_id())
-            if kernel is None or guard.wants_real_network(sys._getframe(1)):
+            world = by_thread.get(thread_id())
+            if world is None or guard.wants_real_network(sys._getframe(1)):
                 return before(*args, **kwargs)
-            return answer(kernel, *args, **kwargs)
+            return answer(world, *args, **kwargs)
 
         return replacement
 
@@ -133,10 +132,10 @@ def for_paths(answer: Callable[..., Any]) -> Callable[[Any], Any]:
     def make(before: Any) -> Any:
         @functools.wraps(before)
         def replacement(*args: Any, **kwargs: Any) -> Any:
-            kernel = kernels.get(thread_id())
-            if kernel is None or not (kernel.paths or (args and is_virtual(args[0]))):
+            world = by_thread.get(thread_id())
+            if world is None or not (world.kernel.paths or (args and is_virtual(args[0]))):
                 return before(*args, **kwargs)
-            return answer(kernel, before, *args, **kwargs)
+            return answer(world, before, *args, **kwargs)
 
         for same_abilities in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks,
                                os.supports_effective_ids):
@@ -153,10 +152,10 @@ def for_descriptors(answer: Callable[..., Any]) -> Callable[[Any], Any]:
     def make(before: Any) -> Any:
         @functools.wraps(before)
         def replacement(*args: Any, **kwargs: Any) -> Any:
-            kernel = kernels.get(thread_id())
-            if kernel is None or not is_virtual(args[0] if args else kwargs.get("fd", kwargs.get("out_fd"))):
+            world = by_thread.get(thread_id())
+            if world is None or not is_virtual(args[0] if args else kwargs.get("fd", kwargs.get("out_fd"))):
                 return before(*args, **kwargs)
-            return answer(kernel, *args, **kwargs)
+            return answer(world, *args, **kwargs)
 
         return replacement
 
@@ -169,10 +168,10 @@ def for_file_objects(answer: Callable[..., Any]) -> Callable[[Any], Any]:
     def make(before: Any) -> Any:
         @functools.wraps(before)
         def replacement(fd: Any, *args: Any) -> Any:
-            kernel = kernels.get(thread_id())
-            if kernel is None or not is_virtual(number := polling.number_of(fd)):
+            world = by_thread.get(thread_id())
+            if world is None or not is_virtual(number := polling.number_of(fd)):
                 return before(fd, *args)
-            return answer(kernel, number, *args)
+            return answer(world, number, *args)
 
         return replacement
 
@@ -182,14 +181,14 @@ def for_file_objects(answer: Callable[..., Any]) -> Callable[[Any], Any]:
 # -- time, threads, loops
 
 
-def for_clocks(answer: Callable[[Kernel], Any]) -> Callable[[Any], Any]:
+def for_clocks(answer: Callable[[World], Any]) -> Callable[[Any], Any]:
     """As `for_sealed`; who waits for real processes does so in real time."""
 
     def make(before: Any) -> Any:
         @functools.wraps(before)
         def clock() -> Any:
-            kernel = kernels.get(thread_id())
-            return before() if kernel is None or modules.waits_for_processes(sys._getframe(1)) else answer(kernel)
+            world = by_thread.get(thread_id())
+            return before() if world is None or modules.waits_for_processes(sys._getframe(1)) else answer(world)
 
         return clock
 
@@ -202,8 +201,8 @@ def for_pollers(answer: Callable[..., Any]) -> Callable[[Any], Any]:
     def make(before: Any) -> Any:
         @functools.wraps(before)
         def replacement(*args: Any, **kwargs: Any) -> Any:
-            kernel = kernels.get(thread_id())
-            return before(*args, **kwargs) if kernel is None else answer(kernel, before, *args, **kwargs)
+            world = by_thread.get(thread_id())
+            return before(*args, **kwargs) if world is None else answer(world, before, *args, **kwargs)
 
         if hasattr(before, "fromfd"):  # of the class epoll
             replacement.fromfd = before.fromfd  # type: ignore[attr-defined]

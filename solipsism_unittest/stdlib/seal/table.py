@@ -1,6 +1,6 @@
 """The seal: for a thread inside the simulation, the standard library's doors lead into the kernel.
 
-Owns the one process-wide table, thread -> kernel, and the list of what is replaced while any thread is sealed. A
+Owns the one process-wide table, thread -> world, and the list of what is replaced while any thread is sealed. A
 thread is sealed while a test runs on it, while a `SolipsistEventLoop` runs on it, and inside `with sealed(loop)`;
 threads that a sealed thread starts are sealed too. For every other thread each replacement calls what it replaced.
 
@@ -32,7 +32,7 @@ from typing import Any
 
 from ...errors import SolipsismError
 from ...introspection import modules
-from ...kernel import PAIR_FAMILY, Kernel
+from ...kernel import PAIR_FAMILY
 from ...kernel.descriptors.file import os_error
 from .. import escapes
 from ..clocks import monotonic, monotonic_ns
@@ -41,7 +41,7 @@ from ..files.descriptors import is_virtual
 from ..sockets import lookups
 from ..sockets.virtual_socket import VirtualSocket
 from ..threads import blocking
-from ..worlds import kernels, kernels_by_thread, leave_every_world, thread_id, use_seal
+from ..worlds import World, by_thread, leave_every_world, thread_id, use_seal
 from . import guard, permits
 from .early_names import Bindings
 from .replacements import (
@@ -78,7 +78,7 @@ def _disarm() -> None:
 @functools.cache
 def _install_guard() -> None:
     # Once for the process: an audit hook cannot be removed.
-    sys.addaudithook(guard.hook_for(kernels_by_thread()))
+    sys.addaudithook(guard.hook_for(by_thread))
 
 
 # -- sockets
@@ -91,20 +91,20 @@ def _make_new(before: Any) -> Any:
     make = _new if before is MISSING else getattr(before, "__func__", before)
 
     def __new__(cls: type, *args: Any, **kwargs: Any) -> Any:
-        kernel = kernels.get(thread_id())
-        if kernel is None or _is_real_here(cls, sys._getframe(1)):
+        world = by_thread.get(thread_id())
+        if world is None or _is_real_here(cls, sys._getframe(1)):
             return make(cls, *args, **kwargs)
         if cls is _SOCKET:
             face = _new(VirtualSocket)
         elif issubclass(cls, VirtualSocket):
             face = _new(cls)
-        elif not kernel.guarded:
+        elif not world.guarded:
             return make(cls, *args, **kwargs)
         else:
-            raise escapes.noted(kernel, f"{cls.__module__}.{cls.__qualname__} is a real socket class: inside the "
+            raise escapes.noted(world, f"{cls.__module__}.{cls.__qualname__} is a real socket class: inside the "
                                       "simulation use socket.socket, or asyncio's streams (TLS: ssl= of "
                                       "open_connection and start_server)")
-        face._kernel = kernel
+        face._world = world
         return face
 
     return staticmethod(__new__)
@@ -114,7 +114,7 @@ def _is_real_here(cls: type, maker: types.FrameType) -> bool:
     return modules.manages_processes(maker) or (guard.wants_real_network(maker) and not issubclass(cls, VirtualSocket))
 
 
-def _socketpair(kernel: Kernel, family: int = PAIR_FAMILY, type: int = socket.SOCK_STREAM, proto: int = 0) -> Any:
+def _socketpair(world: World, family: int = PAIR_FAMILY, type: int = socket.SOCK_STREAM, proto: int = 0) -> Any:
     if operator.index(family) in (socket.AF_INET, socket.AF_INET6):
         raise os_error(errno.EOPNOTSUPP)
     if operator.index(proto):
@@ -122,19 +122,19 @@ def _socketpair(kernel: Kernel, family: int = PAIR_FAMILY, type: int = socket.SO
     flags = getattr(socket, "SOCK_NONBLOCK", 0) | getattr(socket, "SOCK_CLOEXEC", 0)
     timeout = 0.0 if type & getattr(socket, "SOCK_NONBLOCK", 0) else socket.getdefaulttimeout()
     if operator.index(type) & ~flags == socket.SOCK_DGRAM:
-        return VirtualSocket.datagram_pair(kernel, timeout)
+        return VirtualSocket.datagram_pair(world, timeout)
     if operator.index(type) & ~flags != socket.SOCK_STREAM:
         raise SolipsismError(f"socket.socketpair() of type {type!r} is not simulated: SOCK_STREAM and SOCK_DGRAM are")
-    return VirtualSocket.pair(kernel, timeout=timeout)
+    return VirtualSocket.pair(world, timeout=timeout)
 
 
 def _make_socketpair(before: Any) -> Any:
     @functools.wraps(before)
     def socketpair(*args: Any, **kwargs: Any) -> Any:
-        kernel = kernels.get(thread_id())
-        if kernel is None or _is_real_here(_SOCKET, sys._getframe(1)):
+        world = by_thread.get(thread_id())
+        if world is None or _is_real_here(_SOCKET, sys._getframe(1)):
             return before(*args, **kwargs)
-        return _socketpair(kernel, *args, **kwargs)
+        return _socketpair(world, *args, **kwargs)
 
     return socketpair
 
@@ -144,8 +144,8 @@ def _make_bare_socketpair(before: Any) -> Any:
 
     @functools.wraps(before)
     def socketpair(*args: Any, **kwargs: Any) -> Any:
-        kernel = kernels.get(thread_id())
-        error = kernel and guard.refuse(kernel, "network", "_socket.socketpair", "would make real sockets")
+        world = by_thread.get(thread_id())
+        error = world and guard.refuse(world, "network", "_socket.socketpair", "would make real sockets")
         try:
             if error:
                 raise error
@@ -168,11 +168,11 @@ def _make_facade(before: Any) -> Any:
 def _make_pipe(before: Any) -> Any:
     @functools.wraps(before)
     def make_pipe(*args: Any) -> Any:
-        kernel = kernels.get(thread_id())
+        world = by_thread.get(thread_id())
         # Real child processes inherit real pipes, or are given them.
-        if kernel is None or modules.manages_processes(sys._getframe(1)) or permits.is_let_out("subprocess"):
+        if world is None or modules.manages_processes(sys._getframe(1)) or permits.is_let_out("subprocess"):
             return before(*args)
-        return descriptors.pipe(kernel, *args)
+        return descriptors.pipe(world, *args)
 
     return make_pipe
 
@@ -180,11 +180,11 @@ def _make_pipe(before: Any) -> Any:
 def _make_open(before: Any) -> Any:
     @functools.wraps(before)
     def open(file: Any, *args: Any, **kwargs: Any) -> Any:
-        kernel = kernels.get(thread_id())
-        if kernel is not None and is_virtual(file):
-            return file_objects.open_descriptor(kernel, file, *args, **kwargs)
-        if kernel is not None and kernel.paths and not isinstance(file, int):
-            paths.check_not_a_socket(kernel, file)
+        world = by_thread.get(thread_id())
+        if world is not None and is_virtual(file):
+            return file_objects.open_descriptor(world, file, *args, **kwargs)
+        if world is not None and world.kernel.paths and not isinstance(file, int):
+            paths.check_not_a_socket(world, file)
         return before(file, *args, **kwargs)
 
     return open
@@ -200,15 +200,15 @@ def _fcntl_shelf() -> Shelf | None:
                           "ioctl": for_file_objects(descriptors.ioctl)})
 
 
-def _fcntl(commands: dict[int, str], kernel: Kernel, *args: Any) -> int:
-    return descriptors.fcntl(kernel, commands, *args)
+def _fcntl(commands: dict[int, str], world: World, *args: Any) -> int:
+    return descriptors.fcntl(world, commands, *args)
 
 
-def _refuse_stock_loop(kernel: Kernel, loop: Any) -> None:
+def _refuse_stock_loop(world: World, loop: Any) -> None:
     # The stock loop would register a virtual socket with a real selector and die of EBADF.
     loop._selector.close()
     loop._closed = True  # or __del__ would close what was never opened
-    raise escapes.noted(kernel, f"{type(loop).__name__} is a real event loop, made inside the simulation: use "
+    raise escapes.noted(world, f"{type(loop).__name__} is a real event loop, made inside the simulation: use "
                               "asyncio.Runner(loop_factory=SolipsistEventLoop), or await on the test's own loop")
 
 

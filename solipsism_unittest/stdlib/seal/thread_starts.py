@@ -11,10 +11,9 @@ from typing import Any
 
 from ...introspection import modules, names
 from ...introspection.places import user_place
-from ...kernel import Kernel
 from ..threads import background, jobs
 from ..threads.job import Work
-from ..worlds import Inhabitant, kernels, sealed, thread_id
+from ..worlds import World, by_thread, inside, thread_id
 from . import permits
 
 
@@ -22,26 +21,26 @@ def make_thread_start(before: Any) -> Any:
     """`Thread.start`: what a sealed thread starts lives in the same world."""
     @functools.wraps(before)
     def start(self: threading.Thread) -> None:
-        kernel = kernels.get(thread_id())
+        world = by_thread.get(thread_id())
         # One that was started before says so itself.
-        if kernel is None or self.ident is not None or modules.manages_processes(sys._getframe(1)):
+        if world is None or self.ident is not None or modules.manages_processes(sys._getframe(1)):
             before(self)
             return
         run = self.run
         known = run
         pool = _pool_of(sys._getframe(1))
-        if pool is None or pool in kernel.jobs.pools and pool is not getattr(kernel.loop, "_default_executor", None):
-            kernel.jobs.note_start(self, user_place(2))
+        if pool is None or pool in world.jobs.pools and pool is not getattr(world.loop, "_default_executor", None):
+            world.jobs.note_start(self, user_place(2))
         if isinstance(self, threading.Timer):
-            known = kernel.jobs.timer(self, run, user_place(2))
+            known = world.jobs.timer(self, run, user_place(2))
         elif not background.in_background() and pool is None:
-            known = kernel.jobs.workers.started(self, run, user_place(2))
-        self.run = _inside(kernel, known)  # type: ignore[method-assign]
+            known = world.jobs.workers.started(self, run, user_place(2))
+        self.run = _inside(world, known)  # type: ignore[method-assign]
         try:
             before(self)
         except BaseException:
             self.run = run  # type: ignore[method-assign]
-            kernel.jobs.not_started(self)
+            world.jobs.not_started(self)
             raise
 
     return start
@@ -57,9 +56,9 @@ def make_pool(before: Any) -> Any:
     @functools.wraps(before)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
         before(self, *args, **kwargs)
-        kernel = kernels.get(thread_id())
-        if kernel is not None:
-            kernel.jobs.note_pool(self)
+        world = by_thread.get(thread_id())
+        if world is not None:
+            world.jobs.note_pool(self)
 
     return __init__
 
@@ -69,26 +68,26 @@ def make_submit(before: Any) -> Any:
     # A worker may have been started by another test, or outside of any: it is the job that belongs to a world.
     @functools.wraps(before)
     def submit(self: Any, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        kernel = kernels.get(thread_id())
-        if kernel is None:
+        world = by_thread.get(thread_id())
+        if world is None:
             return before(self, fn, *args, **kwargs)
         if isinstance(fn, Work):  # of run_in_executor
-            return before(self, _inside(kernel, fn), *args, **kwargs)
-        job = kernel.jobs.begin(f"executor job {names.name_of(fn)}", user_place(2))
+            return before(self, _inside(world, fn), *args, **kwargs)
+        job = world.jobs.begin(f"executor job {names.name_of(fn)}", user_place(2))
         try:
-            future = before(self, _inside(kernel, Work(job, fn)), *args, **kwargs)
+            future = before(self, _inside(world, Work(job, fn)), *args, **kwargs)
         except BaseException:
             job.end()
             raise
-        kernel.jobs.accompany(job, future)
+        world.jobs.accompany(job, future)
         return future
 
     return submit
 
 
 def _jobs_here() -> jobs.Jobs | None:
-    kernel = kernels.get(thread_id())
-    return kernel.jobs if kernel is not None else None
+    world = by_thread.get(thread_id())
+    return world.jobs if world is not None else None
 
 
 def make_result(before: Any) -> Any:
@@ -109,14 +108,14 @@ def make_waiters(before: Any) -> Any:
     return create
 
 
-def _inside(kernel: Kernel, function: Callable[..., Any]) -> Callable[..., Any]:
+def _inside(world: World, function: Callable[..., Any]) -> Callable[..., Any]:
     let_out = permits.let_out()
 
     def run(*args: Any, **kwargs: Any) -> Any:
         depth = sys.get_coroutine_origin_tracking_depth()
         sys.set_coroutine_origin_tracking_depth(max(depth, 1))  # who forgets to await one is told, on any thread
         try:
-            with sealed(Inhabitant(kernel)), permits.carrying(let_out):
+            with inside(world), permits.carrying(let_out):
                 return function(*args, **kwargs)
         finally:
             sys.set_coroutine_origin_tracking_depth(depth)

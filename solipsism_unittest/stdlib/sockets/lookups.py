@@ -19,10 +19,10 @@ from collections.abc import Callable
 from typing import Any
 
 from ...errors import SolipsismError
-from ...kernel import Kernel
 from ...kernel.addresses import services
 from ...kernel.addresses.interfaces import INTERFACES
 from ...kernel.descriptors.file import os_error
+from ..worlds import World
 
 _INDEXES = {interface.name: index for index, interface in INTERFACES.items()}
 
@@ -35,76 +35,76 @@ def refuse_to_block(name: str, seconds: float) -> None:
                              "(asyncio.to_thread)")
 
 
-def getaddrinfo(kernel: Kernel, host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0,
+def getaddrinfo(world: World, host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0,
                 flags: int = 0) -> Any:
     """As `_socket.getaddrinfo`."""
-    kernel.names.check_blocking(host)
-    return kernel.names.getaddrinfo(host, port, family, type, proto, flags)
+    world.kernel.names.check_blocking(host)
+    return world.kernel.names.getaddrinfo(host, port, family, type, proto, flags)
 
 
-def getnameinfo(kernel: Kernel, sockaddr: Any, flags: int, /) -> tuple[str, str]:
+def getnameinfo(world: World, sockaddr: Any, flags: int, /) -> tuple[str, str]:
     """As `socket.getnameinfo`."""
-    return kernel.names.getnameinfo(sockaddr, flags)
+    return world.kernel.names.getnameinfo(sockaddr, flags)
 
 
-def gethostbyname(kernel: Kernel, hostname: Any, /) -> str:
+def gethostbyname(world: World, hostname: Any, /) -> str:
     """As `socket.gethostbyname`."""
-    return kernel.names.one_address(_host(hostname, "gethostbyname"), socket.AF_INET)
+    return world.kernel.names.one_address(_host(hostname, "gethostbyname"), socket.AF_INET)
 
 
-def gethostbyname_ex(kernel: Kernel, hostname: Any, /) -> tuple[str, list[str], list[str]]:
+def gethostbyname_ex(world: World, hostname: Any, /) -> tuple[str, list[str], list[str]]:
     """As `socket.gethostbyname_ex`: (canonical name, aliases, IPv4 addresses)."""
     name = _host(hostname, "gethostbyname_ex")
     if not name:
         raise _host_error(3, "Unknown server error")
     if name == "<broadcast>" or name.startswith("::ffff:"):
         raise _host_error(1, "Unknown host")
-    infos = getaddrinfo(kernel, name, None, socket.AF_INET, socket.SOCK_STREAM, 0, socket.AI_CANONNAME)
+    infos = getaddrinfo(world, name, None, socket.AF_INET, socket.SOCK_STREAM, 0, socket.AI_CANONNAME)
     canonical = infos[0][3]
     aliases = [] if canonical.lower() == name.lower().removesuffix(".") else [name]
     return canonical, aliases, [info[4][0] for info in infos]
 
 
-def gethostbyaddr(kernel: Kernel, ip_address: Any, /) -> tuple[str, list[str], list[str]]:
+def gethostbyaddr(world: World, ip_address: Any, /) -> tuple[str, list[str], list[str]]:
     """As `socket.gethostbyaddr`: (name, aliases, the address); a name is looked up first."""
     name = _host(ip_address, "gethostbyaddr")
     if not name:
         raise OSError("wildcard resolved to multiple address")
-    address = kernel.names.one_address(name)
-    found = kernel.names.name_of(address)
+    address = world.kernel.names.one_address(name)
+    found = world.kernel.names.name_of(address)
     if found is None:
         raise _host_error(1, "Unknown host")
     return found, [], [address]
 
 
-def gethostname(kernel: Kernel, /) -> str:
+def gethostname(world: World, /) -> str:
     """As `socket.gethostname`."""
-    return kernel.names.machine.name
+    return world.kernel.names.machine.name
 
 
-def getservbyname(kernel: Kernel, servicename: Any, /, *protocolname: Any) -> int:
+def getservbyname(world: World, servicename: Any, /, *protocolname: Any) -> int:
     """As `socket.getservbyname`."""
     return services.getservbyname(*_texts("getservbyname", servicename, *protocolname))
 
 
-def getservbyport(kernel: Kernel, port: Any, /, *protocolname: Any) -> str:
+def getservbyport(world: World, port: Any, /, *protocolname: Any) -> str:
     """As `socket.getservbyport`."""
     number = operator.index(port)
     _texts("getservbyport", "", *protocolname)
     return services.getservbyport(number, *protocolname)
 
 
-def getprotobyname(kernel: Kernel, protocolname: Any, /) -> int:
+def getprotobyname(world: World, protocolname: Any, /) -> int:
     """As `socket.getprotobyname`."""
     return services.getprotobyname(*_texts("getprotobyname", protocolname))
 
 
-def if_nameindex(kernel: Kernel, /) -> list[tuple[int, str]]:
+def if_nameindex(world: World, /) -> list[tuple[int, str]]:
     """As `socket.if_nameindex`: loopback, and one interface to all other hosts."""
     return [(index, interface.name) for index, interface in INTERFACES.items()]
 
 
-def if_nametoindex(kernel: Kernel, if_name: Any, /) -> int:
+def if_nametoindex(world: World, if_name: Any, /) -> int:
     """As `socket.if_nametoindex`."""
     name = os.fsdecode(if_name)
     if "\0" in name:
@@ -114,7 +114,7 @@ def if_nametoindex(kernel: Kernel, if_name: Any, /) -> int:
     return _INDEXES[name]
 
 
-def if_indextoname(kernel: Kernel, if_index: Any, /) -> str:
+def if_indextoname(world: World, if_index: Any, /) -> str:
     """As `socket.if_indextoname`."""
     index = operator.index(if_index)
     if index < 0:
@@ -158,7 +158,7 @@ def _type_name(value: object) -> str:
     return "None" if value is None else type(value).__name__
 
 
-# In the place of the C functions of module socket, each called with the kernel of the thread's world first.
+# In the place of the C functions of module socket, each called with the thread's world first.
 ANSWERS: dict[str, Callable[..., Any]] = {
     answer.__name__: answer for answer in (
         gethostbyname, gethostbyname_ex, gethostbyaddr, gethostname, getnameinfo, getservbyname, getservbyport,

@@ -6,7 +6,8 @@ import asyncio
 
 from ...errors import SolipsismError
 from ...kernel import Capacity, Kernel
-from .virtual_socket import VirtualSocket, running_kernel
+from ..worlds import World
+from .virtual_socket import VirtualSocket, running_world
 
 
 def socketpair(capacity: Capacity = None) -> tuple[VirtualSocket, VirtualSocket]:
@@ -16,7 +17,7 @@ def socketpair(capacity: Capacity = None) -> tuple[VirtualSocket, VirtualSocket]
     first and what the second may have under way. A pair made outside any loop joins the loop that it is first used
     with.
     """
-    return VirtualSocket.pair(running_kernel() or Kernel(loose=True), capacity)
+    return VirtualSocket.pair(running_world() or World(Kernel(), loose=True), capacity)
 
 
 StreamPair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -24,7 +25,7 @@ StreamPair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 async def stream_pairs(capacity: Capacity = None) -> tuple[StreamPair, StreamPair]:
     """Two asyncio stream pairs over `socketpair(capacity)`: ((reader1, writer1), (reader2, writer2))."""
-    if running_kernel() is None:
+    if running_world() is None:
         raise SolipsismError(f"stream_pairs() needs the virtual world, and {asyncio.get_running_loop()!r} has none: "
                              "run it on a SolipsistEventLoop")
     faces = socketpair(capacity)

@@ -25,6 +25,7 @@ from ...kernel import READABLE, WRITABLE, Capacity, Kernel
 from ...kernel.descriptors.end import Address, End, Received
 from ...kernel.descriptors.file import os_error
 from .. import escapes, waiting
+from ..worlds import World
 from . import addresses, options
 from .buffers import (
     MSG_DONTWAIT,
@@ -48,10 +49,10 @@ _SENDFILE_BLOCK = 1 << 18  # bytes read at once
 T = TypeVar("T")
 
 
-def running_kernel() -> Kernel | None:
-    """The kernel of the loop that runs in this thread, or None."""
-    kernel = getattr(asyncio._get_running_loop(), "kernel", None)
-    return kernel if isinstance(kernel, Kernel) else None
+def running_world() -> World | None:
+    """The world of the loop that runs in this thread, or None."""
+    world = getattr(asyncio._get_running_loop(), "world", None)
+    return world if isinstance(world, World) else None
 
 
 class VirtualSocket(socket.socket):
@@ -61,8 +62,8 @@ class VirtualSocket(socket.socket):
     OSError; a blocking call that would wait is a SolipsismError, since nothing else could run meanwhile.
     """
 
-    # `kernel` is set between __new__ and __init__ by whoever knows which world this is (hermetic.py).
-    _kernel: Kernel | None = None
+    # Set between __new__ and __init__ by whoever knows which world this is (stdlib/seal).
+    _world: World | None = None
     _end: End | None = None
     _family: int = socket.AF_INET  # these outlive the end
     _type: int = socket.SOCK_STREAM
@@ -73,10 +74,11 @@ class VirtualSocket(socket.socket):
         self._io_refs = 0
         self._number = -1
         self._closed = False
-        kernel = self._kernel or running_kernel()
-        if kernel is None:
-            kernel = Kernel(loose=True)
-        self._kernel = kernel
+        world = self._world or running_world()
+        if world is None:
+            world = World(Kernel(), loose=True)
+        self._world = world
+        kernel = world.kernel
         self._timeout = socket.getdefaulttimeout()
         if fileno is not None:
             if operator.index(fileno) < 0:
@@ -86,7 +88,7 @@ class VirtualSocket(socket.socket):
                 self._closed = True
                 if end is not None:
                     raise os_error(errno.ENOTSOCK)  # a pipe
-                raise escapes.noted(kernel, f"descriptor {fileno!r} is not one of this world: a socket can only be "
+                raise escapes.noted(world, f"descriptor {fileno!r} is not one of this world: a socket can only be "
                                             "made from the fileno() of a virtual socket of the same loop; open real "
                                             "descriptors outside the sealed thread")
             self._end, self._number = end, fileno
@@ -115,45 +117,50 @@ class VirtualSocket(socket.socket):
         self._closed = False
 
     @classmethod
-    def _of(cls, kernel: Kernel, end: End, timeout: float | None, proto: int = 0) -> Self:
+    def _of(cls, world: World, end: End, timeout: float | None, proto: int = 0) -> Self:
         face = cls.__new__(cls)
-        face._kernel = kernel
+        face._world = world
         VirtualSocket.__init__(face, proto=proto, fileno=end.number)
         face._timeout = timeout
         end.blocking = timeout is None
         return face
 
     @classmethod
-    def on(cls, kernel: Kernel, family: int, type: int = socket.SOCK_STREAM) -> Self:
+    def on(cls, world: World, family: int, type: int = socket.SOCK_STREAM) -> Self:
         """A fresh non-blocking socket of a given world."""
-        return cls._of(kernel, _KINDS[family, type][1](kernel, family, user_place(2)), 0.0)
+        return cls._of(world, _KINDS[family, type][1](world.kernel, family, user_place(2)), 0.0)
 
     @classmethod
-    def pair(cls, kernel: Kernel, capacity: Capacity = None, timeout: float | None = 0.0,
+    def pair(cls, world: World, capacity: Capacity = None, timeout: float | None = 0.0,
              family: int | None = None) -> tuple[Self, Self]:
         """Two sockets joined in memory; see `socketpair`."""
-        ends = kernel.pair(capacity, user_place(2), *(() if family is None else (family,)))
-        one, two = (cls._of(kernel, end, timeout) for end in ends)
+        ends = world.kernel.pair(capacity, user_place(2), *(() if family is None else (family,)))
+        one, two = (cls._of(world, end, timeout) for end in ends)
         return one, two
 
     @classmethod
-    def datagram_pair(cls, kernel: Kernel, timeout: float | None = 0.0) -> tuple[Self, Self]:
+    def datagram_pair(cls, world: World, timeout: float | None = 0.0) -> tuple[Self, Self]:
         """Two UNIX datagram sockets connected to each other."""
-        one, two = (cls._of(kernel, end, timeout) for end in kernel.datagram_pair(user_place(2)))
+        one, two = (cls._of(world, end, timeout) for end in world.kernel.datagram_pair(user_place(2)))
         return one, two
 
     # -- who and where
 
     @property
-    def kernel(self) -> Kernel:
+    def world(self) -> World:
         """The world that this socket belongs to (the one that adopted it, if it was made outside any loop)."""
-        kernel = self._kernel
-        assert kernel is not None
-        while kernel.adopted_by is not None:
-            self._number = kernel.moved.get(self._number, -1)
-            kernel = kernel.adopted_by
-        self._kernel = kernel
-        return kernel
+        world = self._world
+        assert world is not None
+        while world.adopted_by is not None:
+            self._number = world.kernel.moved.get(self._number, -1)
+            world = world.adopted_by
+        self._world = world
+        return world
+
+    @property
+    def kernel(self) -> Kernel:
+        """The machine of its world."""
+        return self.world.kernel
 
     @property
     def end(self) -> End:
@@ -163,23 +170,23 @@ class VirtualSocket(socket.socket):
             raise os_error(errno.EBADF)
         return end
 
-    def join(self, kernel: Kernel) -> None:
+    def join(self, world: World) -> None:
         """Belong to this world from now on; SolipsismError when the socket has another one already."""
-        mine = self.kernel
-        if mine is not kernel:
+        mine = self.world
+        if mine is not world:
             if not mine.loose:
                 raise SolipsismError(f"{self!r} belongs to another event loop: sockets cannot be shared between loops")
-            kernel.adopt(mine)
+            world.adopt(mine)
 
     def fileno(self) -> int:
         """The virtual descriptor, from 2**30 up; -1 when closed."""
         end = self._end
         if end is None:
             return -1
-        kernel = running_kernel()
-        if kernel is not None and kernel is not self._kernel:
-            self.join(kernel)
-        return self._number if self.kernel is self._kernel else -1
+        world = running_world()
+        if world is not None and world is not self._world:
+            self.join(world)
+        return self._number if self.world is self._world else -1
 
     @property
     def family(self) -> socket.AddressFamily:
@@ -251,11 +258,11 @@ class VirtualSocket(socket.socket):
         addresses.space(self.kernel, end).listen(end, backlog)
 
     def accept(self) -> tuple[socket.socket, Any]:
-        kernel, listener = self.kernel, self.end
+        world, listener = self.world, self.end
         end = self._attempt("accept", listener.accept, READABLE)
-        kernel.open(end)
+        world.kernel.open(end)
         timeout = socket.getdefaulttimeout()
-        face = VirtualSocket._of(kernel, end, timeout, self._proto)
+        face = VirtualSocket._of(world, end, timeout, self._proto)
         return face, face._show(end.remote)
 
     def connect(self, address: Any) -> None:
@@ -306,11 +313,11 @@ class VirtualSocket(socket.socket):
 
     def dup(self) -> Self:
         """Another socket with another descriptor, and the same end behind both: it ends with the last one."""
-        kernel, timeout = self.kernel, self._timeout
+        world, timeout = self.world, self._timeout
         _ = self.end
         face = type(self).__new__(type(self))
-        face._kernel = kernel
-        VirtualSocket.__init__(face, self._family, self._type, self._proto, kernel.duplicate(self._number))
+        face._world = world
+        VirtualSocket.__init__(face, self._family, self._type, self._proto, world.kernel.duplicate(self._number))
         face.settimeout(timeout)
         return face
 
@@ -322,7 +329,7 @@ class VirtualSocket(socket.socket):
                 warnings.warn(f"unclosed {self!r}", UnclosedWarning, stacklevel=2, source=self)
             finally:  # the warning may be an error
                 self._end = None
-                self.kernel.abandoned.append(end)
+                self.kernel.abandon(end)
                 self.kernel.release(self._number)
 
     # -- bytes
@@ -335,16 +342,16 @@ class VirtualSocket(socket.socket):
 
     def _attempt(self, call: str, attempt: Callable[[], T], events: int, flags: int = 0) -> T:
         """What `attempt` gives; a call that may wait does so in a thread of its own, and is refused in the loop's."""
-        kernel = self.kernel
+        world = self.world
         waits = self._waits(flags)
-        if waits and waiting.is_elsewhere(kernel):
-            return waiting.carry_out(kernel, attempt, [(self._number, events)], self._timeout, call)
+        if waits and waiting.is_elsewhere(world):
+            return waiting.carry_out(world, attempt, [(self._number, events)], self._timeout, call)
         try:
             return attempt()
         except BlockingIOError:
             if not waits:
                 raise
-        raise waiting.refusal(kernel, call, repr(self))
+        raise waiting.refusal(world, call, repr(self))
 
     def send(self, data: Buffer, flags: int = 0, /) -> int:
         with bytes_of(data) as view:  # let go before an error is told: who handles it may resize the buffer

@@ -334,7 +334,7 @@ class EndTest(unittest.TestCase):
 class AdoptionTest(SolipsistTestCase):
     def test_a_pair_made_outside(self):
         """A pair of datagram ends made outside any loop works in the loop that takes it over."""
-        other = Kernel(loose=True)
+        other = Kernel()
         one, two = other.datagram_pair(None)
         self.loop.kernel.adopt(other)
         one.send(memoryview(b"x"))

@@ -36,7 +36,7 @@ from unittest import mock
 from solipsism_unittest import EscapeError, SolipsismError, SolipsistEventLoop, SolipsistTestCase, VirtualSocket, sealed
 from solipsism_unittest.stdlib import escapes
 from solipsism_unittest.stdlib.seal import permits
-from solipsism_unittest.stdlib.worlds import kernel_here
+from solipsism_unittest.stdlib.worlds import world_here
 from tests import run_python
 from tests.case.test_case import run, told
 
@@ -391,10 +391,10 @@ class StandardLibraryTest(unittest.TestCase):
         """What threads of multiprocessing run is the program: they are in the world, and what they call is stopped."""
 
         def look(_):
-            return kernel_here(), time.monotonic(), type(what_happens(lambda: os.system(":")))
+            return world_here(), time.monotonic(), type(what_happens(lambda: os.system(":")))
 
         def body(test):
-            expected = (test.loop.kernel, 0.0, EscapeError)
+            expected = (test.loop.world, 0.0, EscapeError)
             with ThreadPool(1) as pool:
                 test.assertEqual(pool.map(look, [1]), [expected])
                 test.assertEqual(pool.apply(time.monotonic), 0.0)
@@ -405,7 +405,7 @@ class StandardLibraryTest(unittest.TestCase):
             thread.start()
             thread.join()
             test.assertEqual(found, [expected])
-            test.loop.kernel.escapes.clear()
+            test.loop.world.escapes.clear()
 
         self.assertPasses(body)
 
@@ -532,8 +532,8 @@ class InnerLoopTest(unittest.TestCase):
         one, two = SolipsistEventLoop(), SolipsistEventLoop()
         self.addCleanup(one.close)
         self.addCleanup(two.close)
-        self.assertTrue(one.kernel.guarded)
-        self.assertIsNot(one.kernel.escapes, two.kernel.escapes)
+        self.assertTrue(one.world.guarded)
+        self.assertIsNot(one.world.escapes, two.world.escapes)
 
 
 class TextTest(unittest.TestCase):
@@ -589,7 +589,7 @@ class UrllibTest(SolipsistTestCase):
     """urllib.request goes through module socket, so it meets the virtual network and makes no real socket at all."""
 
     def tearDown(self):
-        self.assertEqual(self.loop.kernel.escapes, [])
+        self.assertEqual(self.loop.world.escapes, [])
 
     async def test_nobody_there(self):
         """In a worker thread, a connection to nobody is refused."""
@@ -667,7 +667,7 @@ class AllowTest(SolipsistTestCase):
         self.assertEqual(found, [0, EscapeError, 0])
         with self.assertRaises(EscapeError):  # on the worker that did so before
             await self.loop.run_in_executor(None, os.system, ":")
-        self.loop.kernel.escapes.clear()  # meanwhile() swallowed one
+        self.loop.world.escapes.clear()  # meanwhile() swallowed one
 
     async def test_in_any_order(self):
         """Blocks are made before they are entered, left in any order, and used again, also inside of themselves."""
@@ -754,7 +754,7 @@ class AllowTest(SolipsistTestCase):
     async def test_descriptors(self):
         """A real descriptor is not made a virtual socket, with or without the guard."""
         with tempfile.TemporaryFile() as file:
-            self.loop.kernel.guarded = False
+            self.loop.world.guarded = False
             with self.assertRaisesRegex(EscapeError, "is not one of this world"):
                 socket.socket(fileno=file.fileno())
 
@@ -838,7 +838,7 @@ class SwallowedTest(unittest.TestCase):
             for number in range(500):
                 with contextlib.suppress(Exception):
                     subprocess.run(["git", str(number)])
-            kept.append(len(test.loop.kernel.escapes))
+            kept.append(len(test.loop.world.escapes))
 
         *counts, result = self.outcome(body)
         self.assertEqual((counts, kept), ([1, 0, 0], [escapes.KEPT_ALIKE]))
@@ -852,8 +852,8 @@ class SwallowedTest(unittest.TestCase):
         with sealed(loop):
             for number in range(escapes.KEPT + 1):
                 exec(compile("\n" * number + "what_happens(lambda: os.system(':'))", "<string>", "exec"), globals())
-        self.assertEqual(len(loop.kernel.escapes), escapes.KEPT)
-        self.assertEqual(len(escapes.swallowed(loop.kernel.escapes, ())), escapes.KEPT)
+        self.assertEqual(len(loop.world.escapes), escapes.KEPT)
+        self.assertEqual(len(escapes.swallowed(loop.world.escapes, ())), escapes.KEPT)
 
     def test_let_go(self):
         """What the frames of a swallowed escape hold is let go, but for so many."""
@@ -923,10 +923,10 @@ class SwallowedTest(unittest.TestCase):
                 super().remove(error)
                 super().remove(error)
 
-        loop.kernel.escapes = Meanwhile()
+        loop.world.escapes = Meanwhile()
         for _ in range(escapes.KEPT_ALIKE + 1):
-            escapes.noted(loop.kernel, "the same")
-        self.assertEqual(len(loop.kernel.escapes), escapes.KEPT_ALIKE)
+            escapes.noted(loop.world, "the same")
+        self.assertEqual(len(loop.world.escapes), escapes.KEPT_ALIKE)
 
     def test_swallowed_and_another_failure(self):
         """A test that fails for another reason keeps its failure, and has the escape as a note."""

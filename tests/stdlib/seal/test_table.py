@@ -20,7 +20,7 @@ from socket import socket as early_socket
 from solipsism_unittest import SolipsistEventLoop, SolipsistTestCase, VirtualSocket, sealed
 from solipsism_unittest.errors import EscapeError, SolipsismError
 from solipsism_unittest.stdlib import worlds
-from solipsism_unittest.stdlib.worlds import kernel_here
+from solipsism_unittest.stdlib.worlds import world_here
 from tests.kernel import output_under_hash_seeds
 
 DOORS = [
@@ -149,7 +149,7 @@ class NamesTest(Hermetic):
         sealed(self.loop).__enter__()
         for _ in range(2):  # as the child does: there may be a world to leave, and there may be none
             worlds.leave_every_world()
-            self.assertIsNone(kernel_here())
+            self.assertIsNone(world_here())
             self.assertFalse(hasattr(time.monotonic, "__wrapped__"))
 
     def test_pairs_of_other_types(self):
@@ -197,8 +197,8 @@ class SealTest(Hermetic):
         with sealed(self.loop):
             with sealed(other), sealed(other):
                 self.assertEqual(time.monotonic(), 5.0)
-            self.assertEqual((time.monotonic(), kernel_here()), (1000.0, self.loop.kernel))
-        self.assertIsNone(kernel_here())
+            self.assertEqual((time.monotonic(), world_here()), (1000.0, self.loop.world))
+        self.assertIsNone(world_here())
 
     def test_left_in_another_order(self):
         """Of two seals that overlap the first may be left first: the second one counts until it is left."""
@@ -217,10 +217,10 @@ class SealTest(Hermetic):
         """One seal may be used again, inside itself and behind itself."""
         seal = sealed(self.loop)
         with seal, seal:
-            self.assertIs(kernel_here(), self.loop.kernel)
-        self.assertIsNone(kernel_here())
+            self.assertIs(world_here(), self.loop.world)
+        self.assertIsNone(world_here())
         with seal:
-            self.assertIs(kernel_here(), self.loop.kernel)
+            self.assertIs(world_here(), self.loop.world)
 
     def test_crash(self):
         """An exception, of any kind, leaves nothing behind."""
@@ -229,7 +229,7 @@ class SealTest(Hermetic):
             with self.subTest(kind.__name__):
                 with self.assertRaises(kind), sealed(self.loop):
                     raise kind
-                self.assertEqual((doors(), kernel_here()), (before, None))
+                self.assertEqual((doors(), world_here()), (before, None))
 
     def test_crashing_tests(self):
         """A test that fails in any phase, or is interrupted, leaves nothing behind."""
@@ -240,7 +240,7 @@ class SealTest(Hermetic):
                     result = unittest.TestResult()
                     with contextlib.suppress(KeyboardInterrupt):
                         crashing(phase, kind)("test").run(result)
-                    self.assertEqual((doors(), kernel_here()), (before, None))
+                    self.assertEqual((doors(), world_here()), (before, None))
 
     def test_left_elsewhere(self):
         """A seal that is left in a thread that did not enter it says so, and that thread stays as it is."""
@@ -258,7 +258,7 @@ class SealTest(Hermetic):
         with entered:
             go.set()
             thread.join(10)
-            self.assertIs(kernel_here(), self.loop.kernel)
+            self.assertIs(world_here(), self.loop.world)
         self.assertEqual(found, ["sealed() is left in a thread that did not enter it: leave it there"])
 
     def test_other_threads(self):
@@ -268,7 +268,7 @@ class SealTest(Hermetic):
         def look():
             go.wait(10)
             with early_socket() as sock:
-                found.extend([type(sock), kernel_here(), time.monotonic() == 1000.0, socket.gethostbyname("127.1")])
+                found.extend([type(sock), world_here(), time.monotonic() == 1000.0, socket.gethostbyname("127.1")])
 
         thread = threading.Thread(target=look)
         thread.start()
@@ -314,7 +314,7 @@ def crashing(phase, kind):
             self.at("asyncSetUp")
 
         def at(self, here):
-            assert kernel_here() is not None
+            assert world_here() is not None
             if here == phase:
                 raise kind
 
@@ -345,29 +345,29 @@ class ThreadsTest(Hermetic):
         with sealed(self.loop):
             for kind in (threading.Thread, Running, Starting):
                 with self.subTest(kind.__name__):
-                    self.assertIs(in_thread(kernel_here, kind), self.loop.kernel)
-            self.assertIs(in_thread(lambda: in_thread(kernel_here)), self.loop.kernel)
+                    self.assertIs(in_thread(world_here, kind), self.loop.world)
+            self.assertIs(in_thread(lambda: in_thread(world_here)), self.loop.world)
 
     def test_timer(self):
         """A threading.Timer runs in the world of who started it, and its wait is real time."""
         found, done = [], threading.Event()
         with sealed(self.loop):
-            timer = threading.Timer(0.001, lambda: (found.append(kernel_here()), done.set()))
+            timer = threading.Timer(0.001, lambda: (found.append(world_here()), done.set()))
             timer.start()
             done.wait(10)
             timer.join(10)
-        self.assertEqual(found, [self.loop.kernel])
+        self.assertEqual(found, [self.loop.world])
 
     def test_outlives_the_seal(self):
         """A thread stays in its world when who started it has left; the doors close behind the last."""
         before, go, found = doors(), threading.Event(), []
         with sealed(self.loop):
-            thread = threading.Thread(target=lambda: (go.wait(10), found.append((kernel_here(), time.monotonic()))))
+            thread = threading.Thread(target=lambda: (go.wait(10), found.append((world_here(), time.monotonic()))))
             thread.start()
-        self.assertIsNone(kernel_here())
+        self.assertIsNone(world_here())
         go.set()
         thread.join(10)
-        self.assertEqual((found, doors()), ([(self.loop.kernel, 1000.0)], before))
+        self.assertEqual((found, doors()), ([(self.loop.world, 1000.0)], before))
 
     def test_crashing_thread(self):
         """A thread that ends with an exception leaves nothing behind."""
@@ -381,8 +381,8 @@ class ThreadsTest(Hermetic):
     def test_managers_of_processes(self):
         """A thread by which the standard library manages real child processes stays real, for it waits in real time."""
         for module in ("multiprocessing.pool", "concurrent.futures.process"):
-            namespace = {"__name__": module, "in_thread": None, "threading": threading, "kernel_here": kernel_here}
-            exec("found = []\nthread = threading.Thread(target=lambda: found.append(kernel_here()))", namespace)
+            namespace = {"__name__": module, "in_thread": None, "threading": threading, "world_here": world_here}
+            exec("found = []\nthread = threading.Thread(target=lambda: found.append(world_here()))", namespace)
             with sealed(self.loop), self.subTest(module):
                 exec("thread.start(); thread.join(10)", namespace)
                 self.assertEqual(namespace["found"], [None])
@@ -390,7 +390,7 @@ class ThreadsTest(Hermetic):
     def test_started_twice(self):
         """A thread that was started is not started again, with the real error, and keeps what it runs."""
         with sealed(self.loop):
-            thread = threading.Thread(target=kernel_here)
+            thread = threading.Thread(target=world_here)
             thread.start()
             thread.join(10)
             with self.assertRaisesRegex(RuntimeError, "threads can only be started once"):
@@ -399,7 +399,7 @@ class ThreadsTest(Hermetic):
     def test_cannot_start(self):
         """A thread that could not be started is as it was: started outside later, it is real."""
         found = []
-        thread = threading.Thread(target=lambda: found.append(kernel_here()))
+        thread = threading.Thread(target=lambda: found.append(world_here()))
         name = "_start_joinable_thread" if hasattr(threading, "_start_joinable_thread") else "_start_new_thread"
         with (
             sealed(self.loop),
@@ -416,12 +416,12 @@ class ThreadsTest(Hermetic):
         other = SolipsistEventLoop()
         self.addCleanup(other.close)
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            seen = [pool.submit(kernel_here).result(10)]
+            seen = [pool.submit(world_here).result(10)]
             for loop in (self.loop, other):
                 with sealed(loop):
-                    seen.append(pool.submit(kernel_here).result(10))
-            seen.append(pool.submit(kernel_here).result(10))
-        self.assertEqual(seen, [None, self.loop.kernel, other.kernel, None])
+                    seen.append(pool.submit(world_here).result(10))
+            seen.append(pool.submit(world_here).result(10))
+        self.assertEqual(seen, [None, self.loop.world, other.world, None])
 
     def test_executor_arguments(self):
         """Arguments and results pass through, and an exception is the job's own."""
@@ -433,7 +433,7 @@ class ThreadsTest(Hermetic):
 
     def test_to_thread(self):
         """asyncio.to_thread() runs in the world of the loop."""
-        self.assertIs(self.loop.run_until_complete(asyncio.to_thread(kernel_here)), self.loop.kernel)
+        self.assertIs(self.loop.run_until_complete(asyncio.to_thread(world_here)), self.loop.world)
         self.loop.run_until_complete(self.loop.shutdown_default_executor())
 
 
@@ -607,7 +607,7 @@ class EscapesTest(Hermetic):
             with self.assertRaisesRegex(EscapeError, r"test_subclass\.<locals>\.Mine is a real socket class"):
                 Mine()
             with Ours() as ours:
-                self.assertIs(ours.kernel, self.loop.kernel)
+                self.assertIs(ours.world, self.loop.world)
         Mine().close()
 
     def test_running_loop(self):
@@ -615,10 +615,10 @@ class EscapesTest(Hermetic):
 
         async def look():
             with socket.socket() as sock:
-                return type(sock), kernel_here() is self.loop.kernel
+                return type(sock), world_here() is self.loop.world
 
         self.assertEqual(self.loop.run_until_complete(look()), (VirtualSocket, True))
-        self.assertIsNone(kernel_here())
+        self.assertIsNone(world_here())
 
 
 class NoRealNetworkTest(unittest.TestCase):

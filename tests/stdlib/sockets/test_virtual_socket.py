@@ -292,7 +292,7 @@ class AgainstTheRealOneTest(World):
         """While nobody lets it in, a connect that is asked for again is EALREADY."""
         listener, first, _ = self.connection()
         listener.listen(0)
-        ends = [VirtualSocket.on(self.loop.kernel, socket.AF_INET) for _ in range(2)]
+        ends = [VirtualSocket.on(self.loop.world, socket.AF_INET) for _ in range(2)]
         for end in ends:
             self.addCleanup(end.close)
             end.connect_ex(("127.0.0.1", 80))
@@ -856,10 +856,10 @@ class BlockingTest(World):
         listener, client, _ = self.connection()
         full, _ = self.pair(1)
         full.send(b"x")
-        fresh = VirtualSocket.on(self.loop.kernel, socket.AF_INET)
+        fresh = VirtualSocket.on(self.loop.world, socket.AF_INET)
         self.addCleanup(fresh.close)
         listener.listen(0)
-        held = VirtualSocket.on(self.loop.kernel, socket.AF_INET)
+        held = VirtualSocket.on(self.loop.world, socket.AF_INET)
         self.addCleanup(held.close)
         held.connect_ex(("127.0.0.1", 80))
         for sock in (listener, client, full, fresh):
@@ -883,7 +883,7 @@ class BlockingTest(World):
                 ),
             ):
                 call(*args)
-        with VirtualSocket.on(self.loop.kernel, socket.AF_INET) as idle:
+        with VirtualSocket.on(self.loop.world, socket.AF_INET) as idle:
             idle.listen()
             idle.setblocking(True)
             with self.assertRaisesRegex(SolipsismError, r"accept\(\) on .* loop\.sock_accept\(\)"):
@@ -935,7 +935,7 @@ class BlockingTest(World):
         """connect_ex() gives the errno that connect() raises also where no port of ours is left."""
         for port in range(32768, 60001):
             self.loop.kernel.network.tcp.bound[port] = []
-        sock = VirtualSocket.on(self.loop.kernel, socket.AF_INET)
+        sock = VirtualSocket.on(self.loop.world, socket.AF_INET)
         self.addCleanup(sock.close)
         self.assertEqual(
             (sock.connect_ex(("127.0.0.1", 9)), outcome(sock.connect, ("127.0.0.1", 9))),
@@ -948,8 +948,8 @@ class NamesTest(World):
         """Names are looked up by bind and connect, in the family of the socket."""
         for family, loopback in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
             with (
-                VirtualSocket.on(self.loop.kernel, family) as listener,
-                VirtualSocket.on(self.loop.kernel, family) as client,
+                VirtualSocket.on(self.loop.world, family) as listener,
+                VirtualSocket.on(self.loop.world, family) as client,
             ):
                 listener.bind(("localhost", 0))
                 listener.listen()
@@ -1013,8 +1013,8 @@ class WorldsTest(World):
     def test_made_outside_any_loop(self):
         """A pair made outside any loop joins the first loop that it is used with, both ends of it, and no other."""
         one, two = socketpair()
-        self.assertIs(one.kernel, two.kernel)
-        one.join(two.kernel)
+        self.assertIs(one.world, two.world)
+        one.join(two.world)
         one.send(b"early")
 
         async def read(sock):
@@ -1022,7 +1022,7 @@ class WorldsTest(World):
 
         self.assertEqual(self.loop.run_until_complete(read(two)), b"early")
         self.assertGreaterEqual(self.loop.run_until_complete(self.number(one)), 2**30)
-        self.assertIs(one.kernel, self.loop.kernel)
+        self.assertIs(one.world, self.loop.world)
         other = SolipsistEventLoop()
         self.addCleanup(other.close)
         with self.assertRaisesRegex(SolipsismError, "belongs to another event loop"):
@@ -1037,9 +1037,9 @@ class WorldsTest(World):
         """A VirtualSocket made outside any loop is one of a world of its own, until a loop takes it in."""
         sock = VirtualSocket()
         self.addCleanup(sock.close)
-        self.assertTrue(sock.kernel.loose)
+        self.assertTrue(sock.world.loose)
         self.loop.run_until_complete(self.number(sock))
-        self.assertIs(sock.kernel, self.loop.kernel)
+        self.assertIs(sock.world, self.loop.world)
 
     def test_bound_outside(self):
         """A socket that was bound outside any loop has an address of no loop: it cannot come in."""
@@ -1055,7 +1055,7 @@ class WorldsTest(World):
         async def make():
             one, two = socketpair((3, 1))
             with one, two:
-                self.assertIs(one.kernel, self.loop.kernel)
+                self.assertIs(one.world, self.loop.world)
                 return one.send(b"data"), two.send(b"data"), one.gettimeout()
 
         self.assertEqual(self.loop.run_until_complete(make()), (3, 1, 0.0))

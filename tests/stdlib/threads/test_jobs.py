@@ -297,7 +297,7 @@ class LettingGoTest(unittest.TestCase):
         """A job that waits for what is done already holds the clock all the time."""
         loop = SolipsistEventLoop()
         self.addCleanup(loop.close)
-        jobs = loop.kernel.jobs
+        jobs = loop.world.jobs
         job = jobs.begin("a job", None)
         future = concurrent.futures.Future()
         with sealed(loop), job.on_this_thread():
@@ -372,7 +372,7 @@ class LettingGoTest(unittest.TestCase):
         """A job that runs another on its own thread is the thread's job again afterwards."""
         loop = SolipsistEventLoop()
         self.addCleanup(loop.close)
-        jobs = loop.kernel.jobs
+        jobs = loop.world.jobs
         outer, inner = jobs.begin("outer", None), jobs.begin("inner", None)
         with outer.on_this_thread():
             with inner.on_this_thread():
@@ -408,8 +408,8 @@ class SubmitTest(unittest.TestCase):
         self.addCleanup(loop.close)
         done = concurrent.futures.Future()
         done.set_result(None)
-        job = loop.kernel.jobs.begin("a job", None)
-        loop.kernel.jobs.accompany(job, done)
+        job = loop.world.jobs.begin("a job", None)
+        loop.world.jobs.accompany(job, done)
         self.assertEqual(loop.kernel.clock.holds, {})
         job.hold()
         self.assertEqual(loop.kernel.clock.holds, {})
@@ -482,13 +482,13 @@ class TimerTest(unittest.TestCase):
         setattr(threading, start, refuse)
         try:
             with sealed(loop):
-                other = loop.kernel.jobs.begin("another job", None)
+                other = loop.world.jobs.begin("another job", None)
                 for thread in threads:
                     with self.assertRaisesRegex(RuntimeError, "can't start"):
                         thread.start()
         finally:
             setattr(threading, start, before)
-        self.assertEqual((list(loop.kernel.clock.holds), loop.kernel.jobs.workers.alive), ([other], {}))
+        self.assertEqual((list(loop.kernel.clock.holds), loop.world.jobs.workers.alive), ([other], {}))
 
 
 class TooLongTest(unittest.TestCase):
@@ -538,7 +538,7 @@ class TooLongTest(unittest.TestCase):
         """A job that waits for a free thread stands nowhere."""
         loop = SolipsistEventLoop()
         self.addCleanup(loop.close)
-        self.assertEqual(repr(loop.kernel.jobs.begin("a job", None)), "<Hold: a job>")
+        self.assertEqual(repr(loop.world.jobs.begin("a job", None)), "<Hold: a job>")
 
     def test_an_executor_that_ends_after_all(self):
         """The end of an executor that nobody waits for any more changes nothing."""

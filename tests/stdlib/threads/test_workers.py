@@ -536,7 +536,7 @@ class LibraryTest(unittest.TestCase):
             loop = asyncio.get_running_loop()
             with loop.background():
                 on_a_thread(go_on.wait, 60)
-            return loop.kernel.jobs.workers.alive
+            return loop.world.jobs.workers.alive
 
         self.assertEqual(run(main()), {})
 
