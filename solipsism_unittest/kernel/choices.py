@@ -1,7 +1,7 @@
 """What was decided: the one list from which every decision is drawn.
 
-A seed gives one endless list of choices; a list of former choices replays them and goes on from the seed behind its
-end. Nothing else in the package may decide by chance, so a seed (or the list) is a whole run.
+A seed gives one endless list of choices. A list of former choices replays them; after its end the seed decides.
+Nothing else in the package may decide by chance, so a seed (or the list) determines a whole run.
 """
 
 from __future__ import annotations

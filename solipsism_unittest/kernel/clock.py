@@ -1,4 +1,4 @@
-"""Virtual time: what time it is, what falls due, and who keeps it from moving.
+"""Virtual time: the current instant, the deadlines, and the holds that keep time from moving.
 
 Owns the current instant and every deadline of the kernel. It never decides *whether* time may move: the selector looks
 at the deadlines when nothing else can happen, and calls `jump()`. Times are floats in seconds since an arbitrary start.
@@ -35,7 +35,7 @@ class Hold:
 
 
 class VirtualClock:
-    """The instant that it is, the deliveries and stops that fall due, and the holds."""
+    """The current instant, the deliveries and stops that fall due, and the holds."""
 
     def __init__(self, start: float = 0.0) -> None:
         start = float(start)
@@ -44,7 +44,7 @@ class VirtualClock:
         self.now = start
         self.resolution = nextafter(start, inf) - start
         self.holds: dict[Hold, None] = {}
-        self.watchers: list[Callable[[float], None]] = []  # each is told of a jump just before it
+        self.watchers: list[Callable[[float], None]] = []  # each is called with the new time just before a jump
         self._order = itertools.count()
         # Two heaps of (when, order of making, what to do)
         self.deliveries: list[tuple[float, int, Action]] = []
@@ -63,7 +63,7 @@ class VirtualClock:
         heapq.heappush(self.deliveries, (max(when, self.now), next(self._order), action))
 
     def forget(self, action: Action) -> None:
-        """Take out of flight what `deliver_at` was given, if it is still there."""
+        """Cancel every delivery of this action that is still to come."""
         if any(delivery[2] == action for delivery in self.deliveries):
             self.deliveries[:] = [delivery for delivery in self.deliveries if delivery[2] != action]
             heapq.heapify(self.deliveries)
@@ -75,7 +75,7 @@ class VirtualClock:
         heapq.heappush(self.stops, (when, next(self._order), action))
 
     def jump(self, when: float) -> None:
-        """It is now exactly `when`; what arrives by then arrives now, in the order of sending."""
+        """Set the time to exactly `when`; what is due by then arrives now, in the order of sending."""
         assert when >= self.now, (when, self.now)
         for watcher in self.watchers:
             watcher(when)

@@ -38,11 +38,11 @@ class Journal:
     def __init__(self, clock: VirtualClock) -> None:
         self._clock = clock
         self._hash = hashlib.blake2b(digest_size=16)
-        self._digested = 0  # how many of the kept records the hash has seen
-        # (time, kind, fact, ...): one flat tuple each, because a test full of sleeps makes very many
+        self._digested = 0  # number of the kept records that the hash has seen
+        # (time, kind, fact, ...): one flat tuple each, because a test with many sleeps makes many records
         self.records: list[tuple[Any, ...]] = []
         self.enabled = True
-        self.effects = 0  # how much happened to the world outside the program; timers and jumps do not count
+        self.effects = 0  # number of records about the world outside the program; timers and jumps do not count
 
     def add(self, kind: str, *facts: Any) -> None:
         """Write down that `kind` happened to the world now."""
@@ -57,7 +57,7 @@ class Journal:
                 self.trim()
 
     def trim(self) -> None:
-        """Digest and drop the older half: in bulk, because digesting is the dear part."""
+        """Digest and drop the older half: in bulk, because digesting costs most."""
         self._digest(KEPT)
         del self.records[:KEPT]
         self._digested -= KEPT
@@ -86,7 +86,7 @@ class Journal:
         return [Record(record[0], record[1], record[2:]) for record in self.records[-count:]] if count > 0 else []
 
     def last_effects(self, count: int) -> list[Record]:
-        """The last `count` things that happened to the world, oldest first; notes are left out."""
+        """The last `count` records about the world, oldest first; notes are left out."""
         effects = (record for record in reversed(self.records[-KEPT:]) if record[1] not in NOTES)
         return [Record(record[0], record[1], record[2:]) for record in itertools.islice(effects, count)][::-1]
 

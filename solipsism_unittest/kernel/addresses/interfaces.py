@@ -1,7 +1,7 @@
 """Addresses that mean many: broadcast, multicast groups, and the interfaces of the machine that they go through.
 
-Owns the table of interfaces and which addresses are nobody's own. Does not own who joined (datagram.py) or who is bound
-where (network.py). The machine has two interfaces: the loopback, and one to all other hosts.
+Owns the table of interfaces, and which addresses belong to no single host. Does not own who joined a group or who is
+bound where. The machine has two interfaces: the loopback, and one to all other hosts.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import ipaddress
 from typing import NamedTuple
 
 LOOPBACK = 1
-OUTSIDE = 2  # where everything goes that is not told otherwise
+OUTSIDE = 2  # the default route
 LIMITED_BROADCAST = "255.255.255.255"
 MAX_MEMBERSHIPS = 20  # Linux's net.ipv4.igmp_max_memberships
 
@@ -32,7 +32,7 @@ INTERFACES = {
 
 
 def is_broadcast(address: str) -> bool:
-    """Whether it is the broadcast address of a network of the machine, or of any."""
+    """Whether it is the broadcast address of one of the machine's networks, or the limited one."""
     return address == LIMITED_BROADCAST or any(address == interface.broadcast for interface in INTERFACES.values())
 
 
@@ -56,7 +56,7 @@ def interface_at(address: str) -> Interface | None:
 
 
 def way_out(destination: str, source: str | None, chosen: int) -> Interface:
-    """The interface for something to many: of the network meant, the one `chosen` (0: none), or the source's own."""
+    """The interface of a packet to many: its network's, else the one `chosen` (0: none), else the source's."""
     for interface in INTERFACES.values():
         if destination == interface.broadcast:
             return interface

@@ -40,7 +40,7 @@ Kind = TypeVar("Kind", bound=Caller)
 class Backlog(Generic[Kind]):
     """What only a listener has.
 
-    `serve(client)` makes the server end of a new connection; `changed()` says that there is one more to accept.
+    `serve(client)` makes the server end of a new connection; `changed()` announces one more to accept.
     """
 
     def __init__(self, serve: Callable[[Kind], Kind], changed: Callable[[], None]) -> None:

@@ -110,7 +110,7 @@ class Connection(End):
         self.capacity = (sent + kept) // 2 if self.is_tcp else sent // 2
 
     def peer_address(self) -> Address | None:
-        """Who is at the other end (None for one without a name); ENOTCONN when nobody is."""
+        """The address of the other end (None for one without a name); ENOTCONN when there is none."""
         if self.state not in CONNECTED if self.is_tcp else self.peer is None:
             raise os_error(errno.ENOTCONN)
         if not self.is_tcp and self.peer is not None:
@@ -282,7 +282,7 @@ class Connection(End):
         return ready
 
     def conditions(self) -> int:
-        """As `poll()`, with what poll(2) and epoll(7) say beyond it."""
+        """As `poll()`, with what poll(2) and epoll(7) report beyond it."""
         found = self.poll() | HANGS.get(self.state, 0)
         if self.state is FRESH and not self.shut & NO_READING:
             found &= ~READABLE  # there is nothing to read: select() and epoll() only count a hang-up as readable

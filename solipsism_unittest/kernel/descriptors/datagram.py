@@ -1,8 +1,8 @@
 """Datagrams: one end that sends and receives whole messages, over UDP or a UNIX socket.
 
 Owns the queue of an end, what it has room for, and what a call answers. Does not own who is bound where and who gets a
-datagram (network.py for UDP, paths.py for UNIX sockets): what an end sends goes to one of two callables that its kernel
-hands in. UDP is udp(7) and UNIX is unix(7), as Linux answers them.
+datagram (kernel/network): what an end sends goes to one of two callables that its kernel
+passes in. UDP is udp(7) and UNIX is unix(7), as Linux answers them.
 
 The rule that keeps it simple: a datagram is one `Packet` from the call that sends it to the call that reads it. UDP
 loses what finds no room; a UNIX socket never loses anything, so there the sender has to wait.
@@ -26,15 +26,15 @@ UNIX_OVERHEAD = 32  # bytes of SO_SNDBUF that no UNIX datagram may use
 _PEEK, _TRUNC = int(socket.MSG_PEEK), int(getattr(socket, "MSG_TRUNC", 0))
 _DONTWAIT = int(getattr(socket, "MSG_DONTWAIT", 0))
 
-# What Linux reckons for a datagram of n bytes, its own book-keeping included (measured on 6.18): the next power of two
-# of the bytes with their headers, and beyond 16 KiB by pages. Only so does a queue hold as many as a real one.
+# What a datagram of n bytes costs on Linux with its headers (measured on 6.18): the next power of two, and whole pages
+# beyond 16 KiB. A queue has to count the same to hold as many datagrams as a real one.
 _INFO, _HEADER = 320, 256  # bytes of struct skb_shared_info and struct sk_buff
 _LINEAR = 16 * 1024
 _SMALL = 576  # what a small datagram over IP takes at least
 
 
 def charge_of_udp(size: int, version: int = 4) -> int:
-    """What a UDP datagram of so many bytes takes of SO_RCVBUF."""
+    """The bytes of SO_RCVBUF that a UDP datagram of `size` bytes takes."""
     needed = _aligned(size + (60 if version == 4 else 72), 64) + _INFO
     if needed > _LINEAR:
         return size + _SMALL + _HEADER
@@ -42,7 +42,7 @@ def charge_of_udp(size: int, version: int = 4) -> int:
 
 
 def charge_of_unix(size: int) -> int:
-    """What a UNIX datagram of so many bytes takes of SO_SNDBUF."""
+    """The bytes of SO_SNDBUF that a UNIX datagram of `size` bytes takes."""
     rest = max(0, size - (_LINEAR - _INFO))
     return _power(_aligned(size - rest, 64) + _INFO) + _HEADER + _aligned(rest, 4096)
 
@@ -137,7 +137,7 @@ class Datagram(End):
         self._may_send_to(other)
         former = self.peer
         if former is not None and former is not other:
-            # unix_dgram_disconnected(): what came from the former peer is gone, and a peer that was joined is told.
+            # unix_dgram_disconnected(): what came from the former peer is lost; one that was joined gets an error.
             had_unread = bool(self.queue)
             self._forget_queue()
             if had_unread and former.peer is self and former is not self:
@@ -166,7 +166,7 @@ class Datagram(End):
             peer.callers.pop(self, None)
 
     def peer_address(self) -> Address | None:
-        """Who is at the other end (None for one without a name); ENOTCONN when nobody is."""
+        """The address of the other end (None for one without a name); ENOTCONN when there is none."""
         if self.is_udp:
             if self.remote is None or self.remote[1] == 0:
                 raise os_error(errno.ENOTCONN)
@@ -233,7 +233,7 @@ class Datagram(End):
 
     @property
     def is_full(self) -> bool:
-        """Whether a UNIX socket takes no more from strangers."""
+        """Whether a UNIX socket takes nothing more from ends that it is not connected to."""
         return len(self.queue) > MAX_QUEUED
 
     # -- receiving
@@ -249,7 +249,7 @@ class Datagram(End):
         self.changed()
 
     def refuse(self, target: Address) -> None:
-        """Take the news that nobody listens at an address: told once where this end is connected to it."""
+        """Note that nobody listens at an address: an end that is connected to it reports that once."""
         if self.remote in (target, (target[0], 0)) and not self.closed:
             self.error = errno.ECONNREFUSED
             self.changed()
@@ -274,7 +274,7 @@ class Datagram(End):
             return
         packet.sender.under_way -= packet.charge
         packet.sender.changed()
-        if len(self.queue) == MAX_QUEUED:  # there is room for strangers again
+        if len(self.queue) == MAX_QUEUED:  # there is room for other ends again
             for caller in self.callers:
                 caller.changed()
 
@@ -295,20 +295,20 @@ class Datagram(End):
         if packet is None:
             return Received(b"")
         length = len(packet.data)
-        # A UNIX socket says what its sender is called now.
+        # A UNIX socket reports the name that its sender has now.
         source = packet.source if self.is_udp else packet.sender.local
         return Received(packet.data[:size], source, _TRUNC if length > size else 0, length)
 
     # -- the end
 
     def take_error(self) -> int:
-        """The pending errno, which is told once (SO_ERROR); 0 for none."""
+        """The pending errno, which is reported once (SO_ERROR); 0 for none."""
         code = super().take_error()
         self.changed()
         return code
 
     def shutdown(self, how: int) -> None:
-        """End one direction or both. UDP without a peer does so too, and says ENOTCONN, as Linux does."""
+        """End one direction or both. UDP without a peer does both: it ends them and raises ENOTCONN, as Linux does."""
         sides = shut_sides(how)
         self.shut |= sides
         self.changed()
@@ -316,7 +316,7 @@ class Datagram(End):
             raise os_error(errno.ENOTCONN)
 
     def close(self) -> None:
-        """End it: what nobody has read is gone, and who sends here is refused from now on."""
+        """End it: what was not read is lost, and whoever sends here is refused from now on."""
         if self.closed:
             return
         self.closed = True
@@ -325,7 +325,7 @@ class Datagram(End):
         self.multicast.groups.clear()
         self.awake.pop(self, None)
         self.unbind(self)
-        if self.label:  # or nothing ever happened to it
+        if self.label:  # without one, nothing ever happened to it
             self.journal.add("close", self.label)
         for caller in self.callers:
             caller.changed()
@@ -339,8 +339,10 @@ class Datagram(End):
 
     @property
     def is_writable(self) -> bool:
-        """Whether select() says so: UDP always, a UNIX socket with three quarters of its buffer free and a peer that
-        takes something."""
+        """Whether select() reports it: UDP always is; a UNIX socket needs room, also at its peer.
+
+        Three quarters of its own buffer have to be free.
+        """
         if self.is_udp:
             return True
         peer = self.peer

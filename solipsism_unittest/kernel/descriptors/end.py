@@ -32,7 +32,7 @@ class Received(NamedTuple):
     """What a recvmsg(2) gives: `length` is the number of bytes that there were; `data` may hold fewer."""
 
     data: bytes
-    source: Address | None = None  # None where a stream says nothing about it
+    source: Address | None = None  # None where a stream does not report it
     flags: int = 0
     length: int = 0
 
@@ -102,7 +102,7 @@ class End(File):
         return code
 
     def peer_address(self) -> Address | None:
-        """Who is at the other end (None for one without a name); ENOTCONN when nobody is."""
+        """The address of the other end (None for one without a name); ENOTCONN when there is none."""
         if self.remote is None:
             raise os_error(errno.ENOTCONN)
         return self.remote
@@ -123,11 +123,11 @@ class End(File):
     # -- bytes
 
     def room(self) -> int:
-        """How many bytes a send would take now."""
+        """The number of bytes that a send would take now."""
         raise NotImplementedError
 
     def send(self, data: memoryview) -> int:
-        """Send to the other end and say how much that was. `data` is a memoryview of bytes."""
+        """Send to the other end and return how many bytes it took. `data` is a memoryview of bytes."""
         raise NotImplementedError
 
     def send_to(self, data: memoryview, address: Address) -> int:
@@ -139,7 +139,7 @@ class End(File):
         raise NotImplementedError
 
     def recv_into(self, buffer: memoryview) -> int:
-        """Fill `buffer` (a memoryview of bytes) as far as bytes are there, and say how many they were."""
+        """Move received bytes into `buffer` (a memoryview of bytes) and return their number."""
         raise NotImplementedError
 
     def receive(self, size: int, flags: int) -> Received:

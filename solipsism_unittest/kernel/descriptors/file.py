@@ -1,7 +1,7 @@
 """What stands behind a descriptor: the open file, and whether it is ready.
 
-Owns the number, the readiness that somebody waits for, and the announcement of a change. The rule that keeps it fast: a
-file says when its readiness may have changed, and nobody ever walks over the files that said nothing.
+Owns the number, the events that a selector waits for, and the announcement of a change. The rule that keeps it fast: a
+file announces that its readiness may have changed, and nobody ever walks over the other files.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import stat
 
 READABLE = 1
 WRITABLE = 2
-# What only poll(2) and epoll(7) tell beyond these
+# What only poll(2) and epoll(7) report beyond these
 ERROR = 4
 HANGUP = 8  # both directions have ended, or there never was another end
 PEER_ENDED = 16  # nothing comes from the peer any more
@@ -31,10 +31,10 @@ class Descriptor:
 
 
 class File:
-    """An open file. Subclasses say what it can do; `poll()` says what would not block."""
+    """An open file. Subclasses define what it can do; `poll()` is what would not block."""
 
     kind = "file"
-    mode = stat.S_IFSOCK | 0o777  # what fstat(2) says
+    mode = stat.S_IFSOCK | 0o777  # st_mode of fstat(2)
     number = -1  # given by the kernel that owns the file; the first, when there are several
     inheritable = False  # only remembered
     had_transport = False  # it was collected as garbage together with one
@@ -55,7 +55,7 @@ class File:
         return self.poll()
 
     def unread(self) -> int:
-        """How many bytes the next read could give (FIONREAD)."""
+        """The number of bytes that the next read could give (FIONREAD)."""
         return 0
 
     def ready(self) -> int:
@@ -67,7 +67,7 @@ class File:
         raise NotImplementedError
 
     def watch(self, interest: int) -> None:
-        """Announce readiness for these events from now on; 0 for none."""
+        """Announce readiness for these events from now on; 0 stands for none."""
         self.interest = interest
         if interest:
             self.awake[self] = None
@@ -75,6 +75,6 @@ class File:
             self.awake.pop(self, None)
 
     def changed(self) -> None:
-        """Say that `poll()` may answer otherwise than before."""
+        """Announce that the answer of `poll()` may have changed."""
         if self.interest:
             self.awake[self] = None

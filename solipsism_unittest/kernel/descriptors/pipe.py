@@ -16,9 +16,9 @@ from collections import deque
 from ..journal import Journal
 from .file import ERROR, HANGUP, READABLE, WRITABLE, File, os_error
 
-PAGE = 4096  # bytes; also PIPE_BUF: what a write of at most so many never tears apart
+PAGE = 4096  # bytes; also PIPE_BUF: a write of at most that many bytes is never torn apart
 PAGES = 16  # of a fresh pipe: 64 KiB
-MAX_PAGES = 256  # Linux's fs.pipe-max-size, 1 MiB, for who is not root
+MAX_PAGES = 256  # Linux's fs.pipe-max-size for programs of other users than root: 1 MiB
 
 
 class _Pages:
@@ -84,7 +84,7 @@ class PipeEnd(File):
         return bytes(found)
 
     def send(self, data: memoryview) -> int:
-        """Write what there is room for and say how much; `data` is a memoryview of bytes.
+        """Write what there is room for and return its size; `data` is a memoryview of bytes.
 
         At most PIPE_BUF bytes go whole or not at all (EAGAIN). EPIPE: nobody can read any more.
         """
@@ -114,7 +114,7 @@ class PipeEnd(File):
         return done
 
     def unread(self) -> int:
-        """How many bytes are in the pipe (FIONREAD)."""
+        """The number of bytes in the pipe (FIONREAD)."""
         return sum(map(len, self.pages.full)) - self.pages.start
 
     @property
@@ -146,7 +146,7 @@ class PipeEnd(File):
         return READABLE if self.pages.full else 0
 
     def conditions(self) -> int:
-        """As `poll()`, with what poll(2) says of an end that is alone."""
+        """As `poll()`, with what poll(2) reports of an end without another end."""
         if not self.peer.closed:
             return self.poll()
         if self.writes:

@@ -124,7 +124,7 @@ class Stream(Connection):
     # -- connecting
 
     def connect(self, reach: Callable[[], None], blocking: bool) -> int:
-        """connect(2): the errno, or 0. `reach` goes to the network and finds who is there."""
+        """connect(2): the errno, or 0. `reach()` asks the network for whoever answers at the address."""
         if not self.is_tcp:
             try:
                 reach()  # there is no handshake: it is done, or refused
@@ -252,7 +252,7 @@ class Stream(Connection):
             self.changed()
 
     def close(self) -> None:
-        """End both directions: a reset when bytes are unread or SO_LINGER says so, otherwise the end of the stream."""
+        """End both directions: with a reset when bytes are unread or SO_LINGER asks for one, otherwise in order."""
         self._end(bool(self.incoming) or (self.linger_zero and self.is_tcp))
 
     def abort(self) -> None:
@@ -281,7 +281,7 @@ class Stream(Connection):
             self.transmit(DEAF, b"")
 
     def _turn_away(self) -> None:
-        """Refuse or reset whoever wanted to connect here, and want no connection elsewhere."""
+        """Refuse or reset every client of this listener, and end a connect of its own."""
         if self.backlog is not None:
             self.backlog.turn_away()
             self.backlog.hands_down = 0

@@ -100,15 +100,15 @@ ON_SEND: dict[str, int | str] = {
     SILENT: errno.EPIPE, FIN_WAIT: errno.EPIPE, CLOSE_WAIT: 0, SILENT_END: errno.EPIPE, FINISHED: errno.EPIPE,
     FAILED: REPORT, RESET: REPORT, BROKEN: errno.EPIPE, CLOSED: errno.EBADF,
 }
-# What a UNIX socket says instead while it has no other end
+# What a UNIX socket answers instead while it has no other end
 UNIX_UNCONNECTED = {errno.EPIPE: errno.ENOTCONN, errno.ENOTCONN: errno.EINVAL}  # send; recv
-# What select() says beyond the queues; a hang-up or an error shows as both, as `selectors` shows it.
+# What select() reports whatever is in the queues; a hang-up or an error shows as both, as `selectors` shows it.
 ALWAYS_READY = {
     FRESH: READABLE | WRITABLE, LISTENING: 0, CONNECTING: 0, ESTABLISHED: 0, SILENT: WRITABLE, FIN_WAIT: WRITABLE,
     CLOSE_WAIT: READABLE, SILENT_END: READABLE | WRITABLE, FINISHED: READABLE | WRITABLE, FAILED: READABLE | WRITABLE,
     RESET: READABLE | WRITABLE, BROKEN: READABLE | WRITABLE, CLOSED: 0,
 }
-# What poll(2) says beyond that
+# What poll(2) reports beyond that
 HANGS = {
     FRESH: HANGUP, CLOSE_WAIT: PEER_ENDED, SILENT_END: HANGUP | PEER_ENDED, FINISHED: HANGUP | PEER_ENDED,
     FAILED: ERROR | HANGUP | PEER_ENDED, RESET: ERROR | HANGUP | PEER_ENDED,

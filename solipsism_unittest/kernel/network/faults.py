@@ -1,7 +1,7 @@
-"""What befalls what is sent on its way: a verdict for each address that it is sent to.
+"""Faults of the network: a verdict on each packet, by the address that it is sent to.
 
-Owns the addresses that drop everything. The rule that keeps it simple: who sends asks for the verdict and does what it
-says; nobody else knows why a packet did not arrive.
+Owns the addresses that drop everything. The rule that keeps it simple: the sender asks for the verdict and obeys it;
+nothing else knows why a packet did not arrive.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ class Faults:
         self._dropping: dict[str, None] = {}
 
     def drop(self, addresses: Iterable[str]) -> None:
-        """Let everything that is sent to these addresses vanish from now on."""
+        """Lose everything that is sent to these addresses from now on."""
         self._dropping.update(dict.fromkeys(addresses))
 
     def repair(self, addresses: Iterable[str]) -> None:
-        """Let everything pass again that is sent to these addresses."""
+        """End `drop()` for these addresses."""
         for address in addresses:
             self._dropping.pop(address, None)
 

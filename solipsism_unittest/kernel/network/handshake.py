@@ -1,8 +1,8 @@
 """A TCP handshake that nobody answers: SYN segments again and again, and ETIMEDOUT in the end.
 
-Owns the timer of one connect under way, whose SYN is dropped or meets a listener with a full queue. The delays are
-Linux's: the first SYN is repeated after 1, 3, 7, 15, 31 and 63 seconds (tcp_syn_retries = 6, tcp(7); RFC 6298, 2), and
-after 127 seconds the connect fails. Room in a queue is given at once, where Linux would wait for the next SYN.
+Owns the timer of one connect under way: its SYN was dropped, or the listener's queue is full. The delays are Linux's:
+the first SYN is repeated after 1, 3, 7, 15, 31 and 63 seconds (tcp_syn_retries = 6, tcp(7); RFC 6298, 2), and after 127
+seconds the connect fails. A listener with room again lets a client in at once; Linux would wait for the next SYN.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LAST_DELAY = 64.0  # each is twice the one before
 
 
 class Retries:
-    """The timer of one connect. `reach()` sends a SYN and says whether anybody answered."""
+    """The timer of one connect. `reach()` sends a SYN and returns whether there was an answer."""
 
     def __init__(self, clock: VirtualClock, end: Stream, reach: Callable[[], bool]) -> None:
         self._clock = clock

@@ -1,8 +1,8 @@
-"""The network of one world: who answers a connect, what befalls what is sent, and what a test says of hosts.
+"""The network of one world: who answers a connect, what happens to what is sent, and what a test sets for hosts.
 
-Owns how TCP ends get and lose their addresses. Does not own which numbers are free (ports.py), UDP (udp.py), what flows
-(stream.py) or what a host is called (names.py). Every host of the world is played by this one process, so an end may
-bind to any host that is known; a wildcard address stands for the machine that the program runs on, never for others.
+Owns how TCP ends get and lose their addresses. Does not own which numbers are free (ports.py), UDP (udp.py), the bytes
+(kernel/descriptors) or the names of hosts (kernel/addresses). One process plays every host of the world, so an end may
+bind to any known host. A wildcard address stands for the machine that the program runs on, never for others.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .udp import Udp
 
 
 def _nothing_to_release(end: Stream) -> None:
-    """Of an end that lost its port before it was closed."""
+    """Close an end that lost its port before: there is nothing to give back."""
 
 
 class Network:
@@ -46,8 +46,9 @@ class Network:
     # -- hosts and what is looked up
 
     def add_host(self, name: str, *addresses: str, aliases: Iterable[str] = ()) -> Host:
-        """A host that answers to look-ups with all these addresses, IPv4 and IPv6, in this order; a call for a name
-        that is known already changes its addresses. Without addresses it keeps those that it has, or gets made-up ones.
+        """Add a host, or give a known one new addresses. Look-ups answer with all of them, in this order.
+
+        They may be IPv4 and IPv6. Without addresses the host keeps those that it has, or gets made-up ones.
 
         `aliases` are other names for it (CNAME records). A name that failed answers again. `localhost` may be given
         several of the machine's own addresses. What is no name or no address is a ValueError.
@@ -55,14 +56,14 @@ class Network:
         return self.names.add_host(name, *addresses, aliases=aliases)
 
     def fail_lookup(self, name: str, code: int = socket.EAI_NONAME) -> None:
-        """Let look-ups of this name fail: by default it is unknown; socket.EAI_AGAIN is a failure that may pass.
+        """Let look-ups of this name fail. By default the name is unknown; socket.EAI_AGAIN is a temporary failure.
 
         What listens on the host stays; `add_host(name)` lets the name answer again.
         """
         self.names.fail_lookup(name, code)
 
     def delay_lookup(self, name: str, seconds: float) -> None:
-        """Let every look-up of this name take so many seconds of virtual time, whatever comes of it; 0 for none.
+        """Let every look-up of this name take this number of seconds of virtual time, whatever its result; 0 for none.
 
         `loop.getaddrinfo()` waits for them. A blocking call in the loop's thread (`socket.getaddrinfo()`, a `connect()`
         by name) would stop the loop for as long and is a SolipsismError; in other threads it answers at once.
@@ -74,13 +75,13 @@ class Network:
         """Every name that was looked up, oldest first (the last 10,000): (time, name, family, addresses, error)."""
         return list(self.names.lookups)
 
-    # -- what befalls what is sent
+    # -- what happens to what is sent
 
     def drop(self, host: str) -> None:
-        """Let everything vanish that is sent to this address, or to every address of the host of this name.
+        """Lose everything that is sent to this address, or to all addresses of the host of this name.
 
         A connect to it is neither accepted nor refused: SYN segments are repeated for 127 seconds of virtual time, then
-        it fails with ETIMEDOUT. Datagrams are lost. Connections that are there already go on.
+        it fails with ETIMEDOUT. Datagrams are lost. Connections that exist already go on.
         """
         self.faults.drop(self.names.addresses_of(host))
 
@@ -127,7 +128,7 @@ class Network:
         return self.tcp.free_port(addresses)
 
     def unused_port(self, host: str = "localhost") -> int:
-        """A port that nobody uses on any address of `host`; nobody else is given it, and port 0 will not become it."""
+        """Reserve a port that nobody uses on any address of `host`: it is given only once, and never for port 0."""
         if not isinstance(host, str):
             raise TypeError(f"a host is a name or an address as text, not {host!r}")
         known = self.names.declare(host)
@@ -219,7 +220,7 @@ class Network:
     # -- datagrams
 
     def send_datagram(self, end: Datagram, data: bytes, address: Address | None) -> None:
-        """Send one UDP datagram, to the end's peer for None. Whatever befalls it on its way does so here."""
+        """Send one UDP datagram to an address, or for None to the end's peer. Faults on its way happen here."""
         packet = self.udp.packet(end, data, address)
         self._journal.add("send", route(packet), len(data))
         if packet.target is not None and self.faults.verdict(packet.target[0]) is Verdict.DROP:

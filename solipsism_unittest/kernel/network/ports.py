@@ -1,4 +1,4 @@
-"""Ports of one protocol: who is bound where, whether two can be there together, and which number is free.
+"""Ports of one protocol: which ends are bound where, which of them can share an address, which number is free.
 
 Owns the table of bound ends and the numbers that it hands out; TCP has one and UDP has another. Does not own what an
 end at a port does (network.py).
@@ -22,28 +22,26 @@ from ..descriptors.file import os_error
 FIRST_FREE_PORT = 60001  # what port 0 becomes; above every client port and service
 FIRST_CLIENT_PORT = 32768
 WILDCARDS = {"0.0.0.0": 4, "::": 6}
-ITSELF = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # whom a wildcard means as a destination
+ITSELF = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # what a wildcard means as a destination
 
 Kind = TypeVar("Kind", bound=End)
 
 
 class Ports(Generic[Kind]):
-    """The ports of one protocol. `is_exclusive(end)` says whether SO_REUSEADDR lets nobody beside this end."""
+    """The ports of one protocol. `is_exclusive(end)` is whether SO_REUSEADDR gives no other end its address."""
 
     def __init__(self, names: Names, is_exclusive: Callable[[Kind], bool]) -> None:
         self.bound: dict[int, list[Kind]] = {}  # by port
         self.promised: set[tuple[str, int]] = set()  # (host name, port) that unused_port() gave away
-        self.chosen: dict[Kind, None] = {}  # ends whose port was chosen here: it goes back when their life is over
+        self.chosen: dict[Kind, None] = {}  # ends whose port was chosen here; they lose it with their connection
         self._names = names
         self._is_exclusive = is_exclusive
         self._client_ports: dict[str, int] = {}  # the last one, by address
-        # By host, by the addresses asked for: no lower port is free, so nobody need look there again.
+        # By host, then by the addresses asked for: no port below this one is free, so the search starts here.
         self._lowest: dict[str, dict[tuple[str, ...], int]] = {}
 
     def bindable(self, end: Kind, address: str) -> str:
-        """The address that `end` gets for one that it asks for; EINVAL for one of the wrong family, EADDRNOTAVAIL for
-        one that nobody has.
-        """
+        """The address that `end` gets for `address`. EINVAL: the wrong family. EADDRNOTAVAIL: no host has it."""
         address = unmap(address)
         if end.family == socket.AF_INET6 and end.v6_only and ":" not in address:
             raise os_error(errno.EINVAL)
@@ -52,7 +50,7 @@ class Ports(Generic[Kind]):
         return address
 
     def keep_family(self, end: Kind, address: str) -> None:
-        """A program has bound `end` there: one that is at an address of IPv6 is of IPv6 alone, as inet6_bind() does."""
+        """Restrict an end that a program has bound to an address of IPv6 to IPv6, as Linux's inet6_bind() does."""
         if ":" in address and address not in WILDCARDS:
             end.v6_only = True
 
@@ -75,7 +73,7 @@ class Ports(Generic[Kind]):
         self._freed(address, port)
 
     def narrow(self, end: Kind, address: str) -> None:
-        """Give an end at a wildcard address this one of its addresses."""
+        """Move an end from a wildcard address to one of the addresses that it stands for."""
         assert end.local is not None
         wildcard, port = end.local
         end.local = address, port
@@ -88,7 +86,7 @@ class Ports(Generic[Kind]):
                 lowest[addresses] = max(port, FIRST_FREE_PORT)
 
     def check_free(self, end: Kind, address: str, port: int) -> None:
-        """EADDRINUSE when somebody is there with whom `end` cannot share the address."""
+        """EADDRINUSE when an end is there that cannot share the address with `end`."""
         if any(self._conflict(end, address, other) for other in self.bound.get(port, ())):
             raise os_error(errno.EADDRINUSE)
 
@@ -130,7 +128,7 @@ class Ports(Generic[Kind]):
         return port
 
     def is_free(self, port: int, addresses: Iterable[str]) -> bool:
-        """Whether nobody is at this port of any of these addresses."""
+        """Whether no end is at this port of any of these addresses."""
         return not any(self.overlap(address, False, other.local[0], other.v6_only)
                        for other in self.bound.get(port, ()) if other.local for address in addresses)
 
@@ -140,7 +138,7 @@ class Ports(Generic[Kind]):
 
     def client_port(self, address: str) -> int:
         """The next port for a client on an address; EADDRNOTAVAIL when there is none."""
-        # What any address had is not given again at once to a wildcard, nor what a wildcard had to anybody.
+        # A wildcard gets no number that any address has just had, and no address one that a wildcard has just had.
         used = self._client_ports
         last = max((used[other] for other in used if address in WILDCARDS or other in {address, *WILDCARDS}),
                    default=FIRST_CLIENT_PORT - 1)
@@ -152,12 +150,12 @@ class Ports(Generic[Kind]):
 
 
 def wildcard_of(end: End) -> str:
-    """The address that stands for every one of the machine, in the family of `end`."""
+    """The wildcard address of the family of `end`."""
     return "::" if end.family == socket.AF_INET6 else "0.0.0.0"
 
 
 def source_for(names: Names, destination: str) -> str:
-    """The address of the machine that it talks to another address from."""
+    """The machine's own address in a connection to `destination`."""
     if names.is_local(destination):
         loopback = destination.startswith("127.") and destination != "127.0.0.1"
         return "127.0.0.1" if loopback else destination

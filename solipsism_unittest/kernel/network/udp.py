@@ -2,7 +2,7 @@
 
 Owns the ports of UDP and the rules of udp(7) that depend on addresses: implicit binding, broadcast permission, who is
 connected to whom, groups. Does not own queues (datagram.py). The rule that keeps it simple: `packet()` does all that
-can fail for the sender, `deliver()` all that nobody is told of, and whatever may happen on the way stands between them.
+can fail for the sender, `deliver()` what the sender never hears of, and faults on the way come between the two.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def _version(address: str) -> int:
 
 
 def _hears(end: Datagram, packet: Packet) -> bool:
-    """Whether an end is not connected to somebody else; connected to port 0 it hears a whole host."""
+    """Whether an end takes a packet: not when it is connected to somebody else; port 0 stands for a whole host."""
     if end.remote is None or packet.source is None:
         return True
     address, port = end.remote
@@ -83,7 +83,7 @@ class Udp:
         self._journal.add("connect", end.label)
 
     def _destination(self, end: Datagram, address: str) -> str:
-        """Where a datagram to `address` goes, or the error of an end that cannot send there."""
+        """The address that a datagram to `address` goes to. OSError when the end cannot send there."""
         address = unmap(address)
         address = ITSELF.get(address, address)
         local = end.local[0] if end.local is not None else None
@@ -141,7 +141,7 @@ class Udp:
         return Packet(data, (source, end.local[1]), (address, port), charge_of_udp(len(data), version), end, interface)
 
     def deliver(self, packet: Packet) -> None:
-        """Put a datagram into the queue of everybody whom it is for; where that is nobody, the sender may be told."""
+        """Put a datagram into the queue of each receiver; when there is none, a connected sender gets an error."""
         assert packet.target is not None
         receivers = self._crowd(packet) if packet.interface else self._receiver(packet)
         for receiver in receivers:
@@ -152,9 +152,9 @@ class Udp:
                 packet.sender.refuse(packet.target)
 
     def _receiver(self, packet: Packet) -> list[Datagram]:
-        """Who gets a datagram for one host: the most exact end, of equal ones the one bound last.
+        """The receiver of a datagram for one host: the end with the most exact address; of several, the last bound.
 
-        Of a group that shares a port by SO_REUSEPORT, the member that the two addresses choose, always the same one.
+        Of ends that share a port by SO_REUSEPORT, a hash of the two addresses chooses one, always the same.
         """
         address, port = packet.target or ()
         rank: dict[Datagram, tuple[bool, bool, bool]] = {}
@@ -176,11 +176,11 @@ class Udp:
         return best[-1:]
 
     def _crowd(self, packet: Packet) -> list[Datagram]:
-        """Everybody who gets a datagram for a group, or for the whole network."""
+        """The receivers of a datagram for a group, or for the whole network."""
         address, port = packet.target or ()
         group = (address, packet.interface) if is_multicast(address) else None
         if group is not None:
-            # The loopback interface brings back everything, whatever the sender chose.
+            # The loopback interface returns everything to this machine, whatever the sender chose.
             comes_back = packet.sender.multicast.loops_back[_version(address)] or packet.interface == LOOPBACK
             if not (comes_back and self._anybody_joined(group)):
                 return []

@@ -1,9 +1,9 @@
-"""The name space of UNIX sockets: which path and which abstract name is whose.
+"""The name space of UNIX sockets: to whom each path and each abstract name belongs.
 
-Owns the socket files of one world (nodes: what `os.stat` tells of them, and which socket answers there) and the
-abstract names. Does not own directories: those are real, and `real`, which the faces hand in, says where a path lies in
-them. The rule that keeps it simple: a node is known by its place, the device and inode of its directory and the
-name there, so that every spelling of a path, relative, through a link or below a renamed directory, finds it.
+Owns the socket files of one world (nodes: what `os.stat` reports of them, and which socket answers there) and the
+abstract names. Does not own directories: those are real, and `real`, which stdlib/files passes in, finds a path in
+them. The rule that keeps it simple: a node is known by the device and inode of its directory and its name there. So
+every spelling of a path finds it: relative, through a link, or below a renamed directory.
 
 As on Linux (unix(7)): a node outlives its socket. Until the program unlinks it, binding there is EADDRINUSE and
 connecting is ECONNREFUSED; an abstract name goes with its socket.
@@ -36,7 +36,7 @@ class Where(NamedTuple):
 
 
 class Node:
-    """A socket file: what `os.stat` tells of it, and who answers there."""
+    """A socket file: what `os.stat` reports of it, and which end answers there."""
 
     def __init__(self, number: int, end: End | None, real: Real) -> None:
         self.number = number  # st_ino
@@ -72,7 +72,7 @@ class Paths:
     """The UNIX addresses of one world."""
 
     def __init__(self, journal: Journal) -> None:
-        self.real: Real | None = None  # given by whoever uses a path first
+        self.real: Real | None = None  # set before the first path is used
         self._journal = journal
         self._nodes: dict[Spot, Node] = {}
         self._abstract: dict[tuple[int, bytes], End] = {}  # by type of socket and name: each type has its own
@@ -86,9 +86,9 @@ class Paths:
     # -- sockets
 
     def bind(self, end: End, name: bytes, *, anywhere: bool = False) -> None:
-        """Give `end` a path, an abstract name (the first byte is 0), or for b"" an abstract name that is free.
+        """Give `end` a path, or an abstract name (the first byte is 0); b"" becomes an abstract name that is free.
 
-        `anywhere` is for a test that plays another program: a real file there, and who may write, do not matter.
+        `anywhere` is for a test that plays another program: neither a real file there nor its permissions matter.
         """
         if not name and end.local is not None:
             return  # Linux has nothing to do then
@@ -136,7 +136,7 @@ class Paths:
                 node.end = None
 
     def find(self, name: bytes, kind: int) -> End:
-        """Who is bound there: ENOENT, ECONNREFUSED where nobody answers, EPROTOTYPE for another kind of socket."""
+        """The end that is bound there. ENOENT; ECONNREFUSED when none answers; EPROTOTYPE for another type."""
         if not name:
             raise os_error(errno.EINVAL)
         if name[:1] == b"\0":
@@ -163,7 +163,7 @@ class Paths:
         end.listen(backlog)
 
     def connect(self, end: Any, name: bytes) -> None:
-        """Connect a socket to who is bound there."""
+        """Connect a socket to the end that is bound there."""
         end.meet(self.find(name, end.type))
 
     # -- socket files
@@ -179,11 +179,11 @@ class Paths:
                 yield name, node
 
     def unlink(self, where: Where) -> None:
-        """Take the name away; the socket lives on without it."""
+        """Remove the name; the socket goes on without it."""
         del self._nodes[where.spot]
 
     def rename(self, source: Where, target: Where, now: int) -> None:
-        """Move a socket file to another place, over the one that is there."""
+        """Move a socket file to another place, where it replaces another one."""
         node = self._nodes.pop(source.spot)
         node.changed_at = now
         self._nodes[target.spot] = node
