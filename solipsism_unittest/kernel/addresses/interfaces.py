@@ -6,6 +6,7 @@ bound where. The machine has two interfaces: the loopback, and one to all other 
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from typing import NamedTuple
 
@@ -31,6 +32,8 @@ INTERFACES = {
 }
 
 
+# Each datagram asks these of the same few addresses again and again.
+@functools.lru_cache(1024)
 def is_broadcast(address: str) -> bool:
     """Whether it is the broadcast address of one of the machine's networks, or the limited one."""
     return address == LIMITED_BROADCAST or any(address == interface.broadcast for interface in INTERFACES.values())
@@ -41,6 +44,7 @@ def is_multicast(address: str) -> bool:
     return address[:2] in ("ff", "22", "23") and ipaddress.ip_address(address).is_multicast
 
 
+@functools.lru_cache(1024)
 def is_many(address: str) -> bool:
     """Whether no single host has this address."""
     return is_broadcast(address) or is_multicast(address)

@@ -6,6 +6,7 @@ simple: text that is no literal is None, never an error, because it may be a nam
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 
@@ -18,6 +19,7 @@ _OCTET = re.compile(r"0x[0-9a-f]+|0[0-7]*|[1-9][0-9]*", re.ASCII | re.IGNORECASE
 _NUMBER = re.compile(r"[0-9]+", re.ASCII)
 
 
+@functools.lru_cache(1024)
 def parse_address(text: str) -> IPAddress | None:
     """A literal address of either family, IPv4 in every form that inet_aton(3) reads, or None for anything else."""
     try:

@@ -6,6 +6,7 @@ list of what was looked up. Does not own who has which name and address (hosts.p
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import operator
 import socket
@@ -153,7 +154,7 @@ class Names(Hosts):
         if host in ("<broadcast>", b"<broadcast>") and family != socket.AF_INET6:
             return "255.255.255.255"
         self.check_blocking(host)
-        return self.getaddrinfo(host, None, family, socket.SOCK_DGRAM)[0][4][0]
+        return _literal(host, family) or self.getaddrinfo(host, None, family, socket.SOCK_DGRAM)[0][4][0]
 
     def getnameinfo(self, address: tuple[str, int] | tuple[str, int, int, int], flags: int = 0) -> tuple[str, str]:
         """As `socket.getnameinfo`: (host, service), by name where one is known."""
@@ -203,6 +204,13 @@ def _as_family(address: IPAddress, family: int, flags: int) -> IPAddress:
     if family not in (socket.AF_UNSPEC, _family(address)):
         raise resolver_error(ADDRESS_FAMILY)
     return address
+
+
+@functools.lru_cache(1024)
+def _literal(host: str | bytes, family: int) -> str | None:
+    """A literal as an address of a family, in its usual writing; None for a name, which is asked for anew each time."""
+    literal = parse_address(_host_text(host) or "")
+    return written(_as_family(literal, family, 0)) if literal is not None else None
 
 
 def _host_text(host: str | bytes | None) -> str | None:

@@ -11,6 +11,7 @@ loses what finds no room; a UNIX socket never loses anything, so there the sende
 from __future__ import annotations
 
 import errno
+import functools
 import socket
 from collections import deque
 from collections.abc import Callable
@@ -386,4 +387,9 @@ class Datagram(End):
 
 def route(packet: Packet) -> str:
     """Where a packet comes from and goes to, for the journal."""
-    return ">".join(shown(address) if address else "?" for address in (packet.source, packet.target))
+    return _route(packet.source, packet.target)
+
+
+@functools.lru_cache(1024)
+def _route(source: Address | None, target: Address | None) -> str:
+    return ">".join(shown(address) if address else "?" for address in (source, target))

@@ -157,14 +157,13 @@ class Udp:
         Of ends that share a port by SO_REUSEPORT, a hash of the two addresses chooses one, always the same.
         """
         address, port = packet.target or ()
+        bound = self.ports.bound.get(port, ())
+        if len(bound) == 1:  # the common case
+            return [end for end in bound if self._may_get(end, address) and _hears(end, packet)]
         rank: dict[Datagram, tuple[bool, bool, bool]] = {}
-        for end in self.ports.bound.get(port, ()):
-            assert end.local is not None
-            local = end.local[0]
-            exact = local == address
-            if not exact and not self.ports.covers(local, end.v6_only, address):
-                continue
-            if _hears(end, packet):
+        for end in bound:
+            if self._may_get(end, address) and _hears(end, packet):
+                exact = end.local is not None and end.local[0] == address
                 rank[end] = exact, end.remote is not None, (end.family == socket.AF_INET6) == (":" in address)
         if not rank:
             return []
@@ -174,6 +173,11 @@ class Udp:
             best = [end for end in best if end.reuse_port]
             return [best[zlib.crc32(route(packet).encode()) % len(best)]]
         return best[-1:]
+
+    def _may_get(self, end: Datagram, address: str) -> bool:
+        """Whether an end is bound to an address, or to a wildcard that it is one of."""
+        assert end.local is not None
+        return end.local[0] == address or self.ports.covers(end.local[0], end.v6_only, address)
 
     def _crowd(self, packet: Packet) -> list[Datagram]:
         """The receivers of a datagram for a group, or for the whole network."""
@@ -186,10 +190,7 @@ class Udp:
                 return []
         found = []
         for end in self.ports.bound.get(port, ()):
-            assert end.local is not None
-            local = end.local[0]
-            if ((local == address or self.ports.covers(local, end.v6_only, address))
-                    and _hears(end, packet)
+            if (self._may_get(end, address) and _hears(end, packet)
                     and (group is None or end.multicast.hears_all[_version(address)]
                          or group in end.multicast.groups)):
                 found.append(end)
