@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import math
 import signal
 import sys
@@ -29,8 +30,8 @@ from typing import Any, Self, TypeVar
 from ..errors import RealTimeLimitError, SolipsismError
 from ..hangs import report
 from ..introspection.debuggers import MEASURE, debugging
-from ..introspection.modules import carries
-from ..introspection.places import Place
+from ..introspection.modules import carries, module_of, outward, root_of
+from ..introspection.places import Place, user_frames
 from ..loop.selector import VirtualSelector
 from ..loop.stuck import mover_lines
 from ..stdlib import worlds
@@ -297,19 +298,13 @@ def _raise_in(ident: int, kind: type[BaseException]) -> None:
 
 def _is_fragile(frame: FrameType | None) -> bool:
     """Whether a strike here would leave a loop half running, or a thread half sealed. Nothing of that takes long."""
-    module, name = (frame.f_globals.get("__name__", ""), frame.f_code.co_name) if frame is not None else ("", "")
+    module, name = (module_of(frame), frame.f_code.co_name) if frame is not None else ("", "")
     return module in _FRAGILE or (module == base_events.__name__ and name in _RUNNING) or _is_measured(frame)
 
 
 def _is_measured(frame: FrameType | None) -> bool:
     """Whether a tool that measures is at work here: it has locks, and would never let go of them."""
-    for _ in range(NEAR):
-        if frame is None:
-            break
-        if str(frame.f_globals.get("__name__", "")).partition(".")[0] in MEASURE:
-            return True
-        frame = frame.f_back
-    return False
+    return any(root_of(module_of(step)) in MEASURE for step in itertools.islice(outward(frame), NEAR))
 
 
 _FRAGILE = frozenset({__name__, table.__name__, runners.__name__})
@@ -343,24 +338,16 @@ def unwind(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any])
 
 
 def _user_frames(frame: FrameType | None) -> Iterator[FrameType]:
-    """The user's frames, from `frame` outwards, up to where a loop or a test was started."""
-    while frame is not None and not _starts(frame):
-        if not carries(frame.f_globals.get("__name__", "")):
-            yield frame
-        frame = frame.f_back
-
-
-def _starts(frame: FrameType) -> bool:
-    module, name = frame.f_globals.get("__name__", ""), frame.f_code.co_name
-    return (module, name) in ((base_events.__name__, "_run_once"), ("unittest.case", "run"), (__name__, "run"))
+    """The user's frames, from `frame` outwards, up to where a loop, a test or this limit was started."""
+    return user_frames(frame, (RealTimeLimit.run.__code__, _Armed.run.__code__))
 
 
 def _stack_lines(frame: FrameType | None) -> list[str]:
     """Where a thread is: the user's lines, the innermost first, or what else it does."""
-    lines = [str(Place(step.f_code, step.f_lasti)) for step in _user_frames(frame)]
+    lines = [str(Place.of(step)) for step in _user_frames(frame)]
     inner = ""
-    if frame is not None and carries(frame.f_globals.get("__name__", "")):
-        inner = f"{frame.f_globals['__name__']}.{frame.f_code.co_qualname}"
+    if frame is not None and carries(module_of(frame)):
+        inner = f"{module_of(frame)}.{frame.f_code.co_qualname}"
     if not lines:
         waiting = frame is not None and frame.f_code in VirtualSelector.WAITS
         return ["the loop waited for other threads" if waiting else f"it was in {inner}" if inner else
@@ -382,7 +369,7 @@ def _thread_lines(world: Any) -> list[str]:
     frames, lines = sys._current_frames(), []
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     for ident in worlds.threads_in(world):
-        at = [str(Place(step.f_code, step.f_lasti)) for step in _user_frames(frames.get(ident))]
+        at = [str(Place.of(step)) for step in _user_frames(frames.get(ident))]
         if at and ident != threading.get_ident():
             lines.append(f"thread {names.get(ident, 'without a name')} is at {at[0]}")
     return lines

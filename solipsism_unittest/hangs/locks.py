@@ -18,7 +18,17 @@ from types import AsyncGeneratorType, FrameType
 from typing import Any, NamedTuple
 
 from ..introspection.names import known_as
-from ..introspection.tasks import Task, awaited, awaited_tasks, by_name, call_of, entered, frame_of, steps
+from ..introspection.tasks import (
+    Task,
+    awaited,
+    awaited_tasks,
+    by_name,
+    call_of,
+    entered,
+    frame_of,
+    steps,
+    waiter_of,
+)
 
 
 def _lock_of(thing: Any) -> Any:
@@ -127,7 +137,7 @@ class Scene:
             if some.f_locals["return_when"] == asyncio.ALL_COMPLETED or len(pending) == 1:
                 futures = sorted((task for each in pending for task in awaited_tasks(each)), key=by_name)
         else:
-            futures = [getattr(task, "_fut_waiter", None)]
+            futures = [waiter_of(task)]
         return [Cause(None, each) for future in futures for each in awaited_tasks(future)]
 
     def _blockers(self, task: Task) -> list[tuple[Any, Task]]:

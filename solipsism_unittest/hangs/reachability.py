@@ -24,8 +24,10 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ..introspection.modules import is_ours, is_plumbing, root_of
+from ..introspection.handles import module_of_callback, turn_words
+from ..introspection.modules import is_ours, is_plumbing, module_of, outward, root_of
 from ..introspection.places import Place
+from ..introspection.tasks import members_of, waiter_of
 from ..kernel import Kernel
 from ..kernel.clock import Hold, VirtualClock
 from ..kernel.descriptors.file import File
@@ -37,7 +39,6 @@ from ..kernel.network.ports import Ports
 from ..kernel.network.udp import Udp
 from ..kernel.network.unix import Paths
 from ..stdlib.worlds import World
-from .words import callback_words
 
 FARTHEST = 2_000_000  # objects that a walk visits; a task that is not found among them counts as reached
 
@@ -71,11 +72,6 @@ class Unseen(Exception):  # noqa: N818 - no error: it says where a walk ends
     """The walk met something whose references nobody can see."""
 
 
-def awaited(task: Any) -> Any:
-    """The future that a task waits for, a plain future itself, or None for a task that is about to run."""
-    return getattr(task, "_fut_waiter", task)
-
-
 def can_go_on(main: asyncio.Future[Any], loop: Any) -> bool:
     """Whether anything that `loop` will still run, or anybody else, might wake `main`."""
     try:
@@ -101,11 +97,11 @@ def movers(loop: Any) -> list[str]:
 
 def _mover(timer: Any, loop: Any) -> str:
     callback = timer._callback
-    if is_plumbing(getattr(callback, "__module__", None) or ""):  # the end of a sleep() or a timeout(): whose?
+    if is_plumbing(module_of_callback(callback)):  # the end of a sleep() or a timeout(): whose?
         for thing in Walk(loop).things([timer._args, callback]):
             if issubclass(type(thing), asyncio.Task):
                 return f"task {thing.get_name()}"
-    return callback_words(timer)
+    return turn_words(timer)
 
 
 # -- where a walk begins
@@ -131,7 +127,7 @@ def _roots(loop: Any) -> Iterator[Any]:
         handler = signal.getsignal(number)
         if not callable(handler):
             continue
-        module = getattr(getattr(handler, "func", handler), "__module__", None) or ""
+        module = module_of_callback(getattr(handler, "func", handler))
         if not is_plumbing(module) and not module.startswith("pytest"):  # Ctrl-C and time limits are nobody's plan
             yield handler
 
@@ -157,14 +153,12 @@ def _threads() -> Iterator[Any]:
     for frame in sys._current_frames().values():
         if frame is here:
             continue
-        outer: types.FrameType | None = frame
-        while outer is not None:
-            module = root_of(outer.f_globals.get("__name__", ""))
+        for outer in outward(frame):
+            module = root_of(module_of(outer))
             if module in _WAITING_ROOMS:
                 yield from list(outer.f_locals.values())
             elif not is_ours(module):
                 raise Unseen
-            outer = outer.f_back
 
 
 # -- the walk
@@ -328,9 +322,7 @@ def _ends(future: Any) -> Iterator[Any]:
         if each is None or id(each) in seen:
             continue
         seen[id(each)] = each
-        inner = [child for child in getattr(each, "_children", ()) if not child.done()]
-        if isinstance(each, asyncio.Task):
-            inner.append(awaited(each))
+        inner = [waiter_of(each)] if isinstance(each, asyncio.Task) else members_of(each)
         if inner:
             todo += inner
         else:

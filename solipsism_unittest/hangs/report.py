@@ -11,12 +11,14 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any
 
+from ..introspection.handles import turn_words
+from ..introspection.names import NAMES, listed
 from ..introspection.places import Place, made_at
 from ..introspection.tasks import by_name, coroutine_name
 from ..kernel import Kernel
 from .locks import Scene
 from .waits import waits_for
-from .words import NAMES, callback_words, listed, way, where
+from .words import way, where
 
 LAST_RECORDS = 3
 FEW = 12  # so many tasks are told one by one in any case
@@ -73,7 +75,7 @@ def cycle_lines(scene: Scene) -> list[str]:
 
 def ran_words(counts: Iterable[tuple[asyncio.Handle, int]], turns: int) -> str:
     """How often each of some tasks and callbacks ran."""
-    told = listed([f"{callback_words(handle)} {count} times" for handle, count in counts])
+    told = listed([f"{turn_words(handle)} {count} times" for handle, count in counts])
     return f"{told} (in {turns} turns)"
 
 
@@ -84,7 +86,7 @@ def report(reason: str, kernel: Kernel, tasks: Iterable[asyncio.Task[Any]], hint
     `hint` is the cause, or what to do about it; `going_on` are the callbacks that run now, and `ran` says so in words
     where somebody has counted them. Cycles come first.
     """
-    now = ran or listed(list(dict.fromkeys(map(callback_words, going_on))))
+    now = ran or listed(list(dict.fromkeys(map(turn_words, going_on))))
     tasks = sorted(tasks, key=by_name)
     scene = Scene(tasks)
     count = f"{len(tasks)} task{'s' if len(tasks) != 1 else ''}" if tasks else "no task is there"

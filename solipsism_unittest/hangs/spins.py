@@ -18,7 +18,7 @@ import operator
 import sys
 import threading
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextvars import Context, ContextVar
 from functools import partial
 from types import (
@@ -43,6 +43,7 @@ from types import (
 from typing import Any
 from weakref import ReferenceType
 
+from ..introspection.handles import who
 from ..introspection.modules import is_plumbing
 from ..introspection.tasks import frame_of
 
@@ -88,17 +89,17 @@ class SpinLook(Look):
         self._first: list[Any] | None = None
         self._told = True  # whether states could be told so far
         self.turns = 0
-        self.ran: Counter[Any] = Counter()
-        self.samples: dict[Any, asyncio.Handle] = {}
+        self.ran: Counter[Hashable] = Counter()
+        self.samples: dict[Hashable, asyncio.Handle] = {}
 
     def turn(self) -> None:
         """Count what is about to run, and compare the state with that of the first turn."""
         handles = self._handles()
         self.turns += 1
         for handle in handles:
-            who = _who(handle)
-            self.ran[who] += 1
-            self.samples.setdefault(who, handle)
+            key = who(handle)
+            self.ran[key] += 1
+            self.samples.setdefault(key, handle)
         if self._told and not self.recurs:
             try:
                 now = state(handles)
@@ -112,15 +113,7 @@ class SpinLook(Look):
 
     def most(self) -> list[tuple[asyncio.Handle, int]]:
         """A handle of each task or function that ran, and how often, the busiest first."""
-        return [(self.samples[who], count) for who, count in self.ran.most_common()]
-
-
-def _who(handle: Any) -> Any:
-    callback = handle._callback
-    owner = getattr(callback, "__self__", None)
-    if isinstance(owner, asyncio.Task):
-        return owner
-    return getattr(getattr(callback, "__func__", callback), "__code__", None) or id(callback)
+        return [(self.samples[key], count) for key, count in self.ran.most_common()]
 
 
 def state(handles: Iterable[Any]) -> list[Any]:

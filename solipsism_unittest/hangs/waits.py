@@ -7,21 +7,19 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, NamedTuple
 
-from ..introspection.modules import is_plumbing
-from ..introspection.names import known_as, plain
-from ..introspection.tasks import by_name, job_of, shielded
+from ..introspection.names import known_as, listed, plain
+from ..introspection.tasks import by_name, calls, job_of, members_of, said, shielded, waiter_of
 from .locks import Scene, verb
-from .words import listed, task_names
+from .words import task_names
 
 
 def _future_words(future: Any, frames: Sequence[FrameType] = ()) -> str:
     """Who would resolve a pending future, as far as it can be told."""
     if isinstance(future, asyncio.Task):
         return f"task {future.get_name()}"
-    children = getattr(future, "_children", None)  # of a gather()
-    if children is not None:
-        pending = [child for child in children if not child.done()]
-        return f"gather() of {len(children)}, still pending: {task_names(pending)}"
+    pending = members_of(future)
+    if pending is not None:
+        return f"gather() of {len(future._children)}, still pending: {task_names(pending)}"
     inner = shielded(future)
     if inner is not None:
         return f"shield() of {_future_words(inner)}"
@@ -154,13 +152,6 @@ def _socket_call(call: _Call) -> str:
     return f"{call.frame.f_code.co_name}() on {_socket_words(face)}{full}"
 
 
-def _call_of_a_thread(call: _Call) -> str:
-    files = call.frame.f_locals["world"].kernel.files
-    ends = dict.fromkeys(number for number, _ in call.frame.f_locals["interests"])
-    shown = [plain(files[number]) for number in ends if number in files]
-    return f"a blocking call of a thread, on {listed(shown) or 'a closed socket'}"
-
-
 def _server(words: str) -> Callable[[_Call], str]:
     def describe(call: _Call) -> str:
         sockets = call.owner.sockets
@@ -180,7 +171,7 @@ def _in_a_thread(call: _Call) -> str:
     return f"to_thread() of {getattr(function, '__qualname__', None) or plain(function)}"
 
 
-# By qualified name of asyncio's own coroutines (and of ours).
+# By qualified name of asyncio's own coroutines; what waits in ours says so itself, with `waiting()`.
 _WAITS: dict[str, Callable[[_Call], str]] = {
     "Barrier._wait": _itself("the others at {name}"),
     "Barrier._block": _itself("{name} to be free again"),
@@ -208,11 +199,6 @@ _WAITS: dict[str, Callable[[_Call], str]] = {
     "wait_for": lambda call: f"wait_for() of {_future_words(call.frame.f_locals['fut'])}",
     "sleep": _slept,
     "to_thread": _in_a_thread,
-    "SolipsistEventLoop.getaddrinfo": lambda call: f"the look-up of {plain(call.frame.f_locals['host'])}",
-    "SolipsistEventLoop.advance_to": lambda call: f"advance_to({call.frame.f_locals['when']!r})",
-    "_carry_out": _call_of_a_thread,
-    "FakeDatagramServer.receive": lambda call: f"receive(): nobody sends to {plain(call.owner)}",
-    "FakeServer.accept": lambda call: f"accept(): nobody connects to {plain(call.owner)}",
 }
 
 
@@ -221,14 +207,12 @@ def waits_for(task: asyncio.Task[Any], frames: Sequence[FrameType], scene: Scene
     words = None
     if scene is None:
         scene = Scene(sorted({task, *asyncio.all_tasks(task.get_loop())}, key=by_name))
-    for frame in reversed(frames):
-        if not is_plumbing(frame.f_globals.get("__name__", "")):
-            break
+    for frame in calls(frames):
         # The outermost call is the one that the user made: a Barrier rather than the Condition in it.
         describe = _WAITS.get(frame.f_code.co_qualname)
-        words = describe(_Call(frame, task, scene)) if describe is not None else words
+        words = said(frame) or (describe(_Call(frame, task, scene)) if describe is not None else words)
     if words is None:
-        waiter = getattr(task, "_fut_waiter", None)
+        waiter = waiter_of(task)
         running = asyncio.current_task(task.get_loop()) is task
         words = _future_words(waiter, frames) if waiter is not None else "nothing: it runs" if running else \
             "its next turn"

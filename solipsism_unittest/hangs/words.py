@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any
 
-from ..introspection.modules import is_plumbing
-from ..introspection.names import plain
+from ..introspection.handles import clue_words, task_of, turn_words
+from ..introspection.modules import module_of, program_frames
+from ..introspection.names import listed
 from ..introspection.places import function_words, line_words
-from ..introspection.tasks import await_chain, by_name, coroutine_name
-from ..stdlib.threads.stalls import Clue
+from ..introspection.tasks import await_chain, by_name, coroutine_name, members_of
 
-NAMES = 5  # so many things of a list are named
 WAY = 6  # so many lines of an await chain are told
 
 
@@ -26,29 +25,17 @@ def future_words(future: asyncio.Future[Any]) -> str:
     """A task, an executor job, a gather() or any other future."""
     if isinstance(future, asyncio.Task):
         return task_words(future)
-    return getattr(future, "job_name", None) or ("gather()" if hasattr(future, "_children") else "a future")
+    return getattr(future, "job_name", None) or ("a future" if members_of(future) is None else "gather()")
 
 
-def callback_words(handle: asyncio.Handle) -> str:
-    """Whose turn a handle is: a task by name, or a function with the line where it is defined."""
-    callback: Any = handle._callback  # type: ignore[attr-defined]
-    owner = getattr(callback, "__self__", None)
-    if isinstance(owner, asyncio.Task):
-        return f"task {owner.get_name()}"
-    code = getattr(getattr(callback, "__func__", callback), "__code__", None)
-    if code is None:
-        return plain(callback)
-    return function_words(code)
-
-
-def turn_words(seconds: float, runs: Any, now: float) -> str:
+def slow_words(seconds: float, runs: Any, now: float) -> str:
     """Who may have burned so many real seconds in a turn of the loop: of one that ran alone it is certain.
 
     `runs` is what the turn ran: one handle alone, a timer that need not be due; a list of tasks' names, methods and
     codes; or None.
     """
     if isinstance(runs, list):
-        who = "one of " + listed(list(dict.fromkeys(map(_clue_words, runs))))
+        who = "one of " + listed(list(dict.fromkeys(map(clue_words, runs))))
     elif runs is not None and not runs.cancelled() and getattr(runs, "_when", now) <= now:
         who = _step_words(runs)
     else:
@@ -56,16 +43,10 @@ def turn_words(seconds: float, runs: Any, now: float) -> str:
     return f"{who or 'something that the loop ran'} took {seconds:.2f} real seconds"
 
 
-def _clue_words(clue: Clue) -> str:
-    if isinstance(clue, str):
-        return clue
-    return function_words(clue if isinstance(clue, CodeType) else clue.__code__)
-
-
-def _step_words(handle: Any) -> str:
-    task = getattr(handle._callback, "__self__", None)
-    if not isinstance(task, asyncio.Task):
-        return callback_words(handle)
+def _step_words(handle: asyncio.Handle) -> str:
+    task = task_of(handle)
+    if task is None:
+        return turn_words(handle)
     frames = await_chain(task)
     coroutine = coroutine_name(task)
     state = f"is at {where(frames)} now" if frames else "has ended"
@@ -74,19 +55,12 @@ def _step_words(handle: Any) -> str:
 
 def where(frames: Sequence[FrameType]) -> str:
     """The user's innermost line of an await chain."""
-    for frame in reversed(frames):
-        if not is_plumbing(frame.f_globals.get("__name__", "")):
-            return line_words(frame.f_code, frame.f_lineno)
-    return f"{frames[-1].f_globals.get('__name__', '?')}.{frames[-1].f_code.co_qualname}" if frames else "nowhere"
+    for frame in program_frames(frames)[-1:]:
+        return line_words(frame.f_code, frame.f_lineno)
+    return f"{module_of(frames[-1])}.{frames[-1].f_code.co_qualname}" if frames else "nowhere"
 
 
 # -- what for
-
-
-def listed(things: Sequence[str]) -> str:
-    """Things as a list in words: the first `NAMES` of them, and how many more."""
-    more = f" and {len(things) - NAMES} more" if len(things) > NAMES else ""
-    return ", ".join(things[:NAMES]) + more
 
 
 def task_names(futures: Iterable[Any]) -> str:
@@ -99,8 +73,7 @@ def task_names(futures: Iterable[Any]) -> str:
 
 def way(frames: Sequence[FrameType]) -> str:
     """The user's lines of an await chain above the innermost one, outermost first; "" for none."""
-    lines = [function_words(frame.f_code, frame.f_lineno)
-             for frame in frames if not is_plumbing(frame.f_globals.get("__name__", ""))][:-1]
+    lines = [function_words(frame.f_code, frame.f_lineno) for frame in program_frames(frames)[:-1]]
     if len(lines) > WAY:
         lines[WAY // 2:-(WAY // 2)] = [f"{len(lines) - WAY} more"]
     return ", ".join(lines)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import sys
 from types import FrameType
-from typing import Any
+
+from .modules import module_of, outward, root_of
 
 MEASURE = frozenset({"coverage", "trace", "cProfile"})
 _MODULES = frozenset({
@@ -21,28 +22,27 @@ _MODULES = frozenset({
 def debugging(frame: FrameType | None) -> bool:
     """Whether a debugger is at work: it traces this process, or stands somewhere above `frame`."""
     tracer = sys.gettrace()
-    if tracer is not None and _module_of(tracer).partition(".")[0] not in MEASURE:
+    if tracer is not None and root_of(_home_of(tracer)) not in MEASURE:
         return True
     monitoring = getattr(sys, "monitoring", None)  # 3.12+
     if monitoring is not None and monitoring.get_tool(monitoring.DEBUGGER_ID) is not None:
         return True
     named = os.environ.get("PYTHONBREAKPOINT", "")
-    while frame is not None:
+    for step in outward(frame):
         # On another thread, whose tracer cannot be asked for. A debugger that was told to continue leaves its own on
         # the outermost frame for good.
-        tracer = frame.f_trace if frame.f_back is not None else None
-        if tracer is not None and _module_of(tracer).partition(".")[0] not in MEASURE:
+        tracer = step.f_trace if step.f_back is not None else None
+        if tracer is not None and root_of(_home_of(tracer)) not in MEASURE:
             return True
-        if _is_debugger(frame) or f"{frame.f_globals.get('__name__')}.{frame.f_code.co_name}" == named:
+        if _is_debugger(step) or f"{module_of(step)}.{step.f_code.co_name}" == named:
             return True
-        frame = frame.f_back
     return False
 
 
 def _is_debugger(frame: FrameType) -> bool:
-    module = str(frame.f_globals.get("__name__", ""))
-    return module == "code" or module.partition(".")[0] in _MODULES  # code.interact(); `code.x` is somebody else's
+    module = module_of(frame)
+    return module == "code" or root_of(module) in _MODULES  # code.interact(); `code.x` is somebody else's
 
 
-def _module_of(tracer: Any) -> str:
+def _home_of(tracer: object) -> str:
     return getattr(tracer, "__module__", None) or type(tracer).__module__

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..errors import EscapeError
 from .modules import is_ours, is_plumbing, module_of, root_of
+from .places import Place
 from .tasks import await_chain
 
 __unittest = True
@@ -97,6 +98,13 @@ def trace_of(lines: Sequence[TracebackType]) -> TracebackType | None:
     for line in reversed(lines):
         trace = TracebackType(trace, line.tb_frame, line.tb_lasti, line.tb_lineno)
     return trace
+
+
+def user_line(trace: TracebackType | None) -> Place | None:
+    """The innermost line of the user in a traceback: where an error was raised; None where no line is the user's."""
+    inner = next((line for line in reversed(lines_of(trace)) if not is_plumbing(module_of(line.tb_frame))), None)
+    return Place(inner.tb_frame.f_code, inner.tb_lasti) if inner is not None else None
+
 
 # Modules of the standard library whose functions lead to the audited call: the program called theirs.
 ON_THE_WAY = frozenset({"os", "pty", "subprocess", "webbrowser"})

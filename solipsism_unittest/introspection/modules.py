@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Iterable, Iterator
 from types import FrameType
 
 __unittest = True
@@ -26,14 +27,17 @@ def module_of(frame: FrameType) -> str:
     return str(frame.f_globals.get("__name__", ""))
 
 
+def outward(frame: FrameType | None) -> Iterator[FrameType]:
+    """A frame and those that led to it, the innermost first."""
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
 def is_ours(module: str) -> bool:
     """Whether a module of this name belongs to this package."""
     return root_of(module) == _PACKAGE
 
-
-def is_our_file(filename: str) -> bool:
-    """Whether a file is code of this package."""
-    return filename.startswith(_HOME)
 
 # Frames of these packages are never the user's. `unittest` runs tests and builds mocks; the others carry a call on
 # its way.
@@ -51,7 +55,12 @@ _LIBRARIES = tuple(f"{os.sep}{folder}{os.sep}" for folder in ("site-packages", "
 
 def is_plumbing(module: str) -> bool:
     """Whether a module of this name carries calls and makes nothing on its own behalf."""
-    return module.partition(".")[0] in _PLUMBING
+    return root_of(module) in _PLUMBING
+
+
+def program_frames(frames: Iterable[FrameType]) -> list[FrameType]:
+    """Those of some frames that run code of the program or of a library, in the same order."""
+    return [frame for frame in frames if not is_plumbing(module_of(frame))]
 
 
 @functools.lru_cache(maxsize=1024)
@@ -65,16 +74,20 @@ def is_of_standard_library(filename: str) -> bool:
     return filename.startswith(_STANDARD_LIBRARY) and "-packages" not in filename
 
 
+def is_of_program(filename: str) -> bool:
+    """Whether a file is code of the program or of a library: neither Python's own nor ours."""
+    return not is_of_standard_library(filename) and not filename.startswith(_HOME)
+
+
 def carries(module: str) -> bool:
     """Whether frames of a module of this name stand between the user's line and what it came to."""
-    return module.partition(".")[0] in CARRIERS
+    return root_of(module) in CARRIERS
 
 
 def asks_about_the_machine(frame: FrameType | None) -> bool:
     """Whether the standard library starts, or waits for, a process on its own account: what is the machine called?"""
-    while frame is not None and frame.f_globals.get("__name__") in ("os", "subprocess"):
-        frame = frame.f_back
-    return frame is not None and frame.f_globals.get("__name__") in _ASKERS
+    askers = (module for module in map(module_of, outward(frame)) if module not in ("os", "subprocess"))
+    return next(askers, "") in _ASKERS
 
 # Of multiprocessing these run the program's functions, in threads.
 WORKERS = frozenset({"multiprocessing.dummy", "multiprocessing.pool"})
@@ -82,9 +95,7 @@ WORKERS = frozenset({"multiprocessing.dummy", "multiprocessing.pool"})
 
 def below_socket(frame: FrameType) -> str:
     """The module that makes a call, or calls a function of module socket that makes it."""
-    while (module := module_of(frame)) == "socket" and frame.f_back is not None:
-        frame = frame.f_back
-    return module
+    return next((module for module in map(module_of, outward(frame)) if module != "socket"), "socket")
 
 
 def manages_processes(starter: FrameType) -> bool:
@@ -96,7 +107,7 @@ def manages_processes(starter: FrameType) -> bool:
     module = below_socket(starter)
     if module == "multiprocessing.dummy":
         return False
-    return module.partition(".")[0] in ("multiprocessing", "subprocess") or module == "concurrent.futures.process"
+    return root_of(module) in ("multiprocessing", "subprocess") or module == "concurrent.futures.process"
 
 
 def waits_for_processes(frame: FrameType) -> bool:

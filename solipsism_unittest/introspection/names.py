@@ -8,16 +8,14 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
-from .modules import is_plumbing
+from .modules import program_frames
 
 SEARCHED = 1_000  # things of a container, at most, that are looked through for a name
 
 
 def known_as(thing: object, frames: Sequence[FrameType]) -> str:
     """How the user's code at the end of a chain calls a thing: `lock`, `self.left`, `forks[2]`; "" for not at all."""
-    for frame in reversed(frames):
-        if is_plumbing(frame.f_globals.get("__name__", "")):
-            continue
+    for frame in reversed(program_frames(frames)):
         known = dict(frame.f_locals)
         for name, value in known.items():
             if value is thing:
@@ -52,6 +50,17 @@ def _inside(name: str, value: Any, thing: object) -> str:
             if item is thing:
                 return f"{name}.{key}"
     return ""
+
+
+NAMES = 5  # of the things of a list
+
+
+def listed(things: Sequence[str]) -> str:
+    """Things as a list in words: the first `NAMES` of them, and how many more."""
+    more = f" and {len(things) - NAMES} more" if len(things) > NAMES else ""
+    return ", ".join(things[:NAMES]) + more
+
+
 LONGEST = 200  # characters of a repr
 
 

@@ -14,10 +14,11 @@ import asyncio
 import functools
 import os
 import sys
-from types import CodeType, FrameType, TracebackType
+from collections.abc import Collection, Iterator
+from types import CodeType, FrameType
 from typing import NamedTuple
 
-from .modules import CARRIERS, is_of_library, is_plumbing
+from .modules import CARRIERS, carries, is_of_library, module_of, outward
 
 _STARTERS = {"asyncio.base_events": "_run_once", "unittest.case": "run"}
 
@@ -42,6 +43,11 @@ class Place(NamedTuple):
     def __str__(self) -> str:
         here = line_words(self.code, self.line)
         return f"{here}, called from {self.caller}" if self.caller else here
+
+    @classmethod
+    def of(cls, frame: FrameType) -> Place:
+        """The line at which a frame stands."""
+        return cls(frame.f_code, frame.f_lasti)
 
     def called_from(self, place: Place | None) -> Place:
         """The same line of a library, got to from `place`: that of whoever made the task, where the stack ends."""
@@ -94,14 +100,14 @@ def user_place(depth: int = 1) -> Place | None:
     return inner
 
 
-def user_line(trace: TracebackType | None) -> Place | None:
-    """The innermost line of the user in a traceback: where an error was raised; None where no line is the user's."""
-    found = None
-    while trace is not None:
-        if not is_plumbing(trace.tb_frame.f_globals.get("__name__", "")):
-            found = trace
-        trace = trace.tb_next
-    return _place(found.tb_frame.f_code, found.tb_lasti) if found is not None else None
+def user_frames(frame: FrameType | None, until: Collection[CodeType] = ()) -> Iterator[FrameType]:
+    """The user's frames, the innermost first, up to where a loop or a test was started, or one of some functions."""
+    for step in outward(frame):
+        module = module_of(step)
+        if _STARTERS.get(module) == step.f_code.co_name or step.f_code in until:
+            break
+        if not carries(module):
+            yield step
 
 
 def made_at(thing: object) -> Place | None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Iterable, Iterator, Sequence
+import itertools
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from types import FrameType, FunctionType, MethodType
-from typing import Any
+from typing import Any, TypeVar
 
-from .modules import is_plumbing
+from .modules import is_plumbing, module_of
 
 # What awaits on behalf of somebody and does not say for whom: `async for`, `anext()`, a coroutine's __await__().
 _WRAPPERS = frozenset({"async_generator_asend", "async_generator_athrow", "anext_awaitable", "coroutine_wrapper"})
 
 Task = asyncio.Task[Any]
+T = TypeVar("T")
 
 
 def frame_of(step: Any) -> FrameType | None:
@@ -42,15 +44,39 @@ def await_chain(task: Task) -> list[FrameType]:
     return [frame for frame in map(frame_of, steps(task)) if frame is not None]
 
 
+def calls(frames: Sequence[FrameType]) -> Iterator[FrameType]:
+    """The frames of asyncio's coroutines, and of ours, at the inner end of a chain, the innermost first."""
+    return itertools.takewhile(lambda frame: is_plumbing(module_of(frame)), reversed(frames))
+
+
+async def waiting(words: Callable[[], str], awaitable: Awaitable[T]) -> T:
+    """Await something for the program; a report that finds a task here says `words()` of it.
+
+    Whoever makes the wait knows what it is for: so no report keeps a list of who waits for what.
+    """
+    return await awaitable
+
+
+def said(frame: FrameType) -> str | None:
+    """What the owner of a wait says that it is for, where a frame is one of `waiting()`; None for any other."""
+    words = frame.f_locals["words"] if frame.f_code is waiting.__code__ else None
+    return str(words()) if words is not None else None
+
+
+def waiter_of(task: Any) -> Any:
+    """The future that a suspended task waits for; None for a task that is about to run, and for what is no task."""
+    return getattr(task, "_fut_waiter", None)
+
+
+def members_of(future: Any) -> list[Any] | None:
+    """What a gather() stands for that has not ended; None for any other future."""
+    children = getattr(future, "_children", None)
+    return None if children is None else [child for child in children if not child.done()]
+
+
 def call_of(frames: Sequence[FrameType], qualname: str) -> FrameType | None:
     """The frame of one of asyncio's coroutines at the inner end of a chain, where the user's code does not stand."""
-    for frame in reversed(frames):
-        if is_plumbing(frame.f_globals.get("__name__", "")):
-            if frame.f_code.co_qualname == qualname:
-                return frame
-        else:
-            break
-    return None
+    return next((frame for frame in calls(frames) if frame.f_code.co_qualname == qualname), None)
 
 
 def entered(referents: Iterable[Any]) -> list[Any]:
@@ -69,9 +95,9 @@ def awaited_tasks(future: Any) -> list[Task]:
     """The tasks all of which must end before a future is done."""
     if isinstance(future, asyncio.Task):
         return [future]
-    children = getattr(future, "_children", None)  # of a gather()
-    if children is not None:
-        return [task for child in children if not child.done() for task in awaited_tasks(child)]
+    members = members_of(future)
+    if members is not None:
+        return [task for member in members for task in awaited_tasks(member)]
     inner = shielded(future)
     return awaited_tasks(inner) if inner is not None else []
 
@@ -109,11 +135,6 @@ def retrieve(future: Any) -> None:
     """Read the error of a future that is done, so that asyncio does not tell of it."""
     if not future.cancelled():
         future.exception()
-
-
-def owner_of(handle: asyncio.Handle) -> object:
-    """The object whose method a handle calls."""
-    return getattr(handle._callback, "__self__", None)  # type: ignore[attr-defined]
 
 
 def coroutine_name(task: asyncio.Task[Any]) -> str:

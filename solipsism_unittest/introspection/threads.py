@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import collections
 import dis
 import functools
 import sys
 import types
 
-from .modules import carries, is_ours, module_of
+from .modules import carries, is_ours, module_of, outward
 from .places import line_words
 
 FRAMES_SHOWN = 5
@@ -29,18 +28,12 @@ def standing(ident: int | None) -> str:
 
 def stack(frame: types.FrameType) -> list[str]:
     """The lines of a thread from the outermost to the innermost, without the machinery that started it."""
-    lines: collections.deque[str] = collections.deque(maxlen=FRAMES_SHOWN)
-    step: types.FrameType | None = frame
-    while step is not None and step.f_back is not None and is_ours(module_of(step)):
-        step = step.f_back
-    innermost = step
-    while step is not None:
-        if step is innermost or not carries(step.f_globals.get("__name__", "")):
-            lines.appendleft(line_words(step.f_code, step.f_lineno))
-            if len(lines) == FRAMES_SHOWN:
-                break
-        step = step.f_back
-    return list(lines)
+    steps = list(outward(frame))
+    while len(steps) > 1 and is_ours(module_of(steps[0])):
+        del steps[0]
+    innermost, *above = steps
+    shown = [innermost, *(step for step in above if not carries(module_of(step)))][:FRAMES_SHOWN]
+    return [line_words(step.f_code, step.f_lineno) for step in reversed(shown)]
 
 
 def waits(frame: types.FrameType) -> bool:

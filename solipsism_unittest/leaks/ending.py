@@ -13,8 +13,9 @@ from asyncio import tasks as asyncio_tasks
 from collections.abc import AsyncGenerator, Collection, Coroutine, Iterable
 from typing import Any
 
+from ..introspection.handles import task_of
 from ..introspection.modules import is_plumbing
-from ..introspection.tasks import by_name, gathering, owner_of, retrieve
+from ..introspection.tasks import by_name, gathering, retrieve
 from ..loop import stuck
 from .unawaited import close_held
 
@@ -154,7 +155,7 @@ def _is_of_program(handle: asyncio.Handle, keep: Keep) -> bool:
     """Whether it is a callback that the program asked for, and not a step of a task or of asyncio's own."""
     callback = handle._callback  # type: ignore[attr-defined]
     module = getattr(callback, "__module__", None) or type(callback).__module__
-    return id(handle) not in keep and not isinstance(owner_of(handle), asyncio.Task) and not is_plumbing(module)
+    return id(handle) not in keep and task_of(handle) is None and not is_plumbing(module)
 
 
 def _abandon(loop: Any, stubborn: Iterable[asyncio.Task[Any]], keep: Keep) -> None:

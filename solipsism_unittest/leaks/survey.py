@@ -18,10 +18,10 @@ from typing import Any
 from ..hangs import locks
 from ..hangs.waits import waits_for
 from ..hangs.words import task_words, where
-from ..introspection.modules import is_of_standard_library, is_our_file, is_ours
-from ..introspection.names import plain
-from ..introspection.places import function_words, made_at, shorten
-from ..introspection.tasks import by_name, owner_of, steps
+from ..introspection.handles import called_words, module_of_callback, owner_of, task_of
+from ..introspection.modules import is_of_program, is_ours
+from ..introspection.places import made_at, shorten
+from ..introspection.tasks import by_name, steps, waiter_of
 from ..introspection.threads import standing
 from ..loop.uncaught import UncaughtError, unread
 from ..stdlib.threads.background import in_background
@@ -129,14 +129,14 @@ def survey(loop: Any, before: Before) -> list[Leak]:
         leaks.append(Leak("task", f"{task_words(task)} at {where(frames)}, waits for "
                                   f"{waits_for(task, frames, scene)}", made_at(task), task))
     pending = set(tasks)
-    waited_for = {id(task._fut_waiter) for task in tasks}  # type: ignore[attr-defined]
+    waited_for = {id(waiter_of(task)) for task in tasks}
     for timer in inventory.timers():
         if not (in_background(timer._context) or _belongs(timer, pending, waited_for)):
-            leaks.append(Leak("timer", f"due at t={timer.when()!r} (now t={loop.time()!r}), calls {_callback(timer)}",
-                              made_at(timer), timer))
+            what = f"due at t={timer.when()!r} (now t={loop.time()!r}), calls {called_words(timer)}"
+            leaks.append(Leak("timer", what, made_at(timer), timer))
     for handle in inventory.ready():
-        if not (handle.cancelled() or in_background(handle._context) or isinstance(owner_of(handle), asyncio.Task)):
-            leaks.append(Leak("handle", f"calls {_callback(handle)}", _traced(handle._source_traceback), handle))
+        if not (handle.cancelled() or in_background(handle._context) or task_of(handle) is not None):
+            leaks.append(Leak("handle", f"calls {called_words(handle)}", _traced(handle._source_traceback), handle))
     leaks += _registrations(loop)
     leaks += _files(loop)
     leaks += [Leak(_kind(end), f"<{end.kind} {end.ends()}>, never closed and collected as garbage", end.place, end)
@@ -173,7 +173,7 @@ def _registrations(loop: Any) -> Iterable[Leak]:
                 method, place = loop.inventory.registrations[handle]
                 file = loop.kernel.files.get(number)
                 of = repr(file) if file is not None else f"closed descriptor {number}"
-                yield Leak("registration", f"{method}({of}), calls {_callback(handle)}", place, handle)
+                yield Leak("registration", f"{method}({of}), calls {called_words(handle)}", place, handle)
 
 
 def _files(loop: Any) -> Iterable[Leak]:
@@ -230,8 +230,7 @@ def _thread_words(thread: threading.Thread) -> str:
 def _belongs(timer: asyncio.TimerHandle, tasks: set[Any], waited_for: set[int]) -> bool:
     """Whether a timer is a pending task's own `sleep` or timeout: the task is told, and that is enough."""
     callback, args = timer._callback, timer._args  # type: ignore[attr-defined]
-    module: Any = getattr(callback, "__module__", None)  # of a built-in method it is None
-    if is_ours(str(module)):
+    if is_ours(module_of_callback(callback)):
         return True  # an assertion's, in a task
     if any(callback is waker for waker in _WAKERS):
         return id(args[0]) in waited_for
@@ -239,16 +238,9 @@ def _belongs(timer: asyncio.TimerHandle, tasks: set[Any], waited_for: set[int]) 
     return type(owner) is asyncio.Timeout and owner._task in tasks  # type: ignore[attr-defined]
 
 
-def _callback(handle: asyncio.Handle) -> str:
-    callback = handle._callback  # type: ignore[attr-defined]
-    code = getattr(getattr(callback, "__func__", callback), "__code__", None)
-    name = getattr(callback, "__qualname__", None) or plain(callback)
-    return function_words(code, name=name) if code is not None else name
-
-
 def _traced(stack: Any) -> str | None:
     """The user's line in the stack that asyncio's debug mode keeps."""
     for entry in reversed(stack or ()):
-        if not is_of_standard_library(entry.filename) and not is_our_file(entry.filename):
+        if is_of_program(entry.filename):
             return f"{shorten(entry.filename)}:{entry.lineno} in {entry.name}"
     return None

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ..introspection.exceptions import parts
-from ..introspection.modules import is_of_standard_library, is_our_file
+from ..introspection.modules import is_of_program, is_of_standard_library
 from ..introspection.places import Place, shorten, user_place
 
 __unittest = True
@@ -73,7 +73,7 @@ class Unawaited:
 def _made(coroutine: types.CoroutineType[Any, Any, Any], place: Place | None) -> str:
     file, line, function = coroutine.cr_origin[0] if coroutine.cr_origin else ("", 0, "")
     # Ours calls jobs of the program.
-    if file and not is_of_standard_library(file) and not is_our_file(file):
+    if file and is_of_program(file):
         return f"{shorten(file)}:{line} in {function}"
     if place is not None:
         return str(place)  # a mock's: who threw it away is near

@@ -29,7 +29,7 @@ from ..hangs.spins import SpinLook
 from ..introspection import exceptions, names
 from ..introspection.debuggers import debugging
 from ..introspection.places import Place, place_here, user_place
-from ..introspection.tasks import by_name
+from ..introspection.tasks import by_name, waiter_of, waiting
 from ..kernel import Kernel
 from ..kernel.clock import Hold
 from ..kernel.journal import FULL
@@ -151,7 +151,7 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
     def _slow(self, seconds: float, runs: Any) -> None:
         """A turn of the loop took so many real seconds: say who ran in it."""
         if not debugging(sys._getframe()):
-            self.selector.blocking.note_slow(words.turn_words(seconds, runs, self.time()))
+            self.selector.blocking.note_slow(words.slow_words(seconds, runs, self.time()))
 
     def time(self) -> float:
         """The virtual time in seconds; works on a closed loop too."""
@@ -237,7 +237,7 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
 
         self._clock.stop_at(float(when), end)
         try:
-            await done
+            await waiting(lambda: f"advance_to({when!r})", done)
         finally:
             if done.cancelled() or not done.done():  # time must not move for an advance that nobody waits for any more
                 stops[:] = [stop for stop in stops if stop[2] is not end]
@@ -359,7 +359,7 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
         run = self._own.driven
         if run is None:
             return self.selector.jumps_allowed
-        waiter = reachability.awaited(run.main)
+        waiter = waiter_of(run.main) if isinstance(run.main, asyncio.Task) else run.main
         if waiter is None or run.waiter is None or run.waiter() is not waiter:
             run.waiter, run.jumps = None if waiter is None else weakref.ref(waiter), 0
             return self.selector.jumps_allowed
@@ -372,7 +372,7 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
         count = "1 timer still moves" if timers == 1 else f"{timers} timers still move"
         self.stuck(SleepForeverError, f"the test can never go on, though {count} time",
                     "nothing that will run can reach what it waits for; the clock is kept moving by "
-                    + words.listed(reachability.movers(self)))
+                    + names.listed(reachability.movers(self)))
         return self.selector.jumps_allowed
 
     def _going_on(self) -> list[asyncio.Handle]:
@@ -519,7 +519,7 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
         finally:  # an error takes as long as an answer
             seconds = self.kernel.names.delay(host)
             if seconds:
-                await asyncio.sleep(seconds)
+                await waiting(lambda: f"the look-up of {names.plain(host)}", asyncio.sleep(seconds))
 
     async def _create_server_getaddrinfo(self, host: Any, port: Any, family: int, flags: int) -> list[_Info]:
         infos = await super()._create_server_getaddrinfo(host, port, family, flags)  # type: ignore[misc]

@@ -15,8 +15,8 @@ from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Iterator, MutableMapping
 from typing import Any, Protocol
 
+from ..introspection.handles import owner_of
 from ..introspection.places import Place
-from ..introspection.tasks import owner_of
 from .selector import VirtualSelector
 from .timers import Timer, in_line
 

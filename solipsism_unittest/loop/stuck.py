@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import SolipsismError, VirtualTimeLimitError
 from ..hangs import reachability
-from ..introspection.tasks import Task, retrieve
+from ..introspection.tasks import Task, members_of, retrieve, waiter_of
 
 __unittest = True
 __tracebackhide__ = True
@@ -65,8 +65,8 @@ def _most_made(journal: Any) -> list[str]:
 
 def _cancelled_along(task: Any) -> list[Any]:
     """The tasks that a task's `cancel()` hands the cancellation on to."""
-    waiter = getattr(task, "_fut_waiter", None)
-    awaited = getattr(waiter, "_children", None) or [waiter]
+    waiter = waiter_of(task)
+    awaited = members_of(waiter) or [waiter]
     return [each for each in awaited if isinstance(each, asyncio.Task) and not each.done()]
 
 
@@ -98,7 +98,7 @@ def loosen(tasks: Iterable[Any]) -> bool:
 
 
 def _wake_cancelled(task: Task) -> None:
-    awaited: Any = task._fut_waiter  # type: ignore[attr-defined]
+    awaited = waiter_of(task)
     for callback, context in list(awaited._callbacks or ()):
         if getattr(callback, "__self__", None) is task:
             awaited.remove_done_callback(callback)

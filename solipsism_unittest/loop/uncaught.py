@@ -11,8 +11,10 @@ import re
 from typing import Any, NamedTuple
 
 from ..hangs import words
+from ..introspection.exceptions import user_line
+from ..introspection.handles import turn_words
 from ..introspection.names import plain
-from ..introspection.places import Place, made_at, user_line
+from ..introspection.places import Place, made_at
 
 __unittest = True
 __tracebackhide__ = True
@@ -102,7 +104,7 @@ def _words(context: dict[str, Any], error: BaseException | None) -> str:
     handle, task = context.get("handle"), context.get("task") or context.get("future")
     if isinstance(handle, asyncio.Handle):
         # asyncio's own words have the whole path.
-        what = f"callback {words.callback_words(handle)}"
+        what = f"callback {turn_words(handle)}"
     elif isinstance(task, asyncio.Task):
         what = f"{what.rstrip('!')}: {words.task_words(task)}"
     elif error is not None:

@@ -14,7 +14,9 @@ import struct
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from ..introspection.names import plain
 from ..introspection.places import Place, user_place
+from ..introspection.tasks import waiting
 from ..kernel.addresses.interfaces import INTERFACES, is_many, is_multicast
 from ..kernel.network.ports import WILDCARDS
 from ..stdlib.sockets.virtual_socket import VirtualSocket
@@ -157,7 +159,7 @@ class FakeDatagramServer:
 
         With a handler there is nothing to receive: it gets them all.
         """
-        return await self._waiting.get()
+        return await waiting(lambda: f"receive(): nobody sends to {plain(self)}", self._waiting.get())
 
     def send(self, data: bytes | bytearray | memoryview, address: Any) -> None:
         """Send a datagram from the address at which the last one from there came in."""

@@ -17,7 +17,9 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from ..errors import SolipsismError
-from ..kernel import READABLE, WRITABLE
+from ..introspection.names import listed, plain
+from ..introspection.tasks import waiting
+from ..kernel import READABLE, WRITABLE, Kernel
 from .worlds import World
 
 T = TypeVar("T")
@@ -85,11 +87,17 @@ async def _carry_out(world: World, attempt: Callable[[], T], interests: Interest
                 try:
                     return attempt()
                 except BlockingIOError:
-                    await _any_ready(world.loop, interests)
+                    await waiting(lambda: _words(world.kernel, interests), _any_ready(world.loop, interests))
     except TimeoutError:
         if limit.expired():
             raise TimeoutError("timed out") from None
         raise
+
+
+def _words(kernel: Kernel, interests: Interests) -> str:
+    ends = dict.fromkeys(number for number, _ in interests)
+    shown = [plain(kernel.files[number]) for number in ends if number in kernel.files]
+    return f"a blocking call of a thread, on {listed(shown) or 'a closed socket'}"
 
 
 async def _any_ready(loop: Any, interests: Iterable[tuple[int, int]]) -> None:

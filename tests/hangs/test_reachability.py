@@ -362,7 +362,7 @@ class MoversTest(Walks):
         words = reachability.movers(self.loop)
         self.assertEqual(words[0], "task sleeper (2 timers)")
         self.assertRegex(words[1], r"^names_nothing \(.*test_reachability\.py:\d+\)$")
-        self.assertRegex(words[2], r"^Event\.set \(")
+        self.assertRegex(words[2], r"^Event\.set$")
         self.assertEqual(words[3:], ["what is in flight (1)"])
         task.cancel()
         self.loop.run_until_complete(asyncio.gather(task, return_exceptions=True))

@@ -12,7 +12,7 @@ import unittest
 from solipsism_unittest import SleepForeverError, SolipsistEventLoop, SolipsistTestCase, socketpair, stream_pairs
 from solipsism_unittest.hangs import report as diagnosis
 from solipsism_unittest.hangs.waits import _future_words, _socket_words, waits_for
-from solipsism_unittest.hangs.words import callback_words, where
+from solipsism_unittest.hangs.words import where
 from solipsism_unittest.introspection.exceptions import awaiting_line
 from solipsism_unittest.introspection.names import plain
 from solipsism_unittest.introspection.places import shorten
@@ -376,22 +376,6 @@ class PlainTest(unittest.TestCase):
         self.assertRegex(plain(Broken()), "^<.*Broken, whose repr raises ZeroDivisionError>$")
         self.assertEqual(plain("x" * 198), repr("x" * 198))
         self.assertEqual(plain("x" * 199), "'" + "x" * 199 + "... (201 characters)")
-
-    def test_whose_turn_a_handle_is(self):
-        """A handle is a task by name, a function or method by its line, or else its plain repr."""
-
-        class Callback:
-            def method(self):
-                pass
-
-        loop = SolipsistEventLoop()
-        self.addCleanup(loop.close)
-        method = callback_words(loop.call_soon(Callback().method))
-        self.assertRegex(method, r"Callback\.method \(tests.hangs.test_report\.py:\d+\)$")
-        self.assertEqual(callback_words(loop.call_soon(print)), "<built-in function print>")
-        task = loop.create_task(asyncio.sleep(0))
-        self.assertEqual(callback_words(loop._ready[-1]), "task Task-1")
-        loop.run_until_complete(task)
 
     def test_what_is_no_task_has_no_line(self):
         """A future has no awaiting line."""

@@ -14,6 +14,7 @@ import weakref
 from solipsism_unittest import LivelockError, SolipsistEventLoop, SolipsistTestCase
 from solipsism_unittest.hangs import spins
 from solipsism_unittest.hangs.spins import SpinLook
+from solipsism_unittest.introspection.handles import task_of
 
 TURNS = 1_000
 COUNTED = 0
@@ -61,7 +62,7 @@ async def states(program):
     try:
         for _ in range(6):
             await asyncio.sleep(0)
-            seen.append(spins.state([handle for handle in loop._ready if spins._who(handle) is task]))
+            seen.append(spins.state([handle for handle in loop._ready if task_of(handle) is task]))
     except spins._CannotTellError:
         return None
     finally:

@@ -24,7 +24,7 @@ FLOORS = (
 )
 # The same inside of each folder.
 INSIDE: dict[str, tuple[tuple[str, ...], ...]] = {
-    "introspection": (("modules", "debuggers"), ("places",), ("tasks", "threads"), ("names", "exceptions")),
+    "introspection": (("modules",), ("places", "debuggers"), ("tasks", "threads", "names"), ("handles", "exceptions")),
     "kernel": (("clock", "choices"), ("journal",), ("addresses",), ("descriptors",), ("network", "processes"), ("",)),
     "kernel.addresses": (("interfaces", "services"), ("literals",), ("hosts",), ("resolver",)),
     "kernel.descriptors": (("file",), ("transitions", "end"), ("backlog", "connection"),

@@ -11,9 +11,10 @@ from asyncio import futures
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from ...introspection import names, tasks
-from ...introspection.modules import is_ours, is_plumbing
-from ...introspection.places import Place, function_words, made_at
+from ...introspection import tasks
+from ...introspection.handles import callback_words, module_of_callback
+from ...introspection.modules import is_ours, program_frames
+from ...introspection.places import Place, made_at
 from ...kernel.journal import Journal
 
 __unittest = True
@@ -30,7 +31,7 @@ def pending_timers(loop: Any) -> list[Any]:
 
 
 def _is_framework(timer: Any) -> bool:
-    return is_ours(getattr(timer._callback, "__module__", None) or "")
+    return is_ours(module_of_callback(timer._callback))
 
 
 class Purpose(NamedTuple):
@@ -44,7 +45,7 @@ class Purpose(NamedTuple):
         if self.callback is _END_OF_SLEEP:
             return f"sleep({self.delay!r}) at {self.place}" if self.place else "a sleep()"
         limit = getattr(self.callback, "__qualname__", None) in _LIMITS
-        words = "a timeout" if limit else f"a timer that calls {_callback_words(self.callback)}"
+        words = "a timeout" if limit else f"a timer that calls {callback_words(self.callback)}"
         return f"{words}, made at {self.place}" if self.place else words
 
 
@@ -56,9 +57,8 @@ def purpose(timer: Any) -> Purpose:
     if task is not None:
         frames = tasks.await_chain(task)
         delay = frames[-1].f_locals.get("delay")
-        users = (frame for frame in reversed(frames) if not is_plumbing(frame.f_globals.get("__name__", "")))
-        inner = next(users, None)
-        place = Place(inner.f_code, inner.f_lasti) if inner is not None else made_at(task)
+        users = program_frames(frames)
+        place = Place.of(users[-1]) if users else made_at(task)
     return Purpose(callback, delay, place)
 
 
@@ -69,17 +69,6 @@ def _sleeping_task(timer: Any) -> asyncio.Task[Any] | None:
         if isinstance(task, asyncio.Task):
             return task
     return None
-
-
-def _callback_words(callback: Any) -> str:
-    """By name and line; a function of the standard library goes without its line, where versions differ."""
-    function = getattr(callback, "__func__", callback)
-    name, code = getattr(function, "__qualname__", None), getattr(function, "__code__", None)
-    if not name:
-        return names.plain(callback)
-    if code is None or is_plumbing(getattr(function, "__module__", None) or ""):
-        return str(name)
-    return function_words(code, name=name)
 
 
 def seconds_words(seconds: float) -> str:

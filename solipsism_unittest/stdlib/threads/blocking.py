@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import sys
 from asyncio import events
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from types import FrameType
 from typing import Any
 
 from ...introspection.debuggers import debugging
-from ...introspection.modules import asks_about_the_machine
+from ...introspection.modules import asks_about_the_machine, module_of, outward, root_of
 from ...introspection.places import user_place
 from .stalls import Blocking
 
@@ -56,17 +57,13 @@ def make_wait(before: Callable[..., bool]) -> Any:
 def _of_threading(frame: FrameType | None) -> bool:
     # Thread.start() waits for the thread to be there, which is no waiting to speak of.
     caller = frame.f_back if frame is not None else None
-    return caller is not None and caller.f_code.co_name == "start" and caller.f_globals.get("__name__") == "threading"
+    return caller is not None and caller.f_code.co_name == "start" and module_of(caller) == "threading"
 
 
 def _called(frame: FrameType | None) -> str:
     """The outermost function of the standard library on the way from the user's line to the wait."""
-    name = "Condition.wait"
-    step: FrameType | None = frame
-    while step is not None and step.f_globals.get("__name__", "").partition(".")[0] in _WAITING:
-        name = step.f_code.co_qualname
-        step = step.f_back
-    return name
+    inner = itertools.takewhile(lambda step: root_of(module_of(step)) in _WAITING, outward(frame))
+    return [*(step.f_code.co_qualname for step in inner), "Condition.wait"][0]
 
 
 _WAITING = frozenset({"threading", "queue", "concurrent"})

@@ -16,14 +16,14 @@ really made.
 from __future__ import annotations
 
 import warnings
-from asyncio import Handle, Task
+from asyncio import Handle
 from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from time import perf_counter
-from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 from ...errors import BlockingCallWarning, SlowCallbackWarning, SolipsismError
+from ...introspection.handles import Clue, clue
 from ...introspection.places import Place
 
 POLICIES = ("fail", "warn", "ignore")
@@ -38,7 +38,6 @@ _CURES = {
     _SLOW: "give long work to `await asyncio.to_thread(...)`; on_slow_callback = \"ignore\" lets it be",
 }
 
-Clue = str | CodeType | FunctionType
 _Found = dict[tuple[str, str, Place | None], int]
 
 
@@ -48,19 +47,7 @@ def clues(ready: Sequence[Any], events: Iterable[tuple[Any, int]]) -> list[Clue]
     A handle itself must go, with its task, once it has run.
     """
     handles = [handle for key, _ in events for handle in key.data or ()]
-    return [_clue(handle) for handle in [*ready, *handles] if isinstance(handle, Handle) and not handle.cancelled()]
-
-
-def _clue(handle: Any) -> Clue:
-    callback = handle._callback
-    owner = getattr(callback, "__self__", None)
-    if isinstance(owner, Task):
-        return owner.get_name()
-    # Transports' methods run most of all. To read a code is an audited event, and what a class has may be kept.
-    if type(callback) is MethodType and type(callback.__func__) is FunctionType:
-        return callback.__func__
-    code: CodeType | None = getattr(callback, "__code__", None)
-    return code or str(getattr(callback, "__qualname__", type(callback).__qualname__))
+    return [clue(handle) for handle in [*ready, *handles] if isinstance(handle, Handle) and not handle.cancelled()]
 
 
 class Blocking:

@@ -22,8 +22,9 @@ from queue import SimpleQueue
 from time import monotonic
 from typing import Any
 
-from ...introspection.modules import is_plumbing
+from ...introspection.modules import is_plumbing, outward, program_frames
 from ...introspection.places import Place
+from ...introspection.tasks import waiter_of
 from ...introspection.threads import standing, waits
 
 LOOK_EVERY = 0.001  # real seconds between two looks at a thread
@@ -158,11 +159,8 @@ def linger(alive: Callable[[], Sequence[int | None]]) -> None:
 def in_hand(thread: threading.Thread, frame: types.FrameType, loop: Any) -> tuple[bool, bool]:
     """Whether a pending future of the loop lies in a queue within reach of a thread, and whether one does anywhere."""
     reached: list[Any] = [thread]  # with its arguments: a thread that begins has no frame of the user yet
-    step: types.FrameType | None = frame
-    while step is not None:
-        if not is_plumbing(step.f_globals.get("__name__", "")):
-            reached += step.f_locals.values()
-        step = step.f_back
+    for step in program_frames(outward(frame)):
+        reached += step.f_locals.values()
     within = list(_reach(reached, thread))
     queues = [thing for thing in within if issubclass(type(thing), (queue.SimpleQueue, queue.Queue))]
     if any(_is_pending(thing, loop) for one in queues for thing in _reach([one], thread)):
@@ -172,8 +170,8 @@ def in_hand(thread: threading.Thread, frame: types.FrameType, loop: Any) -> tupl
 
 def _awaited(loop: Any) -> set[asyncio.Future[Any]]:
     """The futures that tasks wait for, without those that other tasks or timers will resolve."""
-    timed = {id(arg) for timer in loop.inventory.timers() for arg in timer._args}
-    waiters = [task._fut_waiter for task in asyncio.all_tasks(loop)]  # type: ignore[attr-defined]
+    timed = {id(arg) for timer in loop._scheduled for arg in timer._args or ()}
+    waiters = map(waiter_of, asyncio.all_tasks(loop))
     return {future for future in waiters
             if future is not None and not isinstance(future, asyncio.Task) and id(future) not in timed}
 

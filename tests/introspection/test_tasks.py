@@ -1,0 +1,85 @@
+"""Where a suspended task stands, and what it waits for."""
+
+import asyncio
+import unittest
+
+from solipsism_unittest import SolipsistEventLoop
+from solipsism_unittest.hangs.waits import waits_for
+from solipsism_unittest.introspection.tasks import await_chain, members_of, said, waiter_of, waiting
+
+
+class WaitingTest(unittest.TestCase):
+    def test_the_owner_of_a_wait_says_what_it_is(self):
+        """A report says of a task inside `waiting()` what its owner says, asked when the report is written."""
+
+        async def main():
+            asked = []
+
+            def words():
+                asked.append(True)
+                return "a parcel"
+
+            task = asyncio.create_task(waiting(words, asyncio.Event().wait()))
+            await asyncio.sleep(0)
+            self.assertEqual(asked, [])
+            self.assertEqual(waits_for(task, await_chain(task)), "a parcel")
+            outer, inner = await_chain(task)
+            self.assertEqual((said(outer), said(inner)), ("a parcel", None))
+            task.cancel()
+
+        with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
+            runner.run(main())
+
+    def test_the_outermost_says_it(self):
+        """Of two waits inside each other the outer one's words count: that is the call the user made."""
+
+        async def main():
+            inner = waiting(lambda: "inside", asyncio.Event().wait())
+            task = asyncio.create_task(waiting(lambda: "outside", inner))
+            await asyncio.sleep(0)
+            self.assertEqual(waits_for(task, await_chain(task)), "outside")
+            task.cancel()
+
+        with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
+            runner.run(main())
+
+    def test_it_gives_what_is_awaited(self):
+        """The result and the errors of what is awaited come through."""
+        with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
+            self.assertEqual(runner.run(waiting(str, asyncio.sleep(1, "done"))), "done")
+            with self.assertRaises(TimeoutError):
+                runner.run(waiting(str, asyncio.wait_for(asyncio.sleep(2), 1)))
+
+
+class FuturesTest(unittest.TestCase):
+    def test_what_a_task_waits_for(self):
+        """A suspended task waits for a future; one that is about to run, and what is no task, for none."""
+
+        async def main():
+            future = asyncio.get_running_loop().create_future()
+            task = asyncio.ensure_future(asyncio.wait_for(future, 1))
+            self.assertIsNone(waiter_of(task))
+            await asyncio.sleep(0)
+            self.assertIs(waiter_of(task), future)
+            self.assertIsNone(waiter_of(future))
+            future.set_result(None)
+            await task
+
+        with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
+            runner.run(main())
+
+    def test_what_a_gather_stands_for(self):
+        """A gather() has members as long as they have not ended; any other future has none."""
+
+        async def main():
+            one, two = (asyncio.get_running_loop().create_future() for _ in range(2))
+            gathered = asyncio.gather(one, two)
+            one.set_result(None)
+            self.assertEqual(members_of(gathered), [two])
+            self.assertIsNone(members_of(two))
+            two.set_result(None)
+            await gathered
+            self.assertEqual(members_of(gathered), [])
+
+        with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
+            runner.run(main())
