@@ -31,20 +31,27 @@ def _future_words(future: Any, frames: Sequence[FrameType] = ()) -> str:
     return "a future that nobody has resolved" + (f" ({known})" if known else "")
 
 
-def _end(transport: Any) -> Any:
-    """The kernel's end of a connection, or None."""
-    face = transport.get_extra_info("socket") if transport is not None else None
-    return getattr(getattr(face, "_sock", face), "_end", None)  # asyncio wraps a transport's socket
+def _socket_of(transport: Any) -> Any:
+    return transport.get_extra_info("socket") if transport is not None else None
+
+
+def _end(face: Any) -> Any:
+    """The kernel's end behind a socket; None where it is closed, or not ours."""
+    face = getattr(face, "_sock", face)  # asyncio wraps a transport's socket
+    try:
+        return face.end
+    except (AttributeError, OSError):
+        return None
 
 
 def _end_of(transport: Any) -> str:
     """The kernel's end of a connection, with its addresses, its state and its queues."""
-    face = transport.get_extra_info("socket") if transport is not None else None
+    face = _socket_of(transport)
     return _socket_words(face) if face is not None else "nothing: it has no connection"
 
 
 def _socket_words(face: Any) -> str:
-    end = getattr(getattr(face, "_sock", face), "_end", None)
+    end = _end(face)
     return plain(end) if end is not None else "a closed socket"
 
 
@@ -116,7 +123,7 @@ def _joined(call: _Call) -> str:
 
 def _on_their_way(call: _Call, transport: Any) -> int:
     """Bytes that were written at the other end and have not come to this end's program."""
-    end = _end(transport)
+    end = _end(_socket_of(transport))
     if end is None or end.peer is None:
         return 0
     other = call.task.get_loop().inventory.transport_of(end.peer.number)  # type: ignore[attr-defined]
@@ -147,7 +154,7 @@ def _slept(call: _Call) -> str:
 
 def _socket_call(call: _Call) -> str:
     face = call.frame.f_locals["sock"]
-    listener = getattr(getattr(face, "_end", None), "asked", None)  # at which it knocks
+    listener = getattr(_end(face), "asked", None)  # at which it knocks
     full = f": its queue is full, and nobody accepts: {plain(listener)}" if listener is not None else ""
     return f"{call.frame.f_code.co_name}() on {_socket_words(face)}{full}"
 

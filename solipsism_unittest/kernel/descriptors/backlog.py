@@ -43,7 +43,8 @@ class Backlog(Generic[Kind]):
     `serve(client)` makes the server end of a new connection; `changed()` announces one more to accept.
     """
 
-    def __init__(self, serve: Callable[[Kind], Kind], changed: Callable[[], None]) -> None:
+    def __init__(self, listener: object, serve: Callable[[Kind], Kind], changed: Callable[[], None]) -> None:
+        self._listener = listener
         self._serve = serve
         self._changed = changed
         self.size = 0  # what listen() was given
@@ -52,6 +53,9 @@ class Backlog(Generic[Kind]):
         self.refusing = False  # a test lets the listener refuse everybody
         self.hands_down = 0  # NO_READING | NO_WRITING: what is shut down in each connection from the start
         self.pair_capacity: tuple[int, int] | None = None  # bytes (to the client, to the server) of each connection
+
+    def __repr__(self) -> str:
+        return repr(self._listener)
 
     @property
     def is_full(self) -> bool:

@@ -69,7 +69,7 @@ class Stream(Connection):
     def as_listener(self) -> Backlog[Stream]:
         """Return the backlog that this end has as a listener, now or later."""
         if self.backlog is None:
-            self.backlog = Backlog(self._serve, self.changed)
+            self.backlog = Backlog(self, self._serve, self.changed)
             self.queue = self.backlog.queue
         return self.backlog
 
