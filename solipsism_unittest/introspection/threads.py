@@ -1,11 +1,16 @@
-"""Where another thread stands, and whether it waits there."""
+"""Where another thread stands, whether it waits there, and whether the system has let it run since."""
 
 from __future__ import annotations
 
 import dis
 import functools
+import os
 import sys
+import threading
 import types
+from collections.abc import Collection, Iterable
+from threading import get_native_id
+from time import monotonic, sleep
 
 from .modules import carries, is_ours, module_of, outward
 from .places import line_words
@@ -16,6 +21,11 @@ FRAMES_SHOWN = 5
 _WAITS = frozenset({"accept", "acquire", "get", "join", "poll", "read", "readline", "recv", "recv_into", "select",
                     "wait"})
 
+_OF_THREADS = "/proc/self/task"  # a directory for each thread of this process, on Linux
+_LINUX = os.path.exists(f"{_OF_THREADS}/{get_native_id()}/schedstat")
+LOOKS_AGAIN = 2
+_open, _read, _close, _listdir = os.open, os.read, os.close, os.listdir  # a program may replace them
+_MUCH = 4096  # bytes: more than one of these files has
 
 # -- where a thread stands
 
@@ -63,3 +73,72 @@ def called(code: types.CodeType, instruction: int) -> str | None:
 def _start(step: dis.Instruction) -> tuple[int | None, int | None]:
     positions = step.positions or dis.Positions()
     return positions.lineno, positions.col_offset
+
+
+# -- whether a thread rests
+
+Turns = dict[int, str]  # by the number of a thread: how often the system has given it a processor
+
+
+def resting(among: Iterable[int] | None = None, but: Collection[int] = ()) -> Turns | None:
+    """Some threads, or all others of the process, when they rest; None when one of them runs or is about to.
+
+    A look at a thread's frames cannot tell one that waits from one that was woken and has no processor yet. The system
+    can: all are asleep at each look, and none has had a processor in between, so there was a moment at which all slept.
+    None of them waited for the interpreter lock at that moment: the next look lets go of it, which wakes such a
+    thread. Where some are left out, one of those may take the lock instead; who waits for it looks around now and then,
+    so there is a pause for that. Where the system says nothing, those rest whose frames have not moved for a while.
+    """
+    first = asleep(among, but)
+    for _ in range(LOOKS_AGAIN):
+        if first is None:
+            return None
+        if among is not None or but or not _LINUX:
+            sleep(2 * sys.getswitchinterval())
+        if asleep(among, but) != first:
+            return None
+    return first
+
+
+def asleep(among: Iterable[int] | None = None, but: Collection[int] = ()) -> Turns | None:
+    """How often each of some threads was given a processor, when all are asleep: one look, see `resting`."""
+    if not _LINUX:
+        return _standing(among, but)
+    turns: Turns = {}
+    for number in sorted(among if among is not None else map(int, _listdir(_OF_THREADS))):
+        if number in but or number == get_native_id():
+            continue
+        try:
+            # In this order: one that runs is not yet counted as taken from its processor when it says that it sleeps.
+            given = _contents(number, "schedstat")
+            status = _contents(number, "status")
+        except OSError:  # it has just ended
+            return None
+        if "\nState:\tS" not in status:
+            return None
+        turns[number] = given + status[status.rindex("\nvoluntary_ctxt_switches"):]
+    return turns
+
+
+def _standing(among: Iterable[int] | None, but: Collection[int]) -> Turns:
+    """Where each thread stands."""
+    numbers = {thread.ident: thread.native_id for thread in threading.enumerate()}
+    wanted = set(filter(None, numbers.values()) if among is None else among).difference(but, (get_native_id(),))
+    stand = {numbers.get(ident): f"{id(frame)} {frame.f_lasti}" for ident, frame in sys._current_frames().items()}
+    return {number: stand[number] for number in sorted(wanted.intersection(stand))}
+
+
+def processor_time(number: int) -> float:
+    """The seconds of a processor that a thread has used; the real time where the system does not say it."""
+    try:
+        return int(_contents(number, "schedstat").split()[0]) / 1e9
+    except OSError:
+        return monotonic()
+
+
+def _contents(number: int, name: str) -> str:
+    file = _open(f"{_OF_THREADS}/{number}/{name}", os.O_RDONLY)
+    try:
+        return _read(file, _MUCH).decode("ascii", "replace")
+    finally:
+        _close(file)

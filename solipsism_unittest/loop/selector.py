@@ -237,8 +237,8 @@ class VirtualSelector(selectors.BaseSelector):
             clock.end_stop()
         elif self.jobs.is_awaited() or not self.wakeups.empty():  # one that had let go may have come by since
             self._wait_for_the_real_world()
-        elif (self._threads and self._wait_for_a_thread()) or (self._awake and self._kernel.ready()):
-            pass  # a thread may have sent something itself
+        elif self._threads and self._wait_for_a_thread():
+            pass
         elif due != inf:
             self.on_stuck(SleepForeverError, "nobody moves time on",
                           f"autojump is off, and the next timer is due at t={due!r}: await advance() to get there")
@@ -295,7 +295,7 @@ class VirtualSelector(selectors.BaseSelector):
         if came:
             self._drain_wakeups()
         self.blocking.began = perf_counter()
-        return came
+        return came or bool(self._awake and self._kernel.ready())  # a thread may have sent something itself
 
     def _thread_too_late(self, names: str) -> None:
         self.on_stuck(RealTimeLimitError, "a thread does not answer",

@@ -3,7 +3,8 @@
 Owns the register of such threads, executor workers and timers apart (`jobs` knows those). A library with a thread of
 its own takes requests from a queue and brings each result with `call_soon_threadsafe()`; nothing in asyncio shows that
 a request is with the thread. What shows it is the future that somebody awaits: while it is within reach of the thread,
-in a queue or in its frames, and the thread does something else than waiting, its answer may still come.
+in a queue or in its frames, and the thread does something else than waiting, its answer may still come. That a thread
+waits is asked of the operating system: one that has been woken and has no processor yet looks as if it still waited.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import queue
 import sys
 import threading
 import types
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 from queue import SimpleQueue
 from time import monotonic
@@ -24,11 +24,11 @@ from typing import Any
 
 from ...introspection.modules import is_plumbing, outward, program_frames
 from ...introspection.places import Place
-from ...introspection.tasks import waiter_of
-from ...introspection.threads import standing, waits
+from ...introspection.threads import Turns, asleep, processor_time, resting, standing, waits
 
 LOOK_EVERY = 0.001  # real seconds between two looks at a thread
-LOOKS = 3  # a thread waits when so many looks in a row find it at the same instruction
+LOOKS_AT_STRANGERS = 20  # so many looks wait for threads that are not of this world to rest
+PATIENCE = 0.05  # seconds of a processor
 LINGER = 1.0  # real seconds for threads that are on their way out when a test ends
 LOOKS_AT_THE_END = 50  # so many looks find them waiting, and they are taken for left
 OBJECTS = 1_000  # so many are looked at in search of a future
@@ -47,6 +47,7 @@ class Worker:
         self.thread = thread
         self.place = place
         self.given_up = False  # it was waited for long enough
+        self.on_its_own = False  # it runs and runs, with nothing of the loop in hand
 
     def __str__(self) -> str:
         started = f" started at {self.place}" if self.place else ""
@@ -58,12 +59,13 @@ class Workers:
 
     def __init__(self) -> None:
         self.alive: dict[Worker, None] = {}
-        self._known: Any = ()  # a WeakSet, once it is needed: futures that are awaited and in no thread's hand
+        self._rested: Turns = {}  # all of them, when they rested and nothing was to come
 
     def started(self, thread: threading.Thread, run: Callable[[], None], place: Place | None) -> Callable[[], None]:
         """What the thread shall run instead of `run`, to be known here until it ends."""
         worker = Worker(thread, place)
         self.alive[worker] = None
+        self._rested = {}
 
         def known() -> None:
             try:
@@ -82,49 +84,61 @@ class Workers:
               on_late: Callable[[str], None] | None = None) -> bool:
         """Really wait while a thread may bring something; True when something has come.
 
-        A thread that has a future of the loop in hand is waited for, `limit` real seconds; then `on_late` is told. At
-        the end, when nothing else can wake the program, `on_late` is None: then every thread is waited for that does
-        something else than waiting.
+        Nothing comes any more when all threads rest at one moment, each in a call that waits for others. A thread that
+        has a future of the loop in hand is waited for, `limit` real seconds; then `on_late` is told. One that runs and
+        has nothing in hand may be about to take something: it gets PATIENCE of a processor. At the end, when nothing
+        else can wake the program, `on_late` is None: then every thread is waited for that does something else than
+        waiting.
         """
+        if on_late is not None and self._rested and asleep(self._rested) == self._rested:
+            return not wakeups.empty()  # none of them has run since the last time
+        self._rested = {}
         deadline = monotonic() + limit
-        looks, before = 0, None
-        # A new future may be on its way: from 3.13 on a queue hands what is put to a waiting thread directly, and it is
-        # in no place that can be looked at until that thread runs on.
-        new = _awaited(loop).difference(self._known)
+        begun: dict[Worker, float] = {}
+        looks = 0
         while True:
-            busy, places = self._look(loop, on_late is None)
-            if not busy:
-                looks = looks + 1 if places == before else 1
-                if not (places or new) or looks == LOOKS:
-                    self._known = self._known or weakref.WeakSet()
-                    self._known |= new
-                    return False
-            before = places
-            try:
+            looks += 1
+            busy, rest = self._look(loop, begun, strangers=looks < LOOKS_AT_STRANGERS, at_the_end=on_late is None)
+            if rest is not None and not busy:
+                break
+            with contextlib.suppress(queue.Empty):
                 wakeups.get(timeout=LOOK_EVERY)
                 return True
-            except queue.Empty:
-                if monotonic() > deadline:
-                    for worker in busy:
-                        worker.given_up = True
-                    if busy and on_late is not None:
-                        on_late("; ".join(map(str, busy)))
-                        return True
+            if monotonic() > deadline:
+                break
+        if busy and on_late is not None:
+            for worker in busy:
+                worker.given_up = True
+            on_late("; ".join(map(str, busy)))
+            return True
+        self._rested = rest or {}
+        return not wakeups.empty()
 
-    def _look(self, loop: Any, at_the_end: bool) -> tuple[list[Worker], list[tuple[int | None, int]]]:
-        """Those that are busy with something for the loop, and where the others stand that could be."""
+    def _look(self, loop: Any, begun: dict[Worker, float], *, strangers: bool, at_the_end: bool
+              ) -> tuple[list[Worker], Turns | None]:
+        """Those that are busy with something for the loop, and all that could be when they rest.
+
+        `strangers` are the other threads of the process: while one of them runs, another may wait for the interpreter.
+        `begun` has how much of a processor each of those that run had used at the first look.
+        """
+        workers = {worker.thread.native_id or 0: worker for worker in list(self.alive)}
+        left_out = [number for number, worker in workers.items() if worker.given_up or worker.on_its_own]
+        rest = resting(None if strangers else workers, left_out)
         frames = sys._current_frames()
-        busy, places = [], []
-        for worker in list(self.alive):
+        busy = []
+        for number, worker in workers.items():
             frame = frames.get(worker.thread.ident or 0)
             if frame is None or worker.given_up:
                 continue
-            queued, held = in_hand(worker.thread, frame, loop)
-            if queued or (held or at_the_end) and not waits(frame):
+            waiting = waits(frame)
+            if not (rest is not None and waiting) and (at_the_end or in_hand(worker.thread, frame, loop)):
                 busy.append(worker)
-            elif held or at_the_end:
-                places.append((worker.thread.ident, frame.f_lasti))
-        return busy, places
+            elif worker.on_its_own and waiting:
+                worker.on_its_own, rest = False, None  # it may wait for the loop from now on
+            elif rest is None and not worker.on_its_own:
+                used = processor_time(number)
+                worker.on_its_own = used - begun.setdefault(worker, used) > PATIENCE
+        return busy, None if rest is None else {number: rest[number] for number in workers if number in rest}
 
     def hint(self) -> str:
         """Who may still be at work when nothing can wake the program, and the cure; "" when there is no thread."""
@@ -156,24 +170,12 @@ def linger(alive: Callable[[], Sequence[int | None]]) -> None:
 # -- what a thread has in hand
 
 
-def in_hand(thread: threading.Thread, frame: types.FrameType, loop: Any) -> tuple[bool, bool]:
-    """Whether a pending future of the loop lies in a queue within reach of a thread, and whether one does anywhere."""
+def in_hand(thread: threading.Thread, frame: types.FrameType, loop: Any) -> bool:
+    """Whether a pending future of the loop is within reach of a thread, in a queue or in its frames."""
     reached: list[Any] = [thread]  # with its arguments: a thread that begins has no frame of the user yet
     for step in program_frames(outward(frame)):
         reached += step.f_locals.values()
-    within = list(_reach(reached, thread))
-    queues = [thing for thing in within if issubclass(type(thing), (queue.SimpleQueue, queue.Queue))]
-    if any(_is_pending(thing, loop) for one in queues for thing in _reach([one], thread)):
-        return True, True
-    return False, any(_is_pending(thing, loop) for thing in within)
-
-
-def _awaited(loop: Any) -> set[asyncio.Future[Any]]:
-    """The futures that tasks wait for, without those that other tasks or timers will resolve."""
-    timed = {id(arg) for timer in loop._scheduled for arg in timer._args or ()}
-    waiters = map(waiter_of, asyncio.all_tasks(loop))
-    return {future for future in waiters
-            if future is not None and not isinstance(future, asyncio.Task) and id(future) not in timed}
+    return any(_is_pending(thing, loop) for thing in _reach(reached, thread))
 
 
 def _is_pending(thing: Any, loop: Any) -> bool:
