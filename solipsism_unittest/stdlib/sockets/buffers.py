@@ -12,8 +12,8 @@ from ...kernel.descriptors.end import Received
 # As plain ints: an enum's own `&` is Python code. 0 where a system lacks one.
 MSG_DONTWAIT, MSG_WAITALL, _MSG_PEEK, MSG_TRUNC = (int(getattr(socket, name, 0)) for name in (
     "MSG_DONTWAIT", "MSG_WAITALL", "MSG_PEEK", "MSG_TRUNC"))
-PASSED_ON = _MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT | MSG_WAITALL  # what the kernel's ends are told
-# What a send or recv may be given. Linux passes over what it does not know; what would do something else is refused.
+PASSED_ON = _MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT | MSG_WAITALL  # what is passed on to the kernel's ends
+# Linux ignores flags that it does not know. Flags that would do what is not simulated are refused.
 _REFUSED_FLAGS = {name: int(getattr(socket, name, 0)) for name in ("MSG_OOB", "MSG_ERRQUEUE", "MSG_FASTOPEN")}
 _NOT_FLAGS = sum(_REFUSED_FLAGS.values())
 
@@ -37,7 +37,7 @@ def check_flags(flags: int) -> None:
 
 
 def take_buffer(buffer: Any, call: str, nbytes: int | None) -> memoryview:
-    """The writable bytes that a `*_into` call may fill: all of the buffer, or so many."""
+    """The writable bytes that a `*_into` call may fill: `nbytes` of the buffer, or all of it."""
     with memoryview(buffer) as whole:
         if whole.readonly or not whole.c_contiguous:
             raise TypeError(f"{call}() argument 1 must be read-write bytes-like object, not "
@@ -54,7 +54,7 @@ def take_buffer(buffer: Any, call: str, nbytes: int | None) -> memoryview:
 
 
 def socket_result(received: Received, flags: int) -> bytes:
-    """The bytes of a recv: with MSG_TRUNC Python gives as many as there were, whatever is in those that did not fit."""
+    """The bytes of a recv. With MSG_TRUNC they are as long as the datagram, with zeros for what did not fit."""
     return received.data.ljust(received.length, b"\0") if flags & MSG_TRUNC else received.data
 
 

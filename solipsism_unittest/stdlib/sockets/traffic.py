@@ -1,0 +1,274 @@
+"""Sending and receiving: the calls of a socket that carry bytes, for every kind of socket.
+
+Owns what a program passes in and gets back: buffers, flags, counts, addresses of datagrams. Does not own what happens
+to bytes (kernel/descriptors), or what a socket is and how it is connected (virtual_socket.py). Every call goes the same
+way: check the arguments as CPython does, then let `_attempt` ask the kernel's end, and wait where the call may wait.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import math
+import operator
+import os
+import socket
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ...errors import SolipsismError
+from ...kernel import READABLE, WRITABLE, Kernel
+from ...kernel.descriptors.end import Address, End, Received
+from ...kernel.descriptors.file import os_error
+from .. import waiting
+from ..worlds import World
+from . import addresses
+from .buffers import (
+    MSG_DONTWAIT,
+    MSG_TRUNC,
+    MSG_WAITALL,
+    PASSED_ON,
+    bytes_of,
+    check_ancillary_size,
+    check_flags,
+    socket_result,
+    take_buffer,
+)
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
+else:
+    Buffer = object
+_SENDFILE_BLOCK = 1 << 18  # bytes read at once
+
+T = TypeVar("T")
+
+
+class Traffic(socket.socket):
+    """A socket without a descriptor: one end in a world, and the calls that send and receive."""
+
+    # Set between __new__ and __init__ by whoever knows which world this is (stdlib/seal).
+    _world: World | None = None
+    _end: End | None = None
+    _family: int = socket.AF_INET  # these outlive the end
+    _type: int = socket.SOCK_STREAM
+    _closed: bool
+    _io_refs: int
+    _number: int
+    _timeout: float | None
+
+    @property
+    def world(self) -> World:
+        """The world that this socket belongs to (the one that adopted it, if it was made outside any loop)."""
+        world = self._world
+        assert world is not None
+        while world.adopted_by is not None:
+            self._number = world.kernel.moved.get(self._number, -1)
+            world = world.adopted_by
+        self._world = world
+        return world
+
+    @property
+    def kernel(self) -> Kernel:
+        """The machine of its world."""
+        return self.world.kernel
+
+    @property
+    def end(self) -> End:
+        """The kernel's end behind this socket; EBADF when it is closed."""
+        end = self._end
+        if end is None:
+            raise os_error(errno.EBADF)
+        return end
+
+    def _show(self, address: Address | None) -> Any:
+        return addresses.show(self._family, address)
+
+    def _parse(self, address: Any, call: str) -> Address:
+        return addresses.parse(self.kernel, self._family, address, call)
+
+    # -- a call
+
+    def _waits(self, flags: int) -> bool:
+        """Whether a call that cannot go on waits. One with a timeout waits whatever its flags are."""
+        if self._timeout:
+            return True
+        return self.end.blocking and not flags & MSG_DONTWAIT
+
+    def _attempt(self, call: str, attempt: Callable[[], T], events: int, flags: int = 0) -> T:
+        """What `attempt` returns. A call that has to wait does so in a thread of its own; the loop's may not wait."""
+        world = self.world
+        waits = self._waits(flags)
+        if waits and waiting.is_elsewhere(world):
+            return waiting.carry_out(world, attempt, [(self._number, events)], self._timeout, call)
+        try:
+            return attempt()
+        except BlockingIOError:
+            if not waits:
+                raise
+        raise waiting.refusal(world, call, repr(self))
+
+    # -- sending
+
+    def send(self, data: Buffer, flags: int = 0, /) -> int:
+        with bytes_of(data) as view:  # released before an error is raised: its handler may resize the buffer
+            if not flags and self._timeout == 0.0:
+                return (self._end or self.end).send(view)
+            return self._send("send", view, flags)
+
+    def _send(self, call: str, view: memoryview, flags: int, where: Address | None = None) -> int:
+        end = self.end
+        check_flags(flags)
+        if where is None:
+            return self._attempt(call, lambda: end.send(view), WRITABLE, flags)
+        addresses.space(self.kernel, end)  # one with a path has to know the real folders
+        return self._attempt(call, lambda: end.send_to(view, where), WRITABLE, flags)
+
+    def sendall(self, data: Buffer, flags: int = 0, /) -> None:
+        with bytes_of(data) as view:
+            sent = self._send("sendall", view[:0], flags) if not view or self.type == socket.SOCK_STREAM else 0
+            while sent < len(view):
+                with view[sent:] as rest:
+                    sent += self._send("sendall", rest, flags)
+
+    def sendto(self, data: Buffer, *flags_and_address: Any) -> int:
+        """sendto(data, address) or sendto(data, flags, address)."""
+        if len(flags_and_address) not in (1, 2):
+            raise TypeError(f"sendto() takes 2 or 3 arguments ({1 + len(flags_and_address)} given)")
+        *flags, address = flags_and_address
+        with bytes_of(data) as view:
+            flag = operator.index(flags[0]) if flags else 0
+            return self._send("sendto", view, flag, self._parse(address, "sendto"))
+
+    def sendmsg(self, buffers: Iterable[Buffer], ancdata: Iterable[Any] = (), flags: int = 0,
+                address: Any = None, /) -> int:
+        """As on a real socket, without ancillary data."""
+        where = None if address is None else self._parse(address, "sendmsg")
+        room = self._end.room() if self._end and self._type == socket.SOCK_STREAM else math.inf
+        data = bytearray()
+        for buffer in buffers:
+            with bytes_of(buffer) as view:
+                if len(data) <= room:  # the rest cannot go now: do not copy it at each call
+                    data += view
+        ancillary = list(ancdata)
+        if not all(isinstance(item, tuple) and len(item) == 3 for item in ancillary):
+            raise TypeError("[sendmsg() ancillary data items] must be 3-item tuples")
+        if ancillary:
+            raise SolipsismError("sendmsg() with ancillary data is not simulated: nothing but bytes goes from one "
+                                 "virtual socket to another, no descriptors and no credentials")
+        with memoryview(data) as view:
+            return self._send("sendmsg", view, flags, where)
+
+    def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
+        """As on a real socket: from `offset` of a regular file, else by reading and sending."""
+        self._check_sendfile_params(file, offset, count)  # type: ignore[attr-defined]
+        try:
+            descriptor = file.fileno()
+            size = os.fstat(descriptor).st_size
+        except (AttributeError, OSError):  # io.UnsupportedOperation is an OSError
+            size = 0
+        if not size:
+            return self._sendfile_use_send(file, offset, count)  # type: ignore[attr-defined, no-any-return]
+        if self._timeout == 0.0:
+            raise ValueError("non-blocking sockets are not supported")
+        sent = 0
+        try:
+            while count is None or sent < count:
+                wanted = _SENDFILE_BLOCK if count is None else min(_SENDFILE_BLOCK, count - sent)
+                data = os.pread(descriptor, wanted, offset + sent)
+                if not data:
+                    return sent
+                with memoryview(data) as view:
+                    sent += self._send("sendfile", view, 0)
+            return sent
+        finally:
+            if sent:
+                file.seek(offset + sent)
+
+    # -- receiving
+
+    def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
+        if type(bufsize) is not int:
+            bufsize = operator.index(bufsize)
+        if bufsize < 0:
+            raise ValueError("negative buffersize in recv")
+        if bufsize == 0:
+            return b""  # in every state: the C code does not ask the system
+        if not flags and self._timeout == 0.0:
+            return (self._end or self.end).recv(bufsize)
+        return socket_result(self._receive("recv", bufsize, flags), flags)
+
+    def _receive(self, call: str, size: int, flags: int) -> Received:
+        end = self.end
+        check_flags(flags)
+
+        def attempt() -> Received:
+            return end.receive(size, flags & PASSED_ON)
+
+        received = self._attempt(call, attempt, READABLE, flags)
+        if flags & MSG_WAITALL and end.type == socket.SOCK_STREAM and end.blocking and not flags & MSG_DONTWAIT:
+            return self._receive_all(call, size, flags, received)
+        return received
+
+    def _receive_all(self, call: str, size: int, flags: int, received: Received) -> Received:
+        """Go on until all the bytes that were asked for are there, or no more can come."""
+        end, parts, more = self.end, [received.data], len(received.data)
+        while more and (size := size - more) > 0 and not end.error:
+            data = self._attempt(call, lambda: end.receive(size, flags & MSG_TRUNC), READABLE, flags).data
+            more = len(data)
+            parts.append(data)
+        data = b"".join(parts)
+        return Received(data, received.source, received.flags, len(data))
+
+    def recv_into(self, buffer: Buffer, nbytes: int = 0, flags: int = 0) -> int:
+        with take_buffer(buffer, "recv_into", operator.index(nbytes)) as part:
+            if not part:
+                return 0  # in every state: the C code does not ask the system
+            if not flags and self._timeout == 0.0:
+                return (self._end or self.end).recv_into(part)
+            return self._fill("recv_into", part, flags).length
+
+    def _fill(self, call: str, part: memoryview, flags: int) -> Received:
+        """Receive into a buffer; return the source, the flags and the length."""
+        received = self._receive(call, len(part), flags)
+        part[:len(received.data)] = received.data
+        return received if flags & MSG_TRUNC else Received(
+            received.data, received.source, received.flags, len(received.data))
+
+    def recvfrom(self, bufsize: int, flags: int = 0, /) -> tuple[bytes, Any]:
+        bufsize = operator.index(bufsize)
+        if bufsize < 0:
+            raise ValueError("negative buffersize in recvfrom")
+        received = self._receive("recvfrom", bufsize, flags)
+        return socket_result(received, flags), self._source(received)
+
+    def recvfrom_into(self, buffer: Buffer, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
+        with take_buffer(buffer, "recvfrom_into", operator.index(nbytes)) as part:
+            received = self._fill("recvfrom_into", part, flags)
+        return received.length, self._source(received)
+
+    def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0, /) -> tuple[bytes, list[Any], int, Any]:
+        """As on a real socket; the ancillary data are empty."""
+        bufsize = operator.index(bufsize)
+        if bufsize < 0:
+            raise ValueError("negative buffer size in recvmsg()")
+        check_ancillary_size(ancbufsize, "recvmsg")
+        received = self._receive("recvmsg", bufsize, flags)
+        return received.data, [], received.flags, self._source(received)
+
+    def recvmsg_into(self, buffers: Iterable[Buffer], ancbufsize: int = 0, flags: int = 0,
+                     /) -> tuple[int, list[Any], int, Any]:
+        """As on a real socket; the ancillary data are empty."""
+        with contextlib.ExitStack() as stack:
+            parts = [stack.enter_context(take_buffer(buffer, "recvmsg_into", None)) for buffer in buffers]
+            check_ancillary_size(ancbufsize, "recvmsg_into")
+            received = self._receive("recvmsg_into", sum(map(len, parts)), flags)
+            data = received.data
+            for part in parts:
+                part[:len(data)] = data[:len(part)]
+                data = data[len(part):]
+        length = received.length if flags & MSG_TRUNC else len(received.data)
+        return length, [], received.flags, self._source(received)
+
+    def _source(self, received: Received) -> Any:
+        return None if received.source is None else self._show(received.source)
