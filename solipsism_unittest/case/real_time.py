@@ -27,7 +27,7 @@ from time import monotonic, sleep
 from types import FrameType, TracebackType
 from typing import Any, Self, TypeVar
 
-from ..errors import RealTimeLimitError, SolipsismError
+from ..errors import RealTimeLimitError
 from ..hangs import report
 from ..introspection.debuggers import MEASURE, debugging
 from ..introspection.modules import carries, module_of, outward, root_of
@@ -55,16 +55,6 @@ LINES = 10  # so many lines of a stack are told
 
 class Strike(SystemExit):
     """Real time is up: raised in the program, and never seen by unittest."""
-
-
-def check(owner: type, name: str, seconds: object) -> float | None:
-    """The limit that a class has under this name; SolipsismError for what is none."""
-    if seconds is None:
-        return None
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < math.inf:
-        raise SolipsismError(f"{name} of {owner.__qualname__} is {seconds!r}: set it to a number of seconds above "
-                             "zero, or to None for no limit")
-    return float(seconds)
 
 
 # -- real time

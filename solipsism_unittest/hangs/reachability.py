@@ -25,7 +25,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ..introspection.handles import module_of_callback, turn_words
-from ..introspection.modules import is_ours, is_plumbing, module_of, outward, root_of
+from ..introspection.modules import OWN_NAME, is_ours, is_plumbing, module_of, outward, root_of
 from ..introspection.places import Place
 from ..introspection.tasks import members_of, waiter_of
 from ..kernel import Kernel
@@ -62,8 +62,7 @@ _THE_WORLD = frozenset({"network", "kernel"})
 _CUT = (asyncio.AbstractEventLoop, asyncio.Runner, World, Kernel, VirtualClock, Journal, Network, Paths, Ports,
         Udp, Hold, Place)
 _LOOPS_OWN = frozenset({"_ready", "_scheduled", "_selector", "_transports", "_asyncgens"})
-_TESTS_OWN = frozenset({"_asyncioRunner", "_asyncioTestContext", "_cleanups", "_held", "_outcome", "_servers",
-                        "_unfinished", "_world"})
+_TESTS_OWN = frozenset({"_asyncioRunner", "_asyncioTestContext", "_cleanups", "_outcome", OWN_NAME})
 _PROXIES = (weakref.ProxyType, weakref.CallableProxyType)
 _HAS_GC = 1 << 14  # Py_TPFLAGS_HAVE_GC: instances show what they refer to
 

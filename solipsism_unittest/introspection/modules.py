@@ -14,6 +14,8 @@ __unittest = True
 __tracebackhide__ = True
 
 _PACKAGE = __name__.partition(".")[0]
+# Behind this one name stands what we keep on an object of the program's, a test case or a function: no program has it.
+OWN_NAME = f"_{_PACKAGE}"
 _HOME = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 

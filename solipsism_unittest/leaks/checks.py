@@ -10,6 +10,8 @@ import types
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
+from ..introspection.modules import OWN_NAME
+
 T = TypeVar("T")
 
 # Each check, and what fails a test where it is on.
@@ -29,7 +31,7 @@ CHECKS = {
 }
 DEFAULTS = {name: name != "unused_loop" for name in CHECKS}
 
-_MARK = "_fail_on"
+_MARK = f"{OWN_NAME}_checks"
 
 
 def fail_on(*wrong: object, **checks: bool) -> Callable[[T], T]:

@@ -342,8 +342,9 @@ class ChoiceTest(unittest.TestCase):
             for value in (0, -1, float("nan"), float("inf"), "60", True):
                 with self.subTest(name, value=value):
                     result = run_one(lambda self: None, **{name: value})
-                    self.assertIn(f"SolipsismError: {name} of Case is {value!r}: set it to a number of seconds above "
-                                  "zero, or to None for no limit", told(result))
+                    self.assertIn(f"SolipsismError: {name} of Case is {value!r}: solipsism", told(result))
+                    self.assertIn("Set it to a number of seconds above zero, or to None for no limit; if yours means "
+                                  "something else, rename it", told(result))
                     self.assertEqual(len(result.errors), 1)
 
     def test_systems_without_the_signal(self):

@@ -41,9 +41,9 @@ INSIDE: dict[str, tuple[tuple[str, ...], ...]] = {
     "peers": (("server", "datagram_server"),),
     "loop": (("timers", "uncaught", "selector"), ("inventory",), ("stuck",), ("event_loop",)),
     "leaks": (("kinds", "checks", "unawaited"), ("expected", "report", "ending"), ("survey",)),
-    "case": (("assertions", "results", "real_time"), ("fixtures",), ("verdict",), ("world",), ("phases",), ("case",)),
-    "case.assertions": (("awaited", "elapsed", "buffers"), ("uncaught",), ("time",)),
-    "case.fixtures": (("scopes",),),
+    "case": (("results", "real_time", "fixtures"), ("world",), ("assertions", "verdict"), ("phases",), ("case",)),
+    "case.assertions": (("failures", "awaited", "elapsed"), ("time", "buffers", "uncaught")),
+    "case.fixtures": (("settings",), ("loops",), ("scopes",)),
 }
 
 # The kernel has no loop, no tests, no threads and no real time, and does no input or output.

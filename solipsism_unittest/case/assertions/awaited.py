@@ -6,12 +6,14 @@ import asyncio
 import collections.abc
 import inspect
 import math
+import unittest
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, TypeVar
 
 from ...hangs import words
 from ...introspection import names
 from ...introspection.places import Place, user_place
+from ..world import run_of
 
 __unittest = True
 __tracebackhide__ = True
@@ -20,17 +22,18 @@ T = TypeVar("T")
 
 
 class Unfinished:
-    """A statement that does nothing until it is awaited or entered; until then it is in `_unfinished` of its test."""
+    """A statement that does nothing until it is awaited or entered. Until then its test knows it as unfinished."""
 
-    def __init__(self, case: Any, name: str, cure: str) -> None:
+    def __init__(self, case: unittest.TestCase, name: str, cure: str) -> None:
+        self.case = case
         self.name = name
         self.cure = cure
         self.place: Place | None = user_place(3)
-        self._case = case
-        case._unfinished[self] = None
+        run_of(case).unfinished[self] = None
 
-    def _start(self) -> None:
-        self._case._unfinished.pop(self, None)
+    def start(self) -> None:
+        """It is awaited or entered now."""
+        run_of(self.case).unfinished.pop(self, None)
 
     def abandon(self) -> None:
         """Give up on it, so that Python does not complain of it as well."""
@@ -40,10 +43,13 @@ class Unfinished:
 
 
 class Awaited(Unfinished, collections.abc.Coroutine[Any, Any, T]):
-    """The coroutine of an assertion about an awaitable, which knows whether it was ever awaited."""
+    """The coroutine of an assertion about an awaitable, which knows whether it was ever awaited.
 
-    def __init__(self, case: Any, name: str, method: Callable[..., Coroutine[Any, Any, T]], aw: Awaitable[Any],
-                 *seconds: float) -> None:
+    `function(case, aw, *seconds)` is the assertion itself.
+    """
+
+    def __init__(self, case: unittest.TestCase, name: str, function: Callable[..., Coroutine[Any, Any, T]],
+                 aw: Awaitable[Any], *seconds: float) -> None:
         if not inspect.isawaitable(aw):
             hint = f": call it, as in self.{name}({name_of_awaited(aw)}(), ...)" if callable(aw) else ""
             raise TypeError(f"{name}() takes a coroutine or another awaitable, not {names.plain(aw)}{hint}")
@@ -56,13 +62,13 @@ class Awaited(Unfinished, collections.abc.Coroutine[Any, Any, T]):
             raise
         super().__init__(case, f"{name}()", "awaited")
         self.__name__ = self.__qualname__ = name
-        self._method = method
+        self._function = function
         self._coroutine: Coroutine[Any, Any, T] | None = None
 
     def _begin(self) -> Coroutine[Any, Any, T]:
         if self._coroutine is None:
-            self._start()
-            self._coroutine = self._method(*self._given)
+            self.start()
+            self._coroutine = self._function(self.case, *self._given)
             self._given = ()
         return self._coroutine
 
@@ -96,7 +102,7 @@ class Awaited(Unfinished, collections.abc.Coroutine[Any, Any, T]):
 
     @property
     def cr_code(self) -> Any:
-        return getattr(self._method, "__code__", None)
+        return getattr(self._function, "__code__", None)
 
     def __repr__(self) -> str:
         return f"<{self.name} made at {self.place}>"
@@ -115,7 +121,7 @@ def awaiting(thing: Awaitable[T]) -> Coroutine[Any, Any, T]:
 def discard(aw: object) -> None:
     """Close what nobody will await, so that Python does not complain of it as well."""
     if isinstance(aw, Awaited):
-        aw._start()
+        aw.start()
         aw.abandon()
     elif isinstance(aw, collections.abc.Coroutine):
         aw.close()

@@ -1,17 +1,49 @@
-"""What waits to be read at an end, and whether it takes more."""
+"""Assertions about what waits to be read at an end, and whether the end takes more."""
 
 from __future__ import annotations
 
 import asyncio
+import unittest
 from asyncio import trsock
 from typing import Any
 
 from ...introspection import names
 from ...kernel.descriptors.stream import Stream
+from ...kernel.descriptors.transitions import CLOSE_WAIT, ESTABLISHED
 from ...stdlib.sockets.virtual_socket import VirtualSocket
+from .failures import fail
 
 __unittest = True
 __tracebackhide__ = True
+
+
+class BufferAssertions(unittest.TestCase):
+    """Assertions about buffers; `SolipsistTestCase` has them."""
+
+    def assertBuffered(self, end: Any, what: bytes | int) -> None:
+        """`what` (bytes, or how many) waits to be read at `end`: a socket, reader, writer, transport or connection."""
+        if not isinstance(what, (int, bytes, bytearray, memoryview)):
+            raise TypeError(f"assertBuffered() compares with bytes or a number of bytes, not with {what!r}")
+        waiting = buffered(end)
+        if isinstance(what, int):
+            if len(waiting) != what:
+                fail(self, f"{count_of(waiting)} to be read, not {what}: {shown_data(waiting)} at {described(end)}")
+        elif waiting != bytes(what):
+            fail(self, f"{shown_data(waiting)} waits to be read, not {shown_data(bytes(what))}, at {described(end)}")
+
+    def assertBufferEmpty(self, end: Any) -> None:
+        """Nothing waits to be read at `end`."""
+        waiting = buffered(end)
+        if waiting:
+            fail(self, f"{count_of(waiting)} to be read: {shown_data(waiting)} at {described(end)}")
+
+    def assertBufferFull(self, end: Any) -> None:
+        """A send from `end` would raise BlockingIOError."""
+        stream = stream_of(end)
+        if stream is None or stream.state not in (ESTABLISHED, CLOSE_WAIT):
+            fail(self, f"{described(end)} cannot send at all, so a send would not block")
+        elif stream.room():
+            fail(self, f"{stream.room()} bytes could still be sent from {described(end)}")
 
 
 def count_of(data: bytes) -> str:
@@ -48,7 +80,7 @@ def _face(end: Any) -> VirtualSocket:
 def stream_of(end: Any) -> Stream | None:
     """The kernel's end behind any kind of end; None where it is closed."""
     face = _face(end)
-    stream = face._end
+    stream = face.end if face.fileno() >= 0 else None
     if stream is not None and not isinstance(stream, Stream):
         raise TypeError(f"{face!r} is no end of a stream: await loop.sock_recvfrom() for a datagram, or its server's "
                         "receive()")

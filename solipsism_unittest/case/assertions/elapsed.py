@@ -15,7 +15,10 @@ from ...introspection import tasks
 from ...introspection.handles import callback_words, module_of_callback
 from ...introspection.modules import is_ours, program_frames
 from ...introspection.places import Place, made_at
+from ...kernel.clock import VirtualClock
 from ...kernel.journal import Journal
+from ...loop.event_loop import SolipsistEventLoop
+from ...loop.timers import Timer
 
 __unittest = True
 __tracebackhide__ = True
@@ -25,7 +28,7 @@ _END_OF_SLEEP = futures._set_result_unless_cancelled  # type: ignore[attr-define
 _LIMITS = frozenset({"Timeout._on_timeout", "_release_waiter"})
 
 
-def pending_timers(loop: Any) -> list[Any]:
+def pending_timers(loop: SolipsistEventLoop) -> list[Timer]:
     """The timers that a loop still has, the next one first: neither cancelled ones nor this package's own."""
     return [timer for timer in loop.inventory.timers() if not _is_framework(timer)]
 
@@ -80,46 +83,48 @@ class LongestWait:
     """Finds out, between `with` and its end, what virtual time passed for.
 
     Of every jump it looks at the timer that came due: how long it had been pending, at most since the beginning. A
-    timer that is cancelled before counts for nothing. Without a virtual clock it finds nothing.
+    timer that is cancelled before counts for nothing. Without a virtual loop it finds nothing.
     """
 
-    __slots__ = ("_clock", "_loop", "_since", "_seconds", "_cause")
+    __slots__ = ("_loop", "_since", "_seconds", "_cause")
 
-    def __init__(self, loop: Any) -> None:
+    def __init__(self, loop: SolipsistEventLoop | None) -> None:
         self._loop = loop
-        self._clock: Any = loop.kernel.clock if hasattr(loop, "kernel") else None
-        self._since = loop.time()
+        self._since = loop.time() if loop is not None else 0.0
         self._seconds = 0.0
         self._cause: Purpose | str = ""
 
     def __enter__(self) -> Self:
-        if self._clock is not None:
-            self._clock.watchers.append(self._jumps)
+        if self._loop is not None:
+            self._loop.kernel.clock.watchers.append(self._jumps)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
-        if self._clock is not None:
-            self._clock.watchers.remove(self._jumps)
+        if self._loop is not None:
+            self._loop.kernel.clock.watchers.remove(self._jumps)
 
     def _jumps(self, when: float) -> None:
         """The clock is about to go to `when`."""
-        timer = self._loop.inventory.next_timer()  # `_run_once` has just taken the cancelled ones off the top
+        loop = self._loop
+        assert loop is not None  # whose clock calls this
+        timer = loop.inventory.next_timer()  # `_run_once` has just taken the cancelled ones off the top
         if timer is not None and timer.when() > when:
             timer = None
-        begun = self._clock.now if timer is None else timer.begun
+        begun = loop.kernel.clock.now if timer is None else timer.begun
         seconds = when - (begun if begun > self._since else self._since)
         if seconds > self._seconds and (timer is None or not _is_framework(timer)):
             self._seconds = seconds
-            self._cause = purpose(timer) if timer is not None else self._other_words(when)
-
-    def _other_words(self, when: float) -> str:
-        deliveries = self._clock.deliveries
-        return "what was under way in the network" if deliveries and deliveries[0][0] <= when else "an advance()"
+            self._cause = purpose(timer) if timer is not None else _other_words(loop.kernel.clock, when)
 
     def __str__(self) -> str:
         """The end of a sentence; nothing where no time passed."""
         return f"; the longest wait was {seconds_words(self._seconds)}, for {self._cause}" if self._cause else ""
+
+
+def _other_words(clock: VirtualClock, when: float) -> str:
+    deliveries = clock.deliveries
+    return "what was under way in the network" if deliveries and deliveries[0][0] <= when else "an advance()"
 
 
 def sleep_on_record(journal: Journal, now: float) -> str:

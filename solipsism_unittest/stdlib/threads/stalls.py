@@ -22,7 +22,7 @@ from math import inf
 from time import perf_counter
 from typing import Any
 
-from ...errors import BlockingCallWarning, SlowCallbackWarning, SolipsismError
+from ...errors import BlockingCallWarning, SlowCallbackWarning
 from ...introspection.handles import Clue, clue
 from ...introspection.places import Place
 
@@ -71,13 +71,9 @@ class Blocking:
         self.found: _Found = {}  # kind, what, where -> how often
         self._to_warn: _Found = {}
 
-    def choose(self, owner: type, on_call: object, on_slow_turn: object) -> None:
-        """Take what a test class says; SolipsismError for a word that is none of POLICIES."""
-        for name, word in (("on_blocking_call", on_call), ("on_slow_callback", on_slow_turn)):
-            if word not in POLICIES:
-                raise SolipsismError(f"{name} of {owner.__qualname__} is {word!r}: set it to one of "
-                                     + ", ".join(map(repr, POLICIES)))
-        self.on_call, self.on_slow_turn = str(on_call), str(on_slow_turn)
+    def choose(self, on_call: str, on_slow_turn: str) -> None:
+        """Take what a test class says: two of POLICIES."""
+        self.on_call, self.on_slow_turn = on_call, on_slow_turn
 
     def begin_run(self, ready: Sequence[Any], timers: Sequence[Any]) -> None:
         """The loop begins to run: what went on in real time until now is nobody's turn."""

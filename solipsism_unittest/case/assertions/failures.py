@@ -1,0 +1,20 @@
+"""How an assertion fails: with its text, and under it what happened last in the virtual world."""
+
+from __future__ import annotations
+
+import unittest
+from typing import NoReturn
+
+from ...hangs import report
+from ..world import run_of
+
+__unittest = True
+__tracebackhide__ = True
+
+
+def fail(case: unittest.TestCase, text: str, cause: BaseException | None = None) -> NoReturn:
+    """Fail the test with this text and the last records of the journal."""
+    loop = run_of(case).world.virtual_loop
+    records = loop.kernel.journal.last_effects(report.LAST_RECORDS) if loop is not None else []
+    last = "".join(f"\n      {record}" for record in records)
+    raise case.failureException(text + (f"\n  what happened last:{last}" if last else "")) from cause

@@ -1,0 +1,342 @@
+"""unittest's hooks, in the order of its calls: how a test runs.
+
+`run()` of unittest calls `_callSetUp`, `_callTestMethod`, `_callTearDown` and, always and last, `doCleanups`. The first
+of them enters the world. Failures are held back until the last one has judged what is left, because a note on an
+exception is lost once unittest has written it down.
+
+A class of a user's may give any name a meaning of its own. So the methods here are unittest's hooks and nothing else;
+what they call are functions, and what they keep is in the `Run` of the case.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import functools
+import inspect
+import sys
+import types
+import unittest
+import warnings
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, ClassVar, NoReturn, TypeVar
+
+from ..errors import ReturnedValueWarning, SolipsismError
+from ..introspection import names
+from ..introspection.exceptions import clean
+from ..leaks import expected
+from . import real_time, verdict, world
+from .assertions.awaited import awaiting
+from .fixtures import loops
+from .fixtures.scopes import Scope, fixtures_of, no_test, scope_of
+from .fixtures.settings import Settings
+from .results import HeldResult, as_note
+from .world import Run, begin_run, run_of
+
+__unittest = True
+__tracebackhide__ = True
+
+T = TypeVar("T")
+
+
+class Phases(Settings):
+    """The phases of a test and of its class; `SolipsistTestCase` has them."""
+
+    _asyncioRunner: asyncio.Runner | None
+    _asyncioTestContext: contextvars.Context
+    tearDown_exceptions: ClassVar[list[Any]]
+
+    def __init__(self, methodName: str = "runTest") -> None:
+        super().__init__(methodName)
+        begin_run(self, None)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in ("setUpClass", "tearDownClass"):
+            if inspect.iscoroutinefunction(getattr(cls, name)):
+                setattr(cls, name, classmethod(functools.partial(_refuse_async, name)))
+
+    # -- of the class
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        """As unittest's; runs asyncSetUpClass."""
+        super().setUpClass()
+        _begin_class(cls)
+
+    @classmethod
+    async def asyncSetUpClass(cls) -> None:
+        """To override: runs once before the tests of the class, on the loop that they share."""
+
+    @classmethod
+    async def asyncTearDownClass(cls) -> None:
+        """To override: runs once after the tests of the class, on the loop that they share, if the set-up succeeded."""
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        """As unittest's; runs asyncTearDownClass."""
+        _end_class(cls)
+        super().tearDownClass()
+
+    @classmethod
+    def doClassCleanups(cls) -> None:
+        """As unittest's; the last of them looks for what the class has left behind."""
+        errors: list[Any] = []  # as unittest keeps them, for its own are begun anew below
+        _collect(errors, lambda: _end_class(cls))
+        super().doClassCleanups()
+        fixtures = fixtures_of(cls)
+        scope, alone = fixtures.scope, cls.loop_scope == "class"
+        if scope is not None:
+            _collect(errors, functools.partial(_survey_class, cls, scope, goes_on=not alone))
+            if alone:
+                world.close(scope.runner)
+        fixtures.reset()
+        cls.tearDown_exceptions += errors
+
+    # -- of a test
+
+    def run(self, result: unittest.TestResult | None = None) -> unittest.TestResult | None:
+        """As unittest's."""
+        try:
+            return super().run(result)
+        finally:
+            _release(run_of(self))  # only a KeyboardInterrupt leaves something to release
+
+    def debug(self) -> None:
+        """As unittest's: what goes wrong is raised, leftovers included."""
+        with _running(self) as run:
+            unittest.TestCase.debug(self)
+            error = verdict.verdict(self, run)
+            if error is not None:
+                raise error
+
+    def _setupAsyncioRunner(self) -> None:
+        # Called outside of any outcome, where an exception would end the whole suite: _callSetUp makes the loop.
+        self._asyncioTestContext = contextvars.copy_context()
+        self._asyncioRunner = loops.make_runner(self, unittest.TestCase.id(self))
+        begin_run(self, self._asyncioRunner)
+
+    def _callSetUp(self) -> None:
+        _begin_class(type(self))
+        run = run_of(self)
+        outcome = self._outcome  # type: ignore[attr-defined]
+        if outcome is not None:  # not in debug()
+            run.held = outcome.result = HeldResult(outcome.result)
+        world.enter(self, run, scope_of(type(self), _end_module))
+        _call(self, self.setUp)
+        if type(self).asyncSetUp is not unittest.IsolatedAsyncioTestCase.asyncSetUp:
+            _call(self, self.asyncSetUp)
+
+    def _callTestMethod(self, method: Callable[[], Any]) -> None:
+        run = run_of(self)
+        run.was_used = None
+        value = _call(self, method)
+        run.body_used = run.was_used
+        if value is not None:
+            warnings.warn(f"It is deprecated to return a value that is not None from a test case ({method})",
+                          ReturnedValueWarning, stacklevel=4)
+
+    def _callTearDown(self) -> None:
+        if type(self).asyncTearDown is not unittest.IsolatedAsyncioTestCase.asyncTearDown:
+            _call(self, self.asyncTearDown)
+        _call(self, self.tearDown)
+
+    def _callCleanup(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        task = getattr(function, "__self__", None)
+        if type(task) is asyncio.Task and function.__name__ == "cancel":
+            # cancel() counts as reading the error of a task that has failed: who wrote addCleanup(task.cancel) would
+            # never hear of it.
+            run_of(self).last_world.report_error_of(task)
+        try:
+            _call(self, function, *args, **kwargs)
+        except SolipsismError as error:
+            # A hang there has no line of the test in its traceback.
+            error.add_note(f"in the cleanup {getattr(function, '__qualname__', None) or names.plain(function)}")
+            raise
+
+    def doCleanups(self) -> bool:  # type: ignore[override]
+        """As unittest's; unittest's own call comes last in a test and also looks for what the test left behind."""
+        run, outcome = run_of(self), self._outcome  # type: ignore[attr-defined]
+        if run.in_phase or outcome is None:
+            return bool(super().doCleanups())
+        try:
+            super().doCleanups()
+            verdict.judge(self, run, outcome)
+        finally:
+            self._tearDownAsyncioRunner()  # before the result hears anything: what it does is outside the world
+            with outcome.testPartExecutor(self):
+                _raise_what_came_late(run)
+            _release(run)
+        return bool(outcome.success)
+
+    def _tearDownAsyncioRunner(self) -> None:
+        try:
+            world.leave(run_of(self))
+        finally:
+            self._asyncioRunner = None
+
+
+# -- calls
+
+
+def _call(case: Phases, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call it in the test's context, and await on the loop what is to be awaited, whoever returned it."""
+    run, context = run_of(case), case._asyncioTestContext
+    if run.in_phase:
+        # The user's own doCleanups(): the context is entered, and cannot be entered twice.
+        context = contextvars.copy_context()
+    return run.limit.run(functools.partial(_call_inside, case, run, context, function, *args, **kwargs))
+
+
+def _call_inside(case: Phases, run: Run, context: contextvars.Context, function: Callable[..., Any], *args: Any,
+                 **kwargs: Any) -> Any:
+    with _phase(run):
+        try:
+            value = context.run(function, *args, **kwargs)
+        except RuntimeError as error:
+            if str(error) == "no running event loop":
+                name = getattr(function, "__name__", "it")
+                error.add_note(f"{name}() is a plain function, and no event loop runs in one: write `async def "
+                               f"{name}`, or ask self.loop, as in self.loop.create_task(...)")
+            raise
+        if value is None:
+            return None
+        if inspect.isawaitable(value):
+            coroutine = value if isinstance(value, Coroutine) else awaiting(value)
+            return _run_on_loop(run, coroutine, context)
+        if isinstance(value, (types.GeneratorType, types.AsyncGeneratorType)):
+            raise case.failureException(f"{value.__qualname__}() has a `yield`, so calling it only made a "
+                                        "generator and nothing of it ran: take the `yield` out")
+        return value
+
+
+def _run_on_loop(run: Run, coroutine: Coroutine[Any, Any, Any], context: contextvars.Context) -> Any:
+    runner = run.runner
+    assert runner is not None
+    try:
+        before = run.loop.time()
+        value = runner.run(coroutine, context=context)
+        run.was_used = run.world.was_used_since(before)
+        return value
+    except real_time.Strike:
+        real_time.unwind(runner.get_loop(), coroutine)
+        raise
+
+
+@contextlib.contextmanager
+def _phase(run: Run) -> Iterator[None]:
+    """doCleanups() inside a phase is the user's own call; the one outside is unittest's, and the last."""
+    before, run.in_phase = run.in_phase, True
+    try:
+        yield
+    finally:
+        run.in_phase = before
+
+
+@contextlib.contextmanager
+def _running(case: Phases) -> Iterator[Run]:
+    """A run without an outcome: of debug(), or of a fixture of the class."""
+    case._setupAsyncioRunner()
+    run = run_of(case)
+    try:
+        yield run
+    finally:
+        case._tearDownAsyncioRunner()
+        _raise_what_came_late(run)
+
+
+def _raise_what_came_late(run: Run) -> None:
+    late, run.late = run.late, None
+    failures = run.held.errors() if run.held is not None else []
+    if late is not None and failures:
+        failures[0].add_note(as_note(late))
+    elif late is not None:
+        raise late
+
+
+def _release(run: Run) -> None:
+    held, run.held = run.held, None
+    if held is not None:
+        held.release()
+
+
+# -- the fixtures of a class
+
+
+def _refuse_async(name: str, cls: type) -> NoReturn:
+    raise SolipsismError(f"{cls.__qualname__}.{name} is a coroutine function, and unittest does not await it: make it "
+                         "a plain function, or write asyncSetUp and asyncTearDown, which run for each test")
+
+
+def _begin_class(cls: type[Phases]) -> None:
+    """Run asyncSetUpClass, unless it has run: a class may have a setUpClass of its own that does not."""
+    fixtures = fixtures_of(cls)
+    if fixtures.stage:
+        if fixtures.trouble is not None:
+            raise fixtures.trouble
+        return
+    scope = scope_of(cls, _end_module)
+    if scope is None:
+        for name in ("asyncSetUpClass", "asyncTearDownClass"):
+            if inspect.getattr_static(cls, name) is not inspect.getattr_static(Phases, name):
+                raise SolipsismError(f"{cls.__qualname__}.{name} needs a loop that lasts as long as the class: set "
+                                     "loop_scope = 'class'")
+        return
+    fixtures.stage = "begun"
+    scope.before = world.world_of(scope.runner.get_loop()).before()
+    try:
+        _run_fixture(cls, scope, cls.asyncSetUpClass)
+    except BaseException as error:
+        fixtures.trouble = error
+        raise
+
+
+def _end_class(cls: type[Phases]) -> None:
+    fixtures = fixtures_of(cls)
+    if fixtures.scope is not None and fixtures.stage == "begun" and fixtures.trouble is None:
+        fixtures.stage = "ended"
+        _run_fixture(cls, fixtures.scope, cls.asyncTearDownClass)
+
+
+def _run_fixture(cls: type[Phases], scope: Scope, call: Callable[[], Any]) -> None:
+    """Run a fixture of the class as if it were a test, and fail for its mistakes; what it leaves is meant."""
+    case = no_test(cls)
+    with _running(case) as run:
+        world.enter(case, run, scope)
+        case._asyncioTestContext = scope.context  # tests see what it sets
+        try:
+            _call(case, call)
+        except BaseException as failure:
+            clean(failure)
+            raise
+        for error in verdict.mistakes(case, run):
+            raise error
+
+
+def _survey_class(cls: type[Phases], scope: Scope, *, goes_on: bool) -> None:
+    """Fail for what the fixtures of a class have left, and end it."""
+    case = no_test(cls)
+    with _running(case) as run:
+        world.enter(case, run, scope)
+        run.before, run.expected, run.is_last = scope.before, list(scope.expected), not goes_on
+        run.world.report_again(scope.uncaught)
+        error = verdict.verdict(case, run)
+        if error is not None:
+            raise error
+
+
+def _end_module(cls: type[Phases], scope: Scope) -> None:
+    del Scope.of_modules[scope.name]
+    scope.before = expected.Before()
+    try:
+        _survey_class(cls, scope, goes_on=False)
+    finally:
+        world.close(scope.runner)
+
+
+def _collect(errors: list[Any], call: Callable[[], None]) -> None:
+    try:
+        call()
+    except Exception:
+        errors.append(sys.exc_info())

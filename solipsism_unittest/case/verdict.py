@@ -1,0 +1,182 @@
+"""What the end of a test comes to: one error, one note, or nothing.
+
+Owns the checks that can fail a test at its end, in the order of the report, and the rule which outcomes they touch. The
+first error that a check gives is raised; the others become notes on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import gc
+import types
+import unittest
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from ..errors import RealTimeLimitError
+from ..introspection import exceptions
+from ..leaks import report
+from ..leaks.kinds import Found, Leak
+from ..leaks.unawaited import close_held
+from .fixtures.scopes import is_test
+from .results import as_note, can_be_cause, forget_notes
+from .world import Run
+
+__unittest = True
+__tracebackhide__ = True
+
+TRACEBACKS = 5  # of errors that nobody caught: those that are printed beside the first
+UNUSED = ("the test is async but gave the loop nothing to do: nothing in it had to wait. Is an `await` missing? If "
+          "not, a plain `def` says the same")
+
+
+class Ending:
+    """The end of one test, as its checks see it."""
+
+    def __init__(self, case: unittest.TestCase, run: Run, passed: bool, known: Collection[int]) -> None:
+        self.case = case
+        self.run = run
+        self.world = run.last_world
+        self.passed = passed
+        self.known = known  # the ids of the errors that are reported already
+        self.errors: list[BaseException] = []  # what the checks gave so far
+
+    def reported(self, *more: BaseException | None) -> set[int]:
+        """The ids of all errors that are reported already, and of some more."""
+        return {*self.known, *exceptions.ids([*self.errors, *more])}
+
+    @functools.cached_property
+    def found(self) -> Found:
+        """What the test left. Asking for it ends everything, and so comes after what must be seen before."""
+        # Held meanwhile, for the collector would report them in asyncio's way.
+        kinds = types.CoroutineType, asyncio.Future
+        kept = [thing for thing in vars(self.case).values() if issubclass(type(thing), kinds)]
+        self.run.unawaited.look(kept)
+        held = self.world.hold(kept)
+        gc.collect(0)  # what was forgotten may be part of a cycle, and shall not be found in the next test
+        forgotten = _forgotten(self.run)  # before the leftovers are ended: what that throws away was not forgotten
+        return forgotten.and_(self.world.end(self.run, held)).without(self.reported())
+
+
+# -- the checks, each with the errors that it finds
+
+
+def handlers(end: Ending) -> list[BaseException]:
+    """What the handlers of fake servers raised."""
+    errors: list[BaseException] = []
+    for server in end.run.servers:
+        errors += [error for error in server.errors if error not in errors]
+    return errors
+
+
+def missed_assertions(end: Ending) -> list[BaseException]:
+    """The assertions that nobody awaited or entered."""
+    missed = list(end.run.unfinished)
+    for statement in missed:
+        statement.abandon()
+    return [end.case.failureException("\n".join(map(str, missed)))] if missed else []
+
+
+def stopped(end: Ending) -> list[BaseException]:
+    """What was stopped or met on the way and reported to nobody: escapes, refused calls, calls that block."""
+    # The errors among the leftovers are found first: one report of each is enough.
+    return _stopped(end, end.reported(*(leak.error for leak in end.found.leaks)))
+
+
+def leftovers(end: Ending) -> list[BaseException]:
+    """What the test left behind, in one failure."""
+    return _lost(end.case, end.found)
+
+
+def unused_loop(end: Ending) -> list[BaseException]:
+    """An async test that gave its loop nothing to do."""
+    if end.passed and end.run.checks["unused_loop"] and end.run.body_used is False:
+        return [end.case.failureException(UNUSED)]
+    return []
+
+
+CHECKS = (handlers, missed_assertions, stopped, leftovers, unused_loop)
+
+
+def _forgotten(run: Run) -> Found:
+    """The coroutines that nobody awaited, where the policy asks for them."""
+    found = [Leak("coroutine", *each) for each in run.unawaited.take()]
+    return Found(found if run.checks["unawaited_coroutines"] else [])
+
+
+def _stopped(end: Ending, known: Collection[int]) -> list[BaseException]:
+    refused = end.run.refusals.report(known) if end.run.refusals is not None else ""
+    swallowed, blocking = end.world.stopped(known)
+    return [*swallowed, *(end.case.failureException(text) for text in (refused, blocking) if text)]
+
+
+def _lost(case: unittest.TestCase, found: Found) -> list[BaseException]:
+    """The failure for what is left, from the errors that nobody caught, with their tracebacks; none for nothing."""
+    text = report.report(found, "test" if is_test(case) else "class")
+    if not text:
+        return []
+    error = case.failureException(text)
+    causes = [leak.error for leak in found.leaks if leak.error is not None]
+    if causes and can_be_cause(causes[0]):
+        error.__cause__ = causes.pop(0)
+    for other in causes[:TRACEBACKS]:
+        error.add_note(as_note(other))
+    if len(causes) > TRACEBACKS:
+        error.add_note(f"and {len(causes) - TRACEBACKS} more tracebacks")
+    return [error]
+
+
+# -- what they come to
+
+
+def verdict(case: unittest.TestCase, run: Run, *, passed: bool = True,
+            failures: Iterable[BaseException] = ()) -> BaseException | None:
+    """End everything, and give the error that this test deserves beside its `failures`; None for a clean end."""
+    known = exceptions.ids(failures)
+
+    def judged() -> BaseException | None:
+        end = Ending(case, run, passed, known)
+        for check in CHECKS:
+            end.errors += check(end)
+        for other in end.errors[1:]:
+            end.errors[0].add_note(as_note(other))
+        return end.errors[0] if end.errors else None
+
+    try:
+        return run.limit.run(judged)
+    except RealTimeLimitError as error:
+        return error
+
+
+def mistakes(case: unittest.TestCase, run: Run) -> list[BaseException]:
+    """What a fixture of a class did wrong; what it leaves is meant."""
+    return [*_lost(case, _forgotten(run)), *_stopped(Ending(case, run, True, ()), ())]
+
+
+def judge(case: unittest.TestCase, run: Run, outcome: Any) -> None:
+    """Fail a passing test for what it left; give a failing one a note; touch no other outcome."""
+    passed = outcome.success
+    with outcome.testPartExecutor(case):
+        failures = run.held.errors() if run.held is not None else []
+        first = failures[0] if failures else None
+        if outcome.expectedFailure is not None:
+            failures.append(outcome.expectedFailure[1])
+        forget_notes([*failures, *(error for server in run.servers for error in server.errors)])
+        error = verdict(case, run, passed=passed, failures=failures)
+        for failure in failures:
+            close_held(failure)
+        if error is None:
+            pass
+        elif first is not None:
+            first.add_note(as_note(error))
+        elif passed and not _expects_failure(case):
+            raise error
+        elif passed and any(error in server.errors for server in run.servers):
+            outcome.expectedFailure = type(error), error, error.__traceback__  # a handler failed, as expected
+
+
+def _expects_failure(case: unittest.TestCase) -> bool:
+    method = getattr(case, case._testMethodName)
+    name = "__unittest_expecting_failure__"
+    return bool(getattr(case, name, False) or getattr(method, name, False))

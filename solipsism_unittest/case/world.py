@@ -1,0 +1,367 @@
+"""Entering and leaving the world of a test: its loop, the seal, limits and seed.
+
+Owns `Run`, all that a test case holds beyond what is unittest's, behind one name that no test would take; and the two
+worlds that a test can run in. Both have the same methods, so that nobody else asks which loop it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import gc
+import random
+import unittest
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, NoReturn, Protocol
+
+from ..errors import EscapeError, RealTimeLimitError, SolipsismError
+from ..introspection import names
+from ..introspection.modules import OWN_NAME
+from ..leaks import checks, ending, expected, survey
+from ..leaks.kinds import Found
+from ..leaks.unawaited import Unawaited
+from ..loop import stuck
+from ..loop.event_loop import SolipsistEventLoop
+from ..loop.uncaught import Expectation, UncaughtError, unread
+from ..peers.datagram_server import FakeDatagramServer
+from ..peers.server import FakeServer
+from ..stdlib import escapes
+from ..stdlib.seal import get_event_loop
+from ..stdlib.worlds import sealed, world_here
+from . import real_time
+from .fixtures import settings
+from .fixtures.scopes import Scope
+from .fixtures.settings import Settings
+from .results import HeldResult
+
+__unittest = True
+__tracebackhide__ = True
+
+TURNS_WITHOUT_USE = 2  # of the loop: the body, and its end
+FOR_EVER = 1e9  # real seconds
+
+
+class Statement(Protocol):
+    """What a test says with an assertion that does nothing until it is awaited or entered."""
+
+    def abandon(self) -> None:
+        """Give up on it, so that Python does not complain of it as well."""
+
+
+class Run:
+    """One run of a test: all that the case holds beyond what is unittest's."""
+
+    def __init__(self, runner: asyncio.Runner | None = None) -> None:
+        self.runner = runner  # None outside of a run
+        self.leaving = contextlib.ExitStack()  # what ends the world
+        self.limit = real_time.RealTimeLimit()
+        self.held: HeldResult | None = None  # set while the test has an outcome
+        self.scope: Scope | None = None  # of a loop that tests share
+        self.is_last = False  # nothing comes after this on the shared loop
+        self.checks = checks.DEFAULTS
+        self.before = expected.Before()
+        self.expected: list[object] = []
+        self.unawaited = Unawaited()
+        self.unfinished: dict[Statement, None] = {}  # in the order in which they were made
+        self.servers: list[FakeServer | FakeDatagramServer] = []
+        self.refusals: get_event_loop.Refusals | None = None
+        self.in_phase = False  # whether a call of the test's is under way
+        self.was_used: bool | None = None  # whether the last coroutine gave the loop something to do
+        self.body_used: bool | None = None  # the same of the body of an async test
+        self.late: RealTimeLimitError | None = None  # what was struck while the loop was closed
+        self._world: VirtualWorld | ForeignWorld | None = None
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop of the test, whatever the test has assigned to `self.loop`. SolipsismError outside of a run.
+        """
+        if self.runner is None:
+            raise SolipsismError("there is an event loop only while the test runs: use self.loop from setUp() on")
+        return self.runner.get_loop()
+
+    @property
+    def world(self) -> VirtualWorld | ForeignWorld:
+        """The world that the loop is in."""
+        loop = self.loop
+        if self._world is None:
+            self._world = world_of(loop)
+        return self._world
+
+    @property
+    def last_world(self) -> VirtualWorld | Nowhere:
+        """The world as the end of a test finds it: the loop is not asked for again where it could not be made."""
+        return self.world if loop_of(self.runner) is not None else Nowhere()
+
+
+def run_of(case: unittest.TestCase) -> Run:
+    """The run of a test."""
+    run: Run = vars(case)[OWN_NAME]
+    return run
+
+
+def begin_run(case: unittest.TestCase, runner: asyncio.Runner | None) -> Run:
+    """A new run of a test, in which nothing is left of an earlier one."""
+    vars(case)[OWN_NAME] = run = Run(runner)
+    return run
+
+
+def world_of(loop: asyncio.AbstractEventLoop) -> VirtualWorld | ForeignWorld:
+    """The world that a loop is in."""
+    return VirtualWorld(loop) if isinstance(loop, SolipsistEventLoop) else ForeignWorld(loop)
+
+
+# -- entering and leaving
+
+
+def enter(case: Settings, run: Run, scope: Scope | None) -> None:
+    """Enter the world for a test: everything that must be undone is undone by `leave`."""
+    run.scope = scope
+    if scope is not None:
+        case._asyncioTestContext = scope.context.copy()  # type: ignore[attr-defined]
+        case._asyncioRunner = run.runner = scope.runner  # type: ignore[attr-defined]
+    settings.check(case, *settings.OF_THE_TEST)
+    # First in, last out: what ends the world may take real time too.
+    limit = real_time.real_time_limit(case.real_time_limit, lambda: loop_of(run.runner))
+    run.limit = run.leaving.enter_context(limit)
+    loop = run.limit.run(lambda: run.loop)
+    run.leaving.callback(asyncio.set_event_loop, None)
+    asyncio.set_event_loop(loop)
+    run.leaving.enter_context(run.unawaited)
+    said = checks.said(type(case), getattr(case, case._testMethodName))
+    run.checks = {**checks.DEFAULTS, **said}
+    if scope is None or loop._default_executor is None:  # type: ignore[attr-defined]
+        _use_executor(case, run)
+    run.world.enter(case, run, _on_blocking_call(case, said.get("blocking_calls")))
+    if case.forbid_get_event_loop:
+        run.refusals = run.leaving.enter_context(get_event_loop.forbidden(case.failureException))
+
+
+def _on_blocking_call(case: Settings, wanted: bool | None) -> str:
+    """What blocking calls do: decorators win over the class attribute."""
+    if wanted:
+        return "fail"
+    return "ignore" if wanted is False and case.on_blocking_call == "fail" else case.on_blocking_call
+
+
+def _use_executor(case: Settings, run: Run) -> None:
+    executor = case.executor_factory()
+    if executor is None:
+        return
+    if not isinstance(executor, concurrent.futures.Executor):
+        raise SolipsismError(f"executor_factory of {type(case).__qualname__} gave {names.plain(executor)}, "
+                             "which is no executor: return a new concurrent.futures.Executor, or None")
+    run.world.use_executor(executor)
+
+
+def leave(run: Run) -> None:
+    """Close the loop and leave the world; nothing is left to do at a second call."""
+    runner = run.runner
+    run.unfinished.clear()
+    run.servers.clear()
+    if run.scope is not None:
+        run.scope.expected += run.expected
+    run.expected.clear()
+    with run.leaving:
+        try:
+            if runner is not None and run.scope is None:
+                run.limit.run(lambda: close(runner))
+        except RealTimeLimitError as error:
+            run.late = error
+        finally:
+            run.runner = None  # until then the limit asks for its loop
+
+
+def loop_of(runner: asyncio.Runner | None) -> Any:
+    """The loop that a runner has made, or None."""
+    return runner._loop if runner is not None else None  # type: ignore[attr-defined]
+
+
+def close(runner: asyncio.Runner) -> None:
+    """Close a runner with its loop, and let no exception out."""
+    # Whatever could go wrong here was in the report; an exception would end the whole suite.
+    try:
+        if runner._loop is not None:  # type: ignore[attr-defined]
+            world_of(runner.get_loop()).close(runner)
+    except (KeyboardInterrupt, real_time.Strike):
+        raise
+    except BaseException:
+        pass
+
+
+# -- the two worlds
+
+
+class VirtualWorld:
+    """The world of a SolipsistEventLoop: virtual time, a network in memory, nothing let out, nothing left behind."""
+
+    def __init__(self, loop: SolipsistEventLoop) -> None:
+        self._loop = loop
+        self.virtual_loop: SolipsistEventLoop | None = loop
+
+    def loop_for(self, what: str) -> SolipsistEventLoop:
+        """The loop, for what needs a virtual world."""
+        return self._loop
+
+    # -- at the beginning
+
+    def use_executor(self, executor: concurrent.futures.Executor) -> None:
+        """Give the loop this default executor."""
+        self._loop._default_executor = executor  # any: set_default_executor() refuses all but thread pools
+
+    def enter(self, case: Settings, run: Run, on_blocking_call: str) -> None:
+        """Live in this world until the run leaves it."""
+        loop, world = self._loop, self._loop.world
+        world.guarded = case.hermetic
+        run.leaving.enter_context(sealed(loop))
+        run.unawaited.is_ours = lambda: world_here() is world
+        run.leaving.enter_context(survey.collected_writers(loop))
+        if run.scope is not None:
+            run.before = self.before()
+            run.scope.uncaught += loop.uncaught.found
+            loop.uncaught.found.clear()
+        # The code under test draws its jitter from module random: the same in every run of this test.
+        run.leaving.callback(random.setstate, random.getstate())
+        random.seed(loop.kernel.choices.below(2**32, "random.seed"))
+        loop.selector.real_seconds_allowed = FOR_EVER  # the test has a limit of its own, or wants none
+        loop.selector.blocking.choose(on_blocking_call, case.on_slow_callback)
+        if case.virtual_time_limit is not None:
+            stuck.virtual_time_limit(loop, case.virtual_time_limit)
+
+    def before(self) -> expected.Before:
+        """What is there now, and so is nobody's leak later."""
+        return expected.Before(self._loop)
+
+    # -- on the way
+
+    def things_of(self, thing: object) -> Collection[object]:
+        """What the survey of leftovers calls this thing."""
+        return expected.things_of(self._loop, [thing]).values()
+
+    def was_used_since(self, time: float) -> bool | None:
+        """Whether the loop had anything to do in its last run, which began at this time; None where nobody knows."""
+        return self._loop.time() != time or self._loop.selector.turns > TURNS_WITHOUT_USE
+
+    def report_error_of(self, task: asyncio.Task[Any]) -> None:
+        """Report the error of a task that has failed, if nobody has read it."""
+        loop = self._loop
+        loop.uncaught.found += [unread(each) for each in loop.inventory.unread() if each is task]
+
+    def expect_error(self, expectation: Expectation) -> Callable[[], Sequence[str]]:
+        """Expect an error that nobody catches, until the result is called; that gives, in words, what came instead."""
+        uncaught = self._loop.uncaught
+        seen = len(uncaught.found)
+        uncaught.expected.append(expectation)
+
+        def stop() -> Sequence[str]:
+            left = self._loop.inventory.unread()
+            for future in left:
+                if expectation.exception is None and expectation.takes(future._exception):
+                    future.exception()  # it is read
+            uncaught.expected.remove(expectation)
+            return [error.what for error in [*uncaught.found[seen:], *map(unread, left)]]
+
+        return stop
+
+    # -- at the end
+
+    def hold(self, kept: Collection[object]) -> list[object]:
+        """Everything that the garbage collector could report first; and look at what the case keeps."""
+        inventory = self._loop.inventory
+        inventory.add_futures(kept)
+        # What nobody holds is a cycle, and a leak.
+        return [*inventory.unread(), *asyncio.all_tasks(self._loop)]
+
+    def end(self, run: Run, held: Collection[object]) -> Found:
+        """End what the test left, and give what is to be reported; `held` is what `hold` gave."""
+        stuck.virtual_time_limit(self._loop, None)
+        if not held and survey.is_clean(self._loop):
+            return Found([])
+        found = survey.clear(self._loop, run.checks, run.before, run.expected,
+                             goes_on=run.scope is not None and not run.is_last)
+        gc.collect(0)
+        return found
+
+    def stopped(self, known: Collection[int]) -> tuple[Sequence[EscapeError], str]:
+        """The escapes that nobody was told of, but for those `known` by id, and the text for calls that block."""
+        swallowed = escapes.swallowed(self._loop.world.escapes, known)
+        self._loop.world.escapes.clear()
+        return swallowed, self._loop.selector.blocking.report()
+
+    def report_again(self, errors: list[UncaughtError]) -> None:
+        """Report these errors as if they had just come, and take them out of the list."""
+        self._loop.uncaught.found += errors
+        errors.clear()
+
+    def close(self, runner: asyncio.Runner) -> None:
+        """Close the loop, and first end whatever nobody has judged."""
+        if not survey.is_clean(self._loop):
+            ending.sweep(self._loop)  # an interrupt, or debug()
+        if self._loop._default_executor is None:
+            self._loop.close()  # Runner.close() would run two coroutines that find nothing to do
+        else:
+            runner.close()
+
+
+class Nowhere:
+    """Where a test is whose loop could not be made: there is nothing to look at."""
+
+    def before(self) -> expected.Before:
+        """Nothing is there."""
+        return expected.Before()
+
+    def was_used_since(self, time: float) -> bool | None:
+        """Nobody knows."""
+        return None
+
+    def report_error_of(self, task: asyncio.Task[Any]) -> None:
+        """asyncio's own handler does."""
+
+    def hold(self, kept: Collection[object]) -> list[object]:
+        """Nothing is to be held."""
+        return []
+
+    def end(self, run: Run, held: Collection[object]) -> Found:
+        """Nothing is looked at; closing the loop ends what there is."""
+        return Found([])
+
+    def stopped(self, known: Collection[int]) -> tuple[Sequence[EscapeError], str]:
+        """Nothing is stopped."""
+        return (), ""
+
+    def report_again(self, errors: list[UncaughtError]) -> None:
+        """There are none."""
+
+
+class ForeignWorld(Nowhere):
+    """The real world, with a loop that is not ours: nothing is virtual, and nothing is looked at."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.virtual_loop: SolipsistEventLoop | None = None
+
+    def loop_for(self, what: str) -> NoReturn:
+        """SolipsismError, for what needs a virtual world."""
+        raise SolipsismError(f"{what} needs the virtual world, and this test runs on {type(self._loop).__name__}: "
+                             "leave loop_factory as it is")
+
+    def use_executor(self, executor: concurrent.futures.Executor) -> None:
+        """Give the loop this default executor; asyncio says which it takes."""
+        self._loop.set_default_executor(executor)
+
+    def enter(self, case: Settings, run: Run, on_blocking_call: str) -> None:
+        """Nothing is to be entered. SolipsismError where the test limits virtual time."""
+        if case.virtual_time_limit is not None:
+            self.loop_for("virtual_time_limit")
+
+    def things_of(self, thing: object) -> NoReturn:
+        """SolipsismError: leftovers are found in the virtual world."""
+        self.loop_for("expect_leak()")
+
+    def expect_error(self, expectation: Expectation) -> NoReturn:
+        """SolipsismError: errors that nobody catches are found in the virtual world."""
+        self.loop_for("assertLoopException()")
+
+    def close(self, runner: asyncio.Runner) -> None:
+        """Close the runner."""
+        runner.close()
