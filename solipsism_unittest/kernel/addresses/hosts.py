@@ -1,7 +1,7 @@
 """Hosts: who has which name and which addresses, and what a test said of them.
 
-Owns every host that is known: the machine itself, and others that come into being when they are named, each with one
-stable made-up address of either family, or with those that a test gave it; aliases; and which names fail to be looked
+Owns every host that is known: the machine itself, and others that come into being when they are named, `*.invalid` too,
+each with one stable made-up address of either family, or with those that a test gave it; aliases; and which names fail to be looked
 up, and which are slow. Does not own how a look-up is answered (names.py). Made-up addresses come from ranges that
 nobody owns: 198.18.0.0/15 (RFC 2544) and 2001:db8::/32 (RFC 3849).
 """
@@ -119,8 +119,6 @@ class Hosts:
             raise resolver_error(socket.EAI_NONAME)
         if _is_machine(name):
             return self.machine
-        if name == "invalid" or name.endswith(".invalid"):  # RFC 6761, 6.4: never exists
-            raise resolver_error(socket.EAI_NONAME)
         return self.hosts.get(name) or self._add(Host(name, self._make_up(name)))
 
     def _make_up(self, name: str) -> tuple[str, str]:
@@ -215,8 +213,6 @@ def _checked_name(name: str) -> str:
     if not _HOST_NAME.fullmatch(key) or len(key) > 253:
         raise ValueError(f"{name!r} cannot be the name of a host: a name has labels of 1 to 63 letters, digits, "
                          "hyphens or underscores, with dots between, and no scheme, port or path")
-    if key == "invalid" or key.endswith(".invalid"):
-        raise ValueError(f"{name!r} never exists (RFC 6761, 6.4): give a name under .test")
     return key
 
 

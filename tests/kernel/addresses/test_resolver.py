@@ -429,13 +429,19 @@ class MadeUpTest(unittest.TestCase):
                 self.assertTrue(self.address(name).startswith("198."))
 
     def test_special_names(self):
-        """RFC 6761: what ends in localhost is the machine, what ends in invalid does not exist."""
+        """RFC 6761: what ends in localhost is the machine; what ends in invalid is a host until a test says otherwise."""
         for name in ("localhost", "LOCALHOST", "localhost.", "a.localhost", "a.b.localhost."):
             with self.subTest(name):
                 self.assertEqual((self.address(name), self.address(name, socket.AF_INET6)), ("127.0.0.1", "::1"))
         for name in ("invalid", "a.invalid", "A.INVALID."):
+            with self.subTest(name):
+                self.assertTrue(self.address(name).startswith("198."))
+        self.names.fail_lookup("a.invalid")
+        for name in ("a.invalid", "A.INVALID."):
             with self.subTest(name), self.assertRaisesRegex(socket.gaierror, "Name or service not known"):
                 self.address(name)
+        self.names.add_host("A.Invalid.", "192.0.2.1")
+        self.assertEqual((self.address("a.invalid"), self.names.name_of("192.0.2.1")), ("192.0.2.1", "a.invalid"))
         self.assertTrue(self.address("notlocalhost").startswith("198."))
         self.assertTrue(self.address("notinvalid").startswith("198."))
 

@@ -102,6 +102,7 @@ class NamesTest(Hermetic):
 
     def test_unknown(self):
         """What cannot be found is a gaierror by name and a herror by address, as from the system."""
+        self.loop.kernel.names.fail_lookup("nobody.invalid")
         with sealed(self.loop):
             for call in (socket.gethostbyname, socket.gethostbyname_ex, socket.gethostbyaddr):
                 with self.subTest(call.__name__), self.assertRaises(socket.gaierror):
