@@ -1,9 +1,9 @@
 """Hosts: who has which name and which addresses, and what a test said of them.
 
 Owns every host that is known: the machine itself, and others that come into being when they are named, `*.invalid` too,
-each with one stable made-up address of either family, or with those that a test gave it; aliases; and which names fail to be looked
-up, and which are slow. Does not own how a look-up is answered (names.py). Made-up addresses come from ranges that
-nobody owns: 198.18.0.0/15 (RFC 2544) and 2001:db8::/32 (RFC 3849).
+each with one stable made-up address of either family, or with those that a test gave it; aliases; and which names fail
+to be looked up, and which are slow. Does not own how a look-up is answered (resolver.py). Made-up addresses come from
+ranges that nobody owns: 198.18.0.0/15 (RFC 2544) and 2001:db8::/32 (RFC 3849).
 """
 
 from __future__ import annotations
