@@ -170,7 +170,7 @@ class SolipsistTestCase(TimeAssertions, UncaughtAssertions, BufferAssertions, Ph
         """A server for the code under test to talk to, on any host name and port, or UNIX path; closed at the end.
 
         `handler` is an async function (reader, writer); what it raises fails the test. Without one the test plays the
-        server: `reader, writer = await server.accept()`. Port 0 is the lowest free one. `capacity` bounds what is under
+        server: `reader, writer = await server.accept()`. Port 0 is the next free one. `capacity` bounds what is under
         way to the client and to the server, in bytes. A port in use is OSError EADDRINUSE. With `path`, host and port
         say nothing; the path's directory has to exist, and no real file is made.
         """
@@ -190,7 +190,7 @@ class SolipsistTestCase(TimeAssertions, UncaughtAssertions, BufferAssertions, Ph
 
         `handler` is a function (data, address), async or not, that returns the bytes of its answer or None; what it
         raises fails the test. Without one the test plays the server: `data, address = await server.receive()`, then
-        `server.send(answer, address)`. Port 0 is the lowest free one. A multicast group is a host too. A port in use is
+        `server.send(answer, address)`. Port 0 is the next free one. A multicast group is a host too. A port in use is
         OSError EADDRINUSE.
         """
         loop = _loop_for(self, "start_fake_datagram_server()")

@@ -59,7 +59,11 @@ class Kernel:
         self.next_descriptor = FIRST_DESCRIPTOR
 
     def open(self, file: File) -> File:
-        """Give a file a descriptor: the next number, never one that was used before."""
+        """Give a file a descriptor: the next number, never one that was used before.
+
+        Linux gives the lowest that is free. A stale number would then meet another file, and what a record in the
+        journal or a leftover means would depend on what was closed before; here it is EBADF, and a number is one file.
+        """
         file.number = self.next_descriptor
         self.next_descriptor += 1
         self.files[file.number] = file

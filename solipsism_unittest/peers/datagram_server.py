@@ -79,7 +79,7 @@ class FakeDatagramServer:
         return self.host, self.port
 
     async def start(self, port: int) -> None:
-        """Open a socket on every address of the host; port 0 is the lowest free one. One in use is OSError EADDRINUSE.
+        """Open a socket on every address of the host; port 0 is the next free one. One in use is OSError EADDRINUSE.
 
         A multicast group is an address too: the server joins it on every interface.
         """

@@ -131,7 +131,7 @@ class FakeServer:
         return bytes(self._received)
 
     async def start(self, port: int, *, ssl: Any = None, capacity: Capacity = None) -> None:
-        """Listen on every address of the host; port 0 is the lowest free one. A port in use is OSError EADDRINUSE."""
+        """Listen on every address of the host; port 0 is the next free one. A port in use is OSError EADDRINUSE."""
         loop = asyncio.get_running_loop()
         network = self._world.kernel.network
         addresses = (self.host,) if self.host in WILDCARDS else self._world.kernel.names.addresses_of(self.host)

@@ -83,8 +83,8 @@ RULES = (
          "that there is room only when a third is free. Seen only after a send of more than a buffer takes",
          _about_room, True),
     Rule("chosen numbers",
-         "which free port or abstract name the kernel chooses is its own business: here the lowest one comes again as "
-         "soon as its listener closed, while Linux still keeps it for the connections",
+         "which free port or abstract name the kernel chooses is its own business: here ports count up and a name "
+         "comes again as soon as its listener closed, while Linux chooses by chance",
          _about_port_numbers, True),
     Rule("address in use",
          "an address is free here as soon as its listener or connection is closed; on Linux the connections that a "

@@ -82,7 +82,7 @@ class DatagramServerTest(DatagramServerCase):
         self.assertEqual([await client.next(), await client.next()], [b"1", b"2"])
 
     async def test_names(self):
-        """host and port are as given, address is both, port 0 is the lowest free one of UDP, and the repr says them."""
+        """host and port are as given, address is both, port 0 is the next free one of UDP, and the repr says them."""
         await self.start_fake_server()
         named = await self.start_fake_datagram_server(host="api.test", port=443)
         free = await self.start_fake_datagram_server()

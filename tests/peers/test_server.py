@@ -43,7 +43,7 @@ class ServerTest(ServerCase):
         self.assertIsInstance(server, FakeServer)
 
     async def test_names(self):
-        """host and port are as given, address is both, and port 0 is the lowest free one."""
+        """host and port are as given, address is both, and port 0 is the next free one."""
         named = await self.start_fake_server(host="api.test", port=443)
         free = await self.start_fake_server()
         self.assertEqual((named.host, named.port, named.address), ("api.test", 443, ("api.test", 443)))

@@ -92,7 +92,7 @@ class Network:
     # -- binding
 
     def bind(self, end: Stream | Datagram, address: str, port: int) -> None:
-        """Give `end` a local address; port 0 is the lowest free one from 60001 up on that host."""
+        """Give `end` a local address; port 0 is the next free one from 60001 up on that host."""
         if isinstance(end, Datagram):
             self.udp.bind(end, address, port)
             return
@@ -124,20 +124,19 @@ class Network:
         end.unbind = _nothing_to_release
 
     def free_port(self, addresses: Iterable[str]) -> int:
-        """The lowest port of TCP from 60001 up that is free on all these addresses; EADDRINUSE when there is none."""
+        """The next port of TCP from 60001 up that is free on all these addresses; EADDRINUSE when there is none."""
         return self.tcp.free_port(addresses)
 
     def unused_port(self, host: str = "localhost") -> int:
-        """Reserve a port that nobody uses on any address of `host`: it is given only once, and never for port 0."""
+        """Reserve a port that nobody uses on any address of `host`: port 0 becomes it only when all others were used."""
         if not isinstance(host, str):
             raise TypeError(f"a host is a name or an address as text, not {host!r}")
         known = self.names.declare(host)
         addresses = [*known.addresses, *(WILDCARDS if known is self.names.machine else ())]
         while True:
             port = self.free_port(addresses)
-            self.tcp.promised.add((known.name, port))
             if self.udp.ports.is_free(port, addresses):
-                self.udp.ports.promised.add((known.name, port))
+                self.udp.ports.use(known.name, port)
                 return port
 
     # -- listening and connecting

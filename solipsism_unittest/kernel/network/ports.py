@@ -1,7 +1,8 @@
 """Ports of one protocol: which ends are bound where, which of them can share an address, which number is free.
 
 Owns the table of bound ends and the numbers that it hands out; TCP has one and UDP has another. Does not own what an
-end at a port does (network.py).
+end at a port does (network.py). Numbers count up, and none comes back before all were used: a client that gets the port
+of a server that is gone would talk to itself, and who asks for two free ports one after the other would get one.
 """
 
 from __future__ import annotations
@@ -32,13 +33,14 @@ class Ports(Generic[Kind]):
 
     def __init__(self, names: Names, is_exclusive: Callable[[Kind], bool]) -> None:
         self.bound: dict[int, list[Kind]] = {}  # by port
-        self.promised: set[tuple[str, int]] = set()  # (host name, port) that unused_port() gave away
         self.chosen: dict[Kind, None] = {}  # ends whose port was chosen here; they lose it with their connection
         self._names = names
         self._is_exclusive = is_exclusive
         self._client_ports: dict[str, int] = {}  # the last one, by address
-        # By host, then by the addresses asked for: no port below this one is free, so the search starts here.
-        self._lowest: dict[str, dict[tuple[str, ...], int]] = {}
+        # By host, since its numbers came to their end last: the last that was given for port 0, and those from 60001 up
+        # that somebody had.
+        self._last: dict[str, int] = {}
+        self._used: dict[str, set[int]] = {}
 
     def bindable(self, end: Kind, address: str) -> str:
         """The address that `end` gets for `address`. EINVAL: the wrong family. EADDRNOTAVAIL: no host has it."""
@@ -60,30 +62,27 @@ class Ports(Generic[Kind]):
         end.label = shown(end.local)
         end.unbind = self.release
         self.bound.setdefault(port, []).append(end)
+        if port >= FIRST_FREE_PORT:
+            self.use(self._host_name(address), port)
+
+    def use(self, host: str, port: int) -> None:
+        """Keep port 0 from becoming this number on a host, by name, before all others were used."""
+        self._used.setdefault(host, set()).add(port)
 
     def release(self, end: Kind) -> None:
         """Take an end away from its port."""
         assert end.local is not None
         self.chosen.pop(end, None)
-        address, port = end.local
+        port = end.local[1]
         there = self.bound[port]
         there.remove(end)
         if not there:
             del self.bound[port]
-        self._freed(address, port)
 
     def narrow(self, end: Kind, address: str) -> None:
         """Move an end from a wildcard address to one of the addresses that it stands for."""
         assert end.local is not None
-        wildcard, port = end.local
-        end.local = address, port
-        self._freed(wildcard, port)
-
-    def _freed(self, address: str, port: int) -> None:
-        lowest = self._lowest.get(self._host_name(address), {})
-        for addresses, known in lowest.items():
-            if port < known:
-                lowest[addresses] = max(port, FIRST_FREE_PORT)
+        end.local = address, end.local[1]
 
     def check_free(self, end: Kind, address: str, port: int) -> None:
         """EADDRINUSE when an end is there that cannot share the address with `end`."""
@@ -115,17 +114,29 @@ class Ports(Generic[Kind]):
         return is_six == (version == 6) or (version == 6 and not v6_only)
 
     def free_port(self, addresses: Iterable[str]) -> int:
-        """The lowest port from 60001 up that is free on all these addresses; EADDRINUSE when there is none."""
+        """The next port from 60001 up that is free on all these addresses and that nobody on their hosts had; when all
+        were used, those that are free come back. EADDRINUSE when there is none.
+        """
         wanted = tuple(addresses)
-        hosts = dict.fromkeys(self._host_name(address) for address in wanted)
-        port = min(self._lowest.setdefault(host, {}).get(wanted, FIRST_FREE_PORT) for host in hosts)
-        while any((host, port) in self.promised for host in hosts) or not self.is_free(port, wanted):
-            port += 1
-        for host in hosts:
-            self._lowest[host][wanted] = port
-        if port > 65535:
+        hosts = list(dict.fromkeys(self._host_name(address) for address in wanted))
+        last = max(self._last.get(host, 0) for host in hosts)
+        port = self._next_port(max(last + 1, FIRST_FREE_PORT), hosts, wanted)
+        if port is None:
+            for host in hosts:
+                self._used.pop(host, None)
+            port = self._next_port(FIRST_FREE_PORT, hosts, wanted)
+        if port is None:
             raise os_error(errno.EADDRINUSE)
+        for host in hosts:
+            self._last[host] = port
         return port
+
+    def _next_port(self, first: int, hosts: list[str], addresses: tuple[str, ...]) -> int | None:
+        used = [self._used[host] for host in hosts if host in self._used]
+        for port in range(first, 65536):
+            if not any(port in ports for ports in used) and self.is_free(port, addresses):
+                return port
+        return None
 
     def is_free(self, port: int, addresses: Iterable[str]) -> bool:
         """Whether no end is at this port of any of these addresses."""

@@ -19,13 +19,47 @@ class PortsTest(unittest.TestCase):
             self.kernel.network.bind(end, address, port)
         return end
 
-    def test_lowest_free_port(self):
-        """Port 0 is the lowest number that is free on that address, and a closed end gives its number back."""
-        ends = [self.end("127.0.0.1") for _ in range(3)]
-        self.assertEqual([end.local[1] - FIRST_FREE_PORT for end in ends], [0, 1, 2])
-        self.kernel.close(ends[1])
-        self.assertEqual(self.end("127.0.0.2").local[1], FIRST_FREE_PORT)
-        self.assertEqual(self.end("0.0.0.0").local[1], FIRST_FREE_PORT + 1)
+    def once(self, address, port=0, kind="datagram"):
+        """The port that an end is bound to which is closed at once."""
+        end = getattr(self.kernel, kind)(socket.AF_INET6 if ":" in address else socket.AF_INET, None)
+        self.kernel.network.bind(end, address, port)
+        self.kernel.close(end)
+        return end.local[1] - FIRST_FREE_PORT
+
+    def test_port_0_counts_up(self):
+        """Port 0 is the next number of the host, whatever its address and protocol; one that is free again waits."""
+        for kind in ("datagram", "stream"):
+            with self.subTest(kind):
+                self.assertEqual([self.once(address, kind=kind) for address in
+                                  ("127.0.0.1", "127.0.0.1", "127.0.0.2", "0.0.0.0", "::", "::1", "198.18.0.1")],
+                                 list(range(7)))
+                self.assertEqual([self.once(address, kind=kind) for address in
+                                  self.kernel.names.declare("a.test").addresses], [0, 1])
+
+    def test_a_port_that_was_asked_for(self):
+        """A number that somebody had by asking for it is left out, too, and so is one that is in use."""
+        self.once("127.0.0.1", FIRST_FREE_PORT + 1)
+        end = self.end("127.0.0.1", FIRST_FREE_PORT + 2)
+        self.assertEqual([self.once("127.0.0.1") for _ in range(2)], [0, 3])
+        self.kernel.close(end)
+        self.assertEqual(self.once("127.0.0.1", FIRST_FREE_PORT + 2), 2)
+        self.assertEqual(self.once("127.0.0.1"), 4)
+
+    def test_ports_come_back(self):
+        """When all were used, those come back that are free, promised ones among them, and the count goes on there."""
+        self.kernel.network.unused_port()
+        self.end("127.0.0.1", FIRST_FREE_PORT + 1)
+        for _ in range(FIRST_FREE_PORT + 2, 65536):
+            self.once("127.0.0.1")
+        self.assertEqual([self.once("127.0.0.1") for _ in range(3)], [0, 2, 3])
+
+    def test_on_several_hosts(self):
+        """A port for addresses of several hosts is new on each of them."""
+        address = self.kernel.names.declare("a.test").addresses[0]
+        for _ in range(3):
+            self.once(address)
+        self.assertEqual(self.ports.free_port(["127.0.0.1", address]), FIRST_FREE_PORT + 3)
+        self.assertEqual(self.once("127.0.0.1"), 4)
 
     def test_protocols_are_apart(self):
         """What TCP has is free for UDP."""
