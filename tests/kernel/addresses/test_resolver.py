@@ -429,7 +429,7 @@ class MadeUpTest(unittest.TestCase):
                 self.assertTrue(self.address(name).startswith("198."))
 
     def test_special_names(self):
-        """RFC 6761: what ends in localhost is the machine; what ends in invalid is a host, till a test says otherwise."""
+        """RFC 6761: what ends in localhost is the machine; what ends in invalid is any host."""
         for name in ("localhost", "LOCALHOST", "localhost.", "a.localhost", "a.b.localhost."):
             with self.subTest(name):
                 self.assertEqual((self.address(name), self.address(name, socket.AF_INET6)), ("127.0.0.1", "::1"))
