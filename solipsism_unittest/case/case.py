@@ -18,7 +18,7 @@ from ..loop.event_loop import SolipsistEventLoop
 from ..peers.datagram_server import DatagramHandler, FakeDatagramServer
 from ..peers.server import FakeServer, Handler
 from ..stdlib.seal import permits
-from ..stdlib.sockets.pairs import StreamPair, stream_pairs
+from ..stdlib.sockets.pairs import StreamPair, abort, stream_pairs
 from ..stdlib.sockets.virtual_socket import VirtualSocket
 from .assertions.buffers import BufferAssertions
 from .assertions.time import TimeAssertions
@@ -212,11 +212,11 @@ def _close_pair(loop: SolipsistEventLoop, pair: Sequence[VirtualSocket], ends: S
     for face in pair:
         transport = loop.inventory.transport_of(face.fileno())
         if transport is not None:
-            transport.abort()
+            abort(transport)
         else:
             face.close()
 
 
 def _abort(writer: asyncio.StreamWriter) -> None:
     # It holds the writer until then: one that is collected while it is open counts as left behind.
-    writer.transport.abort()
+    abort(writer.transport)

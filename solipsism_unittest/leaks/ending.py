@@ -17,6 +17,7 @@ from ..introspection.handles import task_of
 from ..introspection.modules import is_plumbing
 from ..introspection.tasks import by_name, gathering, retrieve
 from ..loop import stuck
+from ..stdlib.sockets.pairs import abort
 from .unawaited import close_held
 
 __unittest = True
@@ -125,7 +126,7 @@ async def _end(loop: Any, keep: Keep) -> None:
         if transport is None or id(file) in keep:
             continue
         if isinstance(transport, asyncio.WriteTransport):
-            transport.abort()
+            abort(transport)
         else:
             transport.close()
     for task in tasks:

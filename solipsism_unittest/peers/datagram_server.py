@@ -19,6 +19,7 @@ from ..introspection.places import Place, user_place
 from ..introspection.tasks import waiting
 from ..kernel.addresses.interfaces import INTERFACES, is_many, is_multicast
 from ..kernel.network.ports import WILDCARDS
+from ..stdlib.sockets.pairs import abort
 from ..stdlib.sockets.virtual_socket import VirtualSocket
 from ..stdlib.worlds import World
 
@@ -187,7 +188,7 @@ class FakeDatagramServer:
         if tasks:
             await asyncio.wait(tasks, timeout=LAST_WILL)  # who refuses is told as a pending task
         for protocol in self._sockets:
-            protocol.transport.abort()
+            abort(protocol.transport)
         await asyncio.sleep(0)
 
     def __repr__(self) -> str:

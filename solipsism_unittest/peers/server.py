@@ -24,6 +24,7 @@ from ..kernel.descriptors.stream import Stream
 from ..kernel.network.ports import WILDCARDS
 from ..stdlib.files.paths import name_space
 from ..stdlib.sockets.addresses import parse
+from ..stdlib.sockets.pairs import abort
 from ..stdlib.sockets.virtual_socket import VirtualSocket
 from ..stdlib.worlds import World
 
@@ -63,7 +64,7 @@ class FakeConnection:
         transport = self.writer.transport
         if not transport.is_closing() or transport.get_write_buffer_size():
             transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            transport.abort()
+            abort(transport)
 
     def __iter__(self) -> Iterator[Any]:
         return iter((self.reader, self.writer))
@@ -205,7 +206,7 @@ class FakeServer:
         except Exception as error:
             if not self._finishing:
                 self.errors.append(error)
-            connection.writer.transport.abort()
+            abort(connection.writer.transport)
 
     async def accept(self) -> FakeConnection:
         """The next connection that nobody accepted yet, as soon as there is one."""
@@ -254,7 +255,7 @@ class FakeServer:
         if tasks:
             await asyncio.wait(tasks, timeout=LAST_WILL)  # who refuses is told as a pending task
         for connection in self.connections:
-            connection.writer.transport.abort()
+            abort(connection.writer.transport)
         await asyncio.sleep(0)
 
     def __repr__(self) -> str:

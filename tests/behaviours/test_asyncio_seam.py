@@ -160,7 +160,7 @@ PRIVATE = {
     "_remove_reader": "a registration that was left is taken away, also one that belongs to a transport",
     "_remove_writer": "see _remove_reader",
     "_log_destroy_pending": "a task that is given up was told of already",
-    "_loop": "whether a runner has made its loop, and which loop a timer belongs to",
+    "_loop": "whether a runner has made its loop, which loop a timer belongs to, and whether a transport is over",
     "_ready": "what would run next",
     "_release_waiter": "the callback of the timer of 3.11's wait_for()",
     "_run": "a callback that it calls is the program's, and no call of asyncio's own",

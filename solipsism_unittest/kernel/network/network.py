@@ -128,7 +128,7 @@ class Network:
         return self.tcp.free_port(addresses)
 
     def unused_port(self, host: str = "localhost") -> int:
-        """Reserve a port that nobody uses on any address of `host`: port 0 becomes it only when all others were used."""
+        """Reserve a port that nobody uses on any address of `host`: port 0 becomes it only after all others."""
         if not isinstance(host, str):
             raise TypeError(f"a host is a name or an address as text, not {host!r}")
         known = self.names.declare(host)

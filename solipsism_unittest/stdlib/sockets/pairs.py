@@ -1,8 +1,9 @@
-"""Sockets and streams that are joined in memory."""
+"""Sockets and streams that are joined in memory, and how what is left of a stream is ended."""
 
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from ...errors import SolipsismError
 from ...kernel import Capacity, Kernel
@@ -35,8 +36,18 @@ async def stream_pairs(capacity: Capacity = None) -> tuple[StreamPair, StreamPai
             pairs.append(await asyncio.open_connection(sock=face))
     except BaseException:  # cancelled half-way
         for _, writer in pairs:
-            writer.transport.abort()
+            abort(writer.transport)
         for face in faces:
             face.close()
         raise
     return pairs[0], pairs[1]
+
+
+def abort(transport: Any) -> None:
+    """Break a transport off, whatever state it is in; one that is over already stays as it is.
+
+    close() with a full buffer ends a transport when the buffer has gone, and asyncio's abort() raises an AttributeError
+    then: only a close() or abort() that ends it at once leaves a mark that abort() looks for (`_force_close()`).
+    """
+    if getattr(transport, "_loop", transport) is not None:  # what a foreign loop made has no such name
+        transport.abort()

@@ -1,0 +1,153 @@
+"""Streams that are joined in memory, and what ends them whatever state they are in."""
+
+import asyncio
+import os
+import socket
+import unittest
+
+from solipsism_unittest import SolipsistEventLoop, SolipsistTestCase
+from solipsism_unittest.stdlib.sockets.pairs import abort
+
+BIG = 100_000  # more than a buffer takes
+
+
+class AbortTest(unittest.TestCase):
+    def run_on(self, factory, main):
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(main())
+
+    def test_over_already(self):
+        """A transport that has sent what was left after close() is over: nothing happens to it."""
+        async def main():
+            for size in (11, BIG):
+                (_, writer), (reader, other) = await self.pairs()
+                writer.write(bytes(size))
+                writer.close()
+                self.assertEqual(len(await reader.read()), size)
+                abort(writer.transport)
+                other.close()
+                await asyncio.sleep(0)
+                abort(other.transport)
+
+        self.run_on(SolipsistEventLoop, main)
+        self.run_on(asyncio.SelectorEventLoop, main)
+
+    async def pairs(self):
+        faces = socket.socketpair()
+        for face in faces:
+            face.setblocking(False)
+        return [await asyncio.open_connection(sock=face) for face in faces]
+
+    def test_under_way(self):
+        """One that still has something to send, open or closing, ends at once."""
+        async def main():
+            for close in (False, True):
+                (_, writer), (reader, other) = await self.pairs()
+                writer.write(bytes(2 ** 22))
+                if close:
+                    writer.close()
+                abort(writer.transport)
+                abort(writer.transport)
+                self.assertTrue(writer.is_closing())
+                self.assertEqual(writer.transport.get_write_buffer_size(), 0)
+                other.close()
+                await asyncio.sleep(0)
+
+        self.run_on(SolipsistEventLoop, main)
+
+    def test_pipes(self):
+        """A pipe that is written to ends in the same way."""
+        async def main():
+            loop = asyncio.get_running_loop()
+            reads, writes = os.pipe()
+            transport, _ = await loop.connect_write_pipe(asyncio.Protocol, os.fdopen(writes, "wb", 0))
+            transport.close()
+            await asyncio.sleep(0)
+            abort(transport)
+            os.close(reads)
+
+        self.run_on(SolipsistEventLoop, main)
+
+    def test_of_another_library(self):
+        """A transport that is not asyncio's is asked to end itself."""
+        class Transport(asyncio.WriteTransport):
+            ends = 0
+
+            def abort(self):
+                self.ends += 1
+
+        transport = Transport()
+        abort(transport)
+        self.assertEqual(transport.ends, 1)
+
+
+class LargeAnswerTest(SolipsistTestCase):
+    """What is written and closed at once, larger than the buffers: nothing of the framework trips over its end."""
+
+    async def answer(self, host, size=BIG, **how):
+        async def handler(reader, writer):
+            writer.write(bytes(size))
+            writer.close()
+
+        server = await self.start_fake_server(handler, host, 80, **how)
+        reader, writer = await asyncio.open_connection(host, 80)
+        self.assertEqual(len(await reader.read()), size)
+        writer.close()
+        return server
+
+    async def test_of_a_fake_server(self):
+        """A handler writes more than fits and closes; small buffers and small answers are no different."""
+        await self.answer("a.test")
+        await self.answer("b.test", 6, capacity=1)
+
+    async def test_reset_afterwards(self):
+        """A connection that is over is not reset."""
+        server = await self.answer("a.test")
+        server.connections[0].reset()
+        server.reset_connections()
+
+    async def test_of_a_handler_that_waits(self):
+        """A handler may wait until all has gone."""
+        async def handler(reader, writer):
+            writer.write(bytes(BIG))
+            writer.close()
+            await writer.wait_closed()
+
+        await self.start_fake_server(handler, "a.test", 80)
+        reader, writer = await asyncio.open_connection("a.test", 80)
+        self.assertEqual(len(await reader.read()), BIG)
+        writer.close()
+
+    async def test_stream_pairs(self):
+        """The ends of stream_pairs() and socketpair() are closed at the end of the test."""
+        (_, writer), (reader, other) = await self.stream_pairs(10)
+        writer.write(bytes(100))
+        writer.close()
+        self.assertEqual(len(await reader.read()), 100)
+        other.close()
+        one, two = self.socketpair(10)
+        _, writer = await asyncio.open_connection(sock=one)
+        reader, other = await asyncio.open_connection(sock=two)
+        writer.write(bytes(100))
+        writer.close()
+        self.assertEqual(len(await reader.read()), 100)
+        other.close()
+
+    async def test_of_the_program(self):
+        """The code under test is the server, or sends a large file and goes."""
+        async def handler(reader, writer):
+            writer.write(await reader.read())
+            writer.close()
+
+        server = await asyncio.start_server(handler, "localhost", 80)
+        reader, writer = await asyncio.open_connection("localhost", 80)
+        writer.write(bytes(BIG))
+        writer.write_eof()
+        self.assertEqual(len(await reader.read()), BIG)
+        writer.close()
+        server.close()
+        await server.wait_closed()
+
+
+if __name__ == "__main__":
+    unittest.main()
