@@ -297,7 +297,7 @@ def _is_measured(frame: FrameType | None) -> bool:
     return any(root_of(module_of(step)) in MEASURE for step in itertools.islice(outward(frame), NEAR))
 
 
-_FRAGILE = frozenset({__name__, table.__name__, runners.__name__})
+_FRAGILE = table.UNINTERRUPTED | {__name__, runners.__name__}
 _RUNNING = frozenset({"run_forever", "run_until_complete", "_run_forever_setup", "_run_forever_cleanup"})
 
 

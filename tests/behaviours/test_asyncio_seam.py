@@ -145,7 +145,7 @@ PRIVATE = {
     "_check_thread": "as asyncio's own call_at does in debug mode",
     "_children": "which tasks a gather() waits for",
     "_clock_resolution": "_run_once takes timers before time() + this for due: one gap between floats means exactly",
-    "_closed": "what the loop's __del__ asks",
+    "_closed": "what a loop's __del__ asks: one that was refused half-way was never opened",
     "_create_server_getaddrinfo": "see OVERRIDES: asyncio's own answer, put in order",
     "_context": "what is started in background() is no leak",
     "_copy_future_state": "a job's result is handed over in its turn",
@@ -165,6 +165,7 @@ PRIVATE = {
     "_release_waiter": "the callback of the timer of 3.11's wait_for()",
     "_run": "a callback that it calls is the program's, and no call of asyncio's own",
     "_scheduled": "the heap of timers, which call_at pushes to as asyncio's does",
+    "_selector": "a stock loop that is refused has made a real one, which is closed",
     "_set_result_unless_cancelled": "the callback of a sleep()'s timer",
     "_set_running_loop": "what is cut off at the end finds its loop when it is closed",
     "_sock": "the socket in a TransportSocket",
@@ -180,13 +181,13 @@ PRIVATE = {
 }
 # Private names of our own that some object of asyncio happens to have too.
 # (_check_sendfile_params: of socket.socket, as is _sendfile_use_send)
-COINCIDENCES = {"_abort", "_check_sendfile_params", "_wait", "_result", "_selector"}
+COINCIDENCES = {"_abort", "_check_sendfile_params", "_wait", "_result"}
 # What contextlib keeps of the async context managers that were entered: a lock may be among them.
 OF_CONTEXTLIB = {"_AsyncGeneratorContextManager", "_exit_callbacks"}
 # Private names of other modules: sys, unittest, socket, warnings (how Python tells of a coroutine never awaited).
 OF_OTHERS = {
     "_check_sendfile_params", "_sendfile_use_send", "_getframe", "_current_frames", "_base", "_done_callbacks",
-    "_outcome", "_testMethodName", "_socket", "_showwarnmsg_impl", "_warn_unawaited_coroutine",
+    "_outcome", "_testMethodName", "_showwarnmsg_impl", "_warn_unawaited_coroutine",
 }
 
 

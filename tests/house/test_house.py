@@ -17,7 +17,10 @@ EXCEPTIONS: dict[str, str] = {
     "": "the top of the package shows every concept once: its folders are the map",
 }
 # Names of asyncio and the standard library that our own classes define as well: whoever reads them means CPython's.
-SHARED_NAMES: dict[str, str] = {}
+SHARED_NAMES: dict[str, str] = {
+    "_closed": "of a stock event loop, which the seal refuses half-way: its __del__ asks",
+    "_selector": "the real one of that loop, which is closed",
+}
 
 
 def folders() -> dict[str, set[str]]:

@@ -181,10 +181,10 @@ def _is_managed(caller: FrameType, event: str, args: tuple[Any, ...]) -> bool:
 
 
 def refuse(world: World, category: str, call: str, does: str) -> EscapeError | None:
-    """As the hook, for the caller's caller who makes a call without an audit event: the error, or None."""
-    if not world.guarded or is_let_out(category) or manages_processes(sys._getframe(2)):
+    """As the hook, for a call without an audit event, of which a stand-in asks: the error, or None."""
+    if not world.guarded or is_let_out(category) or manages_processes(sys._getframe(3)):
         return None
-    return _escape(world, category, call, "", does, 4)
+    return _escape(world, category, call, "", does, 5)
 
 
 def _escape(world: World, category: str, call: str, arguments: str, does: str, depth: int) -> EscapeError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 import threading
 import types
@@ -13,37 +12,33 @@ from ...introspection import modules, names
 from ...introspection.places import user_place
 from ..threads import background, jobs
 from ..threads.job import Work
-from ..worlds import World, by_thread, inside, thread_id
+from ..worlds import World, inside
 from . import permits
 
 
-def make_thread_start(before: Any) -> Any:
-    """`Thread.start`: what a sealed thread starts lives in the same world."""
-    @functools.wraps(before)
-    def start(self: threading.Thread) -> None:
-        world = by_thread.get(thread_id())
-        # One that was started before says so itself.
-        if world is None or self.ident is not None or modules.manages_processes(sys._getframe(1)):
-            before(self)
-            return
-        run = self.run
-        known = run
-        pool = _pool_of(sys._getframe(1))
-        if pool is None or pool in world.jobs.pools and pool is not getattr(world.loop, "_default_executor", None):
-            world.jobs.note_start(self, user_place(2))
-        if isinstance(self, threading.Timer):
-            known = world.jobs.timer(self, run, user_place(2))
-        elif not background.in_background() and pool is None:
-            known = world.jobs.workers.started(self, run, user_place(2))
-        self.run = _inside(world, known)  # type: ignore[method-assign]
-        try:
-            before(self)
-        except BaseException:
-            self.run = run  # type: ignore[method-assign]
-            world.jobs.not_started(self)
-            raise
+def is_no_start(world: World, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """A condition of `start`: the thread was started before, and says so; or it serves a real process."""
+    return args[0].ident is not None or modules.manages_processes(sys._getframe(2))
 
-    return start
+
+def start(world: World, real: Callable[..., None], thread: threading.Thread) -> None:
+    """`Thread.start`: what a sealed thread starts lives in the same world."""
+    run = thread.run
+    known = run
+    pool = _pool_of(sys._getframe(2))
+    if pool is None or pool in world.jobs.pools and pool is not getattr(world.loop, "_default_executor", None):
+        world.jobs.note_start(thread, user_place(3))
+    if isinstance(thread, threading.Timer):
+        known = world.jobs.timer(thread, run, user_place(3))
+    elif not background.in_background() and pool is None:
+        known = world.jobs.workers.started(thread, run, user_place(3))
+    thread.run = _inside(world, known)  # type: ignore[method-assign]
+    try:
+        real(thread)
+    except BaseException:
+        thread.run = run  # type: ignore[method-assign]
+        world.jobs.not_started(thread)
+        raise
 
 
 def _pool_of(starter: types.FrameType) -> Any:
@@ -51,61 +46,36 @@ def _pool_of(starter: types.FrameType) -> Any:
     return starter.f_locals["self"] if starter.f_globals.get("__name__") == "concurrent.futures.thread" else None
 
 
-def make_pool(before: Any) -> Any:
+def new_pool(world: World, real: Callable[..., None], pool: Any, *args: Any, **kwargs: Any) -> None:
     """`ThreadPoolExecutor()`: a pool that is made in a world belongs to it."""
-    @functools.wraps(before)
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-        before(self, *args, **kwargs)
-        world = by_thread.get(thread_id())
-        if world is not None:
-            world.jobs.note_pool(self)
-
-    return __init__
+    real(pool, *args, **kwargs)
+    world.jobs.note_pool(pool)
 
 
-def make_submit(before: Any) -> Any:
+# A worker may have been started by another test, or outside of any: it is the job that belongs to a world.
+def submit(world: World, real: Callable[..., Any], pool: Any, fn: Callable[..., Any], /, *args: Any, **kwargs: Any
+           ) -> Any:
     """`ThreadPoolExecutor.submit`: the job lives in the world of who submits it."""
-    # A worker may have been started by another test, or outside of any: it is the job that belongs to a world.
-    @functools.wraps(before)
-    def submit(self: Any, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        world = by_thread.get(thread_id())
-        if world is None:
-            return before(self, fn, *args, **kwargs)
-        if isinstance(fn, Work):  # of run_in_executor
-            return before(self, _inside(world, fn), *args, **kwargs)
-        job = world.jobs.begin(f"executor job {names.name_of(fn)}", user_place(2))
-        try:
-            future = before(self, _inside(world, Work(job, fn)), *args, **kwargs)
-        except BaseException:
-            job.end()
-            raise
-        world.jobs.accompany(job, future)
-        return future
-
-    return submit
+    if isinstance(fn, Work):  # of run_in_executor
+        return real(pool, _inside(world, fn), *args, **kwargs)
+    job = world.jobs.begin(f"executor job {names.name_of(fn)}", user_place(3))
+    try:
+        future = real(pool, _inside(world, Work(job, fn)), *args, **kwargs)
+    except BaseException:
+        job.end()
+        raise
+    world.jobs.accompany(job, future)
+    return future
 
 
-def _jobs_here() -> jobs.Jobs | None:
-    world = by_thread.get(thread_id())
-    return world.jobs if world is not None else None
-
-
-def make_result(before: Any) -> Any:
+def result(world: World, real: Callable[..., Any], future: Any, timeout: float | None = None) -> Any:
     """`Future.result` and `Future.exception`: a job that blocks in one lets go of the clock."""
-    @functools.wraps(before)
-    def result(self: Any, timeout: float | None = None) -> Any:
-        return jobs.result_of(_jobs_here(), before, self, timeout)
-
-    return result
+    return jobs.result_of(world.jobs, real, future, timeout)
 
 
-def make_waiters(before: Any) -> Any:
+def waiter(world: World, real: Callable[..., Any], *args: Any) -> Any:
     """What `concurrent.futures.wait()` waits with: the same."""
-    @functools.wraps(before)
-    def create(fs: Any, return_when: Any) -> Any:
-        return jobs.met_by(_jobs_here(), before(fs, return_when))
-
-    return create
+    return jobs.met_by(world.jobs, real(*args))
 
 
 def _inside(world: World, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import operator
+import socket
 from typing import Any
 
 from ...errors import SolipsismError
-from ...kernel import Capacity, Kernel
+from ...kernel import PAIR_FAMILY, Capacity, Kernel
+from ...kernel.descriptors.file import os_error
 from ..worlds import World
 from .virtual_socket import VirtualSocket, running_world
 
@@ -19,6 +23,22 @@ def socketpair(capacity: Capacity = None) -> tuple[VirtualSocket, VirtualSocket]
     with.
     """
     return VirtualSocket.pair(running_world() or World(Kernel(), loose=True), capacity)
+
+
+def socketpair_of(world: World, family: int = PAIR_FAMILY, type: int = socket.SOCK_STREAM, proto: int = 0
+                  ) -> tuple[VirtualSocket, VirtualSocket]:
+    """As `socket.socketpair`, in a world."""
+    if operator.index(family) in (socket.AF_INET, socket.AF_INET6):
+        raise os_error(errno.EOPNOTSUPP)
+    if operator.index(proto):
+        raise os_error(errno.EPROTONOSUPPORT)
+    flags = getattr(socket, "SOCK_NONBLOCK", 0) | getattr(socket, "SOCK_CLOEXEC", 0)
+    timeout = 0.0 if type & getattr(socket, "SOCK_NONBLOCK", 0) else socket.getdefaulttimeout()
+    if operator.index(type) & ~flags == socket.SOCK_DGRAM:
+        return VirtualSocket.datagram_pair(world, timeout)
+    if operator.index(type) & ~flags != socket.SOCK_STREAM:
+        raise SolipsismError(f"socket.socketpair() of type {type!r} is not simulated: SOCK_STREAM and SOCK_DGRAM are")
+    return VirtualSocket.pair(world, timeout=timeout)
 
 
 StreamPair = tuple[asyncio.StreamReader, asyncio.StreamWriter]

@@ -7,6 +7,7 @@ sending and receiving (traffic.py) or the machine behind it (kernel/descriptors)
 
 from __future__ import annotations
 
+import _socket
 import asyncio
 import errno
 import math
@@ -28,6 +29,9 @@ from . import addresses, options
 from .traffic import Traffic
 
 _UNDER_WAY = frozenset({errno.EAGAIN, errno.EINPROGRESS, errno.EALREADY})
+_NEW: Any = _socket.socket.__new__
+
+
 
 def running_world() -> World | None:
     """The world of the loop that runs in this thread, or None."""
@@ -98,6 +102,13 @@ class VirtualSocket(Traffic):
         VirtualSocket.__init__(face, proto=proto, fileno=end.number)
         face._timeout = timeout
         end.blocking = timeout is None
+        return face
+
+    @classmethod
+    def blank(cls, world: World) -> Self:
+        """A socket of a given world before its `__init__`, made past what stands in for `socket.socket.__new__`."""
+        face: Self = _NEW(cls)
+        face._world = world
         return face
 
     @classmethod

@@ -15,82 +15,91 @@ from ...introspection.modules import asks_about_the_machine, module_of, outward,
 from ...introspection.places import user_place
 from .stalls import Blocking
 
-# -- the replacements: each is made from what stood there
+# In the words of `describe(frame, *args)`: who calls, and with what; "" for a call that does not block.
+Words = Callable[..., str]
 
 
-def _here(frame: FrameType | None) -> Blocking | None:
-    """Who is to be told of a call that `frame` makes; None where it may block."""
+def reported(describe: Words) -> Callable[[Any], Any]:
+    """Make a stand-in that reports a call which blocks the loop's thread, and then makes it."""
+
+    def make(before: Callable[..., Any]) -> Any:
+        @functools.wraps(before)
+        def replacement(*args: Any, **kwargs: Any) -> Any:
+            _report(describe, args, kwargs)
+            return before(*args, **kwargs)
+
+        return replacement
+
+    return make
+
+
+def reported_and_skipped(describe: Words) -> Callable[[Any], Any]:
+    """The same for a call that nobody needs: where it is reported it returns None at once."""
+
+    def make(before: Callable[..., Any]) -> Any:
+        @functools.wraps(before)
+        def replacement(*args: Any, **kwargs: Any) -> Any:
+            return None if _report(describe, args, kwargs) else before(*args, **kwargs)
+
+        return replacement
+
+    return make
+
+
+def _report(describe: Words, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Report a call of the caller's caller where it blocks the loop's thread; whether it did."""
+    frame = sys._getframe(2)
+    blocking = _here(frame)
+    words = describe(frame, *args, **kwargs) if blocking is not None else ""
+    if blocking is None or not words:
+        return False
+    blocking.note_call(words, user_place(3))
+    return True
+
+
+def _here(frame: FrameType) -> Blocking | None:
+    """Who keeps the reports of a call that `frame` makes; None where it may block."""
     selector = getattr(events._get_running_loop(), "selector", None)
     blocking: Blocking | None = getattr(selector, "blocking", None)
     return None if blocking is None or blocking.on_call == "ignore" or debugging(frame) else blocking
 
 
-def make_sleep(before: Callable[..., None]) -> Any:
-    """`time.sleep`: in the loop's thread it returns at once and is told."""
-
-    @functools.wraps(before)
-    def sleep(seconds: Any, /) -> None:
-        blocking = _here(sys._getframe().f_back) if isinstance(seconds, (int, float)) and seconds > 0 else None
-        if blocking is None:
-            return before(seconds)
-        return blocking.note_call(f"time.sleep({seconds!r})", user_place(2))
-
-    return sleep
+# -- words for each call
 
 
-def make_wait(before: Callable[..., bool]) -> Any:
+def sleep(frame: FrameType, *args: Any) -> str:
+    """`time.sleep`."""
+    return f"time.sleep({args[0]!r})" if args and isinstance(args[0], (int, float)) and args[0] > 0 else ""
+
+
+def wait(frame: FrameType, condition: Any, timeout: float | None = None) -> str:
     """`threading.Condition.wait`: what Event.wait(), Queue.get() and Future.result() come to when they really wait."""
-
-    @functools.wraps(before)
-    def wait(self: Any, timeout: float | None = None) -> bool:
-        if timeout is None or timeout > 0:
-            frame = sys._getframe().f_back
-            blocking = _here(frame)
-            if blocking is not None and not _of_threading(frame):
-                how = "without a timeout" if timeout is None else f"for up to {timeout:.3g} s"
-                blocking.note_call(f"{_called(frame)}() {how}", user_place(2))
-        return before(self, timeout)
-
-    return wait
+    if timeout is not None and timeout <= 0 or _starts_a_thread(frame):
+        return ""
+    how = "without a timeout" if timeout is None else f"for up to {timeout:.3g} s"
+    return f"{_called(frame)}() {how}"
 
 
-def _of_threading(frame: FrameType | None) -> bool:
+def _starts_a_thread(frame: FrameType) -> bool:
     # Thread.start() waits for the thread to be there, which is no waiting to speak of.
-    caller = frame.f_back if frame is not None else None
+    caller = frame.f_back
     return caller is not None and caller.f_code.co_name == "start" and module_of(caller) == "threading"
 
 
-def _called(frame: FrameType | None) -> str:
+def _called(frame: FrameType) -> str:
     """The outermost function of the standard library on the way from the user's line to the wait."""
     inner = itertools.takewhile(lambda step: root_of(module_of(step)) in _WAITING, outward(frame))
-    return [*(step.f_code.co_qualname for step in inner), "Condition.wait"][0]
+    return ["Condition.wait", *(step.f_code.co_qualname for step in inner)][-1]
 
 
 _WAITING = frozenset({"threading", "queue", "concurrent"})
 
 
-def make_process_wait(before: Callable[..., int]) -> Any:
+def wait_for_child(frame: FrameType, process: Any, timeout: float | None = None) -> str:
     """`subprocess.Popen.wait`, which run(), call() and communicate() come to."""
-
-    @functools.wraps(before)
-    def wait(self: Any, timeout: float | None = None) -> int:
-        frame = sys._getframe().f_back
-        blocking = _here(frame) if self.returncode is None else None
-        if blocking is not None and not asks_about_the_machine(frame):
-            blocking.note_call("waiting for a child process", user_place(2))
-        return before(self, timeout)
-
-    return wait
+    return "waiting for a child process" if process.returncode is None and not asks_about_the_machine(frame) else ""
 
 
-def make_input(before: Callable[..., str]) -> Any:
+def read_input(frame: FrameType, *prompt: object) -> str:
     """`input()`."""
-
-    @functools.wraps(before)
-    def input(prompt: object = "", /) -> str:
-        blocking = _here(sys._getframe().f_back)
-        if blocking is not None:
-            blocking.note_call("input()", user_place(2))
-        return before(prompt)
-
-    return input
+    return "input()"

@@ -280,18 +280,18 @@ def _last(job: Job, source: _Submitted) -> None:
     source._done_callbacks.append(lambda done: job.end())  # type: ignore[attr-defined]
 
 
-def result_of(jobs: Jobs | None, before: Callable[..., Any], source: _Submitted, timeout: float | None) -> Any:
+def result_of(jobs: Jobs, before: Callable[..., Any], source: _Submitted, timeout: float | None) -> Any:
     """`before(source, timeout)`, result() or exception(), which blocks; a job lets go meanwhile."""
-    job = jobs.current() if jobs is not None else None
+    job = jobs.current()
     if job is None or source.done():
         return before(source, timeout)
     with job.waiting(timeout, lambda come_back: source.add_done_callback(lambda done: come_back())):
         return before(source, timeout)
 
 
-def met_by(jobs: Jobs | None, waiter: Any) -> Any:
+def met_by(jobs: Jobs, waiter: Any) -> Any:
     """The waiter of `concurrent.futures.wait()`, with an event at which a job lets go."""
-    job = jobs.current() if jobs is not None else None
+    job = jobs.current()
     if job is not None:
         waiter.event = Met(job)
     return waiter

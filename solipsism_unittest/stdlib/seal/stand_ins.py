@@ -1,0 +1,92 @@
+"""Stand-ins: what a name holds while a thread is sealed, and when the real thing answers all the same.
+
+In a sealed thread a stand-in gives its answer; in any other it is what stood there before. A condition says when the
+real thing answers a sealed thread too. Conditions are called by the stand-in, so the program's frame is two above them.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from ...introspection import modules
+from ..files.descriptors import is_virtual
+from ..files.polling import number_of
+from ..worlds import World, by_thread, thread_id
+from . import guard, permits
+
+Maker = Callable[[Any], Any]  # from what stood there to what shall stand there
+Condition = Callable[[World, tuple[Any, ...], dict[str, Any]], bool]  # of the world and the arguments of the call
+
+
+def stand_in(answer: Callable[..., Any], *, unless: Condition | None = None) -> Maker:
+    """A sealed thread gets `answer(world, *args, **kwargs)`, `unless` the condition holds."""
+    return lambda before: _made(before, answer, (), unless)
+
+
+def stand_over(answer: Callable[..., Any], *, unless: Condition | None = None) -> Maker:
+    """As `stand_in`, with the real function handed on: `answer(world, real, *args, **kwargs)`."""
+    return lambda before: _made(before, answer, (before,), unless)
+
+
+def static(make: Maker) -> Maker:
+    """The same as an attribute of a class that is no method."""
+    return lambda before: staticmethod(make(before))
+
+
+def _made(before: Any, answer: Callable[..., Any], handed: tuple[Any, ...], unless: Condition | None) -> Any:
+    @functools.wraps(before)
+    def replacement(*args: Any, **kwargs: Any) -> Any:
+        world = by_thread.get(thread_id())
+        if world is None or (unless is not None and unless(world, args, kwargs)):
+            return before(*args, **kwargs)
+        return answer(world, *handed, *args, **kwargs)
+
+    for same_abilities in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks, os.supports_effective_ids):
+        if before in same_abilities:  # programs ask for them by the function
+            same_abilities.add(replacement)
+    if hasattr(before, "fromfd"):  # of the class epoll
+        replacement.fromfd = before.fromfd  # type: ignore[attr-defined]
+    return replacement
+
+
+# -- conditions: when the real thing answers
+
+
+def no_socket_file(world: World, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """The call is about a path, and this world has no socket files."""
+    return not (world.kernel.paths or (args and is_virtual(args[0])))
+
+
+def real_descriptor(world: World, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """The call is about a descriptor that is not of this world."""
+    return not is_virtual(args[0] if args else kwargs.get("fd", kwargs.get("out_fd")))
+
+
+def real_file_object(world: World, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """The same of a function that takes whatever has a fileno()."""
+    return not (args and is_virtual(number_of(args[0])))
+
+
+def real_file(world: World, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """The call opens a file that can be no socket file, or a descriptor that is not of this world."""
+    file = args[0] if args else kwargs.get("file")
+    return not is_virtual(file) and (isinstance(file, int) or not world.kernel.paths)
+
+
+def real_network(world: World, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """The program let its calls of the network out."""
+    return guard.wants_real_network(sys._getframe(2))
+
+
+def real_children(world: World, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Real child processes inherit what is made, or are given it."""
+    return modules.manages_processes(sys._getframe(2)) or permits.is_let_out("subprocess")
+
+
+def real_processes(world: World, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """The caller waits for real processes, which takes real time."""
+    return modules.waits_for_processes(sys._getframe(2))
