@@ -17,6 +17,7 @@ from ..introspection.handles import task_of
 from ..introspection.modules import is_plumbing
 from ..introspection.tasks import by_name, gathering, retrieve
 from ..loop import stuck
+from ..loop.event_loop import SolipsistEventLoop
 from ..stdlib.sockets.pairs import abort
 from .unawaited import close_held
 
@@ -32,21 +33,21 @@ ROUNDS = 3  # what a `finally` block starts is cancelled in the next round
 Keep = Collection[int]  # ids of what is to stay
 
 
-def prepare(loop: Any) -> None:
+def prepare(loop: SolipsistEventLoop) -> None:
     """What the test chose for its loop is over: time jumps, and who spins is given up soon."""
     loop.autojump = True  # a cancelled task may need time for its `finally`
     loop.selector.turns_allowed = TURNS_AT_THE_END
     loop.selector.real_seconds_allowed = REAL_SECONDS
 
 
-def sweep(loop: Any) -> None:
+def sweep(loop: SolipsistEventLoop) -> None:
     """End everything without a word."""
     prepare(loop)
     run(loop, settle(loop))
     end_all(loop)
 
 
-def run(loop: Any, coroutine: Coroutine[Any, Any, None]) -> list[str]:
+def run(loop: SolipsistEventLoop, coroutine: Coroutine[Any, Any, None]) -> list[str]:
     """Run it, and say in words what did not let it end: a hang, SystemExit in what it ends, a closed loop."""
     if loop.is_closed():
         coroutine.close()
@@ -65,7 +66,7 @@ def run(loop: Any, coroutine: Coroutine[Any, Any, None]) -> list[str]:
     return []
 
 
-async def settle(loop: Any) -> None:
+async def settle(loop: SolipsistEventLoop) -> None:
     """Let what was cancelled and closed come to its end, for a bounded number of turns and no virtual time."""
     for turn in range(SETTLING_TURNS):
         await asyncio.sleep(0)
@@ -76,7 +77,7 @@ async def settle(loop: Any) -> None:
             loop.set_debug(True)
 
 
-def end_all(loop: Any, keep: Keep = frozenset()) -> tuple[list[asyncio.Task[Any]], list[str]]:
+def end_all(loop: SolipsistEventLoop, keep: Keep = frozenset()) -> tuple[list[asyncio.Task[Any]], list[str]]:
     """End everything but what is to stay (by id); gives the tasks that nothing ended, and in words what went wrong."""
     troubles: list[str] = []
     left = _tasks(loop, keep)
@@ -94,7 +95,7 @@ def end_all(loop: Any, keep: Keep = frozenset()) -> tuple[list[asyncio.Task[Any]
     return stubborn, troubles
 
 
-def _tasks(loop: Any, keep: Keep) -> set[asyncio.Task[Any]]:
+def _tasks(loop: SolipsistEventLoop, keep: Keep) -> set[asyncio.Task[Any]]:
     return {task for task in asyncio.all_tasks(loop) if id(task) not in keep and not _is_ours(task)}
 
 
@@ -102,33 +103,12 @@ def _is_ours(task: asyncio.Task[Any]) -> bool:
     return getattr(task.get_coro(), "cr_code", None) in _OURS
 
 
-async def _end(loop: Any, keep: Keep) -> None:
-    for handle in [*loop.inventory.timers(), *loop.inventory.ready()]:
-        if _is_of_program(handle, keep):
-            handle.cancel()
-    for handle in list(loop.inventory.registrations):
-        if id(handle) not in keep:
-            handle.cancel()  # one that is always ready would keep time from moving
+async def _end(loop: SolipsistEventLoop, keep: Keep) -> None:
+    _cancel_callbacks(loop, keep)
     tasks = _tasks(loop, keep) - {asyncio.current_task(loop)}
-    if stuck.loosen(sorted(tasks, key=by_name)):
-        await asyncio.sleep(0)  # a task of each circle takes its cancellation
-    gatherings = [outer for task in tasks if (outer := gathering(task)) is not None]
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        await asyncio.wait(tasks, timeout=LAST_WILL)
-    generators = [agen for agen in list(loop.inventory.generators) if id(agen) not in keep]
-    if generators:
-        closing = [loop.create_task(_finish(agen)) for agen in generators]
-        await asyncio.wait(closing, timeout=LAST_WILL)
-    for number, file in list(loop.kernel.files.items()):
-        transport = loop.inventory.transport_of(number)
-        if transport is None or id(file) in keep:
-            continue
-        if isinstance(transport, asyncio.WriteTransport):
-            abort(transport)
-        else:
-            transport.close()
+    gatherings = await _cancel_tasks(tasks)
+    await _finish_generators(loop, keep)
+    _close_transports(loop, keep)
     for task in tasks:
         if task.done():
             _take_over(task)  # after the transports: a writer that goes with it is closed already
@@ -137,6 +117,44 @@ async def _end(loop: Any, keep: Keep) -> None:
             retrieve(outer)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
+
+
+def _cancel_callbacks(loop: SolipsistEventLoop, keep: Keep) -> None:
+    for handle in [*loop.inventory.timers(), *loop.inventory.ready()]:
+        if _is_of_program(handle, keep):
+            handle.cancel()
+    for handle in list(loop.inventory.registrations):
+        if id(handle) not in keep:
+            handle.cancel()  # one that is always ready would keep time from moving
+
+
+async def _cancel_tasks(tasks: Collection[asyncio.Task[Any]]) -> list[asyncio.Future[Any]]:
+    """Cancel them and let them end; gives the futures of the gather() calls that they were in."""
+    if stuck.loosen(sorted(tasks, key=by_name)):
+        await asyncio.sleep(0)  # a task of each circle takes its cancellation
+    gatherings = [outer for task in tasks if (outer := gathering(task)) is not None]
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=LAST_WILL)
+    return gatherings
+
+
+async def _finish_generators(loop: SolipsistEventLoop, keep: Keep) -> None:
+    closing = [loop.create_task(_finish(agen)) for agen in list(loop.inventory.generators) if id(agen) not in keep]
+    if closing:
+        await asyncio.wait(closing, timeout=LAST_WILL)
+
+
+def _close_transports(loop: SolipsistEventLoop, keep: Keep) -> None:
+    for number, file in list(loop.kernel.files.items()):
+        transport = loop.inventory.transport_of(number)
+        if transport is None or id(file) in keep:
+            continue
+        if isinstance(transport, asyncio.WriteTransport):
+            abort(transport)
+        else:
+            transport.close()
 
 
 async def _finish(agen: AsyncGenerator[Any, Any]) -> None:
@@ -159,25 +177,18 @@ def _is_of_program(handle: asyncio.Handle, keep: Keep) -> bool:
     return id(handle) not in keep and task_of(handle) is None and not is_plumbing(module)
 
 
-def _abandon(loop: Any, stubborn: Iterable[asyncio.Task[Any]], keep: Keep) -> None:
+def _abandon(loop: SolipsistEventLoop, stubborn: Iterable[asyncio.Task[Any]], keep: Keep) -> None:
     """Cut off the tasks that no cancellation ends, and what else is still there, so that nothing can wait for it."""
     line = list(stubborn)
     for task in line:
-        task._log_destroy_pending = False  # type: ignore[attr-defined]
-        asyncio_tasks._unregister_task(task)
-        coroutine: Any = task.get_coro()
-        if not loop.is_closed():
-            _close(loop, coroutine)
-        if getattr(coroutine, "cr_frame", None) is not None:
-            _keep_for_ever(coroutine)
+        _cut_off(loop, task)
         line += [new for new in _tasks(loop, keep) if new not in line]  # which its `finally` has made
     for handle in [*loop.inventory.timers(), *loop.inventory.ready()]:
         if not keep or _is_of_program(handle, keep):
             handle.cancel()
     for number in list(loop.selector.keys):
         if id(loop.kernel.files.get(number)) not in keep and not loop.is_closed():
-            loop._remove_reader(number)
-            loop._remove_writer(number)
+            loop.inventory.forget_descriptor(number)
     for file in list(loop.kernel.files.values()):
         if id(file) not in keep:
             loop.kernel.close(file)
@@ -186,7 +197,17 @@ def _abandon(loop: Any, stubborn: Iterable[asyncio.Task[Any]], keep: Keep) -> No
         loop.inventory.drop_handles()
 
 
-def _close(loop: Any, coroutine: Any) -> None:
+def _cut_off(loop: SolipsistEventLoop, task: asyncio.Task[Any]) -> None:
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+    asyncio_tasks._unregister_task(task)
+    coroutine: Any = task.get_coro()
+    if not loop.is_closed():
+        _close(loop, coroutine)
+    if getattr(coroutine, "cr_frame", None) is not None:
+        _keep_for_ever(coroutine)
+
+
+def _close(loop: SolipsistEventLoop, coroutine: Any) -> None:
     # As if the loop ran: without a running loop every `await sleep()` fails at once, and a program that catches even
     # that (`while True: try ... except BaseException`) would never come back.
     events._set_running_loop(loop)

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..kernel.descriptors.file import File
+from ..loop.event_loop import SolipsistEventLoop
+from ..stdlib.threads.jobs import Jobs
 
 __unittest = True
 __tracebackhide__ = True
@@ -20,10 +22,10 @@ __tracebackhide__ = True
 class Before:
     """What is there already, and so is nobody's leak."""
 
-    def __init__(self, loop: Any = None) -> None:
+    def __init__(self, loop: SolipsistEventLoop | None = None) -> None:
         self.things = {id(thing): thing for thing in _everything(loop)} if loop is not None else {}
 
-    def keep(self, loop: Any, expected: Iterable[object]) -> dict[int, object]:
+    def keep(self, loop: SolipsistEventLoop, expected: Iterable[object]) -> dict[int, object]:
         """What stays when a test ends on a loop that goes on: this, what is expected, what runs in the background."""
         stays = {**self.things, **things_of(loop, expected)}
         jobs = loop.world.jobs
@@ -31,14 +33,14 @@ class Before:
         return {**stays, **{id(thing): thing for thing in background}}
 
 
-def _everything(loop: Any) -> list[object]:
+def _everything(loop: SolipsistEventLoop) -> list[object]:
     inventory = loop.inventory
     return [*asyncio.all_tasks(loop), *inventory.timers(), *inventory.ready(), *loop.kernel.files.values(),
             *inventory.generators, *inventory.registrations, *loop.world.jobs.started,
             *loop.world.jobs.working.values(), *inventory.unread()]
 
 
-def is_left(jobs: Any, number: int) -> bool:
+def is_left(jobs: Jobs, number: int) -> bool:
     """Whether a descriptor was made in background()."""
     return any(number in numbers for numbers in jobs.left_running)
 
@@ -46,7 +48,7 @@ def is_left(jobs: Any, number: int) -> bool:
 # -- what is meant to be left
 
 
-def things_of(loop: Any, objects: Iterable[object]) -> dict[int, object]:
+def things_of(loop: SolipsistEventLoop, objects: Iterable[object]) -> dict[int, object]:
     """By id, what the survey calls the objects that `expect_leak()` was given; what is not there any more is not."""
     return {id(thing): thing for each in objects for thing in _things(loop, each)}
 
@@ -61,7 +63,7 @@ _OF_SOCKETS = (socket.socket, trsock.TransportSocket, asyncio.BaseTransport, asy
                asyncio.Server)
 
 
-def _things(loop: Any, thing: Any) -> Iterable[object]:
+def _things(loop: SolipsistEventLoop, thing: Any) -> Iterable[object]:
     if isinstance(thing, (*_BY_ITSELF, File)):
         return [thing]
     if isinstance(thing, concurrent.futures.ThreadPoolExecutor):

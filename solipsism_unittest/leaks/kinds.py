@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from ..introspection.places import Place
-
 __unittest = True
 __tracebackhide__ = True
 
@@ -48,7 +46,7 @@ class Leak(NamedTuple):
 
     kind: str
     what: str
-    place: Place | str | None
+    place: object  # a Place, or words; None where nobody knows
     thing: object = None
     error: BaseException | None = None
 

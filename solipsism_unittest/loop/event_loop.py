@@ -97,6 +97,8 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
     _check_thread: Callable[[], None]
     _debug: bool
     _executor_shutdown_called: bool
+    _remove_reader: Callable[[int], bool]
+    _remove_writer: Callable[[int], bool]
     _default_executor: concurrent.futures.Executor | None
     _ready: deque[asyncio.Handle]
     _scheduled: list[Any]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections import deque
-from collections.abc import AsyncGenerator, Iterable, Iterator, MutableMapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, MutableMapping
 from typing import Any, Protocol
 
 from ..introspection.handles import owner_of
@@ -30,6 +30,8 @@ class Owner(Protocol):
     _scheduled: list[Timer]
     _ready: deque[asyncio.Handle]
     _transports: weakref.WeakValueDictionary[int, asyncio.BaseTransport]
+    _remove_reader: Callable[[int], bool]
+    _remove_writer: Callable[[int], bool]
 
 
 class Inventory:
@@ -111,6 +113,11 @@ class Inventory:
         """Forget every timer and every ready handle: none of them will run."""
         self._loop._scheduled.clear()
         self._loop._ready.clear()
+
+    def forget_descriptor(self, number: int) -> None:
+        """Take away what is registered for a descriptor, also what a transport has registered."""
+        self._loop._remove_reader(number)
+        self._loop._remove_writer(number)
 
     def transport_of(self, number: int) -> Any:
         """The transport that a descriptor belongs to, or None; asyncio keeps no table of those of pipes."""

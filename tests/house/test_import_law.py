@@ -40,7 +40,7 @@ INSIDE: dict[str, tuple[tuple[str, ...], ...]] = {
     "hangs": (("words",), ("locks",), ("waits", "reachability", "spins"), ("report",)),
     "peers": (("server", "datagram_server"),),
     "loop": (("timers", "uncaught", "selector"), ("inventory",), ("stuck",), ("event_loop",)),
-    "leaks": (("kinds", "checks", "unawaited"), ("expected", "report", "ending"), ("survey",)),
+    "leaks": (("kinds", "checks", "unawaited"), ("expected", "report", "ending"), ("finders",), ("survey",)),
     "case": (("results", "real_time", "fixtures"), ("world",), ("assertions", "verdict"), ("phases",), ("case",)),
     "case.assertions": (("failures", "awaited", "elapsed"), ("time", "buffers", "uncaught")),
     "case.fixtures": (("settings",), ("loops",), ("scopes",)),

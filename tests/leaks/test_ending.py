@@ -11,7 +11,7 @@ import warnings
 from solipsism_unittest import SolipsistTestCase
 from tests import run_python
 from tests.case.test_case import run, told
-from tests.leaks.test_survey import case_of
+from tests.leaks import case_of
 
 
 async def refuse(waiting, kind=asyncio.CancelledError):

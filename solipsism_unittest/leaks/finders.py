@@ -1,0 +1,226 @@
+"""What of each kind is left on a loop: one finder for each kind of leftover.
+
+Owns the table kind -> finder. A finder looks at a loop that does not run, through its inventory and its world, and
+changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import gc
+from asyncio import futures
+from asyncio import tasks as asyncio_tasks
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from ..hangs.locks import Scene
+from ..hangs.waits import waits_for
+from ..hangs.words import task_words, where
+from ..introspection.handles import called_words, module_of_callback, owner_of, task_of
+from ..introspection.modules import is_of_program, is_ours
+from ..introspection.places import made_at, shorten
+from ..introspection.tasks import by_name, steps, waiter_of
+from ..introspection.threads import standing
+from ..kernel.descriptors.file import File
+from ..loop.event_loop import SolipsistEventLoop
+from ..loop.uncaught import UncaughtError, unread
+from ..stdlib.threads.background import in_background
+from .expected import is_left
+from .kinds import Leak
+
+__unittest = True
+__tracebackhide__ = True
+
+_WAKERS = (futures._set_result_unless_cancelled, asyncio_tasks._release_waiter)  # type: ignore[attr-defined]
+
+
+class Remains:
+    """What the finders look at: a loop that does not run, and what its tasks wait for."""
+
+    def __init__(self, loop: SolipsistEventLoop) -> None:
+        self.loop = loop
+        self.tasks = sorted(asyncio.all_tasks(loop), key=by_name)
+        self.scene = Scene(self.tasks)
+
+    @functools.cached_property
+    def files(self) -> list[Leak]:
+        """The servers, transports, sockets and pipe ends."""
+        return [*_files(self.loop), *_collected(self.loop)]
+
+
+# -- mistakes
+
+
+def _find_uncaught(kind: str, remains: Remains) -> Iterator[Leak]:
+    return (_of_uncaught(error) for error in remains.loop.uncaught.found if error.kind == kind)
+
+
+def _find_unread(remains: Remains) -> Iterator[Leak]:
+    yield from _find_uncaught("unread", remains)
+    for future in remains.loop.inventory.unread():
+        yield _of_uncaught(unread(future), future)
+
+
+def _of_uncaught(error: UncaughtError, task: object = None) -> Leak:
+    return Leak(error.kind, error.what, error.place, task, error.error)
+
+
+# -- tasks and callbacks
+
+
+def _find_tasks(remains: Remains) -> Iterator[Leak]:
+    yield from _find_uncaught("task", remains)
+    for task in remains.tasks:
+        if task in remains.loop.world.jobs.left_tasks:
+            continue
+        if getattr(task, "is_driven", False):
+            continue  # the test itself, which did not end: whoever drove it has reported that
+        frames = remains.scene.frames[task]
+        yield Leak("task", f"{task_words(task)} at {where(frames)}, waits for "
+                           f"{waits_for(task, frames, remains.scene)}", made_at(task), task)
+
+
+def _find_timers(remains: Remains) -> Iterator[Leak]:
+    pending = set(remains.tasks)
+    waited_for = {id(waiter_of(task)) for task in remains.tasks}
+    now = remains.loop.time()
+    for timer in remains.loop.inventory.timers():
+        if not (_is_of_background(timer) or _belongs(timer, pending, waited_for)):
+            what = f"due at t={timer.when()!r} (now t={now!r}), calls {called_words(timer)}"
+            yield Leak("timer", what, made_at(timer), timer)
+
+
+def _is_of_background(handle: asyncio.Handle) -> bool:
+    return in_background(handle._context)  # type: ignore[attr-defined]
+
+
+def _belongs(timer: asyncio.TimerHandle, tasks: set[asyncio.Task[Any]], waited_for: set[int]) -> bool:
+    """Whether a timer is a pending task's own `sleep` or timeout: the task is reported, and that is enough."""
+    callback, args = timer._callback, timer._args  # type: ignore[attr-defined]
+    if is_ours(module_of_callback(callback)):
+        return True  # an assertion's, in a task
+    if any(callback is waker for waker in _WAKERS):
+        return id(args[0]) in waited_for
+    owner = owner_of(timer)
+    return type(owner) is asyncio.Timeout and owner._task in tasks  # type: ignore[attr-defined]
+
+
+def _find_handles(remains: Remains) -> Iterator[Leak]:
+    for handle in remains.loop.inventory.ready():
+        if not (handle.cancelled() or _is_of_background(handle) or task_of(handle) is not None):
+            yield Leak("handle", f"calls {called_words(handle)}", _traced(handle), handle)
+
+
+def _traced(handle: asyncio.Handle) -> str | None:
+    """The user's line in the stack that asyncio's debug mode keeps."""
+    for entry in reversed(handle._source_traceback or ()):  # type: ignore[attr-defined]
+        if is_of_program(entry.filename):
+            return f"{shorten(entry.filename)}:{entry.lineno} in {entry.name}"
+    return None
+
+
+def _find_registrations(remains: Remains) -> Iterator[Leak]:
+    loop, known = remains.loop, remains.loop.inventory.registrations
+    for number, key in loop.selector.keys.items():
+        for handle in key.data:
+            if handle in known and not handle.cancelled() and not _is_of_background(handle):
+                method, place = known[handle]
+                file = loop.kernel.files.get(number)
+                of = repr(file) if file is not None else f"closed descriptor {number}"
+                yield Leak("registration", f"{method}({of}), calls {called_words(handle)}", place, handle)
+
+
+# -- files
+
+
+def _find_files(kind: str, remains: Remains) -> Iterator[Leak]:
+    return (leak for leak in remains.files if leak.kind == kind)
+
+
+def _files(loop: SolipsistEventLoop) -> Iterator[Leak]:
+    servers: set[int] = set()
+    file: Any  # what has a transport is one end of something
+    for number, file in loop.kernel.files.items():
+        if is_left(loop.world.jobs, number):
+            continue
+        server = _server_of(loop, number)
+        transport = loop.inventory.transport_of(number)
+        if server is not None:
+            if id(server) not in servers:  # one server may listen on many addresses
+                servers.add(id(server))
+                # asyncio makes its sockets in the order of a set of strings, which is another one in each process.
+                addresses = ", ".join(sorted(_shown(face.getsockname()) for face in server.sockets))
+                yield Leak("server", f"<Server listening on {addresses}>", file.place, file)
+        elif transport is not None:
+            unsent = transport.get_write_buffer_size() if isinstance(transport, asyncio.WriteTransport) else 0
+            more = f", {unsent} bytes unsent" if unsent else ""
+            name = type(transport).__name__.strip("_")
+            yield Leak("transport", f"<{name} {file.ends()} {file.state}{more}>", file.place, file)
+        else:
+            yield Leak(_kind(file), repr(file), file.place, file)
+
+
+def _server_of(loop: SolipsistEventLoop, number: int) -> asyncio.Server | None:
+    """The server that listens on a descriptor: it stands among the arguments of what asyncio has registered."""
+    key = loop.selector.keys.get(number)
+    handle = key.data[0] if key is not None else None
+    if handle is None or handle.cancelled():
+        return None
+    return next((arg for arg in handle._args if isinstance(arg, asyncio.Server)), None)
+
+
+def _shown(address: Any) -> str:
+    return "{}:{}".format(*address[:2]) if isinstance(address, tuple) else str(address)
+
+
+def _collected(loop: SolipsistEventLoop) -> Iterator[Leak]:
+    file: Any
+    for file in loop.kernel.abandoned:
+        what = f"<{file.kind} {file.ends()}>, never closed and collected as garbage"
+        yield Leak(_kind(file), what, file.place, file)
+
+
+def _kind(file: File) -> str:
+    return "transport" if file.had_transport else "pipe" if file.kind == "pipe" else "socket"
+
+
+# -- generators and threads
+
+
+def _find_generators(remains: Remains) -> Iterator[Leak]:
+    # One that a pending task goes through ends with the task, which is reported.
+    in_tasks = {id(thing) for task in remains.tasks for step in steps(task) for thing in gc.get_referents(step)}
+    agen: Any
+    for agen, place in list(remains.loop.inventory.generators.items()):
+        frame = agen.ag_frame
+        if frame is not None and not agen.ag_running and id(agen) not in in_tasks:
+            yield Leak("generator", f"{agen.__qualname__} stands at {shorten(frame.f_code.co_filename)}:"
+                                    f"{frame.f_lineno}: run it to its end, or use contextlib.aclosing()", place, agen)
+
+
+def _find_threads(remains: Remains) -> Iterator[Leak]:
+    jobs = remains.loop.world.jobs
+    started = list(jobs.started.items())
+    for thread, place in started:
+        if thread.is_alive():
+            name = f"{type(thread).__name__} {thread.name}{' (daemon)' if thread.daemon else ''}"
+            yield Leak("thread", name + standing(thread.ident), place, thread)
+    known = {thread.ident for thread, _ in started}
+    for ident, job in list(jobs.working.items()):
+        if ident not in known and not job.in_background:
+            yield Leak("thread", job.reason + standing(ident), job.place, job)
+
+
+# By the kinds of `KINDS`. Coroutines that nobody awaited are found when they are collected (unawaited.py).
+FINDERS: dict[str, Callable[[Remains], Iterable[Leak]]] = {
+    "unread": _find_unread,
+    "error": functools.partial(_find_uncaught, "error"),
+    "task": _find_tasks,
+    "timer": _find_timers,
+    "handle": _find_handles,
+    "registration": _find_registrations,
+    **{kind: functools.partial(_find_files, kind) for kind in ("server", "transport", "socket", "pipe")},
+    "generator": _find_generators,
+    "thread": _find_threads,
+}
