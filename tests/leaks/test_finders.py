@@ -102,7 +102,8 @@ class FindersTest(LeakTest):
         async def clean(self):
             self.loop.call_soon(lambda: self.loop.call_soon(str))
 
-        self.check(leaky, clean, "1 thing", r"1 ready handle\n    calls .*again \(tests.leaks.test_finders\.py:\d+\)", 2)
+        calls = r"1 ready handle\n    calls .*again \(tests.leaks.test_finders\.py:\d+\)"
+        self.check(leaky, clean, "1 thing", calls, 2)
 
     def test_server(self):
         """A server, which is one thing though it listens on two addresses."""
@@ -260,7 +261,8 @@ class FindersTest(LeakTest):
                 await anext(self.numbers)
             self.never_begun = numbers()
 
-        self.check(leaky, clean, "1 thing", r"not finished\n    .*numbers stands at tests.leaks.test_finders\.py:\d+", 2)
+        stands = r"not finished\n    .*numbers stands at tests.leaks.test_finders\.py:\d+"
+        self.check(leaky, clean, "1 thing", stands, 2)
 
     def test_generator_of_a_pending_task(self):
         """A generator that a pending task goes through is no leak of its own."""
