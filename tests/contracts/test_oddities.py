@@ -63,6 +63,7 @@ class Oddities(Contract):
             await arm.calm()
             arm.see(outcome(sock.connect, listener.getsockname()), outcome(sock.send, b"x"), outcome(sock.recv, 1))
             arm.see(await arm.readiness(sock), shape(outcome(sock.getpeername)))
+            arm.see(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1))
             if ending == "close":
                 sock.close()
             elif ending == "shutdown":

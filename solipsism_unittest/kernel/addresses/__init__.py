@@ -1,2 +1,2 @@
-"""Who is called what: interfaces, literals, hosts, names and services."""
+"""Names and addresses: interfaces, literals, hosts, the resolver, services."""
 

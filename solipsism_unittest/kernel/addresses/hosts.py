@@ -1,9 +1,9 @@
-"""Hosts: who has which name and which addresses, and what a test said of them.
+"""Hosts: their names and addresses, and what a test sets for them.
 
-Owns every host that is known: the machine itself, and others that come into being when they are named, `*.invalid` too,
-each with one stable made-up address of either family, or with those that a test gave it; aliases; and which names fail
-to be looked up, and which are slow. Does not own how a look-up is answered (resolver.py). Made-up addresses come from
-ranges that nobody owns: 198.18.0.0/15 (RFC 2544) and 2001:db8::/32 (RFC 3849).
+Owns every known host: the machine itself, and others, which exist from the moment when they are first named,
+`*.invalid` too. Each has one stable made-up address of either family, or those that a test gave it. Owns the aliases
+too, and which look-ups fail or take time. Does not own how a look-up is answered (resolver.py). Made-up addresses come
+from ranges that nobody owns: 198.18.0.0/15 (RFC 2544) and 2001:db8::/32 (RFC 3849).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ MESSAGES = {
     socket.EAI_SERVICE: "Servname not supported for ai_socktype",
     socket.EAI_BADFLAGS: "Bad value for ai_flags",
 }
-# What can come of asking a name server
+# How a name server can fail
 _FAILURES = {socket.EAI_NONAME, socket.EAI_AGAIN, socket.EAI_FAIL, NO_DATA}
 
 
@@ -62,7 +62,7 @@ class Hosts:
     def __init__(self) -> None:
         self.hosts: dict[str, Host] = {}
         self._owners: dict[str, Host] = {}
-        # What a test said of names
+        # What a test has set for names
         self._answers: dict[str, tuple[str, ...]] = {}
         self._canonical: dict[str, str] = {}  # of an alias
         self._failures: dict[str, int] = {}
@@ -92,7 +92,7 @@ class Hosts:
         return self.owner(address) is self.machine
 
     def declare(self, name: str) -> Host:
-        """The host of this name or literal address; it comes into being when it is new. A bad name is a ValueError."""
+        """The host of this name or literal address, made when it is new. A bad name is a ValueError."""
         literal = parse_address(name) if isinstance(name, str) else None
         if literal is not None and literal.is_unspecified:
             return self.machine
@@ -102,7 +102,7 @@ class Hosts:
         return self._host(self.followed(_checked_name(name)))
 
     def addresses_of(self, name: str) -> tuple[str, ...]:
-        """Where the host of this name or literal address is reached: that address, or all that it has."""
+        """The addresses behind a name or literal address: that address, or all of the host's."""
         host, literal = self.declare(name), parse_address(name)
         if literal is not None:
             return (unmap(written(literal)),)
@@ -122,7 +122,7 @@ class Hosts:
         return self.hosts.get(name) or self._add(Host(name, self._make_up(name)))
 
     def _make_up(self, name: str) -> tuple[str, str]:
-        """An address of either family: from the name alone, but where another host has it already."""
+        """An address of either family, made from the name; the next free one where another host has it."""
         number = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big")
         first, size = int(ipaddress.IPv4Address("198.18.1.0")), 2**17 - 512
         while str(ipaddress.IPv4Address(first + number % size)) in self._owners:
@@ -130,7 +130,7 @@ class Hosts:
         six = ipaddress.IPv6Address(int(ipaddress.IPv6Address("2001:db8::")) + 2**64 + number)
         return str(ipaddress.IPv4Address(first + number % size)), str(six)
 
-    # -- what a test says about names
+    # -- what a test sets for names
 
     def add_host(self, name: str, *addresses: str, aliases: Iterable[str] = ()) -> Host:
         """See `Network.add_host`."""
@@ -178,12 +178,12 @@ class Hosts:
         return bool(self._delays)
 
     def delay_of(self, name: str) -> float:
-        """How many seconds of virtual time a look-up of this name takes."""
+        """The seconds of virtual time that a look-up of this name takes."""
         key = key_of(name)
         return self._delays.get(key) or self._delays.get(self.followed(key)) or 0.0
 
     def resolve(self, key: str) -> tuple[Host, tuple[str, ...] | None]:
-        """The host of a name, and the addresses that a test had the name answer with (None: nobody said)."""
+        """The host of a name, and the addresses that a test has set for it (None: it has set none)."""
         followed = self.followed(key)
         failure = self._failures.get(key) or self._failures.get(followed)
         if failure:
@@ -196,7 +196,7 @@ def _is_machine(name: str) -> bool:
 
 
 def key_of(name: str) -> str:
-    """A name as it is compared: case and a last dot make no difference."""
+    """A name in the form that is compared: in lower case, without a last dot."""
     return name.lower().removesuffix(".")
 
 

@@ -1,7 +1,7 @@
 """The resolver: names to addresses, and back.
 
 Owns the answers and error codes of getaddrinfo(3) and getnameinfo(3), as glibc with a DNS server gives them, and the
-list of what was looked up. Does not own who has which name and address (hosts.py).
+list of what was looked up. Does not own the names and addresses of hosts (hosts.py).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _MAPPED = int(ipaddress.IPv6Address("::ffff:0:0"))
 
 
 class Lookup(NamedTuple):
-    """One question to the resolver: when, for which name and family (0 for any), and what came of it."""
+    """One question to the resolver: the time, the name, the family (0 for any), and the answer."""
 
     time: float
     name: str
@@ -44,7 +44,7 @@ class Lookup(NamedTuple):
 
 
 class Names(Hosts):
-    """The hosts, and what the resolver says of them."""
+    """The hosts, and the resolver that answers for them."""
 
     def __init__(self, clock: VirtualClock, journal: Journal) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class Names(Hosts):
         self.on_blocking: Callable[[str, float], object] = lambda name, seconds: None
 
     def delay(self, host: str | bytes | None) -> float:
-        """How many seconds of virtual time a look-up of this host takes."""
+        """The seconds of virtual time that a look-up of this host takes."""
         return self.delay_of(_host_text(host) or "") if self.has_delays else 0.0
 
     def check_blocking(self, host: str | bytes | None) -> None:
@@ -94,7 +94,7 @@ class Names(Hosts):
         return found
 
     def canonical_name(self, host: str) -> str:
-        """What AI_CANONNAME tells: the name itself as it was written, or of an alias the name behind it."""
+        """The answer to AI_CANONNAME: the name as it was written; for an alias the name behind it."""
         key = key_of(host)
         followed = self.followed(key)
         return followed if followed != key or key == MACHINE else host.removesuffix(".")

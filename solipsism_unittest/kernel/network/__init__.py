@@ -1,2 +1,2 @@
-"""Who is bound where, and what befalls what is sent."""
+"""The network: addresses in use, and what happens to what is sent."""
 

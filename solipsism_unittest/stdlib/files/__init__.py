@@ -1,2 +1,2 @@
-"""Descriptors, file objects, paths and polling of the virtual machine."""
+"""The files of a sealed thread: descriptors, file objects, paths of sockets, polling."""
 

@@ -1,8 +1,8 @@
-"""Virtual descriptors: what `os.pipe`, `os.read`, `os.close`, `open(fd)` and their like do with them.
+"""Virtual descriptors: what `os.pipe`, `os.read`, `os.close`, `fcntl` and their like do with them.
 
-Owns the replacements of the functions of module os that take a descriptor, and `PipeFile`, the raw file over one
-(io.FileIO only takes real ones). Does not own what is behind a descriptor: a pipe end (kernel/pipe.py) or a socket. The
-rule that keeps it simple: a descriptor of this world is a number from 2**30 up; any other goes to the real function.
+Owns the replacements of the functions of modules os and fcntl that take a descriptor. Does not own file objects
+(file_objects.py), or what is behind a descriptor: a pipe end or a socket (kernel/descriptors). The rule that keeps it
+simple: a descriptor of this world is a number from 2**30 up; any other goes to the real function.
 
 asyncio's own pipe transports run on these functions, unchanged.
 """
@@ -33,7 +33,7 @@ _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 
 
 def is_virtual(number: Any) -> bool:
-    """Whether a number can only be a descriptor of a virtual world."""
+    """Whether a number is in the range of virtual descriptors."""
     return type(number) is int and number >= FIRST_DESCRIPTOR
 
 
@@ -44,7 +44,7 @@ def _refusal(world: World, call: str, number: int, file: File, went: str = "") -
 
 
 def _wait(world: World, call: str, number: int, file: File, attempt: Callable[[], T], events: int) -> T:
-    """What `attempt` gives; a blocking descriptor waits for it in a thread of its own, and not in the loop's."""
+    """What `attempt` returns. A blocking descriptor waits for it in a thread of its own, never in the loop's."""
     if file.blocking and waiting.is_elsewhere(world):
         return waiting.carry_out(world, attempt, [(number, events)], None, call)
     try:
@@ -55,7 +55,7 @@ def _wait(world: World, call: str, number: int, file: File, attempt: Callable[[]
     raise _refusal(world, call, number, file)
 
 
-# -- what stands in module os: (world, its arguments), for descriptors of this world
+# -- replacements in module os, for descriptors of this world: (world, the arguments)
 
 
 def pipe(world: World, flags: int = 0) -> tuple[int, int]:
@@ -134,17 +134,17 @@ def set_blocking(world: World, fd: int, blocking: bool, /) -> None:
 
 
 def get_inheritable(world: World, fd: int, /) -> bool:
-    """As os.get_inheritable: what was set, for no child process inherits what is not there."""
+    """As os.get_inheritable: what was set. It has no effect: a child process cannot inherit a virtual descriptor."""
     return world.kernel.file(fd).inheritable
 
 
 def set_inheritable(world: World, fd: int, inheritable: int, /) -> None:
-    """As os.set_inheritable: remembered, and nothing comes of it."""
+    """As os.set_inheritable: remembered, without effect."""
     world.kernel.file(fd).inheritable = bool(inheritable)
 
 
 def isatty(world: World, fd: int, /) -> bool:
-    """As os.isatty: none is a terminal."""
+    """As os.isatty: a virtual descriptor is never a terminal."""
     return False
 
 
@@ -181,13 +181,13 @@ def _set_pipe_size(file: File, value: int) -> int:
 
 COMMANDS: dict[str, Callable[[File, int], int]] = {
     "F_GETFL": _get_flags, "F_SETFL": _set_flags,
-    "F_GETFD": lambda file, value: 1, "F_SETFD": lambda file, value: 0,  # FD_CLOEXEC: nobody inherits it anyway
+    "F_GETFD": lambda file, value: 1, "F_SETFD": lambda file, value: 0,  # FD_CLOEXEC: no child inherits it
     "F_GETPIPE_SZ": _get_pipe_size, "F_SETPIPE_SZ": _set_pipe_size,
 }
 
 
 def fcntl(world: World, commands: dict[int, str], fd: int, cmd: int, arg: Any = 0, /) -> int:
-    """As fcntl.fcntl, for the commands above; `commands` has their names. EINVAL for any other."""
+    """As fcntl.fcntl, for the commands above; `commands` gives their names by number. EINVAL for any other."""
     file = world.kernel.file(fd)
     if commands.get(cmd) not in COMMANDS:
         raise os_error(errno.EINVAL)
@@ -212,12 +212,12 @@ REQUESTS: dict[int, Callable[[File, int], int]] = {
 
 
 def ioctl(world: World, fd: int, request: int, arg: Any = 0, mutate_flag: bool = True, /) -> Any:
-    """As fcntl.ioctl, for the requests above, which take and give an int in a buffer. ENOTTY for any other."""
+    """As fcntl.ioctl, for the requests above, which pass an int in a buffer. ENOTTY for any other."""
     file = world.kernel.file(fd)
     if request not in REQUESTS:
         raise os_error(errno.ENOTTY)
     if isinstance(arg, int):
-        raise os_error(errno.EFAULT)  # a number is no place to put an answer
+        raise os_error(errno.EFAULT)  # an int has no room for the answer
     data = bytearray(memoryview(arg))
     size = struct.calcsize("i")
     given = int.from_bytes(data[:size], sys.byteorder, signed=True)

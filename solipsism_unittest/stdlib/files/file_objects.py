@@ -1,4 +1,8 @@
-"""File objects over virtual descriptors."""
+"""File objects over virtual descriptors, as `open(fd)` and `os.fdopen(fd)` make them.
+
+Owns `PipeFile`, the raw file (io.FileIO takes only real descriptors), and the choice of the layers above it. Does not
+own what reading and writing do (descriptors.py). The rule that keeps it simple: the layers are those of module io.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +15,6 @@ from ...errors import UnclosedWarning
 from ...kernel.descriptors.file import os_error
 from ..worlds import World
 from .descriptors import close, read, write
-
-# -- files
 
 
 class PipeFile(io.RawIOBase):
@@ -55,12 +57,12 @@ class PipeFile(io.RawIOBase):
         return self._writes
 
     def isatty(self) -> bool:
-        """It is none."""
+        """Return False: a virtual descriptor is never a terminal."""
         self._check_open()
         return False
 
     def readinto(self, buffer: Any, /) -> int | None:
-        """Fill the buffer as far as bytes are there; None where a non-blocking descriptor has none yet."""
+        """Read what is there into the buffer; None when a non-blocking descriptor has nothing yet."""
         if not self.readable():
             raise io.UnsupportedOperation("File not open for reading")
         with memoryview(buffer) as whole, whole.cast("B") as view:
@@ -81,7 +83,7 @@ class PipeFile(io.RawIOBase):
             return None
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
-        """ESPIPE: a pipe has no places."""
+        """ESPIPE: a pipe has no positions."""
         self._check_open()
         raise os_error(errno.ESPIPE)
 
@@ -96,7 +98,7 @@ class PipeFile(io.RawIOBase):
         try:
             super().close()
         finally:
-            if self.closefd and self._world.kernel.files:  # where the world has ended there is nothing to close
+            if self.closefd and self._world.kernel.files:  # a world that has ended has nothing to close
                 close(self._world, self._number)
 
     def __del__(self) -> None:

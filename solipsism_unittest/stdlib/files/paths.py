@@ -1,11 +1,11 @@
 """Socket files: what `os.stat`, `os.unlink` and their like answer for the path of a virtual UNIX socket.
 
-Owns the replacements of the functions of module os that take a path, and the name space's eyes: where a path lies in
-the real directories. Does not own the socket files (kernel/paths.py). The rule that keeps it simple: a function asks
-whether the path is a socket file of this world; of any other path it knows nothing, and the real function answers.
+Owns the replacements of the functions of module os that take a path, and finds for the kernel where a path lies in the
+real directories. Does not own the socket files (kernel/network/unix.py). The rule that keeps it simple: a function asks
+whether the path is a socket file of this world; for any other path it calls the real function.
 
 Directories list their real files and the socket files of this world: a program that looks for sockets finds them, and
-`shutil.rmtree` leaves nothing behind. Links to a socket file and mounts over one are beyond this.
+`shutil.rmtree` leaves nothing behind. Hard links to a socket file and mounts over one are not simulated.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from ..worlds import World
 MAX_LINKS = 40  # as many as Linux follows
 BLOCK = 4096  # bytes; st_blksize
 
-# The real ones, whatever stands in module os when they are called
+# The real functions, whatever replaces them in module os later
 _stat, _access = os.stat, os.access
 _readlink: Callable[..., bytes] = os.readlink
 _AS_EFFECTIVE = {"effective_ids": True} if os.access in os.supports_effective_ids else {}
 
 
 class _RealDirectories:
-    """What the name space asks the real system (kernel.paths.Real)."""
+    """What the name space asks the real system (`Real` in kernel/network/unix.py)."""
 
     def locate(self, path: bytes, follow: bool, dir_fd: int | None = None) -> Where:
-        """Where a path lies; OSErrors as a path lookup of the system gives them."""
+        """Where a path lies; OSErrors as those of the system's own path look-up."""
         try:
             for _ in range(MAX_LINKS):
                 directory, name = os.path.split(path)
@@ -50,7 +50,7 @@ class _RealDirectories:
                 if not (follow and stat.S_ISLNK(found.st_mode)):
                     return Where(spot, True)
                 path = os.path.join(directory, _readlink(path, dir_fd=dir_fd))
-        except OSError as error:  # without the file's name: a socket's error has none
+        except OSError as error:  # without the name of the file, as in the errors of sockets
             raise os_error(error.errno or errno.EIO) from None
         raise os_error(errno.ELOOP)
 
@@ -65,7 +65,7 @@ class _RealDirectories:
 
     def umask(self) -> int:
         """The bits that a new file's permissions lack."""
-        mask = os.umask(0o077)  # there is no other way to ask
+        mask = os.umask(0o077)  # it can only be read by setting it
         os.umask(mask)
         return mask
 
@@ -82,7 +82,7 @@ REAL = _RealDirectories()
 
 
 def name_space(kernel: Kernel) -> Paths:
-    """The kernel's UNIX addresses, with eyes."""
+    """The kernel's UNIX addresses, able to find paths in the real directories."""
     kernel.paths.real = REAL
     return kernel.paths
 
@@ -97,7 +97,7 @@ def _allowed(node: Node, wanted: int) -> bool:
 
 
 def _where(kernel: Kernel, path: Any, dir_fd: int | None, follow: bool) -> Where | None:
-    """The place of a socket file of this world, or None for what the real system has to answer for."""
+    """Where a socket file of this world lies; None for a path that the real function has to answer for."""
     try:
         where = REAL.locate(os.fsencode(path), follow, dir_fd)
     except FileNotFoundError:
@@ -106,7 +106,7 @@ def _where(kernel: Kernel, path: Any, dir_fd: int | None, follow: bool) -> Where
             raise _refusal(errno.ENOTDIR, path) from None
         return None
     except (OSError, ValueError, TypeError):
-        return None  # the real function says it in its own words
+        return None  # the real function raises its own error
     return None if kernel.paths.node(where) is None else where
 
 
@@ -122,7 +122,7 @@ def _refusal(code: int, *paths: Any) -> OSError:
 
 
 def _check_directory(path: Any, dir_fd: int | None) -> None:
-    # Whoever may write into a directory may take a name away, or give one.
+    # Whoever may write into a directory may remove a name from it, or add one.
     if not _access(os.path.dirname(os.fsencode(path)) or b".", os.W_OK | os.X_OK, dir_fd=dir_fd, **_AS_EFFECTIVE):
         raise _refusal(errno.EACCES, path)
 
@@ -134,7 +134,7 @@ def _check_owner(node: Node, path: Any) -> None:
 
 def stat_result(mode: int, number: int, *, device: int = 0, owner: int | None = None, group: int | None = None,
                 times: tuple[int, int, int] = (0, 0, 0)) -> os.stat_result:
-    """What stat(2) tells of a file that is not on any disk; `times` (read, written, changed) are ns since the epoch."""
+    """What stat(2) reports of a file that is on no disk; `times` (read, written, changed) are ns since the epoch."""
     seconds = [moment / 1e9 for moment in times]
     more = {
         "st_atime": seconds[0], "st_mtime": seconds[1], "st_ctime": seconds[2],
@@ -147,7 +147,7 @@ def stat_result(mode: int, number: int, *, device: int = 0, owner: int | None = 
 
 
 def descriptor_facts(file: File) -> os.stat_result:
-    """What fstat(2) tells of an open virtual file."""
+    """What fstat(2) reports of an open virtual file."""
     return stat_result(file.mode, file.number)
 
 
@@ -156,7 +156,7 @@ def _facts(where: Where, node: Node) -> os.stat_result:
                        times=(node.read_at, node.written_at, node.changed_at))
 
 
-# -- what stands in module os: (world, the real function, its arguments)
+# -- replacements in module os: (world, the real function, the arguments)
 
 Real = Callable[..., Any]
 
@@ -285,7 +285,7 @@ def _answer_open(world: World, real: Real, path: Any, flags: int, *args: Any, di
 
 
 def check_not_a_socket(world: World, path: Any) -> None:
-    """What open(2) says of a socket file: ENXIO."""
+    """Raise ENXIO for a socket file, as open(2) does."""
     if _where(world.kernel, path, None, True) is not None:
         raise _refusal(errno.ENXIO, path)
 
@@ -323,7 +323,7 @@ def _answer_scandir(world: World, real: Real, path: Any = None) -> Any:
 
 
 class SocketEntry:
-    """A socket file as `os.scandir` gives it (os.DirEntry cannot be made by a program)."""
+    """A socket file as an entry of `os.scandir` (a program cannot make an os.DirEntry)."""
 
     def __init__(self, directory: Any, device: int, name: bytes, node: Node) -> None:
         self.name: Any = name if isinstance(directory, bytes) else os.fsdecode(name)
@@ -337,13 +337,13 @@ class SocketEntry:
         return self._node.number
 
     def is_dir(self, *, follow_symlinks: bool = True) -> bool:
-        """It is none."""
+        """Return False: it is a socket."""
         return False
 
     is_file = is_dir
 
     def is_symlink(self) -> bool:
-        """It is none."""
+        """Return False: it is a socket."""
         return False
 
     is_junction = is_symlink
@@ -386,7 +386,7 @@ class _Entries:
         self._sockets = iter(())
 
 
-# What stands in module os in a sealed thread
+# The replacements in module os, by name
 PATH_FUNCTIONS: dict[str, Callable[..., Any]] = {
     "stat": _answer_stat, "lstat": _answer_lstat, "access": _answer_access, "unlink": _answer_unlink,
     "remove": _answer_unlink, "chmod": _answer_chmod, "chown": _answer_chown, "lchown": _answer_lchown,

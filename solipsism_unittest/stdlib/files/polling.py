@@ -1,9 +1,9 @@
-"""Asking who is ready: `select.select`, `select.poll` and `select.epoll` for virtual descriptors.
+"""Polling: `select.select`, `select.poll` and `select.epoll` for virtual descriptors.
 
-Owns their registrations and the bits that they give. Does not own readiness (kernel/files.py) or selectors: those of
-module `selectors` are Python over these three. The rule that keeps it simple: a call that finds somebody ready answers,
-whatever its timeout; one that would wait is a blocking call (waiting.py); real descriptors alone go to the real thing;
-and both kinds in one call are refused, because nothing can wait for both.
+Owns their registrations and the bits that they return. Does not own readiness (kernel/descriptors) or selectors: those
+of module `selectors` are Python code over these three. The rule that keeps it simple: a call that finds a descriptor
+ready returns, whatever its timeout. One that would wait is a blocking call (waiting.py). Real descriptors alone go to
+the real function. Both kinds in one call are refused, because nothing can wait for both.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _BITS = {READABLE: IN | RDNORM, WRITABLE: OUT | WRNORM, ERROR: ERR, HANGUP: HUP,
 _CURE = "ask with a timeout of 0, or await loop.sock_recv(), loop.add_reader() and their like"
 
 Found = list[tuple[int, int]]  # (descriptor, bits)
-T = TypeVar("T")  # what a look gives: Found, or the three lists of select
+T = TypeVar("T")  # what a look returns: Found, or the three lists of select
 
 
 def number_of(fileobj: Any) -> int:
-    """The descriptor of a number or of what has fileno(); -1 for what has none: the real call says what is wrong."""
+    """The descriptor of a number, or of an object with fileno(); -1 for others: the real call raises their error."""
     number = fileobj if isinstance(fileobj, int) else getattr(fileobj, "fileno", lambda: -1)()
     return number if isinstance(number, int) else -1
 
@@ -49,7 +49,7 @@ def _anybody(found: object) -> bool:
 
 
 def _answer(world: World, look: Callable[[], T], interests: waiting.Interests, timeout: float | None, call: str) -> T:
-    """What `look()` finds, at once or after waiting for it; what it gives for nothing when the time is over."""
+    """What `look()` finds, at once or after a wait; its empty answer when the time is over."""
     found = look()
     if _anybody(found) or (timeout is not None and timeout <= 0):
         return found
@@ -77,13 +77,13 @@ def _refuse_mixture(call: str, numbers: Iterable[int]) -> SolipsismError:
 
 def virtual_select(world: World, real: Callable[..., Any], rlist: Iterable[Any], wlist: Iterable[Any],
                    xlist: Iterable[Any], timeout: float | None = None, /) -> tuple[list[Any], list[Any], list[Any]]:
-    """As select.select. Nothing is ever exceptional: that means urgent data, and there is none."""
+    """As select.select. The third list is always empty: it stands for urgent data, and there is none."""
     lists = [list(each) for each in (rlist, wlist, xlist)]
     numbers = [[number_of(one) for one in each] for each in lists]
     for each, its_numbers in zip(lists, numbers, strict=True):
         for one, number in zip(each, its_numbers, strict=True):
             if number < 0:
-                real([one], [], [], 0)  # it says what is wrong
+                real([one], [], [], 0)  # it raises the error
     flat = dict.fromkeys(number for each in numbers for number in each)
     virtual = [number for number in flat if number >= FIRST_DESCRIPTOR]
     if flat and not virtual:
@@ -110,7 +110,7 @@ _SELECTED = READABLE | HANGUP | ERROR, WRITABLE | ERROR
 
 
 class _Poller:
-    """What poll and epoll have in common: who is registered for what; real descriptors are kept by a real one."""
+    """What poll and epoll have in common: the registrations. Those of real descriptors are kept by a real object."""
 
     _name: str
     _default = IN | PRI | OUT
@@ -145,12 +145,12 @@ class _Poller:
 
 
 class VirtualPoll(_Poller):
-    """As the object that select.poll() makes."""
+    """As the object that select.poll() returns."""
 
     _name = "select.poll"
 
     def register(self, fd: Any, eventmask: int = _Poller._default, /) -> None:
-        """Ask for `fd` from now on, or for other events."""
+        """Poll `fd` from now on, or for other events."""
         number = number_of(fd)
         if number >= FIRST_DESCRIPTOR:
             self._masks[number] = operator.index(eventmask)
@@ -159,7 +159,7 @@ class VirtualPoll(_Poller):
             self._real_count += 1
 
     def modify(self, fd: Any, eventmask: int, /) -> None:
-        """Ask for other events; ENOENT for what is not registered."""
+        """Poll for other events; ENOENT for a descriptor that is not registered."""
         number = number_of(fd)
         if number < FIRST_DESCRIPTOR:
             self._reality().modify(fd, eventmask)
@@ -169,7 +169,7 @@ class VirtualPoll(_Poller):
             self._masks[number] = operator.index(eventmask)
 
     def unregister(self, fd: Any, /) -> None:
-        """Ask no more; KeyError for what is not registered."""
+        """Poll it no longer; KeyError for a descriptor that is not registered."""
         number = number_of(fd)
         if number < FIRST_DESCRIPTOR:
             self._reality().unregister(fd)
@@ -178,7 +178,7 @@ class VirtualPoll(_Poller):
             del self._masks[number]
 
     def poll(self, timeout: float | None = None, /) -> Found:
-        """(descriptor, bits) of all that are ready; `timeout` in milliseconds, None or a negative one for ever."""
+        """(descriptor, bits) of all that are ready; `timeout` in milliseconds, None or negative: for ever."""
         if self._real_count and not self._masks:
             answer: Found = self._real.poll(timeout)
             return answer
@@ -198,16 +198,16 @@ class VirtualEpoll(_Poller):
         if self.closed:
             raise ValueError("I/O operation on closed epoll object")
         if eventmask & _EDGE:
-            raise SolipsismError("EPOLLET is not simulated: a virtual descriptor is told as long as it is ready; "
+            raise SolipsismError("EPOLLET is not simulated: a virtual descriptor is reported as long as it is ready; "
                                  "register it without EPOLLET")
 
     def _forget_closed(self) -> None:
-        # As epoll(7): what is closed is registered no more.
+        # As epoll(7): closing a descriptor ends its registration.
         for number in [number for number in self._masks if number not in self._world.kernel.files]:
             del self._masks[number]
 
     def register(self, fd: Any, eventmask: int = _Poller._default) -> None:
-        """Ask for `fd` from now on; EEXIST for what is registered, EBADF for what is closed."""
+        """Poll `fd` from now on; EEXIST for a registered one, EBADF for a closed one."""
         self._check(eventmask)
         number = number_of(fd)
         if number < FIRST_DESCRIPTOR:
@@ -220,7 +220,7 @@ class VirtualEpoll(_Poller):
         self._masks[number] = operator.index(eventmask)
 
     def modify(self, fd: Any, eventmask: int) -> None:
-        """Ask for other events; ENOENT for what is not registered."""
+        """Poll for other events; ENOENT for a descriptor that is not registered."""
         self._check(eventmask)
         number = number_of(fd)
         if number < FIRST_DESCRIPTOR:
@@ -230,7 +230,7 @@ class VirtualEpoll(_Poller):
         self._masks[number] = operator.index(eventmask)
 
     def unregister(self, fd: Any) -> None:
-        """Ask no more; ENOENT for what is not registered."""
+        """Poll it no longer; ENOENT for a descriptor that is not registered."""
         self._check()
         number = number_of(fd)
         if number < FIRST_DESCRIPTOR:
@@ -246,7 +246,7 @@ class VirtualEpoll(_Poller):
             raise os_error(errno.ENOENT)
 
     def poll(self, timeout: float | None = None, maxevents: int = -1) -> Found:
-        """(descriptor, bits) of at most so many that are ready; `timeout` in seconds, None or a negative: for ever."""
+        """(descriptor, bits) of `maxevents` ready ones at most; `timeout` in seconds, None or negative: for ever."""
         self._check()
         if maxevents < 1 and maxevents != -1:
             raise ValueError(f"maxevents must be greater than 0, got {maxevents}")
@@ -262,13 +262,13 @@ class VirtualEpoll(_Poller):
         return found
 
     def fileno(self) -> int:
-        """The descriptor of a real epoll: what waits for it waits for real descriptors only."""
+        """The descriptor of a real epoll: whoever waits for it waits for real descriptors only."""
         self._check()
         number: int = self._reality().fileno()
         return number
 
     def close(self) -> None:
-        """Ask nothing any more."""
+        """End all registrations."""
         self.closed = True
         self._masks.clear()
         if self._real is not None:
@@ -283,16 +283,16 @@ class VirtualEpoll(_Poller):
 
 
 def virtual_poll(world: World, real: Callable[[], Any]) -> VirtualPoll:
-    """What select.poll() gives."""
+    """As select.poll()."""
     return VirtualPoll(world, real)
 
 
 def virtual_epoll(world: World, real: Callable[..., Any], sizehint: int = -1, flags: int = 0) -> VirtualEpoll:
-    """What select.epoll() gives."""
+    """As select.epoll()."""
     return VirtualEpoll(world, lambda: real(sizehint, flags))
 
 
-# What stands in module select, and in the selectors over it: (world, the real one, its arguments)
+# Replacements in module select, and so in the selectors over it: (world, the real function, the arguments)
 ANSWERS: dict[str, Callable[..., Any]] = {
     name: answer for name, answer in (
         ("select", virtual_select), ("poll", virtual_poll), ("epoll", virtual_epoll)) if hasattr(select, name)}

@@ -1,8 +1,8 @@
-"""`os.sendfile` from a real file into a virtual descriptor, which is how asyncio's `sendfile()` goes.
+"""`os.sendfile` from a real file into a virtual descriptor, which is what asyncio's `sendfile()` calls.
 
-Owns what sendfile(2) says of positions, sizes and descriptors. Does not own what becomes of the bytes: the end behind
-the descriptor takes what it has room for. The rule that keeps it simple: the file is read where it is asked for, and
-its own position moves only when no offset is given, and only past what went.
+Owns what sendfile(2) does with positions, sizes and descriptors. Does not own what happens to the bytes: the end behind
+the descriptor takes what it has room for. The rule that keeps it simple: the file is read at the given offset. Only
+without an offset does the file's own position move, by the bytes that were sent.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from ...kernel import FIRST_DESCRIPTOR
 from ...kernel.descriptors.file import os_error
 from ..worlds import World
 
-BLOCK = 256 * 1024  # bytes at a time: more than a full buffer takes would only be read in vain
+BLOCK = 256 * 1024  # bytes read at once: a buffer would not take more
 
 
 def sendfile(world: World, out_fd: int, in_fd: int, offset: int | None, count: int) -> int:
-    """As os.sendfile: how many bytes went. A blocking descriptor has to take all of them."""
+    """As os.sendfile: the number of bytes sent. A blocking descriptor has to take all of them."""
     file = world.kernel.file(out_fd)
     count = operator.index(count)
     source = operator.index(in_fd)
     if source >= FIRST_DESCRIPTOR:
         world.kernel.file(source)
-        # What cannot be mapped, a pipe or a socket, has no position and cannot be sent from.
+        # A pipe or a socket cannot be mapped: it has no position, and nothing can be sent from it.
         raise os_error(errno.EINVAL if offset is None else errno.ESPIPE)
     if offset is None:
         sent = sendfile(world, out_fd, source, os.lseek(source, 0, os.SEEK_CUR), count)
@@ -49,7 +49,7 @@ def sendfile(world: World, out_fd: int, in_fd: int, offset: int | None, count: i
                     f"t={world.kernel.clock.now!r}, and virtual time with it ({sent} of {count} bytes went): await "
                     "loop.sendfile() or loop.sock_sendfile()") from None
             if sent:
-                break  # the next call tells
+                break  # the next call reports it
             raise
         sent += went
     return sent

@@ -1,8 +1,8 @@
 """Addresses: what a program passes to bind() and connect(), and what getsockname() gives back, family by family.
 
-Owns the tuples (and paths) that Python shows, their checks and the wording of these as in CPython's socketmodule.c.
-Does not own who is bound where (kernel/network.py, kernel/paths.py). In the kernel an address is a tuple too: (literal
-address, port) of a network. The rule that keeps it simple: what differs by family is one row of `FORMATS`.
+Owns the tuples and paths that Python shows, their checks, and the words of these errors as in CPython's socketmodule.c.
+Does not own who is bound where (kernel/network). In the kernel an address is a tuple too: (literal address, port), or
+(path,). The rule that keeps it simple: what differs by family is one row of `FORMATS`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ UNIX_PATH_MAX = 108  # bytes in a sockaddr_un of Linux; a path needs one for its
 
 
 class Format(NamedTuple):
-    """How the addresses of one family are read and shown, and who in a kernel knows them."""
+    """How the addresses of one family are read and shown, and where a kernel keeps them."""
 
     parse: Callable[[Kernel, Any, str], Address]  # (kernel, what the program passed, the name of the call)
     show: Callable[[Address | None], Any]
@@ -29,17 +29,17 @@ class Format(NamedTuple):
 
 
 def parse(kernel: Kernel, family: int, address: Any, call: str) -> Address:
-    """The kernel's address of what a program passed to `call`; names are looked up, as the C code does."""
+    """The kernel's form of an address that a program passed to `call`; names are looked up, as by the C code."""
     return FORMATS[family].parse(kernel, address, call)
 
 
 def show(family: int, address: Address | None) -> Any:
-    """What a program sees of the kernel's address; None stands for an end that has none."""
+    """Python's form of a kernel's address; None stands for an end without one."""
     return FORMATS[family].show(address)
 
 
 def space(kernel: Kernel, end: End) -> Any:
-    """Who binds and connects an end of this family."""
+    """What binds and connects ends of this family: the network, or the name space of UNIX sockets."""
     return FORMATS[end.family].space(kernel)
 
 

@@ -1,8 +1,8 @@
 """The look-ups of module socket, over the virtual resolver.
 
 Owns what a program passes to `socket.getaddrinfo()` and its neighbours and the wording of what is wrong with it, as in
-CPython's socketmodule.c. Does not own who has which address (kernel/names.py) or what a service's number is
-(kernel/services.py). The table at the end is what hermetic.py puts in the place of the real ones.
+CPython's socketmodule.c. Does not own the addresses of hosts and the numbers of services (kernel/addresses). The table
+at the end is what stdlib/seal puts in the place of the real ones.
 
 These calls block. A slow name (`network.delay_lookup`) would stop a running loop for its seconds, so that is refused
 with the cure; in a worker thread, or where no loop runs, it is answered at once.
@@ -158,7 +158,7 @@ def _type_name(value: object) -> str:
     return "None" if value is None else type(value).__name__
 
 
-# In the place of the C functions of module socket, each called with the thread's world first.
+# What replaces the C functions of module socket; each is called with the thread's world as first argument.
 ANSWERS: dict[str, Callable[..., Any]] = {
     answer.__name__: answer for answer in (
         gethostbyname, gethostbyname_ex, gethostbyaddr, gethostname, getnameinfo, getservbyname, getservbyport,

@@ -1,8 +1,8 @@
-"""Options of multicast: which groups a UDP socket hears, and how what it sends to a group goes.
+"""Options of multicast: which groups a UDP socket hears, and which way its packets to a group take.
 
-Owns the C structures of these options and their errors. Does not own who hears what (kernel/udp.py). The rule that
-keeps it simple: each option is a pair, how it is read and how it is set, in `MULTICAST`; options.py puts them into its
-own table. Linux has some of them on TCP too, where they mean nothing: those say so here.
+Owns the C structures of these options and their errors. Does not own who receives what (kernel/network/udp.py). The
+rule that keeps it simple: each option is a pair, how it is read and how it is set, in `MULTICAST`; options.py puts them
+into its own table. TCP has some of them on Linux too, where they have no effect.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _IP_MULTICAST_ALL, _IPV6_MULTICAST_ALL = 49, 29
 
 
 def _number(value: Value, shortest: int) -> int:
-    """The int that a program gave, perhaps in bytes; a byte will do for an option of IPv4."""
+    """The int that a program passed, as such or in bytes; one byte is enough for an option of IPv4."""
     if isinstance(value, int):
         return value
     if len(value) < shortest:
@@ -37,7 +37,7 @@ def _number(value: Value, shortest: int) -> int:
 
 
 def _bytes(value: Value, size: int) -> bytes:
-    """A structure that a program gave; EINVAL when it is too short."""
+    """A structure that a program passed; EINVAL when it is too short."""
     if isinstance(value, int) or len(value) < size:
         raise os_error(errno.EINVAL)
     return value
@@ -51,7 +51,7 @@ def _of_udp(end: End, otherwise: int) -> Datagram:
 
 def _remembered(key: Key, default: int, lowest: int, highest: int, standing_for: dict[int, int],
                 on_tcp: int) -> Pair:
-    """A number within limits (EINVAL outside) that changes nothing: every hop of this world is one away."""
+    """A number within limits (EINVAL outside). It has no effect: every host of this world is one hop away."""
 
     def change(end: End, value: Value) -> None:
         number = _number(value, 1 if key[0] == _IP else 4)
@@ -64,7 +64,7 @@ def _remembered(key: Key, default: int, lowest: int, highest: int, standing_for:
 
 
 def _flag(table: Callable[[Memberships], dict[int, bool]], version: int, key: Key, strict: bool) -> Pair:
-    """A switch, which TCP remembers too; `strict` lets only 0 and 1 pass."""
+    """A switch, which TCP remembers without effect; a `strict` one takes only 0 and 1."""
 
     def read(end: End) -> Value:
         return int(table(end.multicast)[version]) if isinstance(end, Datagram) else end.options.get(key, 1)
@@ -84,7 +84,7 @@ def _flag(table: Callable[[Memberships], dict[int, bool]], version: int, key: Ke
 
 
 def _membership(end: End, value: Value) -> tuple[Datagram, str, int | None]:
-    """The group and interface in a struct ip_mreq or ip_mreqn; None for an interface that there is not."""
+    """The group and interface in a struct ip_mreq or ip_mreqn; None for an unknown interface."""
     udp = _of_udp(end, errno.EPROTO)
     data = _bytes(value, 8)
     group = ipaddress.IPv4Address(data[:4])

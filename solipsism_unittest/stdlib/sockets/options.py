@@ -1,8 +1,8 @@
 """Socket options: how each is set, read, and what it changes.
 
 Owns the table of options and the errors of setsockopt(2) and getsockopt(2). Does not own what an option changes: that
-is an attribute of the end (kernel/ends.py). The rule that keeps it simple: an option is one row, by level and number;
-what has no row is refused as Linux refuses what it does not know. Defaults and limits are those of Linux.
+is an attribute of the end (kernel/descriptors). The rule that keeps it simple: an option is one row, by level and
+number; one without a row is refused, as Linux refuses unknown options. Defaults and limits are those of Linux.
 """
 
 from __future__ import annotations
@@ -28,13 +28,14 @@ from ...kernel.descriptors.transitions import (
     FRESH,
     LISTENING,
     SILENT,
+    SILENT_END,
 )
 from .multicast import MULTICAST
 
 # Linux's numbers, for systems and Pythons that do not name them.
 IP_MTU_DISCOVER, IP_RECVERR, IPV6_MTU_DISCOVER, IPV6_RECVERR = 10, 11, 23, 25
 MAX_BUFFER = 4 * 1024 * 1024  # net.core.rmem_max and wmem_max
-MIN_RECEIVE_BUFFER, MIN_SEND_BUFFER = 2304, 4608  # what getsockopt() tells at least
+MIN_RECEIVE_BUFFER, MIN_SEND_BUFFER = 2304, 4608  # the least that getsockopt() reports
 
 Value = int | bytes
 Key = tuple[int, int]  # level and number
@@ -46,8 +47,8 @@ class Option(NamedTuple):
 
     read: Callable[[End], Value]
     change: Callable[[End, Value], None] | None
-    kinds: frozenset[str] = frozenset({TCP, UDP, UNIX})  # what has it at all
-    elsewhere: int = errno.ENOPROTOOPT  # what other kinds of sockets say
+    kinds: frozenset[str] = frozenset({TCP, UDP, UNIX})  # the kinds of sockets that have it
+    elsewhere: int = errno.ENOPROTOOPT  # the errno of the other kinds
 
 
 def kind_of(end: End) -> str:
@@ -70,7 +71,7 @@ def set_option(end: End, level: int, optname: int, value: Any, optlen: int | Non
         value = bytes(memoryview(value))
     size = optlen if value is None else len(value) if isinstance(value, bytes) else 4
     if level == socket.SOL_SOCKET and size is not None and size < 4 and (level, optname) != _DEVICE:
-        raise os_error(errno.EINVAL)  # sk_setsockopt() looks at this first
+        raise os_error(errno.EINVAL)  # sk_setsockopt() checks this first
     option = _option(end, level, optname, "set")
     if option.change is None:
         raise os_error(errno.ENOPROTOOPT)
@@ -80,7 +81,7 @@ def set_option(end: End, level: int, optname: int, value: Any, optlen: int | Non
 
 
 def get_option(end: End, level: int, optname: int, buflen: int = 0) -> Any:
-    """getsockopt(2): an int, or so many bytes as `buflen` says."""
+    """getsockopt(2): an int, or with `buflen` that number of bytes."""
     if not 0 <= buflen <= 1024:
         raise OSError("getsockopt buflen out of range")
     value = _option(end, level, optname, "get").read(end)
@@ -99,7 +100,7 @@ def _option(end: End, level: int, optname: int, verb: str) -> Option:
             raise os_error(errno.EOPNOTSUPP)
         own = socket.IPPROTO_TCP if kind is TCP else socket.IPPROTO_UDP
         if end.family == socket.AF_INET and level not in (socket.IPPROTO_IP, own):
-            # ip_getsockopt() of Linux says so of what is not its own, where ip_setsockopt() does not.
+            # ip_getsockopt() of Linux has another errno for a level that is not its own than ip_setsockopt().
             raise os_error(errno.EOPNOTSUPP if verb == "get" else errno.ENOPROTOOPT)
         if level not in (socket.IPPROTO_IP, socket.IPPROTO_IPV6, own):
             raise os_error(errno.ENOPROTOOPT)
@@ -114,7 +115,7 @@ def _option(end: End, level: int, optname: int, verb: str) -> Option:
 
 
 def _number(value: Value, shortest: int = 4) -> int:
-    """The int that a program gave, perhaps in bytes; EINVAL when they are too few."""
+    """The int that a program passed, as such or in bytes; EINVAL when they are too few."""
     if isinstance(value, int):
         return value
     if len(value) < shortest:
@@ -123,7 +124,7 @@ def _number(value: Value, shortest: int = 4) -> int:
 
 
 def _switch(key: Key, default: int = 0) -> Option:
-    """1 or 0, whatever number is given; nothing changes."""
+    """1 or 0, for any number; it has no effect."""
 
     def change(end: End, value: Value) -> None:
         end.options[key] = int(_number(value, _shortest(key)) != 0)
@@ -132,7 +133,7 @@ def _switch(key: Key, default: int = 0) -> Option:
 
 
 def _remembered(key: Key, default: int, lowest: int, highest: int) -> Option:
-    """A number within limits (EINVAL outside); nothing changes."""
+    """A number within limits (EINVAL outside); it has no effect."""
 
     def change(end: End, value: Value) -> None:
         number = _number(value, _shortest(key))
@@ -150,7 +151,7 @@ def _shortest(key: Key) -> int:
 
 
 def _fact(read: Callable[[End], Value]) -> Option:
-    """What can only be read."""
+    """An option that can only be read."""
     return Option(read, None)
 
 
@@ -194,7 +195,7 @@ def _set_linger(end: End, value: Value) -> None:
     if isinstance(value, int) or len(value) < 8:
         raise os_error(errno.EINVAL)
     on, seconds = struct.unpack_from("ii", value)
-    # A close() with a time has nothing to wait for: what was sent is with the other end already.
+    # A close() with a time has nothing to wait for: all that was sent has arrived.
     end.linger_zero = bool(on) and seconds == 0
     end.options[_LINGER] = struct.pack("ii", int(on != 0), seconds if on else _linger(end)[1])
 
@@ -205,7 +206,7 @@ def _linger(end: End) -> tuple[int, int]:
 
 
 def _buffer_size(value: Value, least: int) -> int:
-    """What getsockopt() tells of a buffer that was given a size: twice as much, for Linux's own book-keeping."""
+    """The size of a buffer as getsockopt() reports it: twice what was set, since Linux counts its own overhead."""
     wanted = _number(value)
     return max(least, 2 * min(wanted if wanted >= 0 else MAX_BUFFER, MAX_BUFFER))
 
@@ -249,23 +250,24 @@ def _set_segment_size(end: End, value: Value) -> None:
 
 
 def _tcp_info(end: End) -> bytes:
-    """struct tcp_info of linux/tcp.h: only its first byte, the state, says anything."""
+    """struct tcp_info of linux/tcp.h: its first byte is the state, and the others are 0."""
     assert isinstance(end, Stream)
     return bytes([_TCP_STATES.get(end.state, 7)]) + bytes(247)
 
 
 def _peer_credentials(end: End) -> bytes:
-    """struct ucred: process, user and group of the other end, which is this program too; nobody's are 0, -1, -1."""
+    """struct ucred: process, user and group of the other end, which is this program too; 0, -1, -1 without one."""
     if isinstance(end, Stream):
         known = kind_of(end) is UNIX and (end.peer is not None or end.state == LISTENING)
-    else:  # only socketpair() tells
+    else:  # only of socketpair()
         assert isinstance(end, Datagram), end
         known = end.peer is not None and end.peer.peer is end and end.local is None and end.peer.local is None
     return struct.pack("3i", os.getpid(), os.getuid(), os.getgid()) if known else struct.pack("3i", 0, -1, -1)
 
 
 _TCP_STATES = {
-    ESTABLISHED: 1, CONNECTING: 2, SILENT: 5, FIN_WAIT: 5, FINISHED: 7, CLOSE_WAIT: 8, LISTENING: 10, FRESH: 7,
+    ESTABLISHED: 1, SILENT: 1, CONNECTING: 2, FIN_WAIT: 5, FINISHED: 7, CLOSE_WAIT: 8, SILENT_END: 8, LISTENING: 10,
+    FRESH: 7,
 }
 
 

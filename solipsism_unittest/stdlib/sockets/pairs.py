@@ -18,9 +18,9 @@ from .virtual_socket import VirtualSocket, running_world
 def socketpair(capacity: Capacity = None) -> tuple[VirtualSocket, VirtualSocket]:
     """Two non-blocking sockets joined in memory.
 
-    `capacity` is how many bytes a direction holds before a send would block, exactly; a pair of numbers sets what the
-    first and what the second may have under way. A pair made outside any loop joins the loop that it is first used
-    with.
+    `capacity` is the exact number of bytes that each direction holds before a send would block; a pair of numbers is
+    for the bytes from the first socket and from the second. A pair made outside any loop joins the loop that it is
+    first used with.
     """
     return VirtualSocket.pair(running_world() or World(Kernel(), loose=True), capacity)
 
