@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 class unless_assigned(Generic[T]):  # noqa: N801 - a decorator that reads as a word, like property
-    """A property that a test may assign to, as in `self.loop = asyncio.get_running_loop()`: it then has its own."""
+    """A property that a test may assign to, as in `self.loop = asyncio.get_running_loop()`; it reads its own then."""
 
     def __init__(self, get: Callable[[Any], T]) -> None:
         self._given = get
@@ -52,16 +52,24 @@ class unless_assigned(Generic[T]):  # noqa: N801 - a decorator that reads as a w
 class SolipsistTestCase(TimeAssertions, UncaughtAssertions, BufferAssertions, Phases):
     """A test that runs alone in the world: virtual time, a network in memory, and nothing left behind.
 
-    To set on the class: `loop_factory`, a class or function that makes the event loop (any other than a
-    SolipsistEventLoop has no virtual world); `start_time`, the loop's first time in seconds; `autojump`, whether time
-    jumps when nothing else can happen; `loop_debug`, asyncio's debug mode (5 to 9 times slower); `seed`, an int that
-    decides what is left open, by default taken from the test's name; `real_time_limit`, real seconds for the whole test
-    with its cleanups, and `virtual_time_limit`, seconds for the loop's time (None: no limit); `on_blocking_call`, what
-    `time.sleep` and the like do in the loop's thread, and `on_slow_callback`, what a callback does that takes longer
-    than the loop's `slow_callback_duration`: "fail", "warn" or "ignore"; `forbid_get_event_loop`, whether a line of the
-    program that calls `asyncio.get_event_loop()` fails; `hermetic`, whether a call that would reach the real network,
-    start a process, signal one or open a browser is an EscapeError; `loop_scope`, "test", "class" or "module", who
-    shares a loop.
+    To set on the class:
+
+    * `loop_factory`: a class or function that makes the event loop. Any other than a SolipsistEventLoop has no virtual
+      world.
+    * `start_time`: the loop's first time in seconds.
+    * `autojump`: whether time jumps when nothing else can happen.
+    * `loop_debug`: asyncio's debug mode, which is 5 to 9 times slower.
+    * `seed`: an int that decides what is left open. By default it is taken from the test's name.
+    * `real_time_limit`: real seconds for the whole test with its cleanups. None is no limit.
+    * `virtual_time_limit`: seconds for the loop's time. None is no limit.
+    * `on_blocking_call`: what `time.sleep` and the like do in the loop's thread: "fail", "warn" or "ignore".
+    * `on_slow_callback`: the same for a callback that takes longer than the loop's `slow_callback_duration`.
+    * `forbid_get_event_loop`: whether a line of the program that calls `asyncio.get_event_loop()` fails.
+    * `hermetic`: whether an EscapeError stops a call that would reach the real network, start a process, signal one or
+      open a browser.
+    * `loop_scope`: which tests share a loop: those of "class" or "module", or none ("test").
+
+    A test may assign to `loop`, `now`, `network` and `localhost`; the framework goes on with its own.
     """
 
     @unless_assigned
@@ -95,11 +103,11 @@ class SolipsistTestCase(TimeAssertions, UncaughtAssertions, BufferAssertions, Ph
         return "127.0.0.1"
 
     def unused_port(self, host: str = "localhost") -> int:
-        """A port of TCP and UDP that nobody uses on any address of `host`; every call gives another one."""
+        """A port that nobody uses for TCP or UDP on any address of `host`. Every call gives another one."""
         return _loop_for(self, "unused_port()").kernel.network.unused_port(host)
 
     async def advance(self, seconds: float) -> None:
-        """Run everything due within `seconds` from now, the end included, each thing at its own time; be there then.
+        """Let `seconds` of virtual time pass: what is due runs at its own time, what is due at the end included.
 
         A negative number is a ValueError and moves nothing.
         """
@@ -122,7 +130,7 @@ class SolipsistTestCase(TimeAssertions, UncaughtAssertions, BufferAssertions, Ph
         return _loop_for(self, "background()").background()
 
     def expect_leak(self, thing: T) -> T:
-        """Say that this is meant to outlive the test: it is not reported, and ended all the same. Gives it back.
+        """Let a thing outlive the test: it is ended, and not reported. Returns it.
 
         A task, a timer or handle, a socket, transport, StreamWriter or server, an async generator, a thread or a
         thread pool; TypeError for anything else.
@@ -143,7 +151,7 @@ class SolipsistTestCase(TimeAssertions, UncaughtAssertions, BufferAssertions, Ph
         return permits.allow_escape(*names)
 
     def hold_clock(self) -> AbstractContextManager[Hold]:
-        """`with self.hold_clock():` time stands still, and the loop really waits for what other threads bring."""
+        """`with self.hold_clock():` time stands still, and the loop really waits for other threads."""
         return _loop_for(self, "hold_clock()").hold_clock()
 
     def socketpair(self, capacity: Capacity = None) -> tuple[VirtualSocket, VirtualSocket]:
@@ -202,7 +210,7 @@ class SolipsistTestCase(TimeAssertions, UncaughtAssertions, BufferAssertions, Ph
 
 
 def _loop_for(case: unittest.TestCase, what: str) -> SolipsistEventLoop:
-    """The loop, for what needs the virtual world; SolipsismError without one."""
+    """The loop for `what`, which needs the virtual world; SolipsismError without one."""
     return run_of(case).world.loop_for(what)
 
 

@@ -145,8 +145,7 @@ class Phases(Settings):
     def _callCleanup(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         task = getattr(function, "__self__", None)
         if type(task) is asyncio.Task and function.__name__ == "cancel":
-            # cancel() counts as reading the error of a task that has failed: who wrote addCleanup(task.cancel) would
-            # never hear of it.
+            # cancel() counts as reading the error of a failed task, so addCleanup(task.cancel) would hide the error.
             run_of(self).last_world.report_error_of(task)
         try:
             _call(self, function, *args, **kwargs)
@@ -156,7 +155,7 @@ class Phases(Settings):
             raise
 
     def doCleanups(self) -> bool:  # type: ignore[override]
-        """As unittest's; unittest's own call comes last in a test and also looks for what the test left behind."""
+        """As unittest's. unittest's own call is the last of a test, and judges what the test left behind."""
         run, outcome = run_of(self), self._outcome  # type: ignore[attr-defined]
         if run.in_phase or outcome is None:
             return bool(super().doCleanups())
@@ -164,7 +163,7 @@ class Phases(Settings):
             super().doCleanups()
             verdict.judge(self, run, outcome)
         finally:
-            self._tearDownAsyncioRunner()  # before the result hears anything: what it does is outside the world
+            self._tearDownAsyncioRunner()  # before the result hears of anything: a result lives in the real world
             with outcome.testPartExecutor(self):
                 _raise_what_came_late(run)
             _release(run)
@@ -226,7 +225,7 @@ def _run_on_loop(run: Run, coroutine: Coroutine[Any, Any, Any], context: context
 
 @contextlib.contextmanager
 def _phase(run: Run) -> Iterator[None]:
-    """doCleanups() inside a phase is the user's own call; the one outside is unittest's, and the last."""
+    """Inside, a call of doCleanups() is the user's own; outside it is unittest's, and the last."""
     before, run.in_phase = run.in_phase, True
     try:
         yield
@@ -300,7 +299,7 @@ def _end_class(cls: type[Phases]) -> None:
 
 
 def _run_fixture(cls: type[Phases], scope: Scope, call: Callable[[], Any]) -> None:
-    """Run a fixture of the class as if it were a test, and fail for its mistakes; what it leaves is meant."""
+    """Run a fixture of the class as if it were a test, and fail for its mistakes. What it leaves is for the tests."""
     case = no_test(cls)
     with _running(case) as run:
         world.enter(case, run, scope)

@@ -1,14 +1,14 @@
-"""The limits of a test: how long it may take in real time, and how far virtual time may go.
+"""The limit of a test in real time.
 
 Owns the strike that gets a stuck test out of whatever it does, and the text that says where it was stuck.
 
-Nothing that asyncio knows lets an exception out of a callback or a background task, but for KeyboardInterrupt and
-SystemExit. So a private subclass is raised, wherever the program is, and turned into a RealTimeLimitError where the
-test case had called the program (`RealTimeLimit.run`). It is a SystemExit because unittest makes of one that gets past
-us an error of one test, where a KeyboardInterrupt would end the suite.
+asyncio lets no exception out of a callback or a background task, except KeyboardInterrupt and SystemExit. So a strike
+is a private subclass of SystemExit. It is raised wherever the program is, and becomes a RealTimeLimitError where the
+test case called the program (`RealTimeLimit.run`). A strike that gets past us is an error of one test for unittest; a
+KeyboardInterrupt would end the suite.
 
-On the main thread the strike comes from a signal (`setitimer`); on any other thread, and on systems without the
-signal, from a second thread. That one cannot reach a thread that is inside of a C function: the strike comes when the
+On the main thread the strike comes from a signal (`setitimer`). On any other thread, and on systems without the signal,
+it comes from a second thread. A second thread cannot reach a thread inside a C function: that strike comes when the
 function returns.
 """
 
@@ -42,15 +42,15 @@ __tracebackhide__ = True
 
 T = TypeVar("T")
 
-GRACE = 5.0  # real seconds at most for the rest of a test that was struck; half of them when that was struck, and so on
+GRACE = 5.0  # real seconds at most for the rest of a test that was struck; half of them after each further strike
 SHORTEST = 1e-5  # real seconds between two strikes
-# A program that has swallowed so many gets each strike some microseconds behind the one before, in many distances: one
-# of them finds it between its `except` and its next `try`.
+# Strikes that a program may swallow before they follow each other by microseconds, at many distances: one of them finds
+# the program between its `except` and its next `try`.
 STUBBORN = 16
-SOON = 0.002  # real seconds to wait with a strike that finds only the framework's own code
-NEAR = 8  # so many frames are looked at for a tool that measures
+SOON = 0.002  # real seconds until the next try, where a strike finds only the framework's own code
+NEAR = 8  # frames that are searched for a tool that measures
 SWITCH = 0.05  # real seconds that another thread gets to take its strike
-LINES = 10  # so many lines of a stack are told
+LINES = 10  # lines of a stack in the report
 
 
 class Strike(SystemExit):
@@ -61,7 +61,7 @@ class Strike(SystemExit):
 
 
 class RealTimeLimit:
-    """`with` it, the calls made through `run()` may take so many real seconds altogether; this one: any number."""
+    """A limit for all calls that are made through `run()` inside its `with`; this one never strikes."""
 
     def __enter__(self) -> Self:
         return self
@@ -83,7 +83,7 @@ class _Armed(RealTimeLimit):
         self._seconds = seconds
         self._loop = loop  # there may be none yet
         self._grace = min(seconds, GRACE)  # for what comes after a strike
-        self._slice = min(seconds / 8, GRACE)  # so often it is looked whether a debugger is at work
+        self._slice = min(seconds / 8, GRACE)  # between two looks for a debugger
         self._last = monotonic()
         self._deadline = self._last + seconds
         self._open = self._over = False
@@ -126,7 +126,7 @@ class _Armed(RealTimeLimit):
         return result
 
     def _calm_down(self) -> None:
-        """Let no strike come any more that was under way."""
+        """Wait for a strike that is under way: none comes after this."""
 
     def _forget_the_task(self) -> None:
         task, self._struck = self._struck, None
@@ -149,7 +149,7 @@ class _Armed(RealTimeLimit):
             self._deadline = now + SOON
             return False
         if self._verdict is None:
-            self._verdict = self._tell(frame)
+            self._verdict = self._describe(frame)
             loop = self._loop()
             self._struck = asyncio.current_task(loop) if loop is not None else None
         self._strikes += 1
@@ -157,7 +157,7 @@ class _Armed(RealTimeLimit):
         self._deadline = monotonic() + max(left, self._shortest)
         return True
 
-    def _tell(self, frame: FrameType | None) -> RealTimeLimitError:
+    def _describe(self, frame: FrameType | None) -> RealTimeLimitError:
         if self._calls_struck:
             seconds = math.ldexp(self._grace, 1 - self._calls_struck)
             reason = f"the rest of the test took longer than the {seconds:g} s that it has after its real-time limit"
@@ -167,12 +167,12 @@ class _Armed(RealTimeLimit):
         try:
             text = _report(reason, self._loop(), stuck)
         except Exception as error:  # in the middle of anything, anything may be half done
-            text = "\n  ".join([reason, *stuck, f"its tasks cannot be told: {type(error).__name__}: {error}"])
+            text = "\n  ".join([reason, *stuck, f"its tasks cannot be shown: {type(error).__name__}: {error}"])
         return RealTimeLimitError(text).with_traceback(_trace(frame))
 
 
 class _Alarm(_Armed):
-    """On the main thread: SIGALRM. Whoever had the timer and the handler before gets its alarm in time, and both back.
+    """On the main thread: SIGALRM. An earlier owner of the timer gets its alarm in time, and in the end the timer back.
     """
 
     def __enter__(self) -> Self:
@@ -260,7 +260,7 @@ class _Watchdog(_Armed):
             wake()
 
     def _complain(self, frame: FrameType | None) -> None:
-        """Where it stands still since the last strike, only a person can help: tell them, once."""
+        """Report, once, that the program has not moved since the last strike: only a person can help."""
         where = frame is not None and (frame, frame.f_lasti)
         if self._strikes == 2 and where == self._where:
             print(f"{self._verdict}\n  it is inside of a C function, or swallows whatever is raised: nothing more can "
@@ -287,13 +287,13 @@ def _raise_in(ident: int, kind: type[BaseException]) -> None:
 
 
 def _is_fragile(frame: FrameType | None) -> bool:
-    """Whether a strike here would leave a loop half running, or a thread half sealed. Nothing of that takes long."""
+    """Whether a strike here would leave a loop half running, or a thread half sealed. Such code takes no time."""
     module, name = (module_of(frame), frame.f_code.co_name) if frame is not None else ("", "")
     return module in _FRAGILE or (module == base_events.__name__ and name in _RUNNING) or _is_measured(frame)
 
 
 def _is_measured(frame: FrameType | None) -> bool:
-    """Whether a tool that measures is at work here: it has locks, and would never let go of them."""
+    """Whether a tool that measures is at work here: struck, it would never release its locks."""
     return any(root_of(module_of(step)) in MEASURE for step in itertools.islice(outward(frame), NEAR))
 
 
@@ -316,7 +316,7 @@ def unwind(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any])
         return
     task.cancel()
     try:
-        # What comes of it, a hang perhaps, does not matter: there is a verdict already.
+        # Its outcome, perhaps a hang, does not matter: there is a verdict already.
         with contextlib.suppress(Exception, asyncio.CancelledError):
             loop.run_until_complete(task)
     finally:

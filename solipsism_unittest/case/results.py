@@ -1,6 +1,6 @@
-"""What a test's outcome is told, and when: failures are held back until its end, and errors become notes on them.
+"""When unittest's result hears of a failure: at the end of the test, with every other error as a note on it.
 
-A note on an exception is lost once unittest has written the exception down; so nothing is handed on before everything
+unittest formats an exception at once, and a note that comes later is lost. So failures are held back until everything
 is known. Frames of the machinery do not show.
 """
 
@@ -60,7 +60,7 @@ class Note(str):
 
 
 def forget_notes(errors: Iterable[BaseException]) -> None:
-    """Take off what an earlier test has noted on these errors: a program may raise the same one in several tests."""
+    """Remove the notes that an earlier test put on these errors: a program may raise the same one in several tests."""
     for error in errors:
         notes = getattr(error, "__notes__", None)
         if isinstance(notes, list):
@@ -68,7 +68,7 @@ def forget_notes(errors: Iterable[BaseException]) -> None:
 
 
 def can_be_cause(error: BaseException) -> bool:
-    """Whether unittest, which cleans the tracebacks of causes, can tell of it as one."""
+    """Whether unittest can print this error as a cause: it sets the tracebacks of causes."""
     try:
         error.__traceback__ = error.__traceback__
     except Exception:

@@ -49,13 +49,13 @@ class Ending:
     @functools.cached_property
     def found(self) -> Found:
         """What the test left. Asking for it ends everything, and so comes after what must be seen before."""
-        # Held meanwhile, for the collector would report them in asyncio's way.
+        # What is held meanwhile the collector cannot report in asyncio's way.
         kinds = types.CoroutineType, asyncio.Future
         kept = [thing for thing in vars(self.case).values() if issubclass(type(thing), kinds)]
         self.run.unawaited.look(kept)
         held = self.world.hold(kept)
-        gc.collect(0)  # what was forgotten may be part of a cycle, and shall not be found in the next test
-        forgotten = _forgotten(self.run)  # before the leftovers are ended: what that throws away was not forgotten
+        gc.collect(0)  # what was forgotten may be part of a cycle; the next test must not find it
+        forgotten = _forgotten(self.run)  # before the end: it throws coroutines away that nobody forgot
         return forgotten.and_(self.world.end(self.run, held)).without(self.reported())
 
 
@@ -79,8 +79,8 @@ def missed_assertions(end: Ending) -> list[BaseException]:
 
 
 def stopped(end: Ending) -> list[BaseException]:
-    """What was stopped or met on the way and reported to nobody: escapes, refused calls, calls that block."""
-    # The errors among the leftovers are found first: one report of each is enough.
+    """Faults on the way that nobody has reported: escapes, refused calls, calls that block."""
+    # The leftovers are found first: an error among them needs no second report.
     return _stopped(end, end.reported(*(leak.error for leak in end.found.leaks)))
 
 
@@ -150,12 +150,12 @@ def verdict(case: unittest.TestCase, run: Run, *, passed: bool = True,
 
 
 def mistakes(case: unittest.TestCase, run: Run) -> list[BaseException]:
-    """What a fixture of a class did wrong; what it leaves is meant."""
+    """What a fixture of a class did wrong. What it leaves is for the tests, and no mistake."""
     return [*_lost(case, _forgotten(run)), *_stopped(Ending(case, run, True, ()), ())]
 
 
 def judge(case: unittest.TestCase, run: Run, outcome: Any) -> None:
-    """Fail a passing test for what it left; give a failing one a note; touch no other outcome."""
+    """Fail a passing test for its verdict, note the verdict on a failing one, and touch no other outcome."""
     passed = outcome.success
     with outcome.testPartExecutor(case):
         failures = run.held.errors() if run.held is not None else []

@@ -46,7 +46,7 @@ class Statement(Protocol):
     """What a test says with an assertion that does nothing until it is awaited or entered."""
 
     def abandon(self) -> None:
-        """Give up on it, so that Python does not complain of it as well."""
+        """Give up on it, so that Python does not report it as well."""
 
 
 class Run:
@@ -90,7 +90,7 @@ class Run:
 
     @property
     def last_world(self) -> VirtualWorld | Nowhere:
-        """The world as the end of a test finds it: the loop is not asked for again where it could not be made."""
+        """The world at the end of a test; `Nowhere` where the loop could not be made, which is not tried again."""
         return self.world if loop_of(self.runner) is not None else Nowhere()
 
 
@@ -115,13 +115,13 @@ def world_of(loop: asyncio.AbstractEventLoop) -> VirtualWorld | ForeignWorld:
 
 
 def enter(case: Settings, run: Run, scope: Scope | None) -> None:
-    """Enter the world for a test: everything that must be undone is undone by `leave`."""
+    """Enter the world for a test; `leave` undoes everything."""
     run.scope = scope
     if scope is not None:
         case._asyncioTestContext = scope.context.copy()  # type: ignore[attr-defined]
         case._asyncioRunner = run.runner = scope.runner  # type: ignore[attr-defined]
     settings.check(case, *settings.OF_THE_TEST)
-    # First in, last out: what ends the world may take real time too.
+    # First in, last out: leaving may take real time too.
     limit = real_time.real_time_limit(case.real_time_limit, lambda: loop_of(run.runner))
     run.limit = run.leaving.enter_context(limit)
     loop = run.limit.run(lambda: run.loop)
@@ -130,7 +130,7 @@ def enter(case: Settings, run: Run, scope: Scope | None) -> None:
     run.leaving.enter_context(run.unawaited)
     said = checks.said(type(case), getattr(case, case._testMethodName))
     run.checks = {**checks.DEFAULTS, **said}
-    if scope is None or loop._default_executor is None:  # type: ignore[attr-defined]
+    if scope is None or not scope.has_executor:
         _use_executor(case, run)
     run.world.enter(case, run, _on_blocking_call(case, said.get("blocking_calls")))
     if case.forbid_get_event_loop:
@@ -152,10 +152,12 @@ def _use_executor(case: Settings, run: Run) -> None:
         raise SolipsismError(f"executor_factory of {type(case).__qualname__} gave {names.plain(executor)}, "
                              "which is no executor: return a new concurrent.futures.Executor, or None")
     run.world.use_executor(executor)
+    if run.scope is not None:
+        run.scope.has_executor = True
 
 
 def leave(run: Run) -> None:
-    """Close the loop and leave the world; nothing is left to do at a second call."""
+    """Close the loop and leave the world. A second call does nothing."""
     runner = run.runner
     run.unfinished.clear()
     run.servers.clear()
@@ -248,7 +250,7 @@ class VirtualWorld:
         loop.uncaught.found += [unread(each) for each in loop.inventory.unread() if each is task]
 
     def expect_error(self, expectation: Expectation) -> Callable[[], Sequence[str]]:
-        """Expect an error that nobody catches, until the result is called; that gives, in words, what came instead."""
+        """Expect an error that nobody catches. The result stops that, and returns the other errors in words."""
         uncaught = self._loop.uncaught
         seen = len(uncaught.found)
         uncaught.expected.append(expectation)
@@ -266,14 +268,14 @@ class VirtualWorld:
     # -- at the end
 
     def hold(self, kept: Collection[object]) -> list[object]:
-        """Everything that the garbage collector could report first; and look at what the case keeps."""
+        """What the garbage collector would report before us: who calls this holds it. `kept` is in the case."""
         inventory = self._loop.inventory
         inventory.add_futures(kept)
-        # What nobody holds is a cycle, and a leak.
+        # A task that nobody holds is part of a cycle, and a leak.
         return [*inventory.unread(), *asyncio.all_tasks(self._loop)]
 
     def end(self, run: Run, held: Collection[object]) -> Found:
-        """End what the test left, and give what is to be reported; `held` is what `hold` gave."""
+        """End what the test left, and return what to report; `held` is what `hold` returned."""
         stuck.virtual_time_limit(self._loop, None)
         if not held and survey.is_clean(self._loop):
             return Found([])
@@ -283,7 +285,7 @@ class VirtualWorld:
         return found
 
     def stopped(self, known: Collection[int]) -> tuple[Sequence[EscapeError], str]:
-        """The escapes that nobody was told of, but for those `known` by id, and the text for calls that block."""
+        """The escapes that nobody has reported, without those `known` by id, and the text for calls that block."""
         swallowed = escapes.swallowed(self._loop.world.escapes, known)
         self._loop.world.escapes.clear()
         return swallowed, self._loop.selector.blocking.report()
@@ -294,7 +296,7 @@ class VirtualWorld:
         errors.clear()
 
     def close(self, runner: asyncio.Runner) -> None:
-        """Close the loop, and first end whatever nobody has judged."""
+        """Close the loop. What the verdict has not ended is ended first."""
         if not survey.is_clean(self._loop):
             ending.sweep(self._loop)  # an interrupt, or debug()
         if self._loop._default_executor is None:
@@ -304,7 +306,7 @@ class VirtualWorld:
 
 
 class Nowhere:
-    """Where a test is whose loop could not be made: there is nothing to look at."""
+    """Where a test is whose loop could not be made: nothing can be found here."""
 
     def before(self) -> expected.Before:
         """Nothing is there."""
@@ -334,7 +336,7 @@ class Nowhere:
 
 
 class ForeignWorld(Nowhere):
-    """The real world, with a loop that is not ours: nothing is virtual, and nothing is looked at."""
+    """The real world, with a loop that is not ours: nothing is virtual, and leftovers are not found."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop

@@ -526,7 +526,11 @@ class LoopFactoryTest(unittest.TestCase):
                 self.assertIs(asyncio.get_running_loop(), self.loop)
                 self.assertIs(type(self.loop), asyncio.SelectorEventLoop)
                 await asyncio.sleep(0)
-                for what in (lambda: self.network, self.unused_port, self.socketpair, self.hold_clock):
+
+                def leak():
+                    self.expect_leak(asyncio.current_task())
+
+                for what in (lambda: self.network, self.unused_port, self.socketpair, self.hold_clock, leak):
                     with self.assertRaisesRegex(SolipsismError, "needs the virtual world"):
                         what()
                 for what in (self.advance(1), self.advance_to(1), self.settle(), self.stream_pairs(),

@@ -286,7 +286,7 @@ class RealTimeTest(Struck):
             with mock.patch("asyncio.all_tasks", lambda loop: {task}):
                 spin()
 
-        self.assertStruck(run_one(test), "its tasks cannot be told: ValueError: no name")
+        self.assertStruck(run_one(test), "its tasks cannot be shown: ValueError: no name")
 
     def test_a_task_that_dies_of_it_is_not_told_later(self):
         """The strike in a background task is not logged as an exception that nobody retrieved."""

@@ -36,7 +36,7 @@ class Unfinished:
         run_of(self.case).unfinished.pop(self, None)
 
     def abandon(self) -> None:
-        """Give up on it, so that Python does not complain of it as well."""
+        """Give up on it, so that Python does not report it as well."""
 
     def __str__(self) -> str:
         return f"{self.name} at {self.place} was never {self.cure}, so it has checked nothing"
@@ -109,7 +109,7 @@ class Awaited(Unfinished, collections.abc.Coroutine[Any, Any, T]):
 
 
 def awaiting(thing: Awaitable[T]) -> Coroutine[Any, Any, T]:
-    """A coroutine that awaits anything, for what takes only coroutines; reports call it by the thing's own name."""
+    """A coroutine that awaits anything, for what takes only coroutines. Reports give it the thing's own name."""
 
     async def wait() -> T:
         return await thing
@@ -119,7 +119,7 @@ def awaiting(thing: Awaitable[T]) -> Coroutine[Any, Any, T]:
 
 
 def discard(aw: object) -> None:
-    """Close what nobody will await, so that Python does not complain of it as well."""
+    """Close what nobody will await, so that Python does not report it as well."""
     if isinstance(aw, Awaited):
         aw.start()
         aw.abandon()
@@ -128,7 +128,7 @@ def discard(aw: object) -> None:
 
 
 def check_seconds(seconds: object) -> None:
-    """ValueError or TypeError for what is no duration in seconds."""
+    """Refuse what is no duration in seconds with a ValueError."""
     if not isinstance(seconds, (int, float)) or not 0 <= seconds < math.inf:
         raise ValueError(f"a duration is a number of seconds from 0 up, not {seconds!r}")
 
@@ -143,7 +143,7 @@ def name_of_awaited(aw: object) -> str:
     return _NAMES.get(name, name)
 
 
-# Names that somebody else's inside gives to what the user wrote.
+# Names that libraries give to what the user wrote, and the user's words for it.
 _NAMES = {
     "AsyncMockMixin._execute_mock_call": "AsyncMock", "async_generator_asend": "anext()",
     "async_generator_athrow": "athrow()", "anext_awaitable": "anext()", "coroutine_wrapper": "__await__()",

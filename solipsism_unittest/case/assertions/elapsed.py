@@ -1,4 +1,4 @@
-"""What time passed for: the longest wait of a stretch of virtual time, and what the timers of a loop are.
+"""What virtual time passed for: the longest wait in a stretch of it, and what the timers of a loop are.
 
 Owns the words for a timer and the search for the one that took longest. A `LongestWait` looks at a loop only between
 its `with` and the end of it, and then only where time jumps; outside of that, nothing here costs anything.
@@ -29,7 +29,7 @@ _LIMITS = frozenset({"Timeout._on_timeout", "_release_waiter"})
 
 
 def pending_timers(loop: SolipsistEventLoop) -> list[Timer]:
-    """The timers that a loop still has, the next one first: neither cancelled ones nor this package's own."""
+    """The pending timers of a loop, the next one first, without cancelled ones and this package's own."""
     return [timer for timer in loop.inventory.timers() if not _is_framework(timer)]
 
 
@@ -38,7 +38,7 @@ def _is_framework(timer: Any) -> bool:
 
 
 class Purpose(NamedTuple):
-    """What a timer is for: taken down while it is pending, for afterwards it is gone; put into words if need be."""
+    """What a timer is for. It is noted while the timer is pending, and put into words only for a report."""
 
     callback: Any
     delay: Any  # of a sleep(); None where nobody sleeps
@@ -80,7 +80,7 @@ def seconds_words(seconds: float) -> str:
 
 
 class LongestWait:
-    """Finds out, between `with` and its end, what virtual time passed for.
+    """Finds out what virtual time passed for between `with` and its end.
 
     Of every jump it looks at the timer that came due: how long it had been pending, at most since the beginning. A
     timer that is cancelled before counts for nothing. Without a virtual loop it finds nothing.
@@ -118,7 +118,7 @@ class LongestWait:
             self._cause = purpose(timer) if timer is not None else _other_words(loop.kernel.clock, when)
 
     def __str__(self) -> str:
-        """The end of a sentence; nothing where no time passed."""
+        """The end of a sentence; "" where no time passed."""
         return f"; the longest wait was {seconds_words(self._seconds)}, for {self._cause}" if self._cause else ""
 
 
@@ -128,7 +128,7 @@ def _other_words(clock: VirtualClock, when: float) -> str:
 
 
 def sleep_on_record(journal: Journal, now: float) -> str:
-    """The end of a sentence about the longest sleep that the journal knows of, where nobody has looked in time.
+    """The end of a sentence about the longest sleep in the journal, for when nobody watched the clock.
 
     A journal has no places, and does not say that a sleep was cancelled: only one at whose end something else is on
     record (or the present) surely lasted so long.

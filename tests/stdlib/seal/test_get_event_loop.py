@@ -15,6 +15,7 @@ from asyncio import events, get_event_loop
 from unittest import mock
 
 from solipsism_unittest import SolipsistEventLoop, SolipsistTestCase
+from solipsism_unittest.case.world import run_of
 from solipsism_unittest.stdlib.seal import get_event_loop as implicit_loops
 from solipsism_unittest.stdlib.seal.get_event_loop import KEPT, TOOLS, Refusals, _lead_astray, _on_call, _profile
 from tests.case.test_case import run, told
@@ -152,7 +153,7 @@ class PassesTest(unittest.TestCase):
         async def body(self):
             self.assertIs(asyncio.get_event_loop(), OTHER_NAME())
             self.assertEqual([vars(module)[name] for module, name in NAMES], before)
-            self.assertIsNone(self._refusals)
+            self.assertIsNone(run_of(self).refusals)
 
         self.assertTrue(run_one(body, forbid_get_event_loop=False).wasSuccessful())
 
@@ -371,7 +372,7 @@ class SwallowedTest(unittest.TestCase):
             for _ in range(KEPT + 1):
                 with contextlib.suppress(AssertionError):
                     asyncio.get_event_loop()
-            kept.append(len(self._refusals.errors))
+            kept.append(len(run_of(self).refusals.errors))
 
         kept = []
         self.assertEqual(len(run_one(body).failures), 1)
