@@ -20,7 +20,6 @@ import warnings
 from typing import Any
 
 from solipsism_unittest.kernel import Kernel
-from solipsism_unittest.kernel.addresses.hosts import MACHINE
 from solipsism_unittest.stdlib.worlds import World, inside
 from tests.contracts.arms import failure
 from tests.fuzz.calls import PREAMBLE
@@ -164,11 +163,3 @@ class VirtualSide(Side):
 
     def world(self) -> contextlib.AbstractContextManager[Any]:
         return inside(self._world)
-
-    def settle(self, *, patiently: bool) -> None:
-        """Keep a port that was chosen from being chosen again, as Linux, which draws them at random, hardly does."""
-        network = self._world.kernel.network
-        for ports in (network.tcp, network.udp.ports):
-            ports.promised.update((MACHINE, port) for port in ports.bound)
-
-
