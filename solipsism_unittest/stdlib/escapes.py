@@ -1,4 +1,4 @@
-"""Calls that were stopped, kept for the test."""
+"""Escapes: the calls that were stopped at the border of a world, kept for the test."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ KEPT_ALIKE = 10  # of one call at one place
 
 
 def noted(world: World, text: str, what: str = "") -> EscapeError:
-    """A new EscapeError that a test in this world fails for, also when the code under test swallows it.
+    """Make an EscapeError that a test in this world fails for, even when the code under test swallows it.
 
-    `what` was stopped and where, in so many words, is the same for those that differ in their arguments alone. Of them
-    the latest are kept, and before them those without a traceback: assertRaises() has caught them.
+    Escapes that differ only in their arguments share one `what`: the call and its place. At most KEPT_ALIKE of these
+    are kept. The first to go are those with a traceback: one without was caught by assertRaises(), which excuses it.
     """
     error = EscapeError(text)
     error.what = what or text
@@ -36,19 +36,19 @@ def noted(world: World, text: str, what: str = "") -> EscapeError:
     return error
 
 
-# -- who was told
+# -- what nobody saw
 
 
 def swallowed(escapes: Collection[EscapeError], known: Container[int]) -> list[EscapeError]:
-    """The escapes that nobody was told of, one for each call and place, without frames of ours.
+    """The escapes that nobody saw, one for each call and place, without frames of ours.
 
-    Told are those in `known` (by id), wanted those that assertRaises() caught, which takes the traceback off; and so is
-    what says the same: a program tries again before it gives up.
+    Those in `known` (by id) were seen. Those without a traceback were expected: assertRaises() takes it off what it
+    catches. One with the same text as one of these counts as seen too: a program tries again before it gives up.
     """
-    told = {str(error) for error in escapes if error.__traceback__ is None or id(error) in known}
+    seen = {str(error) for error in escapes if error.__traceback__ is None or id(error) in known}
     found: dict[str, list[EscapeError]] = {}
     for error in escapes:
-        if str(error) not in told:
+        if str(error) not in seen:
             found.setdefault(error.what, []).append(error)
     for error, *others in found.values():
         error.__traceback__ = without_own_frames(error.__traceback__)

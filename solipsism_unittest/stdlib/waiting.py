@@ -1,9 +1,9 @@
 """Blocking calls: what becomes of a call that would wait.
 
-In the thread of the loop it is refused: nothing else could run meanwhile, so nothing could ever end the wait. In any
-other sealed thread it really waits: the loop's thread does the call in its place, in a task, when it can go on, so that
-everything in the kernel is touched by one thread alone, and a timeout passes in virtual time. A job of an executor lets
-go of the clock while it waits.
+In the loop's own thread it is refused: nothing else could run meanwhile, so nothing could end the wait. In any other
+sealed thread it really waits: a task on the loop makes the call in its place, as soon as it can go on. So one thread
+alone touches what is in the kernel, and a timeout passes in virtual time. A job of an executor lets go of the clock
+while it waits.
 
 The rule that keeps it simple: a call is an `attempt()` that raises BlockingIOError as long as it cannot go on.
 """
@@ -44,13 +44,16 @@ def refusal(world: World, call: str, who: str, cure: str = "") -> SolipsismError
 
 
 def is_elsewhere(world: World) -> bool:
-    """Whether this thread is another one than that in which this world's loop runs now."""
+    """Whether this world's loop runs now, in another thread than this one."""
     loop = world.loop
     return loop is not None and loop.is_running() and asyncio._get_running_loop() is not loop
 
 
 def carry_out(world: World, attempt: Callable[[], T], interests: Interests, timeout: float | None, call: str) -> T:
-    """What `attempt` gives once it can go on, done by the loop's thread; TimeoutError after so much virtual time."""
+    """What `attempt()` gives once it can go on. The loop's thread calls it.
+
+    TimeoutError after `timeout` virtual seconds; SolipsismError when the world ends first.
+    """
     loop = world.loop
     name = f"{call}() of {threading.current_thread().name}"
     coroutine = _carry_out(world, attempt, interests, timeout, name)
@@ -101,7 +104,7 @@ def _words(kernel: Kernel, interests: Interests) -> str:
 
 
 async def _any_ready(loop: Any, interests: Iterable[tuple[int, int]]) -> None:
-    """Wait until one of these descriptors is ready for what is asked of it."""
+    """Wait until one of these descriptors is ready for the events that are asked for."""
     ready = asyncio.Event()
     try:
         for number, events in interests:

@@ -1,17 +1,19 @@
 """What `forbid_get_event_loop` forbids: asking `asyncio.get_event_loop()` which loop there happens to be.
 
 Owns the hooks that see such a call, and the list of those that were refused. asyncio's own calls pass: only the line
-that makes the call counts, and one in a module of asyncio is nobody's mistake. The hooks, while a test asks for them:
+that makes the call counts, and one in a module of asyncio is nobody's mistake. While a test asks for it, there are two
+kinds of hooks:
 
-* The names in asyncio, and in the modules that bound them before, hold a function that refuses. C code that is handed
-  one of them (`call_soon`, `map`) is refused too.
-* What a name hid elsewhere (another name, a default argument, a class) is the real C function. The interpreter tells of
-  a call of it: `sys.monitoring` in every thread, also of the policy's method and of a `functools.partial`. Python 3.11
-  has only `sys.setprofile`, and drops a profile function that raises: there the call is led astray, into a function
-  that raises. A profiler of C (cProfile) cannot be shared on 3.11: it goes on, and only the names are refused.
+* The names in asyncio, and in the modules that bound them before, hold a function that refuses. C code that gets one of
+  them (`call_soon`, `map`) is refused too.
+* A program may keep the real C function elsewhere: under another name, as a default argument, in a class. The
+  interpreter reports a call of it. From 3.12 on `sys.monitoring` does so in every thread, also for the policy's method
+  and for a `functools.partial`. Python 3.11 has only `sys.setprofile`, and drops a profile function that raises: there
+  the call is led into a function that raises. A profiler in C (cProfile) cannot be shared on 3.11: it goes on, and only
+  the names are refused.
 
 A call counts in the test's thread and in the threads of its world. An error that the program swallowed is kept, unless
-assertRaises expected it: that takes the traceback off what it caught.
+assertRaises expected it: assertRaises takes the traceback off what it catches.
 """
 
 from __future__ import annotations
@@ -76,8 +78,9 @@ class Refusals:
         raise error
 
     def report(self, known: Container[int]) -> str:
-        """The text about the errors that the program swallowed, "" for none; `known` are the ids of those that are told
-        already. All are forgotten.
+        """The text about the errors that the program swallowed, or "" for none. All of them are forgotten.
+
+        `known` has the ids of those that are reported already.
         """
         errors, self.errors = self.errors, []
         swallowed = dict.fromkeys(str(error) for error in errors
@@ -89,7 +92,7 @@ class Refusals:
 def forbidden(failure: type[BaseException]) -> Iterator[Refusals]:
     """`with forbidden(AssertionError) as refusals:` no line of the program may call asyncio.get_event_loop()."""
     refusals = Refusals(failure)
-    # Inside of another test that forbids it the names hold that one's functions.
+    # Inside another test that forbids it, the names hold that test's functions.
     functions = [inspect.unwrap(value) for name, value in vars(events).items() if name.endswith(_NAME)]
     with (_monitored if _MONITORING else _profiled)(refusals, functions), _renamed(refusals):
         yield refusals
@@ -129,7 +132,7 @@ def _refusing(refusals: Refusals, before: Callable[..., Any]) -> Callable[..., A
     return get_event_loop
 
 
-# -- by what the interpreter tells: Python 3.12 and later
+# -- by what the interpreter reports: Python 3.12 and later
 
 
 @contextlib.contextmanager
@@ -154,8 +157,8 @@ def _monitored(refusals: Refusals, functions: list[Any]) -> Iterator[None]:
 def _on_call(refusals: Refusals, functions: list[Any]) -> Callable[[object, int, Any, object], None]:
     wanted = {id(function) for function in functions}
 
-    # It runs at every call that the program makes, so the common case is short. It cannot ask for less: a call site
-    # that is disabled stays so for all that is called there, and which function that is, the next call may change.
+    # It runs at every call that the program makes, so the common case is short. It cannot ask for fewer calls: one that
+    # is disabled stays so for every function that is called at that place, and the next call may be of another one.
     def on_call(code: object, offset: int, function: Any, argument: object) -> None:
         while id(function) not in wanted:
             kind = type(function)
@@ -209,8 +212,7 @@ def _profile(refusals: Refusals, functions: list[Any], earlier: Any) -> Callable
 
 
 def _lead_astray(refusals: Refusals) -> None:
-    """The C function that this thread is about to call asks the policy, as it does where no loop runs, and we answer.
-    """
+    """Make the C function that this thread is about to call ask the policy, as if no loop ran, and let that refuse."""
     policy, loop, thread = asyncio.get_event_loop_policy(), events._get_running_loop(), threading.get_ident()
 
     def get_event_loop() -> Any:

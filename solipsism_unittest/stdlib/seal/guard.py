@@ -1,13 +1,13 @@
-"""The guard: what gets past the doors of hermetic.py is stopped at the call, with an EscapeError.
+"""The guard: it stops a call that gets past the stand-ins of the seal, with an EscapeError.
 
-Owns the audit hook, the table of what is an escape, what is open on purpose (`allow_escape`), and the question which
-escapes nobody was told of. The rule that keeps it simple: an audit hook cannot be removed and runs for every event of
-the process, so it asks the table first, then whether its thread is sealed, and anything else only of a call that it is
-about to stop.
+Owns the audit hook and the table of what is an escape. Does not own what is let out on purpose (permits.py) or what
+becomes of an escape (escapes.py). The rule that keeps it simple: an audit hook cannot be removed and runs for every
+event of the process. So it asks the table first, then whether its thread is sealed, and the rest only of a call that it
+is about to stop.
 
-Processes that the standard library manages for a program (multiprocessing, a process pool, a child of subprocess that
-was let out) are not stopped half-way, nor those by which it asks about the machine. What ctypes calls, no audit hook
-sees.
+The standard library manages processes for a program: multiprocessing, a process pool, a child of subprocess that was
+let out. Its own calls for them are not stopped half-way, nor those by which it asks about the machine. No audit hook
+sees what ctypes calls.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _signal(number: int) -> str:
 
 
 class _Escape(NamedTuple):
-    """What an audit event says: the call, what it would do, and which of the event's arguments show its target."""
+    """One audit event in words: the call, what it would do, and which arguments of the event show its target."""
 
     category: str
     call: str
@@ -126,7 +126,7 @@ ESCAPES: dict[str, _Escape] = {
 
 
 def hook_for(worlds: Mapping[int, World]) -> Callable[[str, tuple[Any, ...]], None]:
-    """The audit hook for the threads in this table, each with its world."""
+    """Make the audit hook for the threads in this table, each with its world."""
 
     def hook(event: str, args: tuple[Any, ...], escapes: Any = ESCAPES, ident: Any = _ident) -> None:
         if event in escapes:
@@ -137,14 +137,14 @@ def hook_for(worlds: Mapping[int, World]) -> Callable[[str, tuple[Any, ...]], No
                     if error is not None:
                         raise error
                 finally:
-                    del error  # its traceback has this frame: no cycle shall keep the program's objects alive
+                    del error  # its traceback has this frame: no cycle may keep the program's objects alive
 
     hook.__cantrace__ = True  # type: ignore[attr-defined]  # or no tracer, coverage's either, would see it run
     return hook
 
 
 def _judge(world: World, event: str, args: tuple[Any, ...]) -> EscapeError | None:
-    """The error of an audited call, made by the frame above the hook; None where it may be made."""
+    """The error of an audited call, which the frame above the hook makes; None where the call is allowed."""
     category, call, does, target = ESCAPES[event]
     frame = sys._getframe(2)
     if event != "subprocess.Popen" and _is_managed(frame, event, args):
@@ -156,7 +156,7 @@ def _judge(world: World, event: str, args: tuple[Any, ...]) -> EscapeError | Non
     while (module := module_of(frame)) in ON_THE_WAY and frame.f_back is not None:
         name = frame.f_code.co_qualname.removesuffix(".__init__")
         call = f"{module}.{name}"
-        if name == "_spawnvef":  # forks, and what then starts in the child is known here only
+        if name == "_spawnvef":  # it forks; only here is it known what the child will run
             shown = [_text(frame.f_locals["file"]), _text(frame.f_locals["args"])]
             does = ESCAPES["os.system"].does
         if module == "webbrowser":
@@ -171,9 +171,9 @@ def _judge(world: World, event: str, args: tuple[Any, ...]) -> EscapeError | Non
 
 
 def _is_managed(caller: FrameType, event: str, args: tuple[Any, ...]) -> bool:
-    """Whether this call of the standard library belongs to its managing of processes, none that runs for the program.
+    """Whether the standard library makes this call to manage processes, and not on behalf of the program.
 
-    Between two processes of a machine it uses sockets of UNIX; one of the internet goes wherever the program said.
+    Between two processes of a machine it uses UNIX sockets; an internet socket goes wherever the program said.
     """
     if event == "socket.__new__" and args[1] in (-1, socket.AF_INET, socket.AF_INET6):
         return False
@@ -181,7 +181,7 @@ def _is_managed(caller: FrameType, event: str, args: tuple[Any, ...]) -> bool:
 
 
 def refuse(world: World, category: str, call: str, does: str) -> EscapeError | None:
-    """As the hook, for a call without an audit event, of which a stand-in asks: the error, or None."""
+    """The error of a call without an audit event, for a stand-in's answer to raise; None where the call is allowed."""
     if not world.guarded or is_let_out(category) or manages_processes(sys._getframe(3)):
         return None
     return _escape(world, category, call, "", does, 5)
@@ -198,7 +198,7 @@ def _escape(world: World, category: str, call: str, arguments: str, does: str, d
 
 
 def refuse_child(world: World, call: str, arguments: tuple[Any, ...]) -> EscapeError:
-    """The error of the caller's caller, who wants a child process of asyncio: there are none, whatever is let out."""
+    """The error of the caller's caller, which wants a child process of asyncio: refused, whatever is let out."""
     place = user_place(3)
     at = f" ({place})" if place is not None else ""
     shown = ", ".join(map(_text, arguments))
@@ -208,6 +208,7 @@ def refuse_child(world: World, call: str, arguments: tuple[Any, ...]) -> EscapeE
 
 
 def wants_real_network(frame: FrameType) -> bool:
-    """Whether what this frame asks of module socket is let out: not for a loop, which cannot wait for the real one."""
+    """Whether what this frame asks of module socket is let out. For a loop it is not: it cannot wait for real sockets.
+    """
     asker = below_socket(frame)
     return is_let_out("network") and asker not in _LOOPS and not is_ours(asker)

@@ -21,14 +21,11 @@ CURES = {
 }
 
 
-# -- what is open on purpose
-
-
 class _LetOut:
-    """`with` it, calls of these categories are real. It may be used again, also inside itself.
+    """A block in which calls of these categories are real. It may be entered again, even inside itself.
 
-    Blocks may be left in any order, and a block of an async generator in a task that did not enter it: each takes away
-    itself alone, where it is.
+    Blocks may be left in any order, and an async generator may leave its block in a task that did not enter it. So each
+    takes away only itself, where it is.
     """
 
     def __init__(self, categories: Iterable[str]) -> None:
@@ -44,14 +41,14 @@ class _LetOut:
             _let_out.set(tuple(blocks))
 
 
-# A context variable, so that what is started inside allow_escape() may do the same, and what runs meanwhile may not.
+# A context variable: what is started inside allow_escape() may do the same, and what runs at the same time may not.
 _let_out: ContextVar[tuple[_LetOut, ...]] = ContextVar("solipsism_unittest.let_out", default=())
 
 
 def allow_escape(*names: str) -> AbstractContextManager[None]:
-    """Inside, calls of these categories (the keys of CURES) are real, also in what is started inside."""
+    """Make a block: inside, and in what is started inside, calls of these categories (the keys of CURES) are real."""
     if not names:
-        raise TypeError("allow_escape() wants to know what is let out: one or more of " + _known())
+        raise TypeError("allow_escape() needs the names of what is let out: one or more of " + _known())
     for name in names:
         if name not in CURES:
             raise SolipsismError(f"allow_escape({name!r}): there is no escape of that name; there are {_known()}")
@@ -68,13 +65,13 @@ def is_let_out(category: str) -> bool:
 
 
 def let_out() -> tuple[_LetOut, ...]:
-    """What is open here and now, for carrying()."""
+    """The blocks that are open here and now, for `carrying()`."""
     return _let_out.get()
 
 
 @contextlib.contextmanager
 def carrying(blocks: tuple[_LetOut, ...]) -> Iterator[None]:
-    """Inside, exactly this is open: for another thread that works on behalf of this one."""
+    """Inside, exactly these blocks are open: for another thread that works on behalf of this one."""
     token = _let_out.set(blocks)
     try:
         yield

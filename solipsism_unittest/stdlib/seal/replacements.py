@@ -1,4 +1,4 @@
-"""How a name is replaced and put back."""
+"""How a name is replaced while a thread is sealed, and how it is put back."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ MISSING = object()
 
 
 class Replacement:
-    """One name of one module or class, and what stands there while a thread is sealed."""
+    """One name of one module or class, and the stand-in that it holds while a thread is sealed."""
 
     def __init__(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
         self.owner = owner
         self.name = name
-        self._make = make  # from what stood there to what shall stand there
-        self._made: list[tuple[Any, Any]] = []  # every (ours, what it stands for); the last one is in use
+        self._make = make  # makes the stand-in from what stood there
+        self._made: list[tuple[Any, Any]] = []  # every (stand-in, what it stands for); the last one is in use
         self._look = vars(owner).get
-        self._ours = self._before = object()  # that pair: a test arms each of these, so the common case is short
+        self._ours = self._before = object()  # that pair: each test arms all names, so the common case is short
 
     def arm(self) -> None:
+        """Put the stand-in there."""
         there = self._look(self.name, MISSING)
         if there is not self._before:
             before = self._below(there)
@@ -31,6 +32,7 @@ class Replacement:
         setattr(self.owner, self.name, self._ours)
 
     def disarm(self) -> None:
+        """Put back what stood there."""
         # Whoever replaced the name during the test and did not put it back keeps it: it is not ours to undo.
         there = self._look(self.name, MISSING)
         before = self._before if there is self._ours else self._below(there)
@@ -39,46 +41,48 @@ class Replacement:
         elif before is not there:
             setattr(self.owner, self.name, before)
 
-    def doors(self) -> Iterable[tuple[Any, str]]:
-        """Whose names it replaces, and which."""
+    def names(self) -> Iterable[tuple[Any, str]]:
+        """The names that it replaces, each after the module or class that has it."""
         return ((self.owner, self.name),)
 
     def _below(self, there: Any) -> Any:
-        """What one of ours stands for, and anything else itself.
+        """What a stand-in of ours stands for; anything else stands for itself.
 
-        It may be an old one: a patch made in one test and undone in another, or after it, puts back what it had found.
+        It may be an old one: a patch that is undone after its test, or in another one, puts back what it had found.
         """
         return next((before for ours, before in reversed(self._made) if ours is there), there)
 
 
 class Shelf:
-    """Many names of one module, put there and taken away together where nobody else has touched them: much faster."""
+    """Many names of one module. Where nobody else has touched them they are replaced together, which is much faster."""
 
     def __init__(self, owner: Any, makers: dict[str, Callable[[Any], Any]]) -> None:
-        self._names = vars(owner)
+        self._globals = vars(owner)
         self._replacements = [Replacement(owner, name, make) for name, make in makers.items() if hasattr(owner, name)]
         self._ours: dict[str, Any] = {}
         self._before: dict[str, Any] = {}
 
     def _is_there(self, wanted: dict[str, Any]) -> bool:
-        return bool(wanted) and all(map(operator.is_, map(self._names.get, wanted), wanted.values()))
+        return bool(wanted) and all(map(operator.is_, map(self._globals.get, wanted), wanted.values()))
 
     def arm(self) -> None:
+        """As `Replacement.arm`."""
         if self._is_there(self._before):
-            self._names.update(self._ours)
+            self._globals.update(self._ours)
             return
         for replacement in self._replacements:
             replacement.arm()
         self._ours = {one.name: one._made[-1][0] for one in self._replacements}
         self._before = {one.name: one._made[-1][1] for one in self._replacements}
 
-    def doors(self) -> Iterable[tuple[Any, str]]:
-        """As `Replacement.doors`."""
+    def names(self) -> Iterable[tuple[Any, str]]:
+        """As `Replacement.names`."""
         return ((one.owner, one.name) for one in self._replacements)
 
     def disarm(self) -> None:
+        """As `Replacement.disarm`."""
         if self._is_there(self._ours):
-            self._names.update(self._before)
+            self._globals.update(self._before)
             return
         for replacement in self._replacements:
             replacement.disarm()

@@ -190,7 +190,7 @@ _TABLE: list[Replacement | Shelf] = [
     Replacement(threading.Condition, "wait", reported(wait)),
     Replacement(subprocess.Popen, "wait", reported(wait_for_child)),
 ]
-_BINDINGS = Bindings(door for replacement in _TABLE for door in replacement.doors())
+_BINDINGS = Bindings(name for replacement in _TABLE for name in replacement.names())
 
 
 def _arm() -> None:

@@ -1,4 +1,4 @@
-"""What a sealed thread starts is sealed too: threads, pools and their jobs."""
+"""What a sealed thread starts is sealed too: threads, pools and their jobs. The answers of their stand-ins."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from . import permits
 
 
 def is_no_start(world: World, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """A condition of `start`: the thread was started before, and says so; or it serves a real process."""
+    """A condition of `start`: the thread was started before, which is an error, or it serves a real process."""
     return args[0].ident is not None or modules.manages_processes(sys._getframe(2))
 
 
@@ -42,7 +42,7 @@ def start(world: World, real: Callable[..., None], thread: threading.Thread) -> 
 
 
 def _pool_of(starter: types.FrameType) -> Any:
-    """The thread pool that starts a worker; None where it is no pool that starts a thread."""
+    """The thread pool whose worker is started; None where no pool starts the thread."""
     return starter.f_locals["self"] if starter.f_globals.get("__name__") == "concurrent.futures.thread" else None
 
 
@@ -83,7 +83,7 @@ def _inside(world: World, function: Callable[..., Any]) -> Callable[..., Any]:
 
     def run(*args: Any, **kwargs: Any) -> Any:
         depth = sys.get_coroutine_origin_tracking_depth()
-        sys.set_coroutine_origin_tracking_depth(max(depth, 1))  # who forgets to await one is told, on any thread
+        sys.set_coroutine_origin_tracking_depth(max(depth, 1))  # one that is never awaited is reported, on any thread
         try:
             with inside(world), permits.carrying(let_out):
                 return function(*args, **kwargs)

@@ -6,8 +6,8 @@ import contextlib
 import contextvars
 from collections.abc import Iterator
 
-# Whether what is started here and now is meant to run on. A context variable, so that a task which is started inside
-# `background()` is meant as well, and so that tasks which run meanwhile are not.
+# Whether what is started here and now is meant to run on. A context variable: a task that is started inside
+# `background()` inherits it, and tasks that run at the same time do not see it.
 _background: contextvars.ContextVar[bool] = contextvars.ContextVar("solipsism_unittest.background", default=False)
 
 
@@ -22,5 +22,5 @@ def background() -> Iterator[None]:
 
 
 def in_background(context: contextvars.Context | None = None) -> bool:
-    """Whether it is `background()` here, or in a context."""
+    """Whether this code, or a context, is inside `background()`."""
     return _background.get() if context is None else context.get(_background, False)

@@ -1,4 +1,8 @@
-"""Stand-ins for calls that stop the loop's thread."""
+"""Stand-ins for calls that stop the loop's thread: they report the call.
+
+`time.sleep` returns at once where it is reported: really sleeping could only make the test slow, because virtual time
+stands still meanwhile. The other calls (a wait, a child process, input()) bring something, so they are really made.
+"""
 
 from __future__ import annotations
 

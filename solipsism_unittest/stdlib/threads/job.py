@@ -1,4 +1,4 @@
-"""One piece of work on another thread, and the hold that it has on the clock."""
+"""A job: one piece of work on another thread, and the hold that it has on the clock."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _Submitted = concurrent.futures.Future[Any]
 
 
 class Crew(Protocol):
-    """What a job knows of the others of its world."""
+    """What a job reads and writes of the other jobs of its world."""
 
     lock: threading.RLock
-    busy: int
-    working: dict[int, Job]
-    skipped: dict[Job, None]
-    wake: Callable[[], None]
+    busy: int  # how many executor jobs hold the clock
+    working: dict[int, Job]  # by thread
+    skipped: dict[Job, None]  # without a thread, while others wait for time
+    wake: Callable[[], None]  # makes the loop look again
 
 
 class Job(Hold):
@@ -40,14 +40,14 @@ class Job(Hold):
         self.in_background = in_background()  # it is meant to run on
         self.thread: threading.Thread | None = None  # of a Timer
         self.ident: int | None = None  # of its thread, while it runs
-        self.blocked_in: object = None  # what it blocks in, when it has let go
-        self.comes_back = False  # by itself, because what it blocks in has a timeout
-        self.endless = False  # it blocks in a call without a timeout, and only looks around now and then
-        self.future: asyncio.Future[Any] | None = None  # gets the result
-        self.source: _Submitted | None = None  # has it
+        self.blocked_in: object = None  # the wait in which it blocks, after it has let go
+        self.comes_back = False  # that wait has a timeout, which ends it
+        self.endless = False  # that wait has no timeout of its own: it looks now and then whether its loop is there
+        self.future: asyncio.Future[Any] | None = None  # of the loop: gets the result
+        self.source: _Submitted | None = None  # of the executor: has the result
 
     def hold(self) -> None:
-        """Keep time from moving; from any thread."""
+        """Keep time from moving. Any thread may call it."""
         with self._jobs.lock:
             if not self.holding and not self.finished:
                 self.holding = True
@@ -55,28 +55,28 @@ class Job(Hold):
                 self._clock.holds[self] = None
 
     def let_go(self) -> None:
-        """No longer stand in the way of others; time itself goes on when the hold is released too."""
+        """Let the results of other jobs pass. Time goes on when the hold is released too."""
         with self._jobs.lock:
             if self.holding:
                 self.holding = False
                 self._jobs.busy -= self.in_line
 
     def skip(self) -> None:
-        """It has no thread yet, and who has one waits for time: let it go on, until one of them does."""
+        """Let time go on without this job: no thread has taken it yet, and the jobs that have one wait for time."""
         with self._jobs.lock:
             self._jobs.skipped[self] = None
             self.let_go()
             self.release()
 
     def end_skip(self) -> None:
-        """See `skip`."""
+        """Hold the clock again where `skip` released it."""
         with self._jobs.lock:
             if self in self._jobs.skipped:
                 del self._jobs.skipped[self]
                 self.hold()
 
     def end(self) -> None:
-        """It is over and has nothing to hand over."""
+        """The job is over, and has no result to hand over."""
         self.let_go()
         self.finished = True
         self.release()
@@ -100,10 +100,12 @@ class Job(Hold):
                 working[ident] = before
 
     @contextlib.contextmanager
-    def waiting(self, timeout: float | None, tell: Callable[[Callable[[], None]], object]) -> Iterator[None]:
-        """The job blocks inside and has let go of the clock, until the function is called that `tell` is given first.
+    def waiting(self, timeout: float | None, subscribe: Callable[[Callable[[], None]], object]
+                ) -> Iterator[None]:
+        """The job blocks inside, and lets go of the clock until the wait is over.
 
-        Whoever ends the wait calls it before the job's thread wakes up: time must not go on in between.
+        `subscribe(come_back)` is called first. Who ends the wait calls `come_back()` before the job's thread wakes up:
+        time must not go on in between.
         """
         wait = object()
         was_holding = self.holding
@@ -118,7 +120,7 @@ class Job(Hold):
                         job.end_skip()
 
         self.blocked_in, self.comes_back = wait, timeout is not None and not self.endless
-        tell(come_back)
+        subscribe(come_back)
         with self._jobs.lock:
             if self.blocked_in is wait:  # what it waits for is not there yet
                 self.let_go()
@@ -136,7 +138,7 @@ class Job(Hold):
 
 
 class Work:
-    """A job's function, which knows on which thread it runs. Another process gets the plain function."""
+    """A job's function: it notes on which thread the job runs. Another process gets the plain function."""
 
     def __init__(self, job: Job, function: Callable[..., Any]) -> None:
         self._job = job
@@ -151,7 +153,7 @@ class Work:
 
 
 class Met(threading.Event):
-    """What `concurrent.futures.wait()` and `as_completed()` of a job block in."""
+    """The event in which a job blocks when it calls `concurrent.futures.wait()` or `as_completed()`."""
 
     def __init__(self, job: Job) -> None:
         super().__init__()
@@ -168,5 +170,5 @@ class Met(threading.Event):
 
     def _arm(self, come_back: Callable[[], None]) -> None:
         self._come_back = come_back
-        if self.is_set():  # between the two: nobody has called what was not there yet
+        if self.is_set():  # it was set before there was a function to call
             come_back()

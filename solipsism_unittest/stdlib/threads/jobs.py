@@ -1,11 +1,12 @@
 """Work on other threads that holds the clock: executor jobs and `threading.Timer`s.
 
-Owns who of them is unfinished, the order in which their results reach the loop, and the exception to the rule: a job
-that blocks in `concurrent.futures.Future.result()` lets go of the clock meanwhile, because it may wait for time itself.
+Owns which of them are unfinished, and the order in which their results reach the loop. There is one exception to the
+rule that a job holds the clock: one that blocks in `concurrent.futures.Future.result()` lets go of it, because it may
+wait for time itself.
 
-Results are handed over in the order of submission when every unfinished job is done or has let go; so they come in the
-same order in every run. When none has come for `PATIENCE`, though, what is there is handed over: a job may wait for
-what the loop does on the result of another. Then the order is real, and the journal says so.
+Results are handed over in the order of submission, when every unfinished job is done or has let go. So they come in the
+same order in every run. When none has come for `PATIENCE`, the results that are there are handed over: a job may wait
+for what the loop does on the result of another. That order is real, and the journal says so.
 """
 
 from __future__ import annotations
@@ -34,13 +35,13 @@ from .job import Job, Met
 from .workers import Workers
 
 PATIENCE = 0.05  # real seconds
-MANY_THREADS = 100  # so many more, and the dead ones are forgotten
+MANY_THREADS = 100  # each time that this many were started, the dead ones are forgotten
 
 _Submitted = concurrent.futures.Future[Any]
 
 
 class Jobs:
-    """The jobs of one world. `wake()` makes its loop look again; it is called from any thread."""
+    """The jobs of one world. `wake()` makes its loop look again; any thread may call it."""
 
     def __init__(self, clock: VirtualClock, journal: Journal, wake: Callable[[], None]) -> None:
         self._clock = clock
@@ -49,7 +50,7 @@ class Jobs:
         self.lock = threading.RLock()
         self.working: dict[int, Job] = {}  # by thread
         self.line: dict[Job, None] = {}  # whose results are to be handed over, in the order of submission
-        self.skipped: dict[Job, None] = {}
+        self.skipped: dict[Job, None] = {}  # see `Job.skip`
         self.busy = 0  # how many executor jobs are unfinished and have not let go
         self.waiting_since: float | None = None  # real time, of the latest result, while some are not handed over
         self.given_up = False  # one of them was waited for in vain
@@ -60,7 +61,7 @@ class Jobs:
         self.left_running: list[range] = []  # the descriptors that were made in background()
 
     def begin(self, reason: str, place: Place | None, *, in_line: bool = True) -> Job:
-        """A new job, which holds the clock unless it is `background()` here."""
+        """Make a job, which holds the clock unless it is made inside `background()`."""
         job = Job(self, self._clock, reason, place, in_line=in_line)
         if not in_background():
             job.hold()
@@ -73,13 +74,13 @@ class Jobs:
     # -- executor jobs
 
     def follow(self, job: Job, source: Any, loop: Any) -> asyncio.Future[Any]:
-        """A future of the loop that gets the job's result in its turn; cancelling it cancels the job."""
+        """Make a future of the loop that gets the job's result in its turn; cancelling it cancels the job."""
         if not isinstance(source, concurrent.futures.Future):
             job.end()
             return asyncio.wrap_future(source, loop=loop)
         future: asyncio.Future[Any] = loop.create_future()
         job.future, job.source = future, source
-        future.job_source = source  # type: ignore[attr-defined]  # what the future stands for, for reports
+        future.job_source = source  # type: ignore[attr-defined]  # reports say what the future stands for
         self.line[job] = None
         future.add_done_callback(functools.partial(_pass_cancel, source))
         source.add_done_callback(functools.partial(self._done, job, loop))
@@ -97,7 +98,7 @@ class Jobs:
         self.wake()
 
     def accompany(self, job: Job, source: _Submitted) -> None:
-        """The job holds the clock until every callback of its future has run: they may be what wakes the loop."""
+        """Let the job hold the clock until every callback of its future has run: one of them may wake the loop."""
         job.source = source
         with source._condition:
             pending = not source.done()
@@ -107,27 +108,27 @@ class Jobs:
             job.end()
 
     def patience(self) -> float | None:
-        """For how many real seconds to wait for others before `lose_patience()`; None when nobody asks for it."""
+        """How many real seconds to wait for other jobs before `lose_patience()`; None for no limit."""
         since = self.waiting_since
         if since is not None:
             return max(0.0, since + PATIENCE - monotonic())
         return PATIENCE if self._queued() else None
 
     def lose_patience(self) -> None:
-        """Hand over the results that are there; where none is, wait no more for jobs that no thread has taken."""
+        """Hand over the results that are there. Where there is none, skip the jobs that no thread has taken."""
         if not self.deliver(late=True):
             for job in self._queued():
                 job.skip()
 
     def _queued(self) -> list[Job]:
-        """All that hold the clock, where they only wait for a thread, and a job that has one waits for time."""
+        """The jobs that hold the clock, where all of them wait for a thread and a job with a thread waits for time."""
         holds = [hold for hold in list(self._clock.holds) if isinstance(hold, Job) and hold.source is not None
                  and not hold.source.running() and not hold.source.done()]
         blocked = any(job.blocked_in is not None for job in list(self.working.values()))
         return holds if blocked and len(holds) == len(self._clock.holds) else []
 
     def deliver(self, *, late: bool = False) -> bool:
-        """Hand results over, in the loop's thread: when nobody is busy any more, or `late`, what is there."""
+        """Hand results over, in the loop's thread, when no job is busy; `late` hands over what is there in any case."""
         with self.lock:
             busy = self.busy
             if self.waiting_since is None or (busy and not late):
@@ -136,7 +137,7 @@ class Jobs:
             done = [job for job in line if job.finished]
             first = list(itertools.takewhile(lambda job: job.finished, line))
             if busy and first:
-                done, left = first, len(done) - len(first)  # those that are next in order; others may become so
+                done, left = first, len(done) - len(first)  # the next in order; the others may become it
             else:
                 left = 0
             self.waiting_since = monotonic() if left else None
@@ -176,7 +177,7 @@ class Jobs:
                 and len(job.future._callbacks or ()) > ours]
 
     def give_up(self) -> None:
-        """Let go of everything that holds the clock: it was waited for long enough."""
+        """Release everything that holds the clock: the loop has waited long enough."""
         self.given_up = True
         for hold in list(self._clock.holds):
             if isinstance(hold, Job):
@@ -184,20 +185,20 @@ class Jobs:
             hold.release()
 
     async def shut_down(self, executor: concurrent.futures.Executor, loop: Any) -> None:
-        """Wait for its threads in real time, but for those that were waited for in vain before."""
+        """Wait for the executor's threads in real time, unless jobs were given up before."""
         if self.given_up:
             executor.shutdown(wait=False, cancel_futures=True)
             return
         over: asyncio.Future[None] = loop.create_future()
 
         def join() -> None:
-            tell: Callable[[], None] = functools.partial(over.set_result, None)
+            settle: Callable[[], None] = functools.partial(over.set_result, None)
             try:
                 executor.shutdown(wait=True)
             except Exception as error:
-                tell = functools.partial(over.set_exception, error)
+                settle = functools.partial(over.set_exception, error)
             with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
-                loop.call_soon_threadsafe(_unless_done, over, tell)
+                loop.call_soon_threadsafe(_unless_done, over, settle)
 
         hold = self._clock.hold("shutting the default executor down")
         with background():
@@ -215,7 +216,7 @@ class Jobs:
 
     @contextlib.contextmanager
     def leave_running(self, kernel: Kernel) -> Iterator[None]:
-        """`background()`, and the descriptors that are made inside are no leaks."""
+        """Do as `background()`; the descriptors that are made inside are no leaks either."""
         first = kernel.next_descriptor
         try:
             with background():
@@ -224,7 +225,7 @@ class Jobs:
             self.left_running.append(range(first, kernel.next_descriptor))
 
     def note_start(self, thread: threading.Thread, place: Place | None) -> None:
-        """A thread is about to be started, which is a leak when it is alive at the end."""
+        """Note that a thread is about to be started: it is a leak when it is alive at the end."""
         if in_background():
             return
         if len(self.started) % MANY_THREADS == MANY_THREADS - 1:
@@ -233,17 +234,17 @@ class Jobs:
         self.started[thread] = place
 
     def note_pool(self, pool: concurrent.futures.Executor) -> None:
-        """A thread pool was made: its workers are of this world."""
+        """Note that a thread pool was made: its workers belong to this world."""
         self.pools = self.pools or weakref.WeakSet()
         self.pools.add(pool)
 
     def leave_task(self, task: asyncio.Future[Any]) -> None:
-        """The task was made in background(): it is no leak."""
+        """Note that a task was made in background(): it is no leak."""
         self.left_tasks = self.left_tasks or weakref.WeakSet()
         self.left_tasks.add(task)
 
     def timer(self, thread: threading.Timer, run: Callable[[], None], place: Place | None) -> Callable[[], None]:
-        """What a Timer shall run instead of `run`, to hold the clock from now until it has fired or was cancelled."""
+        """Make what a Timer runs instead of `run`: it holds the clock until the Timer has fired or was cancelled."""
         job = self.begin(f"threading.Timer({thread.interval!r}, {name_of(thread.function)})", place, in_line=False)
         job.thread = thread
 
@@ -257,7 +258,7 @@ class Jobs:
         return known
 
     def not_started(self, thread: threading.Thread) -> None:
-        """The thread could not be started: it has no part in anything."""
+        """Forget a thread that could not be started."""
         self.workers.forget(thread)
         self.started.pop(thread, None)
         for hold in list(self._clock.holds):
@@ -265,9 +266,9 @@ class Jobs:
                 hold.end()
 
 
-def _unless_done(future: asyncio.Future[Any], tell: Callable[[], None]) -> None:
+def _unless_done(future: asyncio.Future[Any], settle: Callable[[], None]) -> None:
     if not future.done():
-        tell()
+        settle()
 
 
 def _pass_cancel(source: _Submitted, future: asyncio.Future[Any]) -> None:
@@ -276,12 +277,12 @@ def _pass_cancel(source: _Submitted, future: asyncio.Future[Any]) -> None:
 
 
 def _last(job: Job, source: _Submitted) -> None:
-    # One that is added by add_done_callback() now would be called at once, before those that come behind this one.
+    # add_done_callback() would call a new callback at once, before those that stand behind this one.
     source._done_callbacks.append(lambda done: job.end())  # type: ignore[attr-defined]
 
 
 def result_of(jobs: Jobs, before: Callable[..., Any], source: _Submitted, timeout: float | None) -> Any:
-    """`before(source, timeout)`, result() or exception(), which blocks; a job lets go meanwhile."""
+    """Call `before(source, timeout)`, which is result() or exception() and blocks; a job lets go meanwhile."""
     job = jobs.current()
     if job is None or source.done():
         return before(source, timeout)
@@ -290,7 +291,7 @@ def result_of(jobs: Jobs, before: Callable[..., Any], source: _Submitted, timeou
 
 
 def met_by(jobs: Jobs, waiter: Any) -> Any:
-    """The waiter of `concurrent.futures.wait()`, with an event at which a job lets go."""
+    """Give the waiter of `concurrent.futures.wait()` an event at which a job lets go of the clock."""
     job = jobs.current()
     if job is not None:
         waiter.event = Met(job)

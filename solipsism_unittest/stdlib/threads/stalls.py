@@ -1,16 +1,12 @@
 """What stops the loop's thread: blocking calls, and callbacks that burn real time.
 
-Owns the replacements of blocking calls of the standard library and the list of what was found. A call counts only in a
-thread in which a SolipsistEventLoop is running: executor jobs and other threads may block as they like, and so may a
-test without a running loop. Who looks on decides: `on_call` and `on_slow_turn` are each one of POLICIES.
+Owns the list of what was found, and what is done about it. The stand-ins that find blocking calls are in blocking.py. A
+call counts only in a thread in which a SolipsistEventLoop is running: executor jobs and other threads may block as they
+like, and so may a test without a running loop. `on_call` and `on_slow_turn` are each one of POLICIES:
 
 * `fail`: it is kept, and the test case fails the test for it;
-* `warn`: a warning, when the loop stops;
-* `ignore`: nothing.
-
-`time.sleep` returns at once unless it is ignored: really sleeping could only make the test slow, for virtual time
-stands still meanwhile. The others (a wait without a timeout, a child process, input()) bring something, so they are
-really made.
+* `warn`: a warning is issued when the loop stops;
+* `ignore`: nothing is done.
 """
 
 from __future__ import annotations
@@ -42,9 +38,9 @@ _Found = dict[tuple[str, str, Place | None], int]
 
 
 def clues(ready: Sequence[Any], events: Iterable[tuple[Any, int]]) -> list[Clue]:
-    """What tells later who ran: names of tasks, methods, and codes.
+    """What is kept of handles to say later who ran: names of tasks, methods, and code objects.
 
-    A handle itself must go, with its task, once it has run.
+    The handles themselves must not be kept: each would keep its task alive after it has run.
     """
     handles = [handle for key, _ in events for handle in key.data or ()]
     return [clue(handle) for handle in [*ready, *handles] if isinstance(handle, Handle) and not handle.cancelled()]
@@ -53,9 +49,9 @@ def clues(ready: Sequence[Any], events: Iterable[tuple[Any, int]]) -> list[Clue]
 class Blocking:
     """What stopped one loop's thread, what is to be done about it, and the stopwatch for the turn that runs.
 
-    A turn of the loop that takes more than `slow` real seconds is told to `on_slow(seconds, what it ran)`. A turn that
-    runs one handle keeps that as it is, which costs least; one that may run several keeps clues, for a handle must go
-    once it has run. Both become words only when a turn was slow.
+    A turn of the loop that takes more than `slow` real seconds is reported by `on_slow(seconds, what it ran)`. A turn
+    that runs one handle keeps the handle, which costs least. One that may run several keeps clues, because no handle
+    may be kept once it has run. They become words only when a turn was slow.
     """
 
     __slots__ = ("on_call", "on_slow_turn", "slow", "on_slow", "began", "ready", "timers", "runs", "found", "_to_warn")
@@ -66,23 +62,23 @@ class Blocking:
         self.began = 0.0
         self.ready: Sequence[Any] = ()  # the loop's ready queue
         self.timers: Sequence[Any] = ()  # its heap
-        self.runs: Any = None  # what the turn runs: a list of clues, or a handle alone, which costs less, or None
+        self.runs: Any = None  # what the turn runs: a handle, a list of clues, or None
         self.on_call = self.on_slow_turn = "warn"
         self.found: _Found = {}  # kind, what, where -> how often
         self._to_warn: _Found = {}
 
     def choose(self, on_call: str, on_slow_turn: str) -> None:
-        """Take what a test class says: two of POLICIES."""
+        """Take the two of POLICIES that a test class sets."""
         self.on_call, self.on_slow_turn = on_call, on_slow_turn
 
     def begin_run(self, ready: Sequence[Any], timers: Sequence[Any]) -> None:
-        """The loop begins to run: what went on in real time until now is nobody's turn."""
+        """Start the stopwatch: the loop begins to run, and real time before that counts for no turn."""
         self.ready = ready
         self.timers = timers
         self.began = perf_counter()
 
     def end_run(self) -> None:
-        """The loop has stopped: its last turn is looked at, what it ran is let go, and warnings are issued."""
+        """The loop has stopped: measure its last turn, forget what it ran, and issue warnings."""
         seconds, runs = perf_counter() - self.began, self.runs
         self.runs = None
         if seconds > self.slow:
@@ -90,18 +86,18 @@ class Blocking:
         self._warn()
 
     def break_run(self) -> None:
-        """Something got out of the loop: nobody is told anything else now."""
+        """An exception came out of the loop: it is the news, so the last turn is not measured."""
         self.runs = None
 
     def _no_matter(self, seconds: float, runs: Any) -> None:
-        """Nobody asked."""
+        """No limit is set."""
 
     def note_call(self, what: str, place: Place | None) -> None:
-        """A blocking call was made at `place`."""
+        """Note that a blocking call was made at `place`."""
         self._note(_CALL, self.on_call, what, place)
 
     def note_slow(self, what: str, place: Place | None = None) -> None:
-        """A callback was slow."""
+        """Note that a callback was slow."""
         self._note(_SLOW, self.on_slow_turn, what, place)
 
     def _note(self, kind: str, policy: str, what: str, place: Place | None) -> None:
@@ -110,7 +106,7 @@ class Blocking:
             found[kind, what, place] = found.get((kind, what, place), 0) + 1
 
     def _warn(self) -> None:
-        # Not where they are found, in the middle of the loop: a warning may be an error.
+        # Not at once, in the middle of the loop: a warning may be an error.
         due, self._to_warn = self._to_warn, {}
         for (kind, what, place), count in due.items():
             text = f"{_HEADS[kind]}: {_words(what, place, count)}; {_CURES[kind]}"
@@ -118,7 +114,7 @@ class Blocking:
             warnings.warn_explicit(text, _WARNINGS[kind], filename, line)
 
     def report(self) -> str:
-        """The text of the failure; "" where nothing is to fail. What it told is forgotten."""
+        """The text of the failure, or "" for none. What it reports is forgotten."""
         found, self.found = self.found, {}
         lines = []
         for kind, head in _HEADS.items():

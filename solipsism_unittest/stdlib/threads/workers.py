@@ -1,10 +1,10 @@
 """The threads that a sealed thread has started: where each of them stands, and whether it has work of the loop in hand.
 
-Owns the register of such threads, executor workers and timers apart (`jobs` knows those). A library with a thread of
-its own takes requests from a queue and brings each result with `call_soon_threadsafe()`; nothing in asyncio shows that
-a request is with the thread. What shows it is the future that somebody awaits: while it is within reach of the thread,
-in a queue or in its frames, and the thread does something else than waiting, its answer may still come. That a thread
-waits is asked of the operating system: one that has been woken and has no processor yet looks as if it still waited.
+Owns the register of such threads, but not executor workers and timers (`jobs` has those). A library with a thread of
+its own takes requests from a queue, and brings each result with `call_soon_threadsafe()`. Nothing in asyncio shows that
+the thread has a request. The future that somebody awaits shows it: as long as the thread can reach it, in a queue or in
+its frames, and does not wait, the answer may still come. Whether a thread waits is asked of the operating system: a
+thread that has been woken, and has no processor yet, looks to Python as if it still waited.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from ...introspection.places import Place
 from ...introspection.threads import Turns, asleep, processor_time, resting, standing, waits
 
 LOOK_EVERY = 0.001  # real seconds between two looks at a thread
-LOOKS_AT_STRANGERS = 20  # so many looks wait for threads that are not of this world to rest
+LOOKS_AT_STRANGERS = 20  # looks that wait until threads of no world rest too
 PATIENCE = 0.05  # seconds of a processor
 LINGER = 1.0  # real seconds for threads that are on their way out when a test ends
-LOOKS_AT_THE_END = 50  # so many looks find them waiting, and they are taken for left
-OBJECTS = 1_000  # so many are looked at in search of a future
+LOOKS_AT_THE_END = 50  # threads that this many looks find waiting are taken for left
+OBJECTS = 1_000  # how many are looked at in search of a future
 THREADS_NAMED = 3
 # What leads from a thread to everything, or to nothing.
 _DEAD_ENDS = (type, types.ModuleType, types.FrameType, types.CodeType, types.CoroutineType, types.GeneratorType,
@@ -41,12 +41,12 @@ _ON_THE_WAY = frozenset({"asyncio.locks", "asyncio.queues", "threading", "functo
 
 
 class Worker:
-    """A thread that lives, and where it was started."""
+    """A live thread, and where it was started."""
 
     def __init__(self, thread: threading.Thread, place: Place | None) -> None:
         self.thread = thread
         self.place = place
-        self.given_up = False  # it was waited for long enough
+        self.given_up = False  # the loop has waited for it long enough
         self.on_its_own = False  # it runs and runs, with nothing of the loop in hand
 
     def __str__(self) -> str:
@@ -59,10 +59,10 @@ class Workers:
 
     def __init__(self) -> None:
         self.alive: dict[Worker, None] = {}
-        self._rested: Turns = {}  # all of them, when they rested and nothing was to come
+        self._rested: Turns = {}  # of all of them, at the moment when they rested and nothing was to come
 
     def started(self, thread: threading.Thread, run: Callable[[], None], place: Place | None) -> Callable[[], None]:
-        """What the thread shall run instead of `run`, to be known here until it ends."""
+        """Make what the thread runs instead of `run`: it is in the register until it ends."""
         worker = Worker(thread, place)
         self.alive[worker] = None
         self._rested = {}
@@ -76,7 +76,7 @@ class Workers:
         return known
 
     def forget(self, thread: threading.Thread) -> None:
-        """The thread could not be started."""
+        """Forget a thread that could not be started."""
         for worker in [worker for worker in self.alive if worker.thread is thread]:
             del self.alive[worker]
 
@@ -84,11 +84,10 @@ class Workers:
               on_late: Callable[[str], None] | None = None) -> bool:
         """Really wait while a thread may bring something; True when something has come.
 
-        Nothing comes any more when all threads rest at one moment, each in a call that waits for others. A thread that
-        has a future of the loop in hand is waited for, `limit` real seconds; then `on_late` is told. One that runs and
-        has nothing in hand may be about to take something: it gets PATIENCE of a processor. At the end, when nothing
-        else can wake the program, `on_late` is None: then every thread is waited for that does something else than
-        waiting.
+        Nothing comes any more when all threads rest at one moment, each in a call that waits for others. The loop waits
+        `limit` real seconds for a thread that has a future of the loop in hand, and then calls `on_late(who)`. One that
+        runs and has nothing in hand may be about to take something: it gets PATIENCE of a processor. At the end, when
+        nothing else can wake the program, `on_late` is None: then the loop waits for every thread that does not wait.
         """
         if on_late is not None and self._rested and asleep(self._rested) == self._rested:
             return not wakeups.empty()  # none of them has run since the last time
@@ -116,10 +115,10 @@ class Workers:
 
     def _look(self, loop: Any, begun: dict[Worker, float], *, strangers: bool, at_the_end: bool
               ) -> tuple[list[Worker], Turns | None]:
-        """Those that are busy with something for the loop, and all that could be when they rest.
+        """The threads that are busy with something for the loop; and, when all rest, how often each has run.
 
         `strangers` are the other threads of the process: while one of them runs, another may wait for the interpreter.
-        `begun` has how much of a processor each of those that run had used at the first look.
+        `begun` says how much processor time each running thread had used at the first look.
         """
         workers = {worker.thread.native_id or 0: worker for worker in list(self.alive)}
         left_out = [number for number, worker in workers.items() if worker.given_up or worker.on_its_own]
@@ -141,7 +140,7 @@ class Workers:
         return busy, None if rest is None else {number: rest[number] for number in workers if number in rest}
 
     def hint(self) -> str:
-        """Who may still be at work when nothing can wake the program, and the cure; "" when there is no thread."""
+        """Which threads may still be at work when nothing can wake the program, and the cure; "" without threads."""
         names = [str(worker) for worker in list(self.alive)]
         if len(names) > THREADS_NAMED:
             names[THREADS_NAMED:] = [f"{len(names) - THREADS_NAMED} more threads"]
@@ -150,9 +149,9 @@ class Workers:
 
 
 def linger(alive: Callable[[], Sequence[int | None]]) -> None:
-    """Give threads that are about to end the real time to do so: not more than LINGER, less where they all wait.
+    """Give threads that are about to end the real time to do so: at most LINGER, and less where they all wait.
 
-    `alive()` gives the identifiers of those that are still there.
+    `alive()` gives the identifiers of the threads that are still there.
     """
     deadline = monotonic() + LINGER
     looks, before = 0, None
@@ -171,7 +170,7 @@ def linger(alive: Callable[[], Sequence[int | None]]) -> None:
 
 
 def in_hand(thread: threading.Thread, frame: types.FrameType, loop: Any) -> bool:
-    """Whether a pending future of the loop is within reach of a thread, in a queue or in its frames."""
+    """Whether a thread can reach a pending future of the loop, in a queue or in its frames."""
     reached: list[Any] = [thread]  # with its arguments: a thread that begins has no frame of the user yet
     for step in program_frames(outward(frame)):
         reached += step.f_locals.values()
@@ -183,7 +182,7 @@ def _is_pending(thing: Any, loop: Any) -> bool:
 
 
 def _reach(things: list[Any], own: threading.Thread) -> Iterator[Any]:
-    """Everything within reach of some things, nearest first, up to OBJECTS of them."""
+    """Everything that some things refer to, nearest first, up to OBJECTS of them."""
     seen: set[int] = set()
     line = collections.deque(things)
     while line and len(seen) < OBJECTS:

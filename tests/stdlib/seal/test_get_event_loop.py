@@ -366,7 +366,7 @@ class SwallowedTest(unittest.TestCase):
             Case("test").debug()
 
     def test_not_without_end(self):
-        """Of a program that polls and polls only so many errors are kept."""
+        """Of a program that polls again and again only 100 errors are kept."""
 
         async def body(self):
             for _ in range(KEPT + 1):

@@ -765,7 +765,7 @@ class AllowTest(SolipsistTestCase):
         for names in (("files",), ("subprocess", 7)):
             with self.assertRaisesRegex(SolipsismError, text + known):
                 self.allow_escape(*names)
-        text = "^allow_escape.. wants to know what is let out: one or more of "
+        text = "^allow_escape.. needs the names of what is let out: one or more of "
         with self.assertRaisesRegex(TypeError, text + known):
             self.allow_escape()
 
