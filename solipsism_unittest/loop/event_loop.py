@@ -266,15 +266,20 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
 
     def run_forever(self) -> None:
         """As asyncio's, in a sealed thread."""
+        self._check_closed()
+        self._check_running()
         self.selector.turns = 0
         with sealed(self):
             blocking = self.selector.blocking
             blocking.begin_run(self._ready, self._scheduled)
+            self.world.begin_run()
             try:
                 super().run_forever()
             except BaseException:
                 blocking.break_run()
                 raise
+            finally:
+                self.world.end_run()
             blocking.end_run()
 
     def run_until_complete(self, future: Any) -> Any:

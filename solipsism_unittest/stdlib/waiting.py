@@ -5,6 +5,10 @@ sealed thread it really waits: a task on the loop makes the call in its place, a
 alone touches what is in the kernel, and a timeout passes in virtual time. A job of an executor lets go of the clock
 while it waits.
 
+While the loop does not run, a thread acts by itself: it looks again and again whether the call can go on, and when all
+threads of the world wait, the earliest timeout among them passes. A loop that begins to run takes the calls over. The
+thread in which it ran, or was made, may wait too, as long as there is another thread of the world that does not.
+
 The rule that keeps it simple: a call is an `attempt()` that raises BlockingIOError as long as it cannot go on.
 """
 
@@ -12,15 +16,19 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
+import sys
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from time import monotonic, sleep
+from typing import Any, Generic, TypeVar
 
 from ..errors import SolipsismError
 from ..introspection.names import listed, plain
 from ..introspection.tasks import waiting
+from ..introspection.threads import resting, waits
 from ..kernel import READABLE, WRITABLE, Kernel
-from .worlds import World
+from .worlds import World, threads_in
 
 T = TypeVar("T")
 Interests = list[tuple[int, int]]  # (descriptor, READABLE | WRITABLE)
@@ -33,7 +41,11 @@ _INSTEAD = {
     **dict.fromkeys(("recvmsg", "recvmsg_into"), "await loop.sock_recv()"),
     "connect_ex": "await loop.sock_connect()",
 }
-_SIGN_OF_LIFE = 1.0  # real seconds after which a waiting thread looks whether the loop is still there
+_LOOK_EVERY = 0.001  # real seconds between two looks of a thread that acts by itself
+_SIGN_OF_LIFE = 0.05  # real seconds after which a thread looks whether the loop still acts for it
+_LOOKS_WITHOUT_QUESTION = 50  # so many looks it makes before it asks whether the others wait too
+_LOOKS_AT_REST = 3  # so many looks in a row find all the others waiting, and only time can end the wait
+_DEADLOCK = 3.0  # real seconds for which they have to wait when there is no time to wait for: a join() may have a limit
 
 
 def refusal(world: World, call: str, who: str, cure: str = "") -> SolipsismError:
@@ -44,33 +56,106 @@ def refusal(world: World, call: str, who: str, cure: str = "") -> SolipsismError
 
 
 def is_elsewhere(world: World) -> bool:
-    """Whether this world's loop runs now, in another thread than this one."""
+    """Whether this thread may wait: another one than that of this world's loop, or one that others can wake."""
     loop = world.loop
-    return loop is not None and loop.is_running() and asyncio._get_running_loop() is not loop
+    if loop is None or loop.is_closed():
+        return False
+    if world.runs:
+        return asyncio._get_running_loop() is not loop
+    return threading.get_ident() != world.home or bool(world.jobs.workers.alive)
 
 
 def carry_out(world: World, attempt: Callable[[], T], interests: Interests, timeout: float | None, call: str) -> T:
-    """What `attempt()` gives once it can go on. The loop's thread calls it.
+    """What `attempt()` gives once it can go on: the loop's thread calls it, or this one while the loop does not run.
 
-    TimeoutError after `timeout` virtual seconds; SolipsismError when the world ends first.
+    TimeoutError after `timeout` virtual seconds; SolipsismError when the world ends first, or nothing can end the wait.
     """
-    loop = world.loop
-    name = f"{call}() of {threading.current_thread().name}"
-    coroutine = _carry_out(world, attempt, interests, timeout, name)
-    future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+    made = _Call(world, attempt, interests, timeout, call)
     job = world.jobs.current()
     if job is not None:
         job.endless = True
     try:
-        while not concurrent.futures.wait([future], _SIGN_OF_LIFE).done:
-            if loop.is_closed():
-                raise _over(call, world)
-        return future.result()
+        with world.jobs.lock:
+            world.calls[made] = None
+            if world.runs:
+                made.hand_over()
+        return made.result()
     except concurrent.futures.CancelledError:
         raise _over(call, world) from None
     finally:
+        with world.jobs.lock:
+            del world.calls[made]
         if job is not None:
             job.endless = False
+
+
+class _Call(Generic[T]):
+    """A call that waits, and who does it at the moment: the loop, once it was handed over, or its thread."""
+
+    def __init__(self, world: World, attempt: Callable[[], T], interests: Interests, timeout: float | None, call: str
+                 ) -> None:
+        self._world = world
+        self._attempt = attempt
+        self._interests = interests
+        self._call = call
+        self._clock = world.kernel.clock
+        self.deadline = None if timeout is None else self._clock.now + timeout
+        self._thread = threading.current_thread()
+        self._handed: concurrent.futures.Future[T] | None = None
+
+    def hand_over(self) -> None:
+        """The loop runs, or is about to: it does the call from now on."""
+        if self._handed is None:
+            timeout = None if self.deadline is None else self.deadline - self._clock.now
+            coroutine = _carry_out(self._world, self._attempt, self._interests, timeout,
+                                   f"{self._call}() of {self._thread.name}")
+            self._handed = asyncio.run_coroutine_threadsafe(coroutine, self._world.loop)
+
+    def result(self) -> T:
+        """Wait for it, on the thread that makes the call."""
+        looks = quiet = 0
+        since = 0.0
+        while True:
+            handed = self._handed
+            if handed is not None and concurrent.futures.wait([handed], _SIGN_OF_LIFE).done:
+                return handed.result()
+            if self._world.loop.is_closed():
+                raise _over(self._call, self._world)
+            with self._world.jobs.lock, contextlib.suppress(BlockingIOError):
+                if not self._world.runs:
+                    result = self._attempt()
+                    if handed is not None:
+                        handed.cancel()
+                    return result
+            looks += 1
+            if looks > _LOOKS_WITHOUT_QUESTION:
+                quiet = quiet + 1 if self._others_wait() else 0
+                since = since if quiet else monotonic()
+                if quiet >= _LOOKS_AT_REST:
+                    self._let_time_pass(hopeless=monotonic() - since > _DEADLOCK)
+            if self._handed is None:
+                sleep(_LOOK_EVERY)
+
+    def _others_wait(self) -> bool:
+        """Whether the loop stands, and who could run it or act beside it waits: nothing but time can end the wait."""
+        frames = sys._current_frames()
+        calling = {call._thread for call in list(self._world.calls)}
+        idents = {self._world.home, *threads_in(self._world)}
+        others = [thread for thread in threading.enumerate() if thread.ident in idents and thread not in calling]
+        return not self._world.runs and all(waits(frames[thread.ident or 0]) for thread in others) and \
+            resting([thread.native_id or 0 for thread in others]) is not None
+
+    def _let_time_pass(self, hopeless: bool) -> None:
+        with self._world.jobs.lock:
+            if self._world.runs:
+                return
+            deadlines = [call.deadline for call in self._world.calls if call.deadline is not None]
+            if self.deadline is not None and self.deadline <= min(deadlines):
+                self._clock.jump(max(self._clock.now, self.deadline))
+                raise TimeoutError("timed out")
+        if hopeless and not deadlines:
+            raise refusal(self._world, self._call, _who(self._world.kernel, self._interests),
+                          "the loop does not run, and every other thread waits too")
 
 
 def _over(call: str, world: World) -> SolipsismError:
@@ -98,9 +183,12 @@ async def _carry_out(world: World, attempt: Callable[[], T], interests: Interest
 
 
 def _words(kernel: Kernel, interests: Interests) -> str:
+    return f"a blocking call of a thread, on {_who(kernel, interests)}"
+
+
+def _who(kernel: Kernel, interests: Interests) -> str:
     ends = dict.fromkeys(number for number, _ in interests)
-    shown = [plain(kernel.files[number]) for number in ends if number in kernel.files]
-    return f"a blocking call of a thread, on {listed(shown) or 'a closed socket'}"
+    return listed([plain(kernel.files[number]) for number in ends if number in kernel.files]) or "a closed socket"
 
 
 async def _any_ready(loop: Any, interests: Iterable[tuple[int, int]]) -> None:

@@ -14,6 +14,8 @@ from ..errors import EscapeError, SolipsismError
 from ..kernel import Kernel
 from .threads.jobs import Jobs
 
+thread_id = threading.get_ident
+
 
 def _wake_nobody() -> None:
     """No loop waits in this world."""
@@ -25,7 +27,8 @@ class World:
     A loose world is made for sockets outside any loop. The world of the loop that first uses one of them adopts it.
     """
 
-    __slots__ = ("kernel", "loop", "jobs", "guarded", "escapes", "loose", "adopted_by")
+    __slots__ = ("kernel", "loop", "jobs", "guarded", "escapes", "loose", "adopted_by", "home", "runs",
+                 "calls")
 
     def __init__(self, kernel: Kernel, loop: Any = None, wake: Callable[[], None] = _wake_nobody, *,
                  loose: bool = False) -> None:
@@ -34,8 +37,22 @@ class World:
         self.jobs = Jobs(kernel.clock, kernel.journal, wake)
         self.guarded = True  # a call that would reach the real world is stopped
         self.escapes: list[EscapeError] = []  # what was stopped, on whatever thread
+        self.home = thread_id()  # of the thread in which the loop was made, or ran
+        self.runs = False
+        self.calls: dict[Any, None] = {}  # blocking calls of threads, which the loop takes over when it runs
         self.loose = loose
         self.adopted_by: World | None = None
+
+    def begin_run(self) -> None:
+        """The loop runs from now on, on this thread: what other threads wait for is its business."""
+        with self.jobs.lock:
+            self.home, self.runs = thread_id(), True
+            for call in list(self.calls):
+                call.hand_over()
+
+    def end_run(self) -> None:
+        """The loop has stopped: a thread that waits acts by itself."""
+        self.runs = False
 
     def adopt(self, other: World) -> None:
         """Take over what is in a loose world; SolipsismError where it has an address."""
@@ -50,7 +67,6 @@ class World:
 by_thread: dict[int, World] = {}  # the innermost world of each sealed thread
 _entered: dict[int, list[World]] = {}  # by thread: every world that it has entered and not left
 _lock = threading.Lock()
-thread_id = threading.get_ident
 
 
 class _Seal:

@@ -3,6 +3,8 @@
 import asyncio
 import concurrent.futures
 import errno
+import os
+import select
 import socket
 import threading
 import unittest
@@ -229,8 +231,157 @@ class InAThreadTest(World):
                     self.one.recv(9)
             return data
 
-        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        with concurrent.futures.ThreadPoolExecutor(1) as pool, unittest.mock.patch.object(waiting, "_DEADLOCK", 0.01):
             self.assertEqual(pool.submit(work).result(), b"x")
+
+
+class BesideALoopThatStandsTest(World):
+    """Blocking calls of threads while the loop does not run."""
+
+    def setUp(self):
+        super().setUp()
+        self.answers = []
+
+    def start(self, work, *args):
+        """Start a thread of the world, whose answer or error is kept."""
+        def run():
+            try:
+                self.answers.append(work(*args))
+            except Exception as error:
+                self.answers.append(error)
+
+        with sealed(self.loop):
+            thread = threading.Thread(target=run, daemon=True)
+            thread.start()
+        self.addCleanup(thread.join, 10)
+        return thread
+
+    def serve(self, listener):
+        connection, _ = listener.accept()
+        with connection:
+            while data := connection.recv(100):
+                connection.sendall(data.upper())
+
+    def listener(self):
+        with sealed(self.loop):
+            listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+        return listener
+
+    async def talk(self, address):
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(b"hello")
+        answer = await reader.readexactly(5)
+        writer.close()
+        await writer.wait_closed()
+        return answer
+
+    def test_a_server_that_waits_before_the_loop_runs(self):
+        """The loop takes over what a thread waits for, whatever that is, and for how long it has waited."""
+        for pause in (0, 0.03):
+            listener = self.listener()
+            thread = self.start(self.serve, listener)
+            thread.join(pause)
+            self.assertEqual(self.loop.run_until_complete(self.talk(listener.getsockname())), b"HELLO")
+            thread.join(10)
+        self.assertEqual((self.answers, self.loop.time()), ([None, None], 0.0))
+
+    def test_a_server_that_waits_between_two_runs(self):
+        """A thread that waited while the loop ran acts by itself when it has stopped, and the loop again later."""
+        listener = self.listener()
+
+        def serve_three():
+            for _ in range(3):
+                self.serve(listener)
+
+        thread = self.start(serve_three)
+        self.assertEqual(self.loop.run_until_complete(self.talk(listener.getsockname())), b"HELLO")
+        with sealed(self.loop), socket.create_connection(listener.getsockname()) as client:
+            client.sendall(b"hello")
+            self.assertEqual(client.recv(100), b"HELLO")
+        self.assertEqual(self.loop.run_until_complete(self.talk(listener.getsockname())), b"HELLO")
+        thread.join(10)
+        self.assertEqual(self.answers, [None])
+
+    def test_two_threads_without_the_loop(self):
+        """Two threads talk to each other though the loop never runs."""
+        def ask(address):
+            with socket.create_connection(address) as client:
+                client.sendall(b"hello")
+                return client.recv(100)
+
+        listener = self.listener()
+        self.start(self.serve, listener)
+        self.start(ask, listener.getsockname()).join(10)
+        self.assertEqual(self.answers[0], b"HELLO")
+
+    def test_pipes_and_polling(self):
+        """os.read() and select() wait as sockets do."""
+        with sealed(self.loop):
+            reader, writer = os.pipe()
+            self.start(os.read, reader, 9)
+            self.start(lambda: len(select.select([self.one], [], [])[0]))
+            os.write(writer, b"hello")
+            self.two.send(b"hello")
+            for thread in threading.enumerate():
+                if thread.daemon:
+                    thread.join(10)
+            os.close(reader)
+            os.close(writer)
+        self.assertEqual(sorted(map(repr, self.answers)), ["1", "b'hello'"])
+
+    def test_timeouts_while_the_loop_stands(self):
+        """When everybody waits, time goes to the earliest timeout, and costs no real time."""
+        self.one.settimeout(50)
+        self.two.settimeout(20)
+        threads = [self.start(self.one.recv, 1), self.start(self.two.recv, 1)]
+        for thread in threads:
+            thread.join(10)
+        self.assertEqual([str(answer) for answer in self.answers], ["timed out"] * 2)
+        self.assertEqual(self.loop.time(), 50.0)
+
+    def test_a_timeout_that_has_begun(self):
+        """A timeout that began before the loop ran ends when it should."""
+        self.one.settimeout(50)
+        thread = self.start(self.one.recv, 1)
+        thread.join(0.01)
+        self.loop.run_until_complete(asyncio.sleep(60))
+        thread.join(10)
+        self.assertEqual([str(answer) for answer in self.answers], ["timed out"])
+
+    def test_the_thread_of_the_loop(self):
+        """The loop's own thread may wait for another one; when all of them wait, that is refused."""
+        def late():
+            self.two.send(self.two.recv(9))
+            self.two.recv(9)
+
+        self.start(late)
+        with sealed(self.loop):
+            self.one.send(b"hello")
+            self.assertEqual(self.one.recv(9), b"hello")
+            refused = (r"^recv\(\) on <stream \S+ .*> would block its thread at t=0\.0, and virtual time with it: the "
+                       "loop does not run, and every other thread waits too$")
+            with (unittest.mock.patch.object(waiting, "_DEADLOCK", 0.01),
+                  self.assertRaisesRegex(SolipsismError, refused)):
+                self.one.recv(9)
+            self.one.send(b"bye")
+
+    def test_a_world_that_ends(self):
+        """A thread that waits beside a loop that never ran is told when that is closed."""
+        thread = self.start(self.one.recv, 1)
+        thread.join(0.01)
+        self.loop.close()
+        thread.join(10)
+        self.assertRegex(str(self.answers[0]), r"^recv\(\) of a thread waited in a world that has ended at t=0\.0: ")
+
+    def test_a_loop_that_runs_already(self):
+        """run_forever() inside a run is refused, and the run goes on for the threads too."""
+        async def main():
+            with self.assertRaisesRegex(RuntimeError, "already running"):
+                self.loop.run_forever()
+            return self.loop.world.runs
+
+        self.assertTrue(self.loop.run_until_complete(main()))
 
 
 if __name__ == "__main__":
