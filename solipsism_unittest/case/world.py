@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import dataclasses
 import gc
 import random
 import unittest
@@ -21,8 +22,8 @@ from ..introspection.modules import OWN_NAME
 from ..leaks import checks, ending, expected, survey
 from ..leaks.kinds import Found
 from ..leaks.unawaited import Unawaited
-from ..loop import stuck
 from ..loop.event_loop import SolipsistEventLoop
+from ..loop.stuck import limit_virtual_time
 from ..loop.uncaught import Expectation, UncaughtError, unread
 from ..peers.datagram_server import FakeDatagramServer
 from ..peers.server import FakeServer
@@ -225,10 +226,11 @@ class VirtualWorld:
         # The code under test draws its jitter from module random: the same in every run of this test.
         run.leaving.callback(random.setstate, random.getstate())
         random.seed(loop.kernel.choices.below(2**32, "random.seed"))
-        loop.selector.real_seconds_allowed = FOR_EVER  # the test has a limit of its own, or wants none
+        # The test has a limit of its own, or wants none.
+        loop.selector.limits = dataclasses.replace(loop.selector.limits, real_seconds=FOR_EVER)
         loop.selector.blocking.choose(on_blocking_call, case.on_slow_callback)
         if case.virtual_time_limit is not None:
-            stuck.virtual_time_limit(loop, case.virtual_time_limit)
+            limit_virtual_time(loop, case.virtual_time_limit)
 
     def before(self) -> expected.Before:
         """What is there now, and so is nobody's leak later."""
@@ -276,7 +278,7 @@ class VirtualWorld:
 
     def end(self, run: Run, held: Collection[object]) -> Found:
         """End what the test left, and return what to report; `held` is what `hold` returned."""
-        stuck.virtual_time_limit(self._loop, None)
+        limit_virtual_time(self._loop, None)
         if not held and survey.is_clean(self._loop):
             return Found([])
         found = survey.clear(self._loop, run.checks, run.before, run.expected,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 from asyncio import events
 from asyncio import tasks as asyncio_tasks
 from collections.abc import AsyncGenerator, Collection, Coroutine, Iterable
@@ -36,8 +37,8 @@ Keep = Collection[int]  # ids of what is to stay
 def prepare(loop: SolipsistEventLoop) -> None:
     """What the test chose for its loop is over: time jumps, and who spins is given up soon."""
     loop.autojump = True  # a cancelled task may need time for its `finally`
-    loop.selector.turns_allowed = TURNS_AT_THE_END
-    loop.selector.real_seconds_allowed = REAL_SECONDS
+    limits = dataclasses.replace(loop.selector.limits, turns=TURNS_AT_THE_END, real_seconds=REAL_SECONDS)
+    loop.selector.limits = limits
 
 
 def sweep(loop: SolipsistEventLoop) -> None:

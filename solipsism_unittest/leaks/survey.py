@@ -66,7 +66,7 @@ def clear(loop: SolipsistEventLoop, checks: Mapping[str, bool], before: Before, 
 
     `checks` is the policy. Where the loop `goes_on` after this test, only what the test left is ended.
     """
-    autojump, turns_allowed, debug = loop.autojump, loop.selector.turns_allowed, loop.get_debug()
+    autojump, limits, debug = loop.autojump, loop.selector.limits, loop.get_debug()
     ending.prepare(loop)
     troubles = ending.run(loop, ending.settle(loop))
     patient, jobs = checks["threads"], loop.world.jobs
@@ -86,7 +86,7 @@ def clear(loop: SolipsistEventLoop, checks: Mapping[str, bool], before: Before, 
     stubborn, more = ending.end_all(loop, keep)
     loop.uncaught.found.clear()  # what comes of cancelling is nobody's fault
     if goes_on:
-        loop.autojump, loop.selector.turns_allowed = autojump, turns_allowed
+        loop.autojump, loop.selector.limits = autojump, limits
     return Found([leak for leak in found if checks[KINDS[leak.kind].check] and id(leak.thing) not in meant],
                  [task.get_name() for task in stubborn], troubles + more)
 

@@ -16,20 +16,16 @@ import itertools
 import math
 import socket
 import sys
-import weakref
 from asyncio import base_events, events, futures, runners
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from heapq import heappush
 from typing import Any, NoReturn, TypeVar
 
-from ..errors import LivelockError, SleepForeverError, SolipsismError
-from ..hangs import reachability, report, words
-from ..hangs.spins import SpinLook
-from ..introspection import exceptions, names
-from ..introspection.debuggers import debugging
+from ..errors import SolipsismError
+from ..introspection import names
 from ..introspection.places import Place, place_here, user_place
-from ..introspection.tasks import by_name, waiter_of, waiting
+from ..introspection.tasks import waiting
 from ..kernel import Kernel
 from ..kernel.clock import Hold
 from ..kernel.journal import FULL
@@ -38,10 +34,9 @@ from ..stdlib.sockets.lookups import refuse_to_block
 from ..stdlib.threads.background import in_background
 from ..stdlib.threads.job import Work
 from ..stdlib.worlds import World, sealed, world_here
-from . import stuck
 from .inventory import Inventory
 from .selector import VirtualSelector
-from .stuck import Run
+from .stuck import Hangs
 from .timers import Timer
 from .uncaught import UncaughtErrors
 
@@ -53,19 +48,19 @@ T = TypeVar("T")
 _GETADDRINFO = socket.getaddrinfo
 _END_OF_SLEEP = futures._set_result_unless_cancelled  # type: ignore[attr-defined]  # the callback of asyncio.sleep
 
-# A hang that is met while these run is the end of a run already judged: it is told, never raised.
+# A hang that is met while these run is the end of a run already judged: it is reported, never raised.
 _CLOSING = frozenset({runners._cancel_all_tasks.__code__, runners.Runner.close.__code__})  # type: ignore[attr-defined]
 
 
 class _Own:
     """What a loop has that asyncio's has not, and that is not in a hurry."""
 
-    __slots__ = ("inventory", "uncaught", "driven", "tasks")
+    __slots__ = ("inventory", "uncaught", "hangs", "tasks")
 
     def __init__(self, loop: SolipsistEventLoop) -> None:
         self.inventory = Inventory(loop)
         self.uncaught = UncaughtErrors()
-        self.driven: Run | None = None  # the innermost run_until_complete()
+        self.hangs = Hangs(loop)
         self.tasks = itertools.count(1)  # numbers of tasks
 
 
@@ -108,26 +103,24 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
 
     def __init__(self, start_time: float = 0.0, *, autojump: bool = True, seed: int = 0) -> None:
         self.world = World(Kernel(start_time, seed), self, self._write_to_self)
-        self.kernel = self.world.kernel
         around = world_here()
         if around is not None:  # made by a program in a test, which answers for it
             self.world.guarded, self.world.escapes = around.guarded, around.escapes
-        self._clock = self.kernel.clock
-        self.selector = VirtualSelector(self.world, autojump)
+        self._clock = self.world.kernel.clock
         self._timers_made = 0
         # One object for all that: CPython reads attributes slowly on an instance with 30 of them or more.
         self._own = _Own(self)
+        self.selector = VirtualSelector(self.world, self._own.hangs, autojump)
         super().__init__(self.selector)
-        self.selector.next_timer = self._next_timer
-        self.selector.on_stuck = self.stuck
-        self.selector.on_long_wait = self._question_the_wait
-        self.selector.loop = self
-        self.selector.blocking.on_slow = self._slow
-        self.selector.look = lambda: SpinLook(self._going_on)
         self.kernel.names.on_blocking = refuse_to_block
         # `_run_once` takes timers before time() + this for due: the gap to the next float means "exactly due". The
         # selector renews it at each jump.
         self._clock_resolution = self._clock.resolution
+
+    @property
+    def kernel(self) -> Kernel:
+        """The machine that the loop runs on."""
+        return self.world.kernel
 
     @property
     def inventory(self) -> Inventory:
@@ -149,11 +142,6 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
     @slow_callback_duration.setter
     def slow_callback_duration(self, seconds: float) -> None:
         self.selector.blocking.slow = seconds
-
-    def _slow(self, seconds: float, runs: Any) -> None:
-        """A turn of the loop took so many real seconds: say who ran in it."""
-        if not debugging(sys._getframe()):
-            self.selector.blocking.note_slow(words.slow_words(seconds, runs, self.time()))
 
     def time(self) -> float:
         """The virtual time in seconds; works on a closed loop too."""
@@ -206,16 +194,12 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
             name = getattr(callback, "__qualname__", "")
             record = (now, "timer", when, name if type(name) is str else "")
         heappush(self._scheduled, timer)
-        journal = self.kernel.journal
+        journal = self.world.kernel.journal
         if journal.enabled:
             journal.records.append(record)
             if len(journal.records) >= FULL:
                 journal.trim()
         return timer
-
-    def _next_timer(self) -> float:
-        # `_run_once` has just taken the cancelled ones off the top.
-        return self._scheduled[0]._when if self._scheduled else math.inf
 
     async def advance(self, seconds: float) -> None:
         """Run what is due within `seconds` from now, the end included, and be there exactly. Negative: ValueError."""
@@ -291,103 +275,12 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
         if made_here:
             future._log_destroy_pending = False  # asyncio's own reason: an interrupt leaves it pending
         if isinstance(future, asyncio.Task):
-            future.is_driven = True  # type: ignore[attr-defined]  # not a leftover: who drives it is told how it ended
-        run = self._own.driven = Run(future, sys._getframe(1).f_code in _CLOSING)
-        cause = result = None
-        try:
-            result = super().run_until_complete(future)
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as error:
-            if run.verdict is None:
-                raise
-            # What the program raised on being cancelled is told above the hang, as what came with it.
-            if error is not run.verdict and not isinstance(error, asyncio.CancelledError):
-                cause = error
-        finally:
-            self._own.driven = None
-        verdict = run.verdict
-        if verdict is None:
-            return result
-        if run.closing:
-            self.call_exception_handler({"message": "a hang while the runner closed", "exception": verdict})
-            return None
-        try:
-            raise verdict from cause
-        finally:
-            del run, verdict, cause  # the traceback has this frame: no cycle shall keep the program's objects alive
+            future.is_driven = True  # type: ignore[attr-defined]  # no leftover: its end is reported to who drives it
+        return self._own.hangs.drive(future, super().run_until_complete, sys._getframe(1).f_code in _CLOSING)
 
     def stuck(self, kind: type[SolipsismError], reason: str, hint: str) -> None:
-        """Report a hang, and see to it that what is driven ends with it; called inside select()."""
-        waiting = sorted(asyncio.all_tasks(self), key=by_name)
-        error = kind(report.report(reason, self.kernel, waiting, hint, self._going_on(), self._ran(kind)))
-        self.kernel.journal.note("stuck", (kind.__name__,))
-        run = self._own.driven
-        if run is None:
-            raise error
-        run.times_stuck += 1
-        if run.verdict is None:
-            run.verdict = error.with_traceback(exceptions.awaiting_line(run.main))
-        if run.times_stuck == 1:
-            self._cancel([run.main])
-        elif run.times_stuck == 2:
-            self._cancel(waiting)
-        else:
-            refusing = ", ".join(task.get_name() for task in waiting)
-            run.verdict.add_note(f"cancelled twice, and still there: {refusing}" if refusing else
-                                 "every task was cancelled, and the program still does not end")
-            if not run.closing:
-                raise run.verdict
-            for task in waiting:
-                # A runner that closes goes through the results: the task is over as a future, its coroutine stays.
-                asyncio.Future.cancel(task)
-
-    def _cancel(self, tasks: Sequence[asyncio.Future[Any]], again: bool = True) -> None:
-        if not stuck.loosen(sorted(asyncio.all_tasks(self), key=by_name)):
-            for task in tasks:
-                with contextlib.suppress(RecursionError):  # it awaits a thousand others in a row: they end one by one
-                    task.cancel()
-        elif again:  # when those that were woken have run
-            self.call_soon(self._cancel, tasks, False)
-
-    def _ran(self, kind: type[SolipsismError]) -> str:
-        """How often each task or callback ran while somebody looked; "" when nobody did."""
-        look = self.selector.looking
-        if kind is not LivelockError or not isinstance(look, SpinLook):
-            return ""
-        return report.ran_words(look.most(), look.turns)
-
-    def _question_the_wait(self) -> int:
-        """Called inside select() after many jumps of the clock; gives how many jumps later to ask again.
-
-        A main task that made a step since the last time is well. One that made none may sleep behind a heartbeat for
-        ever: that is found by reasoning, each time that the number of jumps has doubled.
-        """
-        run = self._own.driven
-        if run is None:
-            return self.selector.jumps_allowed
-        waiter = waiter_of(run.main) if isinstance(run.main, asyncio.Task) else run.main
-        if waiter is None or run.waiter is None or run.waiter() is not waiter:
-            run.waiter, run.jumps = None if waiter is None else weakref.ref(waiter), 0
-            return self.selector.jumps_allowed
-        del waiter  # can_go_on() counts who holds it
-        run.jumps = run.jumps * 2 or self.selector.jumps_allowed
-        if reachability.can_go_on(run.main, self):
-            return run.jumps
-        run.waiter = None
-        timers = len(self.inventory.timers())
-        count = "1 timer still moves" if timers == 1 else f"{timers} timers still move"
-        self.stuck(SleepForeverError, f"the test can never go on, though {count} time",
-                    "nothing that will run can reach what it waits for; the clock is kept moving by "
-                    + names.listed(reachability.movers(self)))
-        return self.selector.jumps_allowed
-
-    def _going_on(self) -> list[asyncio.Handle]:
-        """What would run in this turn of the loop: of a program that spins, the culprit is among it."""
-        due = [timer for timer in self._scheduled if timer._when <= self.time()]
-        keys = self.selector.keys
-        polled = [handle for file, _ in self.kernel.ready() for handle in keys[file.number].data or ()]
-        return [handle for handle in [*self._ready, *due, *polled] if handle is not None and not handle.cancelled()]
+        """Report a hang, and see to it that what is driven ends with it; to be called inside of select()."""
+        self._own.hangs.stuck(kind, reason, hint)
 
     # -- tasks
 

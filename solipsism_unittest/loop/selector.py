@@ -10,12 +10,14 @@ from __future__ import annotations
 import queue
 import selectors
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from math import inf
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 
-from ..errors import LivelockError, RealTimeLimitError, SleepForeverError, SolipsismError, VirtualTimeLimitError
+from ..errors import LivelockError, RealTimeLimitError, SleepForeverError, SolipsismError
 from ..hangs.spins import Look
+from ..kernel import Kernel
 from ..stdlib.sockets.virtual_socket import VirtualSocket
 from ..stdlib.threads.stalls import Blocking, clues
 from ..stdlib.threads.workers import Workers
@@ -55,53 +57,127 @@ class _Map(Mapping[Any, selectors.SelectorKey]):
         return iter(self._selector.keys)
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a selector allows before it reports a hang; it is replaced as a whole."""
+
+    turns: int = TURNS_AT_ONE_INSTANT  # of the loop, at one instant and without an effect, whatever they did
+    jumps: int = JUMPS_TO_QUESTION  # of the clock, until the owner is asked whether the program can still go on
+    real_seconds: float = HELD_TOO_LONG  # for what holds the clock
+    virtual_seconds: float = inf  # for the program
+    horizon: float = inf  # the virtual time at which these are over
+
+
+class Timed(Protocol):
+    """The loop: its tolerance for timers follows the clock."""
+
+    _clock_resolution: float
+
+
+class Owner(Protocol):
+    """Who answers for a selector: it is asked for deadlines, and every hang is reported to it."""
+
+    @property
+    def loop(self) -> Timed:
+        """The loop."""
+
+    def next_deadline(self) -> float:
+        """When the earliest timer is due; infinity where there is none."""
+
+    def stuck(self, kind: type[SolipsismError], reason: str, hint: str) -> None:
+        """The program hangs: make something happen, or raise."""
+
+    def question_the_wait(self) -> int:
+        """The clock has jumped many times. Act as `stuck()` does where the program cannot go on.
+
+        Gives after how many jumps to ask again.
+        """
+
+    def beyond(self, when: float) -> None:
+        """The next thing would happen at `when`, beyond the horizon: raise, or move the horizon."""
+
+    def look(self) -> Look:
+        """A new look at a program that may spin."""
+
+    def slow_turn(self, seconds: float, runs: Any) -> None:
+        """A turn of the loop took so many real seconds; `runs` says what ran in it."""
+
+
+class SpinWatch:
+    """Finds out whether the turns at one instant are a livelock."""
+
+    __slots__ = ("look", "first", "last", "_allowed", "_kernel", "_new_look", "_effects", "_before")
+
+    def __init__(self, kernel: Kernel, new_look: Callable[[], Look], turns: int) -> None:
+        self.look = Look()  # the latest one
+        self._kernel = kernel
+        self._new_look = new_look
+        self._effects = 0
+        self._before = 0, kernel.clock.now  # turns without an effect before the latest look, and at which instant
+        self.allow(turns)
+
+    def allow(self, turns: int) -> None:
+        """Set how many turns without an effect are a livelock, and so which turns are looked at."""
+        self._allowed = turns
+        self.last = min(turns, TURNS_BEFORE_A_LOOK)
+        self.first = self.last + 1 - min(TURNS_LOOKED_AT, max(1, turns // 2))
+
+    def turn(self, number: int) -> None:
+        """Look at one turn; the first one begins a new look, for one that a jump of time cut short counts nothing."""
+        if number == self.first + 1:
+            self.look = self._new_look()
+        self.look.turn()
+
+    def spun(self, turns: int) -> int:
+        """After the last turn: how many turns changed nothing where this is a livelock, and 0 where it is none."""
+        clock, effects = self._kernel.clock, self._kernel.journal.effects
+        before, at = self._before
+        self._before = 0, clock.now
+        if effects != self._effects or clock.holds:
+            self._effects = effects
+            return 0
+        if at == clock.now:
+            turns += before
+        if self.look.recurs or turns >= self._allowed:
+            return turns
+        self._before = turns, clock.now
+        return 0
+
+
 class VirtualSelector(selectors.BaseSelector):
-    """A selector over the kernel of one world.
+    """A selector over the kernel of one world; its owner answers for the loop."""
 
-    `next_timer()` gives the loop's earliest deadline (infinity for none). `on_stuck(type, reason, hint)` is told of a
-    hang and either makes something happen or raises. `on_long_wait()` is asked after many jumps whether the program can
-    still go on, does as `on_stuck` does where it cannot, and gives how many jumps later to ask again.
-    """
-
-    def __init__(self, world: World, autojump: bool = True) -> None:
+    def __init__(self, world: World, owner: Owner, autojump: bool = True) -> None:
         self.keys: dict[int, selectors.SelectorKey] = {}
         self.autojump = autojump
         self.wakeups: queue.SimpleQueue[None] = queue.SimpleQueue()
         self.jobs = world.jobs
+        self.blocking = Blocking(owner.slow_turn)
+        self.turns = 0  # at this instant
+        self.jumps_left = JUMPS_TO_QUESTION  # until the owner is asked
+        self.spins = SpinWatch(world.kernel, owner.look, TURNS_AT_ONE_INSTANT)
+        self._limits = Limits()
+        self._owner = owner
         self._line = self.jobs.line
         self._threads = self.jobs.workers.alive
-        self.next_timer: Callable[[], float] = lambda: inf
-        self.on_stuck: Callable[[type[SolipsismError], str, str], None] = self._raise
-        self.on_long_wait: Callable[[], int] = lambda: JUMPS_TO_QUESTION
-        self.jumps_allowed = self.jumps_left = JUMPS_TO_QUESTION
-        self.look: Callable[[], Look] = Look  # made for each stretch of turns that is looked at
-        self.looking = Look()  # the last one
-        self.turns_allowed = TURNS_AT_ONE_INSTANT
-        self.real_seconds_allowed = HELD_TOO_LONG
         self._world = world
         self._kernel = kernel = world.kernel
         self._clock = kernel.clock
         self._deliveries = kernel.clock.deliveries
         self._awake = kernel.awake
-        self.loop: Any = None  # whose `_clock_resolution` follows the clock
         self._map = _Map(self)
-        self.horizon = inf  # `on_horizon(when)` is told instead of a jump to a time beyond it
-        self.on_horizon: Callable[[float], None] = self._beyond
-        self.blocking = Blocking()
-        self.turns = 0
-        self._effects = 0
-        self._turns_before = 0, kernel.clock.now  # turns without effect before the last look, and at which instant
 
     @property
-    def turns_allowed(self) -> int:
-        """So many turns at one instant without an effect are a livelock, whatever they did."""
-        return self._turns_allowed
+    def limits(self) -> Limits:
+        """How much is allowed before a hang is reported; set another value to change it."""
+        return self._limits
 
-    @turns_allowed.setter
-    def turns_allowed(self, turns: int) -> None:
-        self._turns_allowed = turns
-        self._look_until = min(turns, TURNS_BEFORE_A_LOOK)
-        self._look_from = self._look_until + 1 - min(TURNS_LOOKED_AT, max(1, turns // 2))
+    @limits.setter
+    def limits(self, limits: Limits) -> None:
+        if limits.jumps != self._limits.jumps:
+            self.jumps_left = limits.jumps
+        self._limits = limits
+        self.spins.allow(limits.turns)
 
     def known(self, fileobj: Any) -> int:
         """The descriptor of a file object, to look it up: one that is not of this world is only not there."""
@@ -171,7 +247,7 @@ class VirtualSelector(selectors.BaseSelector):
             self.turns += 1
             if self._line and not self.turns & 1023:
                 self._pause()
-            if self.turns > self._look_from:
+            if self.turns > self.spins.first:
                 self._look_closer()
                 self.blocking.began = perf_counter()  # that took its time, and no callback did
         else:
@@ -189,27 +265,14 @@ class VirtualSelector(selectors.BaseSelector):
         return [(keys[file.number], events) for file, events in self._kernel.ready()]
 
     def _look_closer(self) -> None:
-        if self.turns == self._look_from + 1:
-            self.looking = self.look()  # a new one: one that a jump of time cut short counts for nothing
-        looked = self.looking
-        looked.turn()
-        if self.turns <= self._look_until:
-            return
-        turns, self.turns = self.turns - 1, 0
-        before, at = self._turns_before
-        self._turns_before = 0, self._clock.now
-        effects = self._kernel.journal.effects
-        if effects != self._effects or self._clock.holds:
-            self._effects = effects
-            return
-        if at == self._clock.now:
-            turns += before
-        if looked.recurs or turns >= self.turns_allowed:
-            self.on_stuck(LivelockError, "the program spins",
-                          f"{turns:,} turns of the loop changed nothing, and time cannot go on: something runs again "
-                          "and again without waiting for anything")
-        else:
-            self._turns_before = turns, self._clock.now
+        self.spins.turn(self.turns)
+        if self.turns > self.spins.last:
+            turns = self.spins.spun(self.turns - 1)
+            self.turns = 0
+            if turns:
+                self._owner.stuck(LivelockError, "the program spins",
+                                  f"{turns:,} turns of the loop changed nothing, and time cannot go on: something runs "
+                                  "again and again without waiting for anything")
 
     def _quiesce(self) -> list[Event]:
         """Nothing can happen at this instant: let time, or whoever holds it, go on."""
@@ -220,17 +283,17 @@ class VirtualSelector(selectors.BaseSelector):
         if (self._line or clock.holds or self._threads) and self._wait_for_others():
             return self._ready()
         if not self.jumps_left:
-            self.jumps_left = self.on_long_wait()
+            self.jumps_left = self._owner.question_the_wait()
             self.blocking.began = perf_counter()  # no callback took that long
             return []  # the loop may have something to do now
-        due = self.next_timer()
+        due = self._owner.next_deadline()
         if clock.deliveries and clock.deliveries[0][0] < due:
             due = clock.deliveries[0][0]
         stop = clock.stops[0][0] if clock.stops else inf
         if due <= stop and due != inf and (self.autojump or stop != inf):
             self._jump(due)
-        elif stop != inf and stop > self.horizon:
-            self.on_horizon(stop)
+        elif stop != inf and stop > self._limits.horizon:
+            self._owner.beyond(stop)
         elif stop != inf:
             self._jump(stop)
             self._kernel.journal.note("advanced", ())
@@ -240,10 +303,10 @@ class VirtualSelector(selectors.BaseSelector):
         elif self._threads and self._wait_for_a_thread():
             pass
         elif due != inf:
-            self.on_stuck(SleepForeverError, "nobody moves time on",
+            self._owner.stuck(SleepForeverError, "nobody moves time on",
                           f"autojump is off, and the next timer is due at t={due!r}: await advance() to get there")
         else:
-            self.on_stuck(SleepForeverError, "nothing can wake the program", self.jobs.workers.hint())
+            self._owner.stuck(SleepForeverError, "nothing can wake the program", self.jobs.workers.hint())
         return self._ready() if self._awake else []
 
     def _wait_for_others(self) -> bool:
@@ -257,14 +320,13 @@ class VirtualSelector(selectors.BaseSelector):
 
     def _jump(self, when: float) -> None:
         clock = self._clock
-        if when > self.horizon:
-            self.on_horizon(when)
+        if when > self._limits.horizon:
+            self._owner.beyond(when)
         elif when != clock.now:
             self.turns = 0
             self.jumps_left -= 1
             clock.jump(when)
-            if self.loop is not None:
-                self.loop._clock_resolution = clock.resolution
+            self._owner.loop._clock_resolution = clock.resolution
 
     def _drain_wakeups(self) -> None:
         while not self.wakeups.empty():
@@ -273,13 +335,13 @@ class VirtualSelector(selectors.BaseSelector):
     def _wait_for_the_real_world(self) -> None:
         patience = self.jobs.patience()
         try:
-            self.wakeups.get(timeout=self.real_seconds_allowed if patience is None else patience)
+            self.wakeups.get(timeout=self._limits.real_seconds if patience is None else patience)
         except queue.Empty:
             if patience is None:
                 waited_for = self.jobs.names()
                 self.jobs.give_up()
-                self.on_stuck(RealTimeLimitError, "what holds the clock does not let go",
-                              f"waited {self.real_seconds_allowed:g} real seconds for {waited_for}")
+                self._owner.stuck(RealTimeLimitError, "what holds the clock does not let go",
+                              f"waited {self._limits.real_seconds:g} real seconds for {waited_for}")
             else:
                 self.jobs.lose_patience()
         self._drain_wakeups()
@@ -291,22 +353,16 @@ class VirtualSelector(selectors.BaseSelector):
             self.jobs.pause(self.wakeups)
 
     def _wait_for_a_thread(self, on_late: Callable[[str], None] | None = None) -> bool:
-        came = self.jobs.workers.bring(self.loop, self.wakeups, self.real_seconds_allowed, on_late)
+        came = self.jobs.workers.bring(self._owner.loop, self.wakeups, self._limits.real_seconds, on_late)
         if came:
             self._drain_wakeups()
         self.blocking.began = perf_counter()
         return came or bool(self._awake and self._kernel.ready())  # a thread may have sent something itself
 
     def _thread_too_late(self, names: str) -> None:
-        self.on_stuck(RealTimeLimitError, "a thread does not answer",
-                      f"waited {self.real_seconds_allowed:g} real seconds for {names}\n  a thread that is meant to run "
+        self._owner.stuck(RealTimeLimitError, "a thread does not answer",
+                      f"waited {self._limits.real_seconds:g} real seconds for {names}\n  a thread that is meant to run "
                       "on is started in `with background():`")
 
     # Where the loop's thread stands while it waits for other threads.
     WAITS = frozenset(function.__code__ for function in (_wait_for_the_real_world, Workers.bring))
-
-    def _beyond(self, when: float) -> None:
-        self._raise(VirtualTimeLimitError, f"time shall not go beyond t={self.horizon!r}", f"t={when!r} comes next")
-
-    def _raise(self, kind: type[SolipsismError], reason: str, hint: str) -> None:
-        raise kind(f"{reason} at t={self._clock.now!r}" + (f": {hint}" if hint else ""))

@@ -1,54 +1,246 @@
-"""What follows from a hang: the run that is driven, and how tasks that await each other are let go."""
+"""What follows from a hang: what is reported, which run ends with it, and how tasks are let go.
+
+Owns the runs that a loop drives and the answers to its selector. The first hang of a run cancels the task that is
+driven, the second every task, and the third gives up.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import dataclasses
 import math
+import sys
 import weakref
 from collections import Counter
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol, TypeVar
 
-from ..errors import SolipsismError, VirtualTimeLimitError
-from ..hangs import reachability
-from ..introspection.tasks import Task, members_of, retrieve, waiter_of
+from ..errors import LivelockError, SleepForeverError, SolipsismError, VirtualTimeLimitError
+from ..hangs import reachability, report, words
+from ..hangs.spins import SpinLook
+from ..introspection import exceptions, names
+from ..introspection.debuggers import debugging
+from ..introspection.tasks import Task, by_name, members_of, retrieve, waiter_of
+from ..kernel import Kernel
+from ..kernel.journal import Journal
+from .inventory import Inventory
+from .selector import VirtualSelector
 
-__unittest = True
-__tracebackhide__ = True
 __unittest = True  # unittest leaves frames of this module out of a traceback
 __tracebackhide__ = True  # and so does pytest
 
-MOVERS = 5  # so many of those who move the clock are named
+T = TypeVar("T")
+
+MOVERS = 5  # of those who move the clock, how many are named
 
 
-def mover_lines(loop: Any) -> list[str]:
+class Loop(Protocol):
+    """What is asked here of a SolipsistEventLoop."""
+
+    selector: VirtualSelector
+    _clock_resolution: float
+    _scheduled: list[Any]
+
+    @property
+    def kernel(self) -> Kernel:
+        """The machine that the loop runs on."""
+
+    @property
+    def inventory(self) -> Inventory:
+        """What the program has made on the loop, and what will run."""
+
+    def time(self) -> float:
+        """The virtual time."""
+
+    def call_soon(self, callback: Callable[..., object], *args: Any) -> asyncio.Handle:
+        """As asyncio's."""
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """As asyncio's."""
+
+
+class Run:
+    """One `run_until_complete()`: what it drives, and what was found on the way."""
+
+    __slots__ = ("main", "closing", "verdict", "times_stuck", "waiter", "jumps")
+
+    def __init__(self, main: asyncio.Future[Any], closing: bool) -> None:
+        self.main = main
+        self.closing = closing  # it belongs to the end of a runner, whose program was judged before
+        self.verdict: SolipsismError | None = None
+        self.times_stuck = 0
+        self.waiter: weakref.ref[Any] | None = None  # what `main` waited for when that was last looked at
+        self.jumps = 0  # of the clock, at least this many since `main` made a step
+
+
+class Hangs:
+    """What follows from the hangs of one loop: the owner of its selector."""
+
+    __slots__ = ("loop", "_run")
+
+    def __init__(self, loop: Any) -> None:
+        self.loop: Loop = loop
+        self._run: Run | None = None  # the innermost run_until_complete()
+
+    def drive(self, main: asyncio.Future[T], run: Callable[[asyncio.Future[T]], T], closing: bool) -> T | None:
+        """Run until `main` is done. A hang on the way is raised, whatever the program made of being cancelled.
+
+        Where a runner is `closing`, a hang goes to the loop's exception handler.
+        """
+        current = self._run = Run(main, closing)
+        cause = result = None
+        try:
+            result = run(main)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            if current.verdict is None:
+                raise
+            # What the program raised on being cancelled is reported above the hang, as what came with it.
+            if error is not current.verdict and not isinstance(error, asyncio.CancelledError):
+                cause = error
+        finally:
+            self._run = None
+        verdict = current.verdict
+        if verdict is None:
+            return result
+        if closing:
+            self.loop.call_exception_handler({"message": "a hang while the runner closed", "exception": verdict})
+            return None
+        try:
+            raise verdict from cause
+        finally:
+            del current, verdict, cause  # the traceback has this frame: no cycle may keep the program's objects alive
+
+    # -- what the selector asks and reports
+
+    def next_deadline(self) -> float:
+        """When the earliest timer is due; infinity where there is none."""
+        scheduled = self.loop._scheduled  # `_run_once` has just taken the cancelled ones off the top
+        return scheduled[0]._when if scheduled else math.inf
+
+    def stuck(self, kind: type[SolipsismError], reason: str, hint: str) -> None:
+        """Report a hang, and cancel what is driven, so that the program unwinds."""
+        waiting = self._tasks()
+        error = kind(report.report(reason, self.loop.kernel, waiting, hint, self._going_on(), self._ran(kind)))
+        self.loop.kernel.journal.note("stuck", (kind.__name__,))
+        run = self._run
+        if run is None:
+            raise error
+        run.times_stuck += 1
+        if run.verdict is None:
+            run.verdict = error.with_traceback(exceptions.awaiting_line(run.main))
+        if run.times_stuck == 1:
+            self._cancel([run.main])
+        elif run.times_stuck == 2:
+            self._cancel(waiting)
+        else:
+            self._give_up(run, run.verdict, waiting)
+
+    def _give_up(self, run: Run, verdict: SolipsismError, waiting: Sequence[Task]) -> None:
+        refusing = ", ".join(task.get_name() for task in waiting)
+        verdict.add_note(f"cancelled twice, and still there: {refusing}" if refusing else
+                         "every task was cancelled, and the program still does not end")
+        if not run.closing:
+            raise verdict
+        for task in waiting:
+            # A runner that closes goes through the results: the task is over as a future, its coroutine stays.
+            asyncio.Future.cancel(task)
+
+    def _tasks(self) -> list[Task]:
+        return sorted(asyncio.all_tasks(self.loop), key=by_name)  # type: ignore[arg-type]
+
+    def _cancel(self, tasks: Sequence[asyncio.Future[Any]], again: bool = True) -> None:
+        if not loosen(self._tasks()):
+            for task in tasks:
+                with contextlib.suppress(RecursionError):  # it awaits a thousand others in a row: they end one by one
+                    task.cancel()
+        elif again:  # when those that were woken have run
+            self.loop.call_soon(self._cancel, tasks, False)
+
+    def _ran(self, kind: type[SolipsismError]) -> str:
+        """How often each task or callback ran while somebody looked; "" when nobody did."""
+        look = self.loop.selector.spins.look
+        if kind is not LivelockError or not isinstance(look, SpinLook):
+            return ""
+        return report.ran_words(look.most(), look.turns)
+
+    def question_the_wait(self) -> int:
+        """Find out whether the main task can still go on; gives after how many jumps of the clock to ask again.
+
+        A main task that made a step since the last question is well. One that made none may sleep behind a heartbeat
+        for ever. That is found by reasoning, each time that the number of jumps has doubled.
+        """
+        run, jumps = self._run, self.loop.selector.limits.jumps
+        if run is None:
+            return jumps
+        waiter = waiter_of(run.main) if isinstance(run.main, asyncio.Task) else run.main
+        if waiter is None or run.waiter is None or run.waiter() is not waiter:
+            run.waiter, run.jumps = None if waiter is None else weakref.ref(waiter), 0
+            return jumps
+        del waiter  # can_go_on() counts who holds it
+        run.jumps = run.jumps * 2 or jumps
+        if reachability.can_go_on(run.main, self.loop):
+            return run.jumps
+        run.waiter = None
+        timers = len(self.loop.inventory.timers())
+        count = "1 timer still moves" if timers == 1 else f"{timers} timers still move"
+        self.stuck(SleepForeverError, f"the test can never go on, though {count} time",
+                   "nothing that will run can reach what it waits for; the clock is kept moving by "
+                   + names.listed(reachability.movers(self.loop)))
+        return jumps
+
+    def beyond(self, when: float) -> None:
+        """The next thing would happen beyond the virtual time limit: report that as a hang."""
+        selector = self.loop.selector
+        seconds = selector.limits.virtual_seconds
+        limit_virtual_time(self.loop, seconds)  # what is unwound may take time too
+        self.stuck(VirtualTimeLimitError, f"the test goes on beyond its virtual time limit of {seconds:g} s",
+                   "\n  ".join([f"the next thing would happen at t={when!r}; who keeps the clock moving:",
+                                *(f"    {who}" for who in _movers(self.loop))]))
+
+    def look(self) -> SpinLook:
+        """A look at what the loop runs turn by turn."""
+        return SpinLook(self._going_on)
+
+    def _going_on(self) -> list[asyncio.Handle]:
+        """What would run in this turn of the loop: of a program that spins, the culprit is among it."""
+        inventory, keys = self.loop.inventory, self.loop.selector.keys
+        due = [timer for timer in self.loop._scheduled if timer._when <= self.loop.time()]
+        polled = [handle for file, _ in self.loop.kernel.ready() for handle in keys[file.number].data or ()]
+        return [handle for handle in [*inventory.ready(), *due, *polled]
+                if handle is not None and not handle.cancelled()]
+
+    def slow_turn(self, seconds: float, runs: Any) -> None:
+        """A turn of the loop took this many real seconds: say who ran in it."""
+        if not debugging(sys._getframe()):
+            self.loop.selector.blocking.note_slow(words.slow_words(seconds, runs, self.loop.time()))
+
+
+# -- who moves the clock, and how far
+
+
+def limit_virtual_time(loop: Loop, seconds: float | None) -> None:
+    """Let the loop's time go `seconds` from now and no further: beyond that it is stuck. None lifts the limit."""
+    seconds = math.inf if seconds is None else seconds
+    limits = dataclasses.replace(loop.selector.limits, virtual_seconds=seconds, horizon=loop.time() + seconds)
+    loop.selector.limits = limits
+
+
+def mover_lines(loop: Loop) -> list[str]:
     """Who keeps the clock moving, where it has moved often."""
-    selector = loop.selector
-    moving = [*reachability.movers(loop)[:MOVERS], *_most_made(loop.kernel.journal)]
-    if selector.jumps_left == selector.jumps_allowed or not moving:
+    moving = _movers(loop)
+    if loop.selector.jumps_left == loop.selector.limits.jumps or not moving:
         return []
     return ["who keeps the clock moving:", *(f"    {who}" for who in moving)]
 
 
-# -- virtual time
+def _movers(loop: Loop) -> list[str]:
+    return [*reachability.movers(loop)[:MOVERS], *_most_made(loop.kernel.journal)]
 
 
-def virtual_time_limit(loop: Any, seconds: float | None) -> None:
-    """Let the loop's time go `seconds` from now and no further: it is stuck then. None lifts the limit."""
-    selector = loop.selector
-
-    def beyond(when: float) -> None:
-        selector.horizon = loop.time() + (seconds or 0)  # what is unwound may take time too
-        moving = [*reachability.movers(loop)[:MOVERS], *_most_made(loop.kernel.journal)]
-        loop.stuck(VirtualTimeLimitError, f"the test goes on beyond its virtual time limit of {seconds:g} s",
-                    "\n  ".join([f"the next thing would happen at t={when!r}; who keeps the clock moving:",
-                                 *(f"    {who}" for who in moving)]))
-
-    selector.horizon = loop.time() + seconds if seconds is not None else math.inf
-    selector.on_horizon = beyond
-
-
-def _most_made(journal: Any) -> list[str]:
+def _most_made(journal: Journal) -> list[str]:
     """Which sleeps and timers are most frequent in the journal."""
     made: Counter[str] = Counter()
     for record in journal:
@@ -106,17 +298,3 @@ def _wake_cancelled(task: Task) -> None:
             instead.add_done_callback(callback, context=context)
             instead.cancel()
             awaited.add_done_callback(retrieve)  # nobody else will
-
-
-class Run:
-    """One `run_until_complete()`: what it drives, and what was found on the way."""
-
-    __slots__ = ("main", "closing", "verdict", "times_stuck", "waiter", "jumps")
-
-    def __init__(self, main: asyncio.Future[Any], closing: bool) -> None:
-        self.main = main
-        self.closing = closing  # it belongs to the end of a runner, whose program was judged before
-        self.verdict: SolipsismError | None = None
-        self.times_stuck = 0
-        self.waiter: weakref.ref[Any] | None = None  # what `main` waited for when that was last looked at
-        self.jumps = 0  # of the clock, at least so many since `main` made a step

@@ -9,6 +9,7 @@ import unittest
 import weakref
 
 from solipsism_unittest import LivelockError, SleepForeverError, SolipsistEventLoop, socketpair, stream_pairs
+from solipsism_unittest.loop.selector import Limits
 
 
 def run(main, **options):
@@ -552,7 +553,7 @@ class LivelockTest(unittest.TestCase):
 
         def factory():
             loop = SolipsistEventLoop()
-            loop.selector.turns_allowed = self.TURNS
+            loop.selector.limits = Limits(turns=self.TURNS)
             return loop
 
         with asyncio.Runner(loop_factory=factory) as runner:
@@ -644,7 +645,7 @@ class LivelockTest(unittest.TestCase):
         """When no task is left to cancel and callbacks spin on, the loop gives up and says so."""
         loop = SolipsistEventLoop()
         self.addCleanup(loop.close)
-        loop.selector.turns_allowed = self.TURNS
+        loop.selector.limits = Limits(turns=self.TURNS)
 
         def again():
             loop.call_soon(again)
@@ -669,7 +670,7 @@ class LivelockTest(unittest.TestCase):
 
         loop = SolipsistEventLoop()
         self.addCleanup(loop.close)
-        loop.selector.turns_allowed = self.TURNS
+        loop.selector.limits = Limits(turns=self.TURNS)
         loop.run_until_complete(main(self.TURNS - 10))
         loop.run_until_complete(main(self.TURNS - 10))
         with self.assertRaises(LivelockError):

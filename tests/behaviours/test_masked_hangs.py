@@ -11,6 +11,7 @@ import time
 import unittest
 
 from solipsism_unittest import SleepForeverError, SolipsistEventLoop, SolipsistTestCase, stream_pairs
+from solipsism_unittest.loop.selector import Limits
 
 SOON = 1_000  # jumps until the first question in most of these tests
 LONG = 5 * SOON  # ticks of a heartbeat: beyond some questions
@@ -20,7 +21,7 @@ EVENT = None  # what a poller may find among the globals of its module
 
 def make_loop():
     loop = SolipsistEventLoop()
-    loop.selector.jumps_allowed = loop.selector.jumps_left = SOON
+    loop.selector.limits = Limits(jumps=SOON)
     return loop
 
 

@@ -724,15 +724,6 @@ class VirtualTimeTest(unittest.TestCase):
         result = self.run_limited(lambda self: None, loop_factory=asyncio.SelectorEventLoop)
         self.assertIn("SolipsismError: virtual_time_limit needs the virtual world", told(result))
 
-    def test_a_selector_without_a_loop(self):
-        """A bare selector raises."""
-        with asyncio.Runner(loop_factory=SolipsistTestCase.loop_factory) as runner:
-            loop = runner.get_loop()
-            loop.selector.horizon = 5.0
-            text = r"^time shall not go beyond t=5.0 at t=0.0: t=7.0 comes"
-            with self.assertRaisesRegex(VirtualTimeLimitError, text):
-                runner.run(asyncio.sleep(7))
-
     def test_both_are_errors_of_the_simulation(self):
         """Programs do not catch it as an OSError, nor as a TimeoutError."""
         self.assertTrue(issubclass(VirtualTimeLimitError, SolipsismError))

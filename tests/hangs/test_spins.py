@@ -15,6 +15,7 @@ from solipsism_unittest import LivelockError, SolipsistEventLoop, SolipsistTestC
 from solipsism_unittest.hangs import spins
 from solipsism_unittest.hangs.spins import SpinLook
 from solipsism_unittest.introspection.handles import task_of
+from solipsism_unittest.loop.selector import Limits
 
 TURNS = 1_000
 COUNTED = 0
@@ -215,7 +216,7 @@ class LookTest(unittest.TestCase):
     def spin(self, main, turns=TURNS):
         def factory():
             loop = SolipsistEventLoop()
-            loop.selector.turns_allowed = turns
+            loop.selector.limits = Limits(turns=turns)
             return loop
 
         with asyncio.Runner(debug=False, loop_factory=factory) as runner:

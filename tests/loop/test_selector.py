@@ -15,18 +15,50 @@ from solipsism_unittest import (
     SolipsismError,
     SolipsistEventLoop,
     VirtualSocket,
+    VirtualTimeLimitError,
     sealed,
 )
+from solipsism_unittest.hangs.spins import Look
 from solipsism_unittest.kernel import FIRST_DESCRIPTOR, READABLE, WRITABLE, Kernel
-from solipsism_unittest.loop.selector import VirtualSelector
+from solipsism_unittest.loop.selector import Limits, VirtualSelector
 from solipsism_unittest.stdlib.worlds import World
+
+
+class Owner:
+    """Answers for a selector as a loop does; each hang is raised."""
+
+    _clock_resolution = 0.0
+
+    def __init__(self, kernel):
+        self.loop = self
+        self.kernel = kernel
+        self.deadline = math.inf
+
+    def next_deadline(self):
+        return self.deadline
+
+    def stuck(self, kind, reason, hint):
+        raise kind(f"{reason} at t={self.kernel.clock.now!r}" + (f": {hint}" if hint else ""))
+
+    def beyond(self, when):
+        raise VirtualTimeLimitError(f"t={when!r} comes next")
+
+    def question_the_wait(self):
+        return 10
+
+    def look(self):
+        return Look()
+
+    def slow_turn(self, seconds, runs):
+        pass
 
 
 class Selectors(unittest.TestCase):
     def setUp(self):
         self.world = World(Kernel())
         self.kernel = self.world.kernel
-        self.selector = VirtualSelector(self.world)
+        self.owner = Owner(self.kernel)
+        self.selector = VirtualSelector(self.world, self.owner)
         self.one, self.two = VirtualSocket.pair(self.world)
         self.addCleanup(self.one.close)
         self.addCleanup(self.two.close)
@@ -162,7 +194,7 @@ class SelectTest(Selectors):
 
     def test_a_timeout_of_nothing_moves_no_time(self):
         """select(0) and a negative timeout look and return; time does not move, whatever is due later."""
-        self.selector.next_timer = lambda: 5.0
+        self.owner.deadline = 5.0
         for timeout in (0, 0.0, -1):
             self.assertEqual(self.selector.select(timeout), [])
         self.assertEqual(self.kernel.clock.now, 0.0)
@@ -172,7 +204,7 @@ class SelectTest(Selectors):
         way.
         """
         self.selector.register(self.two, selectors.EVENT_READ, "two")
-        self.selector.next_timer = lambda: 5.0
+        self.owner.deadline = 5.0
         self.kernel.clock.deliver_at(3.0, lambda: self.one.send(b"x"))
         ended = []
         self.kernel.clock.stop_at(2.0, lambda: ended.append(2.0))
@@ -183,36 +215,36 @@ class SelectTest(Selectors):
 
     def test_a_wake_up_comes_before_time(self):
         """A wake-up of another thread makes select() return once, before time moves."""
-        self.selector.next_timer = lambda: 5.0
+        self.owner.deadline = 5.0
         self.selector.wakeups.put(None)
         self.selector.wakeups.put(None)
         self.assertEqual((self.selector.select(1), self.kernel.clock.now), ([], 0.0))
         self.assertEqual((self.selector.select(1), self.kernel.clock.now), ([], 5.0))
 
-    def test_by_itself_it_raises(self):
-        """Without a loop to tell, each kind of being stuck is raised, with its time and cause."""
+    def test_what_is_reported(self):
+        """Each kind of being stuck is reported to the owner, with its cause."""
         with self.assertRaisesRegex(SleepForeverError, r"^nothing can wake the program at t=0\.0$"):
             self.selector.select(None)
         self.selector.autojump = False
-        self.selector.next_timer = lambda: 5.0
+        self.owner.deadline = 5.0
         with self.assertRaisesRegex(
             SleepForeverError, r"^nobody moves time on at t=0\.0: autojump is off, .* due at t=5\.0"
         ):
             self.selector.select(5.0)
-        self.selector.turns_allowed = 10
+        self.selector.limits = Limits(turns=10)
         for _ in range(10):
             self.selector.select(0)
         with self.assertRaisesRegex(LivelockError, r"^the program spins at t=0\.0: 10 turns"):
             self.selector.select(0)
         hold = self.kernel.clock.hold("the test")
-        self.selector.real_seconds_allowed = 0.001
+        self.selector.limits = Limits(real_seconds=0.001)
         with self.assertRaisesRegex(RealTimeLimitError, r"0\.001 real seconds for <Hold: the test>"):
             self.selector.select(5.0)
         hold.release()
 
     def test_infinity_is_no_deadline(self):
         """A timer at infinity counts as none."""
-        self.selector.next_timer = lambda: math.inf
+        self.owner.deadline = math.inf
         with self.assertRaises(SleepForeverError):
             self.selector.select(86400)
 

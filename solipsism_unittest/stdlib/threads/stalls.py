@@ -56,9 +56,9 @@ class Blocking:
 
     __slots__ = ("on_call", "on_slow_turn", "slow", "on_slow", "began", "ready", "timers", "runs", "found", "_to_warn")
 
-    def __init__(self) -> None:
+    def __init__(self, on_slow: Callable[[float, Any], None]) -> None:
         self.slow = inf
-        self.on_slow: Callable[[float, Any], None] = self._no_matter
+        self.on_slow = on_slow
         self.began = 0.0
         self.ready: Sequence[Any] = ()  # the loop's ready queue
         self.timers: Sequence[Any] = ()  # its heap
@@ -88,9 +88,6 @@ class Blocking:
     def break_run(self) -> None:
         """An exception came out of the loop: it is the news, so the last turn is not measured."""
         self.runs = None
-
-    def _no_matter(self, seconds: float, runs: Any) -> None:
-        """No limit is set."""
 
     def note_call(self, what: str, place: Place | None) -> None:
         """Note that a blocking call was made at `place`."""

@@ -23,7 +23,7 @@ from solipsism_unittest import (
     sealed,
 )
 from solipsism_unittest.stdlib.seal import permits
-from solipsism_unittest.stdlib.threads import blocking, stalls
+from solipsism_unittest.stdlib.threads import blocking
 from tests.case.test_case import run, told
 
 REAL_SLEEP = time.sleep  # bound before any test: no replacement reaches it
@@ -416,19 +416,15 @@ class SlowTest(unittest.TestCase):
         async def main():
             REAL_SLEEP(0.004)
 
-        with mock.patch("solipsism_unittest.loop.event_loop.debugging", lambda frame: True):
+        with mock.patch("solipsism_unittest.loop.stuck.debugging", lambda frame: True):
             self.assertEqual(self.slow(main), "")
 
     def test_what_cannot_be_named(self):
-        """A turn that nobody knows anything of is told as that, and a bare watch asks nobody."""
-        watch = stalls.Blocking()
-        watch.slow = 0.0
-        watch.end_run()
-        self.assertEqual(watch.report(), "")
+        """A turn that nobody knows anything of is reported as that."""
         words = SolipsistEventLoop()
         self.addCleanup(words.close)
         words.selector.blocking.on_slow_turn = "fail"
-        words._slow(1.0, None)
+        words.selector.blocking.on_slow(1.0, None)
         self.assertIn("something that the loop ran took 1.00 real seconds", words.selector.blocking.report())
 
     def test_nothing_is_kept(self):

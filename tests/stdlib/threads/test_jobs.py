@@ -12,6 +12,7 @@ import unittest
 
 from solipsism_unittest import RealTimeLimitError, SleepForeverError, SolipsistEventLoop, SolipsistTestCase, sealed
 from solipsism_unittest.introspection.names import name_of
+from solipsism_unittest.loop.selector import Limits
 from solipsism_unittest.stdlib.threads.job import Work
 from tests.stdlib.threads.test_workers import join_threads
 
@@ -506,7 +507,7 @@ class TooLongTest(unittest.TestCase):
             go_on.wait(60)
 
         async def main():
-            asyncio.get_running_loop().selector.real_seconds_allowed = 0.01
+            asyncio.get_running_loop().selector.limits = Limits(real_seconds=0.01)
             try:
                 await asyncio.to_thread(stubborn)
             finally:
@@ -527,7 +528,7 @@ class TooLongTest(unittest.TestCase):
 
         async def main():
             loop = asyncio.get_running_loop()
-            loop.selector.real_seconds_allowed = 0.01
+            loop.selector.limits = Limits(real_seconds=0.01)
             loop.set_exception_handler(lambda loop, context: told.append(context["exception"]))
             loop.run_in_executor(None, go_on.wait, 60)
 
@@ -547,7 +548,7 @@ class TooLongTest(unittest.TestCase):
 
         async def main():
             loop = asyncio.get_running_loop()
-            loop.selector.real_seconds_allowed = 0.01
+            loop.selector.limits = Limits(real_seconds=0.01)
             loop.run_in_executor(None, go_on.wait, 60)
             try:
                 await loop.shutdown_default_executor()

@@ -15,6 +15,7 @@ import unittest
 
 from solipsism_unittest import RealTimeLimitError, SleepForeverError, SolipsistEventLoop
 from solipsism_unittest.introspection.threads import called, stack, waits
+from solipsism_unittest.loop.selector import Limits
 from solipsism_unittest.stdlib.threads.workers import in_hand
 
 
@@ -181,7 +182,7 @@ class ExecutorTest(unittest.TestCase):
         """
         loop = SolipsistEventLoop()
         self.addCleanup(loop.close)
-        loop.selector.real_seconds_allowed = 0.01
+        loop.selector.limits = Limits(real_seconds=0.01)
         go_on = threading.Event()
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
 
@@ -413,7 +414,7 @@ class LibraryTest(unittest.TestCase):
                 time.sleep(0.001)
 
         async def main():
-            asyncio.get_running_loop().selector.real_seconds_allowed = 0.02
+            asyncio.get_running_loop().selector.limits = Limits(real_seconds=0.02)
             worker = Requests(queue.SimpleQueue())
             worker.start()
             try:
@@ -515,7 +516,7 @@ class LibraryTest(unittest.TestCase):
                 time.sleep(0.001)
 
         async def main():
-            asyncio.get_running_loop().selector.real_seconds_allowed = 0.02
+            asyncio.get_running_loop().selector.limits = Limits(real_seconds=0.02)
             on_a_thread(work)
             await asyncio.get_running_loop().create_future()
 
