@@ -10,22 +10,40 @@ Subclass `SolipsistTestCase` and run `python -m unittest`; the code under test s
             with self.assertElapses(86400):
                 await asyncio.sleep(86400)
 
-*Time* is the loop's, and `time.monotonic()` follows it. It jumps to the next deadline whenever nothing else can happen
-(*quiescent*: nothing ready, nothing in flight). `advance()` runs what is due on the way, `settle()` waits without
-moving time.
+*Time* is the loop's, and `time.monotonic()` follows it. It jumps to the next deadline whenever the loop is quiescent.
+`advance()` runs what is due on the way, `settle()` waits without moving time.
 
 *The network* is in memory. Any host name resolves; `start_fake_server(handler, "api.test", 443)` puts a server there.
 Under it is CPython's own selector loop on sockets that answer as Linux does.
 
 *A hang* is a `SleepForeverError` that names every task, the line where it waits, and what for.
 
-*Leftovers* (tasks, timers, sockets, transports, servers, async generators, threads, coroutines never awaited, errors
-that nobody caught) fail the test that made them, each with the line where it was made; `fail_on`, `strict` and
+*Leftovers* fail the test that made them, each with the line where it was made: tasks, timers, sockets, transports,
+servers, async generators, threads, coroutines never awaited, errors that nobody caught. `fail_on`, `strict` and
 `lenient` say which.
 
 *An escape*, a call that would reach the real network or start a process, is an `EscapeError` at that line.
 
 The loop works without a TestCase: `asyncio.Runner(loop_factory=SolipsistEventLoop)`.
+
+Four words that this package uses in one meaning only:
+
+* *quiescent*: nothing is ready and nothing is in flight outside, so only time could change anything;
+* *world*: one run, that is a machine in memory, the loop on it, its threads, and the calls that were stopped;
+* *sealed*: a thread for which the standard library is virtual, as a test's thread is while the test runs;
+* *place*: the line of the program that made a thing, or the line at which something stands.
+
+The folders, from the ground up; each imports only from those above it in this list:
+
+    errors          every exception and warning
+    introspection   reads the program: whose code, which line, where a task or a thread stands
+    kernel          the machine: clock, journal, addresses, descriptors, network; it knows no asyncio
+    stdlib          Python's modules as a program in a test meets them: sockets, files, threads, the seal
+    hangs           why a program does not go on: who waits for what, who holds it, whether it can ever come
+    peers           the other side: fake servers
+    loop            asyncio on the machine: the event loop and its selector
+    leaks           what a test left behind: found, reported, ended
+    case            the test case: what a test may use, and what its end comes to
 """
 
 from __future__ import annotations

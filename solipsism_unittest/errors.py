@@ -1,32 +1,30 @@
-"""Every exception and warning of the framework.
+"""Every exception and warning of the framework, as a tree:
 
     RuntimeError
       SolipsismError            the simulation was left or misused; the text names the cure
         SleepForeverError       nothing can wake the program any more: a hang
-        LivelockError           the program spins at one instant and time cannot go on
+        LivelockError           the program spins at one instant, so that time cannot go on
         RealTimeLimitError      real time ran out: of the test, or while something held the clock
-        VirtualTimeLimitError   virtual time went on and on
-        EscapeError             a call would have reached the real world
+        VirtualTimeLimitError   virtual time would have gone beyond the limit of the test
+        EscapeError             a call would have reached the real world, and was not made
     UserWarning
       SolipsismWarning          the base of every warning of ours
         BlockingCallWarning     a blocking call was made in the loop's thread
         SlowCallbackWarning     a callback or a step of a task burned real time
-        ReturnedValueWarning    a test method returned a value; it is a DeprecationWarning too, as unittest's own is
-        UnclosedWarning         a virtual socket or pipe was collected open; a ResourceWarning too, as of a real one
+        ReturnedValueWarning    a test method returned a value; also a DeprecationWarning, as unittest's own is
+        UnclosedWarning         a virtual socket or pipe was collected open; also a ResourceWarning, as for a real one
 
 What a real machine would answer (connection refused, address in use) is an `OSError` with its errno, never one of
 these.
 """
 
 
-
-
 class SolipsismError(RuntimeError):
-    """Leaving or misusing the simulation; the message says what happened and what to do."""
+    """The simulation was left or misused; the message says what happened and what to do."""
 
 
 class SleepForeverError(SolipsismError):
-    """Nothing is ready, nothing is in flight and no timer is due, ever: the program waits for what cannot come."""
+    """The program waits for what cannot come: nothing is ready, nothing is in flight, and no timer will be due."""
 
 
 class LivelockError(SolipsismError):
@@ -44,11 +42,11 @@ class VirtualTimeLimitError(SolipsismError):
 class EscapeError(SolipsismError):
     """A sealed thread made a call that would have reached the real network or operating system; the call was not made.
 
-    One that the code under test swallows fails the test all the same.
+    It fails the test even where the code under test swallows it.
     """
 
-    what = ""  # which call it was and where, without its arguments
-    times = 1  # how many it stands for: of those that are alike only some are kept
+    what = ""  # the call and its place, without its arguments
+    times = 1  # the number of calls that it stands for: of those that are alike only some are kept
 
 
 class SolipsismWarning(UserWarning):

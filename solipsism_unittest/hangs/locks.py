@@ -1,10 +1,10 @@
 """Who awaits what, and who holds what another awaits.
 
-Owns the walk down a suspended task's chain of awaits, and the search for holders and for cycles of them. asyncio's
-locks do not know who holds them, and writing it down at run time would cost every test something; but a task that is
-suspended inside `async with lock:` has the lock's `__aexit__` on the value stack of its coroutine, where the garbage
-collector's own question (`gc.get_referents`) shows it. So all of it is found when a report is written, and nothing
-before. A lock that was taken by a bare `acquire()` leaves no such trace: nobody knows its holder, nobody is accused.
+Owns the search for the holders of locks, and for cycles of tasks. asyncio's locks do not know who holds them, and a
+record at run time would cost every test something. But a task that is suspended inside `async with lock:` has the
+lock's `__aexit__` on the value stack of its coroutine, and `gc.get_referents` shows that. So everything is found when a
+report is written, and costs nothing before. A bare `acquire()` leaves no such trace: the holder stays unknown, and
+nobody is accused.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ def _lock_of(thing: Any) -> Any:
 
 
 def deadline(steps: Iterable[Any]) -> float | None:
-    """When the first asyncio.timeout() around a chain ends it; None for never."""
+    """When the earliest asyncio.timeout() around a chain ends it; None for never."""
     limits = [thing.when() for step in steps for thing in entered(gc.get_referents(step))
               if isinstance(thing, asyncio.Timeout)]
     return min((when for when in limits if when is not None), default=None)
 
 
 def _held(steps: Iterable[Any], frames: Sequence[FrameType]) -> list[Any]:
-    """The locks and semaphores inside whose `async with` a chain stands; one that is entered twice is there twice."""
+    """The locks and semaphores whose `async with` a chain is inside of; one that it entered twice is there twice."""
     held: list[Any] = []
     todo: list[Any] = list(steps)
     seen: set[int] = set()
@@ -56,12 +56,12 @@ def _held(steps: Iterable[Any], frames: Sequence[FrameType]) -> list[Any]:
         inside = entered(referents)
         own = frame_of(step)
         if own is not None and "release" in own.f_code.co_names:
-            inside = []  # it may have given something back by hand: nobody is accused
+            inside = []  # it may have released something by hand: nobody is accused
         frame = frame_of(awaited(step))
         if inside and frame is not None and frame.f_code.co_name == "__aenter__" \
                 and frame.f_locals.get("self") is inside[-1]:
             inside.pop()  # it is about to be entered
-        # A step can be an async generator itself, and lock something on behalf of who iterates over it.
+        # A step can be an async generator itself, and hold a lock for whoever iterates over it.
         todo += [thing for thing in referents if type(thing) is AsyncGeneratorType]
         for thing in inside:
             if isinstance(thing, AsyncExitStack):
@@ -72,20 +72,20 @@ def _held(steps: Iterable[Any], frames: Sequence[FrameType]) -> list[Any]:
         held += [_lock_of(thing) for thing in inside if isinstance(thing, locks._ContextManagerMixin)]
     waiting = call_of(frames, "Condition.wait")
     if waiting is not None:
-        free = waiting.f_locals["self"]._lock  # given back for as long as it waits
+        free = waiting.f_locals["self"]._lock  # released for as long as it waits
         held = [lock for lock in held if lock is not free]
     return held
 
 
 class Cause(NamedTuple):
-    """One reason why a task cannot go on: something that another task would have to do."""
+    """One reason why a task cannot go on: something that another task must do first."""
 
     lock: Any  # or None
-    task: Task | None  # who is awaited, where no lock stands between
+    task: Task | None  # who is awaited, where no lock is between them
 
 
-class Scene:
-    """Some tasks, what each holds, and what each waits for; made for one report."""
+class Waiting:
+    """Some tasks, what each of them holds, and what each waits for. It is made for one report."""
 
     def __init__(self, tasks: Iterable[Task]) -> None:
         self.tasks = list(tasks)
@@ -121,7 +121,7 @@ class Scene:
         return f"{self._numbers[id(lock)]} ({known})" if known else self._numbers[id(lock)]
 
     def cause(self, task: Task) -> list[Cause]:
-        """What keeps a task from going on, as far as other tasks would have to do something; [] for anything else."""
+        """What other tasks must do before a task goes on; [] where it waits for anything else."""
         frames = self.frames.get(task, [])
         for qualname in ("Lock.acquire", "Semaphore.acquire"):
             call = call_of(frames, qualname)
@@ -146,7 +146,7 @@ class Scene:
                 if other in self.frames]
 
     def cycles(self) -> list[list[tuple[Task, Any]]]:
-        """Each closed chain of tasks, every one with the lock (None: the task itself) of the next that it waits for."""
+        """Each cycle of tasks. Every task has with it the lock it waits for; None where it awaits the next task."""
         found: list[list[tuple[Task, Any]]] = []
         over: set[Task] = set()
         for start in self.tasks:
@@ -189,7 +189,7 @@ class Scene:
 
 
 def verb(lock: Any) -> str:
-    """What the presence of a task inside `async with lock` means; only asyncio's own locks are surely held then."""
+    """What it means that a task is inside `async with lock`: for asyncio's own locks, that it holds them."""
     return "holds" if type(lock) in (asyncio.Lock, asyncio.Semaphore, asyncio.BoundedSemaphore) else "is inside"
 
 

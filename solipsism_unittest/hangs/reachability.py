@@ -1,12 +1,12 @@
 """Whether a task that waits can ever go on, by reasoning: can anything that will still run reach it?
 
-Owns the walk over the heap, from what will run (timers, what is in flight, sockets that somebody may write to, other
-threads) along every reference to the task that waits. A future knows whom it wakes, an Event knows its waiters: so
-whoever could wake the task reaches it, and a task that is not reached sleeps for ever, however busily a heartbeat
-beside it keeps the clock moving. The walk never says so wrongly: where it cannot see, it takes the task for reached.
+Owns the walk over the heap. It begins at what will run: timers, what is in flight, sockets that somebody may write to,
+other threads. It follows every reference. A future knows whom it wakes and an Event knows its waiters, so whoever could
+wake a task reaches it. A task that is not reached sleeps for ever, even if a heartbeat beside it keeps the clock
+moving. The walk never says so wrongly: where it cannot see, the task counts as reached.
 
-What is deliberately not walked through knows everything and would make every task reached: the loop, its machine, the
-test case's own state. A function reaches the globals that its code names, of modules the attributes that it names.
+The loop, its machine and the test case's own state know every task, so the walk does not go through them. A function
+reaches the globals that its code names, and of modules the attributes that it names.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ from ..kernel.network.udp import Udp
 from ..kernel.network.unix import Paths
 from ..stdlib.worlds import World
 
-FARTHEST = 2_000_000  # objects that a walk visits; a task that is not found among them counts as reached
+FARTHEST = 2_000_000  # objects that a walk visits; a task beyond them counts as reached
 
-# Their functions name things that know every task and every test, and touch none of them on their own.
+# Their functions name things that know every task and every test, but touch none of them on their own.
 _MACHINERY = frozenset({"asyncio", "unittest"})
 _STANDARD = sys.stdlib_module_names
 # These keep what they have met (caches of types, finders of modules), and run nothing of it on their own.
 _INERT = frozenset({"typing", "importlib", "_frozen_importlib", "_frozen_importlib_external", "runpy",
                     "pkgutil", "inspect", "pdb", "bdb"})
-# Threads that stand in these alone hold nothing that their local variables do not show.
+# A thread whose frames are all of these holds nothing beyond its local variables.
 _WAITING_ROOMS = frozenset({"concurrent", "queue", "threading"})
-# A program that says one of these words can get at every task, or at what no walk foresees.
+# Code that uses one of these names can get at every task, or at things that no walk foresees.
 _OMNISCIENT = frozenset({"all_tasks", "_all_tasks", "_cancel_all_tasks", "get_objects", "get_referrers",
                          "_current_frames", "import_module", "__import__", "exec", "eval", "doCleanups"})
 _WHOLE_MODULE = frozenset({"globals", "vars", "locals", "__dict__", "__globals__", "getattr"})
@@ -87,7 +87,7 @@ def can_go_on(main: asyncio.Future[Any], loop: Any) -> bool:
 
 
 def movers(loop: Any) -> list[str]:
-    """Who keeps the clock moving, in words: whose timers are due, the next one first."""
+    """Who keeps the clock moving, in words: the owners of the timers, the next one first."""
     words = Counter(_mover(timer, loop) for timer in loop.inventory.timers())
     flying = len(loop.kernel.clock.deliveries)
     said = [f"{who} ({count} timers)" if count > 1 else who for who, count in words.items()]
@@ -132,7 +132,7 @@ def _roots(loop: Any) -> Iterator[Any]:
 
 
 def _open_ends(loop: Any) -> list[Any]:
-    """The listeners, which anybody may call who knows the address."""
+    """The listeners: whoever knows the address may connect."""
     return [thing for file, key in _watched(loop) if isinstance(file, Stream) and file.state == LISTENING
             for thing in (file, key.data)]
 
@@ -143,9 +143,9 @@ def _watched(loop: Any) -> list[tuple[File | None, Any]]:
 
 
 def _threads() -> Iterator[Any]:
-    """What other threads hold; Unseen where one runs a program of its own.
+    """What other threads hold; Unseen where one runs code of the program.
 
-    The local variables of a frame can be seen, but not what it holds on its stack: the context manager of a `with`, the
+    Only the local variables of a frame show. What it holds on its stack does not: the context manager of a `with`, the
     iterator of a `for`.
     """
     here = sys._getframe()
@@ -169,7 +169,7 @@ class Walk:
     def __init__(self, loop: Any) -> None:
         self._loop = loop
         self._kinds: dict[type, Any] = {}  # how the instances of a type show what they refer to
-        self.connects = False  # whether code was met that says a word for reaching an address
+        self.connects = False  # whether the walk met code with a name for reaching an address
         # Every file of the world; every module of the process.
         self._cut = {id(loop.kernel.awake), id(loop.selector), id(sys.modules), id(vars(builtins))}
 
@@ -217,7 +217,7 @@ class Walk:
 
     @staticmethod
     def _builtin(thing: Any) -> Any:
-        # A method has its object; a function has its module, of which it uses nothing by name.
+        # A method has its object. A function has its module, and uses nothing of it by name.
         return () if issubclass(type(thing.__self__), types.ModuleType) else (thing.__self__,)
 
     @staticmethod
@@ -233,7 +233,7 @@ class Walk:
 
     @staticmethod
     def _frame(thing: types.FrameType) -> list[Any]:
-        # A tracer looks on (coverage, a debugger): it is no part of the program.
+        # A tracer (coverage, a debugger) is no part of the program.
         return [referent for referent in gc.get_referents(thing) if referent is not thing.f_trace]
 
     @staticmethod
@@ -247,7 +247,7 @@ class Walk:
 
     @staticmethod
     def _module(thing: types.ModuleType) -> Iterable[Any]:
-        # One that somebody has as an object, and not by name: every attribute can be meant.
+        # Something refers to it as an object and not by name: it may use every attribute.
         return () if root_of(thing.__name__) in _STANDARD or is_ours(thing.__name__) else list(vars(thing).values())
 
     def _function(self, thing: types.FunctionType) -> list[Any]:
@@ -270,7 +270,7 @@ class Walk:
 
 
 def _named(names: frozenset[str], namespace: dict[str, Any]) -> list[Any]:
-    """What code with these names finds among its globals, and in modules that it gets at by name."""
+    """What code with these names finds among its globals, and in the modules among them."""
     found = []
     package = namespace.get("__package__") or ""
     outer = [package.rsplit(".", depth)[0] for depth in range(package.count(".") + 1)] if package else []
@@ -303,7 +303,7 @@ def _names(code: types.CodeType) -> frozenset[str]:
 
 
 def _hides(kind: type) -> bool:
-    """Whether instances may refer to something that the garbage collector is not shown: extension types may."""
+    """Whether instances may have references that the garbage collector does not see: extension types may."""
     return any(not each.__flags__ & _HAS_GC and each.__base__ is not None
                and each.__basicsize__ > each.__base__.__basicsize__ and root_of(str(each.__module__)) not in _STANDARD
                for each in kind.__mro__)
@@ -329,9 +329,9 @@ def _ends(future: Any) -> Iterator[Any]:
 
 
 def _held_by_the_unseen(ends: list[Any]) -> bool:
-    """Whether something that shows no references, a library's thread in C, holds on to a future.
+    """Whether something that shows no references holds a future, for example a library's thread in C.
 
-    A future has more references than all objects together show. What this function itself holds is measured on a probe.
+    The future then has more references than all objects together show. A probe measures those of this function.
     """
     ends.append(asyncio.Event())
     holders = gc.get_referrers(*ends)

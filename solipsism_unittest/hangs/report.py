@@ -1,45 +1,43 @@
-"""What a task waits for, in words.
+"""The report of a hang: what happened, every task, and what happened last.
 
-Owns the text of a hang: every task with its name, the line where it waits, what for, and where it was made. It
-describes what it is handed (tasks, futures, kernel objects) and changes nothing. The words are the same on every Python
-and in every run: no memory addresses, nothing that only some version's repr shows.
+Owns the text. Each task has its name, the line where it waits, what it waits for, and where it was made. The text is
+the same on every Python and in every run: no memory addresses, nothing that only some version's repr shows.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any
 
 from ..introspection.handles import turn_words
 from ..introspection.names import NAMES, listed
 from ..introspection.places import Place, made_at
-from ..introspection.tasks import by_name, coroutine_name
+from ..introspection.tasks import Task, by_name, coroutine_name
 from ..kernel import Kernel
-from .locks import Scene
+from .locks import Waiting
 from .waits import waits_for
 from .words import way, where
 
 LAST_RECORDS = 3
-FEW = 12  # so many tasks are told one by one in any case
-ALIKE = 3  # so many tasks that wait alike are told one by one, as long as there is room
-ROOM = 30  # so many tasks are told one by one in all, and so many kinds of others are counted
+FEW = 12  # tasks: up to this number each has its own lines
+ALIKE = 3  # of more tasks than that: how many that wait alike have their own lines, as long as there is room
+ROOM = 30  # tasks that have their own lines in all, and kinds of tasks whose others are counted
 
 
 # -- the report
 
 
-def task_lines(tasks: Iterable[asyncio.Task[Any]], scene: Scene | None = None) -> list[str]:
-    """Some lines for each task, in the order in which they were made as far as names tell.
+def task_lines(tasks: Iterable[Task], waiting: Waiting | None = None) -> list[str]:
+    """Some lines for each task, by name, which is the order in which tasks were made.
 
-    Of many that wait alike some are told and the others are counted, so that a thousand fit on a few screens.
+    Of many that wait alike some have their own lines and the others are counted: a thousand fit on a few screens.
     """
-    scene = scene or Scene(sorted(tasks, key=by_name))
-    kinds: dict[tuple[str, str, Place | None], list[asyncio.Task[Any]]] = {}
+    waiting = waiting or Waiting(sorted(tasks, key=by_name))
+    kinds: dict[tuple[str, str, Place | None], list[Task]] = {}
     kind_of = {}
     for task in sorted(tasks, key=by_name):
         coroutine = coroutine_name(task)
-        place = where(scene.frames[task]).removesuffix(f" in {coroutine}")
+        place = where(waiting.frames[task]).removesuffix(f" in {coroutine}")
         kind_of[task] = kind = coroutine, place, made_at(task)
         kinds.setdefault(kind, []).append(task)
     alike = FEW if len(kind_of) <= FEW else min(ALIKE, max(1, ROOM // max(1, len(kinds))))
@@ -50,11 +48,11 @@ def task_lines(tasks: Iterable[asyncio.Task[Any]], scene: Scene | None = None) -
         if kind not in shown or task not in shown[kind][:alike]:
             continue
         coroutine, place, made = kind
-        frames = scene.frames[task]
+        frames = waiting.frames[task]
         by_way_of = way(frames)
         lines.append(f"  {task.get_name()} ({coroutine}) at {place}"
                      + (f"\n      by way of {by_way_of}" if by_way_of else "")
-                     + f"\n      waits for {waits_for(task, frames, scene)}"
+                     + f"\n      waits for {waits_for(task, frames, waiting)}"
                      + (f"\n      made at {made}" if made else ""))
     for (coroutine, place, _), members in shown.items():
         if len(members) > alike:
@@ -66,29 +64,29 @@ def task_lines(tasks: Iterable[asyncio.Task[Any]], scene: Scene | None = None) -
     return lines
 
 
-def cycle_lines(scene: Scene) -> list[str]:
+def cycle_lines(waiting: Waiting) -> list[str]:
     """A line for each cycle of tasks that wait for each other."""
-    cycles = scene.cycles()
-    return ([f"  a cycle: {scene.cycle_words(cycle)}" for cycle in cycles[:NAMES]]
+    cycles = waiting.cycles()
+    return ([f"  a cycle: {waiting.cycle_words(cycle)}" for cycle in cycles[:NAMES]]
             + ([f"  and {len(cycles) - NAMES} more cycles"] if len(cycles) > NAMES else []))
 
 
 def ran_words(counts: Iterable[tuple[asyncio.Handle, int]], turns: int) -> str:
     """How often each of some tasks and callbacks ran."""
-    told = listed([f"{turn_words(handle)} {count} times" for handle, count in counts])
-    return f"{told} (in {turns} turns)"
+    each = listed([f"{turn_words(handle)} {count} times" for handle, count in counts])
+    return f"{each} (in {turns} turns)"
 
 
-def report(reason: str, kernel: Kernel, tasks: Iterable[asyncio.Task[Any]], hint: str = "",
+def report(reason: str, kernel: Kernel, tasks: Iterable[Task], hint: str = "",
            going_on: Iterable[asyncio.Handle] = (), ran: str = "") -> str:
     """The whole text: what happened, at which time, every task, and what happened last.
 
-    `hint` is the cause, or what to do about it; `going_on` are the callbacks that run now, and `ran` says so in words
-    where somebody has counted them. Cycles come first.
+    `hint` is the cause, or what to do about it. `going_on` are the callbacks that run now; `ran` has their words, where
+    somebody has counted them. Cycles come first.
     """
     now = ran or listed(list(dict.fromkeys(map(turn_words, going_on))))
     tasks = sorted(tasks, key=by_name)
-    scene = Scene(tasks)
+    waiting = Waiting(tasks)
     count = f"{len(tasks)} task{'s' if len(tasks) != 1 else ''}" if tasks else "no task is there"
     fate = "" if hint or not tasks else " wait for ever" if len(tasks) > 1 else " waits for ever"
     last = kernel.journal.last_effects(LAST_RECORDS)
@@ -99,10 +97,10 @@ def report(reason: str, kernel: Kernel, tasks: Iterable[asyncio.Task[Any]], hint
     return "\n".join([
         f"{reason} at t={kernel.clock.now!r}: {count}{fate}",
         *([f"  {hint}"] if hint else []),
-        *cycle_lines(scene),
+        *cycle_lines(waiting),
         *([f"  it runs now: {now}"] if now else []),
         *([f"  the clock is held by: {holds}"] if holds else []),
-        *task_lines(tasks, scene),
+        *task_lines(tasks, waiting),
         *(["  what happened last:"] if last else []),
         *(f"      {record}" for record in last),
     ])

@@ -1,13 +1,13 @@
-"""Whether a program that runs and runs will ever be elsewhere.
+"""Whether a program that does not stop running goes round in a circle.
 
-Owns the look at a stretch of turns of a loop: who ran how often, and whether the state of all that runs came back. The
-rule: code is deterministic, so when everything that the running callbacks can reach is exactly as it was some turns
-before, and neither time nor the world has changed, it will go round for ever. What they can reach is walked through by
-the garbage collector's references: the frames of the tasks with their instruction, their variables, what those hold,
-the globals that the code names.
+Owns the look at some turns of a loop: who ran how often, and whether the state of all that runs came back. The rule:
+code is deterministic. When everything that the running callbacks can reach is exactly as it was some turns before, and
+neither time nor the world has changed, they will go round for ever. What they can reach is found by the garbage
+collector's references: the frames of the tasks with their instruction, their variables, what those hold, and the
+globals that the code names.
 
-What a walk cannot see into (a file, an iterator of C, a foreign type) or what is too much to walk through makes no
-verdict: then only the number of turns counts. So the answer "it spins" may come late, and not wrongly.
+Some things cannot be looked into (a file, an iterator in C, a foreign type), and some are too many. Then only the
+number of turns counts. So the answer "it spins" may come late, and never wrongly.
 """
 
 from __future__ import annotations
@@ -47,21 +47,21 @@ from ..introspection.handles import who
 from ..introspection.modules import is_plumbing
 from ..introspection.tasks import frame_of
 
-REACHED = 3_000  # so many objects are walked through
+REACHED = 3_000  # objects that a walk visits at most
 
 _VALUES = (bool, int, float, complex, str, bytes, range, type(None), type(Ellipsis), type(NotImplemented), CodeType)
 _CONTAINERS: tuple[Any, ...] = (
     tuple, list, dict, set, frozenset, deque, defaultdict, OrderedDict, Counter, CellType, MethodType, MappingProxyType,
     partial, asyncio.Future, asyncio.Task, type({}.keys()), type({}.values()), type({}.items()),
 )
-# What has no state of its own, or none that a program goes on by.
+# What has no state of its own, or none that decides how a program goes on.
 _OPAQUE = (ContextVar, ReferenceType, property, classmethod, staticmethod, GetSetDescriptorType, MemberDescriptorType,
            WrapperDescriptorType, MethodDescriptorType, MethodWrapperType, ClassMethodDescriptorType, ModuleType,
            type(threading.Lock()), type(threading.RLock()))
 _EMPTY: tuple[Any, ...] = ((), [], {}, {}.values(), {}.items(), set(), "", b"", range(1))
 _ITERATORS = tuple(type(iter(each)) for each in _EMPTY)
 _SUSPENDED = (CoroutineType, GeneratorType, AsyncGeneratorType)
-# Of asyncio's objects those that a program waits with; the others are the loop's own.
+# A program waits with objects of these modules of asyncio; the others are the loop's own.
 _WAITED_WITH = frozenset({"asyncio.locks", "asyncio.queues", "asyncio.futures", "asyncio.tasks", "asyncio.taskgroups",
                           "asyncio.timeouts", "asyncio.streams"})
 # Functions of C in these modules have no state of their own.
@@ -73,7 +73,7 @@ class _CannotTellError(Exception):
 
 
 class Look:
-    """A look at some turns of a loop; by itself it sees nothing."""
+    """A look at some turns of a loop. This one sees nothing."""
 
     recurs = False  # whether everything was exactly as before
 
@@ -87,7 +87,7 @@ class SpinLook(Look):
     def __init__(self, handles: Callable[[], Sequence[asyncio.Handle]]) -> None:
         self._handles = handles
         self._first: list[Any] | None = None
-        self._told = True  # whether states could be told so far
+        self._sees = True  # whether every state so far could be seen
         self.turns = 0
         self.ran: Counter[Hashable] = Counter()
         self.samples: dict[Hashable, asyncio.Handle] = {}
@@ -100,11 +100,11 @@ class SpinLook(Look):
             key = who(handle)
             self.ran[key] += 1
             self.samples.setdefault(key, handle)
-        if self._told and not self.recurs:
+        if self._sees and not self.recurs:
             try:
                 now = state(handles)
             except _CannotTellError:
-                self._told = False
+                self._sees = False
                 return
             if self._first is None:
                 self._first = now
@@ -117,9 +117,10 @@ class SpinLook(Look):
 
 
 def state(handles: Iterable[Any]) -> list[Any]:
-    """The state of everything that some handles can reach, equal when it is the same again; _CannotTellError else.
+    """The state of everything that some handles can reach: two states that are the same are equal.
 
-    Objects are numbered as they are reached, so a fresh object in the place of an old one that was alike is the same.
+    Objects are numbered as they are reached: a new object in the place of an old one like it makes the same state.
+    _CannotTellError where something has a state that cannot be seen.
     """
     walk = _Walk()
     for handle in handles:
@@ -134,7 +135,7 @@ class _Walk:
         self.words: list[Any] = []
         self._numbers: dict[int, int] = {}
         self._kept: list[Any] = []  # so that no id() is given twice
-        self._names: set[str] = set()  # which the code that was met names
+        self._names: set[str] = set()  # in the code that was met
         self._classes: list[type] = []
         self._todo: deque[Any] = deque()
 
@@ -143,7 +144,7 @@ class _Walk:
         while self._todo:
             self._step(self._todo.popleft())
             if not self._todo:
-                # Methods last, and only those that some code names: they name globals of their own.
+                # Methods come last, and only those that some code names: they bring globals of their own.
                 self._todo += [value for each in self._classes for name, value in vars(each).items()
                                if name in self._names and type(value) is FunctionType
                                and id(value) not in self._numbers]

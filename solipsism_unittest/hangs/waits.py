@@ -8,13 +8,13 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from ..introspection.names import known_as, listed, plain
-from ..introspection.tasks import by_name, calls, job_of, members_of, said, shielded, waiter_of
-from .locks import Scene, verb
+from ..introspection.tasks import Task, by_name, calls, job_of, members_of, shielded, stated, waiter_of
+from .locks import Waiting, verb
 from .words import task_names
 
 
 def _future_words(future: Any, frames: Sequence[FrameType] = ()) -> str:
-    """Who would resolve a pending future, as far as it can be told."""
+    """Who would resolve a pending future, as far as that shows."""
     if isinstance(future, asyncio.Task):
         return f"task {future.get_name()}"
     pending = members_of(future)
@@ -56,18 +56,18 @@ def _socket_words(face: Any) -> str:
 
 
 class _Call(NamedTuple):
-    """A call of asyncio's (or ours) that a task stands in: the frame, and what is known around it."""
+    """A call of asyncio's that a task stands in: its frame, its task, and what all tasks wait for."""
 
     frame: FrameType
-    task: asyncio.Task[Any]
-    scene: Scene
+    task: Task
+    waiting: Waiting
 
     @property
     def owner(self) -> Any:
         return self.frame.f_locals["self"]
 
     def name(self, thing: Any = None) -> str:
-        return self.scene.name(thing or self.owner, self.task)
+        return self.waiting.name(thing or self.owner, self.task)
 
 
 def _repr(thing: object) -> str:
@@ -75,15 +75,15 @@ def _repr(thing: object) -> str:
 
 
 def _itself(words: str) -> Callable[[_Call], str]:
-    """A table entry for the methods of an object that has a telling repr; {name} is what it is called."""
+    """A row for the methods of an object whose repr has the facts; {name} is what it is called."""
     return lambda call: f"{words.format(name=call.name())}: {_repr(call.owner)}"
 
 
 def _held(call: _Call) -> str:
     lock = call.owner
-    holders = call.scene.holders(lock)
+    holders = call.waiting.holders(lock)
     if not holders:
-        # A bare acquire(), in this or another task, one that has ended too: it left no trace.
+        # A bare acquire() leaves no trace of who made it, and that task may have ended.
         who = "and nobody can tell who holds it: no task is inside its `async with`"
     elif holders == [call.task]:
         who = f"which it {verb(lock)} itself"
@@ -102,7 +102,7 @@ def _condition(call: _Call) -> str:
 
 def _lock_words(call: _Call) -> str:
     lock = call.owner._lock
-    holders = [task.get_name() for task in sorted(call.scene.holders(lock), key=by_name)]
+    holders = [task.get_name() for task in sorted(call.waiting.holders(lock), key=by_name)]
     return f"{listed(holders)} {'hold' if len(holders) > 1 else 'holds'} it" if holders else _repr(lock)
 
 
@@ -178,7 +178,7 @@ def _in_a_thread(call: _Call) -> str:
     return f"to_thread() of {getattr(function, '__qualname__', None) or plain(function)}"
 
 
-# By qualified name of asyncio's own coroutines; what waits in ours says so itself, with `waiting()`.
+# By qualified name of asyncio's own coroutines; what waits in ours says so itself, with `stating()`.
 _WAITS: dict[str, Callable[[_Call], str]] = {
     "Barrier._wait": _itself("the others at {name}"),
     "Barrier._block": _itself("{name} to be free again"),
@@ -209,19 +209,19 @@ _WAITS: dict[str, Callable[[_Call], str]] = {
 }
 
 
-def waits_for(task: asyncio.Task[Any], frames: Sequence[FrameType], scene: Scene | None = None) -> str:
-    """What would wake this task, in words. A scene of all tasks, made once, is cheaper where many are described."""
+def waits_for(task: Task, frames: Sequence[FrameType], waiting: Waiting | None = None) -> str:
+    """What would wake this task, in words. Where many tasks are described, make one `Waiting` of all for them."""
     words = None
-    if scene is None:
-        scene = Scene(sorted({task, *asyncio.all_tasks(task.get_loop())}, key=by_name))
+    if waiting is None:
+        waiting = Waiting(sorted({task, *asyncio.all_tasks(task.get_loop())}, key=by_name))
     for frame in calls(frames):
         # The outermost call is the one that the user made: a Barrier rather than the Condition in it.
         describe = _WAITS.get(frame.f_code.co_qualname)
-        words = said(frame) or (describe(_Call(frame, task, scene)) if describe is not None else words)
+        words = stated(frame) or (describe(_Call(frame, task, waiting)) if describe is not None else words)
     if words is None:
         waiter = waiter_of(task)
         running = asyncio.current_task(task.get_loop()) is task
         words = _future_words(waiter, frames) if waiter is not None else "nothing: it runs" if running else \
             "its next turn"
-    limit = scene.deadlines.get(task)
+    limit = waiting.deadlines.get(task)
     return words if limit is None else f"{words}; a timeout ends it at t={limit!r}"

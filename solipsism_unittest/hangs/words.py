@@ -11,12 +11,12 @@ from ..introspection.handles import clue_words, task_of, turn_words
 from ..introspection.modules import module_of, program_frames
 from ..introspection.names import listed
 from ..introspection.places import function_words, line_words
-from ..introspection.tasks import await_chain, by_name, coroutine_name, members_of
+from ..introspection.tasks import Task, await_chain, by_name, coroutine_name, members_of
 
-WAY = 6  # so many lines of an await chain are told
+WAY = 6  # lines of an await chain that a report has
 
 
-def task_words(task: asyncio.Task[Any]) -> str:
+def task_words(task: Task) -> str:
     """A task by its name and its coroutine's."""
     return f"{task.get_name()} ({coroutine_name(task)})"
 
@@ -29,10 +29,10 @@ def future_words(future: asyncio.Future[Any]) -> str:
 
 
 def slow_words(seconds: float, runs: Any, now: float) -> str:
-    """Who may have burned so many real seconds in a turn of the loop: of one that ran alone it is certain.
+    """Who burned real time in a turn of the loop, for certain where one handle ran alone.
 
-    `runs` is what the turn ran: one handle alone, a timer that need not be due; a list of tasks' names, methods and
-    codes; or None.
+    `runs` is what the turn ran: a handle that ran alone (or a timer that may not have been due), a list of clues, or
+    None.
     """
     if isinstance(runs, list):
         who = "one of " + listed(list(dict.fromkeys(map(clue_words, runs))))

@@ -1,7 +1,7 @@
 """Whether a person sits before a debugger: real time and blocking calls do not count then.
 
-A tracer that only measures (coverage) is no debugger. There is no list of all debuggers: what traces counts as one, and
-of those that do not trace the usual modules are known, and whatever PYTHONBREAKPOINT names.
+There is no list of all debuggers. Whatever traces counts as one, unless it only measures, as coverage does. Debuggers
+that do not trace are known by their modules; what PYTHONBREAKPOINT names counts too.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def debugging(frame: FrameType | None) -> bool:
         return True
     named = os.environ.get("PYTHONBREAKPOINT", "")
     for step in outward(frame):
-        # On another thread, whose tracer cannot be asked for. A debugger that was told to continue leaves its own on
-        # the outermost frame for good.
+        # Another thread's tracer shows only on its frames. A debugger that was continued leaves its own on the
+        # outermost frame for good, so that frame does not count.
         tracer = step.f_trace if step.f_back is not None else None
         if tracer is not None and root_of(_home_of(tracer)) not in MEASURE:
             return True

@@ -1,6 +1,6 @@
-"""An exception and all that is printed with it: its causes, what it came in the course of, and the members of a group.
+"""An exception and all that is printed with it: its causes, its contexts, and the members of a group.
 
-Owns the one walk over them, so that nothing is told twice.
+Owns the one walk over them, so that nothing is reported twice, and the cutting of tracebacks.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from .tasks import await_chain
 __unittest = True
 __tracebackhide__ = True
 
-# What runs a program and is no part of what it came to.
+# Modules that run a program: their frames say nothing about where it failed.
 _RUNNERS = frozenset({"asyncio.runners", "asyncio.base_events", "asyncio.events", "unittest.case", "contextlib"})
 
 
 def clean(error: BaseException) -> None:
-    """Let its traceback begin with the user's first line; where no line is the user's, with what it came to."""
+    """Let its traceback begin at the user's first line; without one, behind the modules that run programs."""
     trace = error.__traceback__
     if isinstance(error, EscapeError):
         trace = without_own_frames(trace)
@@ -41,7 +41,7 @@ def clean(error: BaseException) -> None:
 
 
 def _runs_programs(trace: types.TracebackType) -> bool:
-    # Modules of ours that run a program say so as unittest wants to hear it.
+    # Modules of ours that run a program are marked with the name that unittest looks for.
     return module_of(trace.tb_frame) in _RUNNERS or "__unittest" in trace.tb_frame.f_globals
 
 
@@ -60,9 +60,9 @@ def awaiting_line(task: asyncio.Future[Any]) -> TracebackType | None:
 
 
 def parts(errors: Iterable[BaseException | None], *, hidden: bool = False) -> Iterator[BaseException]:
-    """These and every exception that is printed with one of them, each once; `hidden` ones are not printed.
+    """These and every exception that is printed with one of them, each once.
 
-    What `raise ... from ...` was raised in the course of is hidden.
+    With `hidden`, those are among them that Python does not print: the context of a `raise ... from ...`.
     """
     seen: set[int] = set()
     line = list(errors)
@@ -79,7 +79,7 @@ def parts(errors: Iterable[BaseException | None], *, hidden: bool = False) -> It
 
 
 def ids(errors: Iterable[BaseException | None]) -> set[int]:
-    """The ids of `parts(errors)`, which is what tells one exception from an equal one."""
+    """The ids of `parts(errors)`: two equal exceptions have different ones."""
     return set(map(id, parts(errors)))
 
 
@@ -106,12 +106,13 @@ def user_line(trace: TracebackType | None) -> Place | None:
     return Place(inner.tb_frame.f_code, inner.tb_lasti) if inner is not None else None
 
 
-# Modules of the standard library whose functions lead to the audited call: the program called theirs.
+
+# Modules of the standard library that make audited calls for the program: the program called theirs.
 ON_THE_WAY = frozenset({"os", "pty", "subprocess", "webbrowser"})
 
 
 def without_own_frames(trace: TracebackType | None) -> TracebackType | None:
-    """A traceback that ends with the program's line, not with what stands between it and who stopped the call."""
+    """A traceback that ends at the program's line: the frames between it and the stopped call are cut off."""
     lines = lines_of(trace)
     while lines and _is_below(module_of(lines[-1].tb_frame)):
         lines.pop()

@@ -1,6 +1,6 @@
 """Whose code it is: the program's, a library's, Python's or ours.
 
-Owns the question whether a module or file belongs to this package, so that no other module keeps a name or path of it.
+Owns every list of module names that says so, and the only copy of this package's own name and path.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ def is_ours(module: str) -> bool:
     return root_of(module) == _PACKAGE
 
 
-# Frames of these packages are never the user's. `unittest` runs tests and builds mocks; the others carry a call on
-# its way.
+# Plumbing: frames of these packages are never the user's. `unittest` runs tests and builds mocks; the others pass a
+# call on.
 _PLUMBING = frozenset({
     root_of(__name__), "asyncio", "unittest", "socket", "ssl", "contextlib", "selectors", "threading", "concurrent",
     "functools", "http", "urllib", "socketserver", "contextvars", "weakref", "_pytest", "pluggy", "pytest",
 })
-# These have objects of their own that a program works with, and carry calls as well.
+# These pass calls on as well, but a program also works with their objects.
 CARRIERS = _PLUMBING | {"queue", "subprocess", "multiprocessing"}
 # These start a process only to ask about the machine.
 _ASKERS = frozenset({"platform", "ctypes.util", "uuid", "sysconfig", "_osx_support", "locale"})
@@ -56,7 +56,7 @@ _LIBRARIES = tuple(f"{os.sep}{folder}{os.sep}" for folder in ("site-packages", "
 
 
 def is_plumbing(module: str) -> bool:
-    """Whether a module of this name carries calls and makes nothing on its own behalf."""
+    """Whether a module of this name only passes calls on, and makes nothing for itself."""
     return root_of(module) in _PLUMBING
 
 
@@ -82,12 +82,12 @@ def is_of_program(filename: str) -> bool:
 
 
 def carries(module: str) -> bool:
-    """Whether frames of a module of this name stand between the user's line and what it came to."""
+    """Whether frames of a module of this name can stand between the user's line and what that line caused."""
     return root_of(module) in CARRIERS
 
 
 def asks_about_the_machine(frame: FrameType | None) -> bool:
-    """Whether the standard library starts, or waits for, a process on its own account: what is the machine called?"""
+    """Whether the standard library starts a process, or waits for one, to learn about the machine it runs on."""
     askers = (module for module in map(module_of, outward(frame)) if module not in ("os", "subprocess"))
     return next(askers, "") in _ASKERS
 
@@ -96,15 +96,15 @@ WORKERS = frozenset({"multiprocessing.dummy", "multiprocessing.pool"})
 
 
 def below_socket(frame: FrameType) -> str:
-    """The module that makes a call, or calls a function of module socket that makes it."""
+    """The module that makes a call; for a call from inside module socket, the module that called that one."""
     return next((module for module in map(module_of, outward(frame)) if module != "socket"), "socket")
 
 
 def manages_processes(starter: FrameType) -> bool:
     """Whether this frame belongs to the part of the standard library that manages real child processes.
 
-    What it starts and makes stays real: it waits for the children with deadlines on time.monotonic(), which would never
-    come in a world whose time stands still. The threads of multiprocessing.dummy are no processes.
+    What it starts and makes stays real. It waits for its children with deadlines on time.monotonic(), and those would
+    never come while virtual time stands still. multiprocessing.dummy has threads and no processes.
     """
     module = below_socket(starter)
     if module == "multiprocessing.dummy":

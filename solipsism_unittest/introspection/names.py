@@ -10,11 +10,11 @@ from typing import Any
 
 from .modules import program_frames
 
-SEARCHED = 1_000  # things of a container, at most, that are looked through for a name
+SEARCHED = 1_000  # at most this many members of a container are searched for a thing
 
 
 def known_as(thing: object, frames: Sequence[FrameType]) -> str:
-    """How the user's code at the end of a chain calls a thing: `lock`, `self.left`, `forks[2]`; "" for not at all."""
+    """The name that the user's innermost code has for a thing: `lock`, `self.left`, `forks[2]`; "" for none."""
     for frame in reversed(program_frames(frames)):
         known = dict(frame.f_locals)
         for name, value in known.items():
@@ -31,7 +31,7 @@ def known_as(thing: object, frames: Sequence[FrameType]) -> str:
 
 
 def _inside(name: str, value: Any, thing: object) -> str:
-    # By its own type: isinstance() would ask it for its __class__, which a dead proxy has not.
+    # Its own type decides: isinstance() would read its __class__, and a dead proxy raises there.
     if issubclass(type(value), (list, tuple)):
         for index, item in enumerate(value[:SEARCHED]):
             if item is thing:
@@ -41,7 +41,7 @@ def _inside(name: str, value: Any, thing: object) -> str:
             if item is thing and isinstance(key, (str, int)):
                 return f"{name}[{key!r}]"
     else:
-        # Past any __getattr__ and property of the user's.
+        # This runs no __getattr__ and no property of the user's.
         try:
             attributes = object.__getattribute__(value, "__dict__")
         except AttributeError:
@@ -65,10 +65,10 @@ LONGEST = 200  # characters of a repr
 
 
 def plain(thing: object) -> str:
-    """A repr without memory addresses, so that two runs print the same, and of bounded length; never raises."""
+    """A repr of bounded length without memory addresses: two runs print the same. It never raises."""
     try:
         text = re.sub(r"(?: object)? at 0x[0-9a-fA-F]+", "", repr(thing))
-    except Exception as error:  # a test must not hang for ever because of somebody's __repr__
+    except Exception as error:  # a broken __repr__ must not cost a test its report
         return f"<{type(thing).__qualname__}, whose repr raises {type(error).__name__}>"
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}... ({len(text)} characters)"
 

@@ -1,11 +1,11 @@
 """Where in the user's code a thing was made.
 
-Owns the cheap capture: walk the frames until one is neither ours nor the standard library's plumbing, keep its code and
-last instruction, and decode the line only when a report is written. asyncio's own capture (debug mode) formats a whole
-stack for every handle and costs ten times more.
+Owns the cheap capture. It walks the frames until one is neither ours nor plumbing, and keeps that frame's code and last
+instruction. The line is decoded only when a report is written. asyncio's own capture (debug mode) formats a whole stack
+for every handle and costs ten times more.
 
-Code of an installed library makes things on the user's behalf: of those both are told, the library's line and the
-nearest one outside of any library.
+An installed library makes things for the user. A report then has both lines: the library's, and the nearest one outside
+of any library.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _STARTERS = {"asyncio.base_events": "_run_once", "unittest.case": "run"}
 
 
 class Place(NamedTuple):
-    """A line of code, kept as (code, index of the instruction) until somebody reads it."""
+    """A line of code, kept as its code and the index of an instruction until somebody reads it."""
 
     code: CodeType
     instruction: int
     in_library: bool = False
-    caller: Place | None = None  # of a line in a library: the line outside of it that got there
+    caller: Place | None = None  # for a line in a library: the line outside of it that led there
 
     @property
     def line(self) -> int:
@@ -50,12 +50,12 @@ class Place(NamedTuple):
         return cls(frame.f_code, frame.f_lasti)
 
     def called_from(self, place: Place | None) -> Place:
-        """The same line of a library, got to from `place`: that of whoever made the task, where the stack ends."""
+        """The same line of a library with another caller: where the task was made, as the stack ends there."""
         caller = place.caller if place and place.in_library else place
         return _place(self.code, self.instruction, True, caller)
 
 
-# A line that makes 100,000 tasks gives one Place: making them anew would keep the garbage collector busy.
+# A line that makes 100,000 tasks gives one Place: as many objects would keep the garbage collector busy.
 _place = functools.lru_cache(maxsize=1024)(Place)
 
 
@@ -80,9 +80,9 @@ def function_words(code: CodeType, line: int | None = None, name: str = "") -> s
 
 
 def user_place(depth: int = 1) -> Place | None:
-    """The innermost frame of the user above the caller, or None where a loop called us without one.
+    """The user's innermost line above the caller; None where a loop called us and no line is the user's.
 
-    The walk ends where a loop or a test was started: what stands above made nothing here.
+    The walk ends where a loop or a test was started: the frames above that made nothing here.
     """
     frame: FrameType | None = sys._getframe(depth)
     inner: Place | None = None  # the innermost frame of a library
@@ -117,7 +117,7 @@ def made_at(thing: object) -> Place | None:
 
 
 def place_here(depth: int = 1) -> Place | None:
-    """As `user_place`; for what asyncio or a library makes inside a task of its own, with where that task was made."""
+    """As `user_place`. For what asyncio or a library makes in a task of its own, where that task was made."""
     place = user_place(depth + 1)
     if (place is None or (place.in_library and place.caller is None)) and (
             loop := asyncio._get_running_loop()) is not None:

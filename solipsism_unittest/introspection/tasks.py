@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from .modules import is_plumbing, module_of
 
-# What awaits on behalf of somebody and does not say for whom: `async for`, `anext()`, a coroutine's __await__().
+# These await for somebody and have no attribute that says for whom: `async for`, `anext()`, a coroutine's __await__().
 _WRAPPERS = frozenset({"async_generator_asend", "async_generator_athrow", "anext_awaitable", "coroutine_wrapper"})
 
 Task = asyncio.Task[Any]
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 def frame_of(step: Any) -> FrameType | None:
-    """The frame of a coroutine, a generator or an async generator; None when it has ended, or is none of these."""
+    """The frame of a coroutine, generator or async generator; None for one that has ended, and for anything else."""
     return getattr(step, "cr_frame", None) or getattr(step, "gi_frame", None) or getattr(step, "ag_frame", None)
 
 
@@ -49,17 +49,17 @@ def calls(frames: Sequence[FrameType]) -> Iterator[FrameType]:
     return itertools.takewhile(lambda frame: is_plumbing(module_of(frame)), reversed(frames))
 
 
-async def waiting(words: Callable[[], str], awaitable: Awaitable[T]) -> T:
-    """Await something for the program; a report that finds a task here says `words()` of it.
+async def stating(words: Callable[[], str], awaitable: Awaitable[T]) -> T:
+    """Await something. A report about a task that stands here says `words()`: what it waits for.
 
-    Whoever makes the wait knows what it is for: so no report keeps a list of who waits for what.
+    Whoever makes the wait states its reason, so no report needs a list of our coroutines.
     """
     return await awaitable
 
 
-def said(frame: FrameType) -> str | None:
-    """What the owner of a wait says that it is for, where a frame is one of `waiting()`; None for any other."""
-    words = frame.f_locals["words"] if frame.f_code is waiting.__code__ else None
+def stated(frame: FrameType) -> str | None:
+    """What a task waits for in the words of the wait's owner, for a frame of `stating()`; None for any other."""
+    words = frame.f_locals["words"] if frame.f_code is stating.__code__ else None
     return str(words()) if words is not None else None
 
 
@@ -69,18 +69,18 @@ def waiter_of(task: Any) -> Any:
 
 
 def members_of(future: Any) -> list[Any] | None:
-    """What a gather() stands for that has not ended; None for any other future."""
+    """The members of a gather() that have not ended; None for any other future."""
     children = getattr(future, "_children", None)
     return None if children is None else [child for child in children if not child.done()]
 
 
 def call_of(frames: Sequence[FrameType], qualname: str) -> FrameType | None:
-    """The frame of one of asyncio's coroutines at the inner end of a chain, where the user's code does not stand."""
+    """The frame of one of asyncio's coroutines, where the inner end of a chain stands in it; else None."""
     return next((frame for frame in calls(frames) if frame.f_code.co_qualname == qualname), None)
 
 
 def entered(referents: Iterable[Any]) -> list[Any]:
-    """The objects whose `__aexit__` is among what a suspended coroutine refers to, in the order of entering."""
+    """The objects that a suspended coroutine is inside `async with` of, by its references, the outermost first."""
     found = []
     referents = list(referents)
     for index, thing in enumerate(referents):
@@ -132,7 +132,7 @@ def by_name(task: Any) -> tuple[str, int]:
 
 
 def retrieve(future: Any) -> None:
-    """Read the error of a future that is done, so that asyncio does not tell of it."""
+    """Read the error of a future that is done, so that asyncio does not log it."""
     if not future.cancelled():
         future.exception()
 

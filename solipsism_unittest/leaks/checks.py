@@ -1,7 +1,7 @@
 """Which leftovers fail a test: `fail_on`, `strict` and `lenient`.
 
-Owns the names of the checks, what holds by default, and the order in which decorators count: what a method says wins
-over what its class says, a class over its bases, and an outer decorator over an inner one.
+Owns the names of the checks, their defaults, and the order in which decorators count. A method wins over its class, a
+class over its bases, and an outer decorator over an inner one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CHECKS = {
     "async_generators": "async generators that were begun and not ended",
     "threads": "threads that are alive",
     "unawaited_coroutines": "coroutines that were never awaited",
-    "loop_exceptions": "errors of tasks that nobody read, and what the loop's exception handler was told",
+    "loop_exceptions": "errors of tasks that nobody read, and those that reached the loop's exception handler",
     "blocking_calls": "calls that stop the loop's thread",
 }
 DEFAULTS = {name: name != "unused_loop" for name in CHECKS}
@@ -37,8 +37,8 @@ _MARK = f"{OWN_NAME}_checks"
 def fail_on(*wrong: object, **checks: bool) -> Callable[[T], T]:
     """Decorate a test method or class: which leftovers fail it, by the name of the check.
 
-    `@fail_on(pending_tasks=False, unused_loop=True)`; the checks are those of `CHECKS`, and what is not named stays as
-    it is. TypeError for a name that there is not, and for a value that is not True or False.
+    `@fail_on(pending_tasks=False, unused_loop=True)`: the checks are those of `CHECKS`, and one that is not named stays
+    as it is. TypeError for an unknown name, and for a value that is not True or False.
     """
     if wrong:
         raise TypeError("fail_on() says which checks are on: write @fail_on(pending_tasks=False) above the test")
@@ -97,7 +97,7 @@ def _mark(target: T, checks: dict[str, bool]) -> T:
 
 
 def said(case: type, method: object) -> dict[str, bool]:
-    """What the decorators of a test method, of its class and of the bases say; what they do not name is not in it."""
+    """What the decorators of a test method, of its class and of its bases say, by the names of the checks."""
     checks: dict[str, bool] = {}
     for cls in reversed(case.__mro__):
         if _MARK in vars(cls):

@@ -1,7 +1,7 @@
 """The end of what a test left behind: cancelled, closed and cut off, so that nothing flows into the next test.
 
-Owns how a loop that does not run is brought to rest: first what ends by itself, then cancellation with a bounded
-virtual time, then force. What is to stay (`keep`) is not touched.
+Owns how a loop that does not run is brought to rest. First some things end by themselves; then everything is cancelled
+and has a bounded virtual time to end; then force. What is to stay (`keep`) is not touched.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from ..introspection.handles import task_of
 from ..introspection.modules import is_plumbing
-from ..introspection.tasks import by_name, gathering, retrieve
+from ..introspection.tasks import Task, by_name, gathering, retrieve
 from ..loop import stuck
 from ..loop.event_loop import SolipsistEventLoop
 from ..stdlib.sockets.pairs import abort
@@ -25,31 +25,31 @@ from .unawaited import close_held
 __unittest = True
 __tracebackhide__ = True
 
-SETTLING_TURNS = 1_000  # so many turns of the loop may pass at the end until what was closed is gone
+SETTLING_TURNS = 1_000  # turns of the loop that may pass at the end until what was closed is gone
 LAST_WILL = 60.0  # virtual seconds that cancelled tasks have for their `finally` blocks
-TURNS_AT_THE_END = 2_000  # who spins at one instant when it is ended is given up after so many turns of the loop
-REAL_SECONDS = 5.0  # for each thing on another thread that a `finally` block waits for
+TURNS_AT_THE_END = 2_000  # turns of the loop at one instant after which a task that spins is given up
+REAL_SECONDS = 5.0  # for each wait of a `finally` block for another thread
 ROUNDS = 3  # what a `finally` block starts is cancelled in the next round
 
 Keep = Collection[int]  # ids of what is to stay
 
 
 def prepare(loop: SolipsistEventLoop) -> None:
-    """What the test chose for its loop is over: time jumps, and who spins is given up soon."""
+    """Undo what the test chose for its loop: time jumps, and a task that spins is given up soon."""
     loop.autojump = True  # a cancelled task may need time for its `finally`
     limits = dataclasses.replace(loop.selector.limits, turns=TURNS_AT_THE_END, real_seconds=REAL_SECONDS)
     loop.selector.limits = limits
 
 
 def sweep(loop: SolipsistEventLoop) -> None:
-    """End everything without a word."""
+    """End everything and report nothing."""
     prepare(loop)
     run(loop, settle(loop))
     end_all(loop)
 
 
 def run(loop: SolipsistEventLoop, coroutine: Coroutine[Any, Any, None]) -> list[str]:
-    """Run it, and say in words what did not let it end: a hang, SystemExit in what it ends, a closed loop."""
+    """Run it, and give what kept it from its end in words, at most one: a hang, a SystemExit in what it ends."""
     if loop.is_closed():
         coroutine.close()
         return []
@@ -59,27 +59,27 @@ def run(loop: SolipsistEventLoop, coroutine: Coroutine[Any, Any, None]) -> list[
     except KeyboardInterrupt:
         raise
     except asyncio.CancelledError:
-        return []  # somebody who was cancelled has cancelled who did it
+        return []  # a task that it cancelled has cancelled it in turn
     except BaseException as error:
         return [f"{type(error).__name__}: {error}".partition("\n")[0]]
     finally:
-        task.cancel()  # where something got out before it was through; the next run lets it end
+        task.cancel()  # it may not be through, where an error got out of the loop; the next run lets it end
     return []
 
 
 async def settle(loop: SolipsistEventLoop) -> None:
-    """Let what was cancelled and closed come to its end, for a bounded number of turns and no virtual time."""
+    """Let what was cancelled and closed come to its end: a bounded number of turns, and no virtual time."""
     for turn in range(SETTLING_TURNS):
         await asyncio.sleep(0)
         if not loop.inventory.ready() and not loop.kernel.ready():
             return
         if turn == SETTLING_TURNS - 5:
-            # Something goes on and on. asyncio keeps where a handle is made only in debug mode, so ask for it now.
+            # Something goes on and on. asyncio keeps the place of a handle in debug mode only: turn it on now.
             loop.set_debug(True)
 
 
-def end_all(loop: SolipsistEventLoop, keep: Keep = frozenset()) -> tuple[list[asyncio.Task[Any]], list[str]]:
-    """End everything but what is to stay (by id); gives the tasks that nothing ended, and in words what went wrong."""
+def end_all(loop: SolipsistEventLoop, keep: Keep = frozenset()) -> tuple[list[Task], list[str]]:
+    """End everything but what is to stay; give the tasks that nothing ended, and what went wrong in words."""
     troubles: list[str] = []
     left = _tasks(loop, keep)
     for _ in range(ROUNDS):
@@ -90,17 +90,17 @@ def end_all(loop: SolipsistEventLoop, keep: Keep = frozenset()) -> tuple[list[as
             break
     for task in loop.inventory.unread():
         if id(task) not in keep:
-            task.exception()  # or asyncio would tell of it in the next test
+            task.exception()  # or asyncio would log it in the next test
     stubborn = sorted(left, key=by_name)
     _abandon(loop, [*stubborn, *filter(_is_ours, asyncio.all_tasks(loop))], keep)
     return stubborn, troubles
 
 
-def _tasks(loop: SolipsistEventLoop, keep: Keep) -> set[asyncio.Task[Any]]:
+def _tasks(loop: SolipsistEventLoop, keep: Keep) -> set[Task]:
     return {task for task in asyncio.all_tasks(loop) if id(task) not in keep and not _is_ours(task)}
 
 
-def _is_ours(task: asyncio.Task[Any]) -> bool:
+def _is_ours(task: Task) -> bool:
     return getattr(task.get_coro(), "cr_code", None) in _OURS
 
 
@@ -129,8 +129,8 @@ def _cancel_callbacks(loop: SolipsistEventLoop, keep: Keep) -> None:
             handle.cancel()  # one that is always ready would keep time from moving
 
 
-async def _cancel_tasks(tasks: Collection[asyncio.Task[Any]]) -> list[asyncio.Future[Any]]:
-    """Cancel them and let them end; gives the futures of the gather() calls that they were in."""
+async def _cancel_tasks(tasks: Collection[Task]) -> list[asyncio.Future[Any]]:
+    """Cancel them and let them end; give the futures of the gather() calls that they were in."""
     if stuck.loosen(sorted(tasks, key=by_name)):
         await asyncio.sleep(0)  # a task of each circle takes its cancellation
     gatherings = [outer for task in tasks if (outer := gathering(task)) is not None]
@@ -163,8 +163,8 @@ async def _finish(agen: AsyncGenerator[Any, Any]) -> None:
         await agen.aclose()
 
 
-def _take_over(task: asyncio.Task[Any]) -> None:
-    """Read what it ended with, so that neither asyncio nor a collected coroutine speaks of it in the next test."""
+def _take_over(task: Task) -> None:
+    """Read its error, so that neither asyncio nor a collected coroutine brings it up in the next test."""
     try:
         task.result()
     except BaseException as error:
@@ -178,8 +178,8 @@ def _is_of_program(handle: asyncio.Handle, keep: Keep) -> bool:
     return id(handle) not in keep and task_of(handle) is None and not is_plumbing(module)
 
 
-def _abandon(loop: SolipsistEventLoop, stubborn: Iterable[asyncio.Task[Any]], keep: Keep) -> None:
-    """Cut off the tasks that no cancellation ends, and what else is still there, so that nothing can wait for it."""
+def _abandon(loop: SolipsistEventLoop, stubborn: Iterable[Task], keep: Keep) -> None:
+    """Cut off the tasks that no cancellation ends, and drop all else that is still there."""
     line = list(stubborn)
     for task in line:
         _cut_off(loop, task)
@@ -198,7 +198,7 @@ def _abandon(loop: SolipsistEventLoop, stubborn: Iterable[asyncio.Task[Any]], ke
         loop.inventory.drop_handles()
 
 
-def _cut_off(loop: SolipsistEventLoop, task: asyncio.Task[Any]) -> None:
+def _cut_off(loop: SolipsistEventLoop, task: Task) -> None:
     task._log_destroy_pending = False  # type: ignore[attr-defined]
     asyncio_tasks._unregister_task(task)
     coroutine: Any = task.get_coro()
@@ -209,8 +209,8 @@ def _cut_off(loop: SolipsistEventLoop, task: asyncio.Task[Any]) -> None:
 
 
 def _close(loop: SolipsistEventLoop, coroutine: Any) -> None:
-    # As if the loop ran: without a running loop every `await sleep()` fails at once, and a program that catches even
-    # that (`while True: try ... except BaseException`) would never come back.
+    # As if the loop ran. Without a running loop every `await sleep()` fails at once, and a program that catches even
+    # that (`while True: try ... except BaseException`) would never return.
     events._set_running_loop(loop)
     try:
         coroutine.close()
@@ -221,12 +221,12 @@ def _close(loop: SolipsistEventLoop, coroutine: Any) -> None:
 
 
 def _keep_for_ever(coroutine: Any) -> None:
-    """Never let Python collect a coroutine that ignores even GeneratorExit: collecting it would run it once more."""
+    """Never let Python collect a coroutine that ignores even GeneratorExit: to collect it would run it once more."""
     with contextlib.suppress(ImportError):
         import ctypes
 
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(coroutine))
 
 
-# Our own tasks, which are nobody's leftovers.
+# Tasks of ours run these: they are no leftovers.
 _OURS = frozenset(function.__code__ for function in (settle, _end, _finish))

@@ -20,13 +20,16 @@ __tracebackhide__ = True
 
 
 class Before:
-    """What is there already, and so is nobody's leak."""
+    """What was there before a test: no leak of it."""
 
     def __init__(self, loop: SolipsistEventLoop | None = None) -> None:
         self.things = {id(thing): thing for thing in _everything(loop)} if loop is not None else {}
 
     def keep(self, loop: SolipsistEventLoop, expected: Iterable[object]) -> dict[int, object]:
-        """What stays when a test ends on a loop that goes on: this, what is expected, what runs in the background."""
+        """What stays when a test ends and its loop goes on, by id.
+
+        That is what was there before, what the test expects to be left, and what runs in the background.
+        """
         stays = {**self.things, **things_of(loop, expected)}
         jobs = loop.world.jobs
         background = [*jobs.left_tasks, *(file for number, file in loop.kernel.files.items() if is_left(jobs, number))]
@@ -49,7 +52,7 @@ def is_left(jobs: Jobs, number: int) -> bool:
 
 
 def things_of(loop: SolipsistEventLoop, objects: Iterable[object]) -> dict[int, object]:
-    """By id, what the survey calls the objects that `expect_leak()` was given; what is not there any more is not."""
+    """What the survey has in place of the objects that `expect_leak()` was given, by id, as far as it still exists."""
     return {id(thing): thing for each in objects for thing in _things(loop, each)}
 
 

@@ -14,13 +14,13 @@ from asyncio import tasks as asyncio_tasks
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from ..hangs.locks import Scene
+from ..hangs.locks import Waiting
 from ..hangs.waits import waits_for
 from ..hangs.words import task_words, where
 from ..introspection.handles import called_words, module_of_callback, owner_of, task_of
 from ..introspection.modules import is_of_program, is_ours
 from ..introspection.places import made_at, shorten
-from ..introspection.tasks import by_name, steps, waiter_of
+from ..introspection.tasks import Task, by_name, steps, waiter_of
 from ..introspection.threads import standing
 from ..kernel.descriptors.file import File
 from ..loop.event_loop import SolipsistEventLoop
@@ -41,7 +41,7 @@ class Remains:
     def __init__(self, loop: SolipsistEventLoop) -> None:
         self.loop = loop
         self.tasks = sorted(asyncio.all_tasks(loop), key=by_name)
-        self.scene = Scene(self.tasks)
+        self.waiting = Waiting(self.tasks)
 
     @functools.cached_property
     def files(self) -> list[Leak]:
@@ -76,9 +76,9 @@ def _find_tasks(remains: Remains) -> Iterator[Leak]:
             continue
         if getattr(task, "is_driven", False):
             continue  # the test itself, which did not end: whoever drove it has reported that
-        frames = remains.scene.frames[task]
+        frames = remains.waiting.frames[task]
         yield Leak("task", f"{task_words(task)} at {where(frames)}, waits for "
-                           f"{waits_for(task, frames, remains.scene)}", made_at(task), task)
+                           f"{waits_for(task, frames, remains.waiting)}", made_at(task), task)
 
 
 def _find_timers(remains: Remains) -> Iterator[Leak]:
@@ -95,7 +95,7 @@ def _is_of_background(handle: asyncio.Handle) -> bool:
     return in_background(handle._context)  # type: ignore[attr-defined]
 
 
-def _belongs(timer: asyncio.TimerHandle, tasks: set[asyncio.Task[Any]], waited_for: set[int]) -> bool:
+def _belongs(timer: asyncio.TimerHandle, tasks: set[Task], waited_for: set[int]) -> bool:
     """Whether a timer is a pending task's own `sleep` or timeout: the task is reported, and that is enough."""
     callback, args = timer._callback, timer._args  # type: ignore[attr-defined]
     if is_ours(module_of_callback(callback)):

@@ -10,18 +10,18 @@ __tracebackhide__ = True
 
 
 class Kind(NamedTuple):
-    """A kind of leftover: the check of the policy that it belongs to, and what one and several are called."""
+    """A kind of leftover: the check that it belongs to, and what one and several are called."""
 
     check: str
     one: str
     many: str = ""
 
     def counted(self, number: int) -> str:
-        """So many of them."""
+        """A number of them: `2 timers`."""
         return f"{number} {self.one if number == 1 else self.many or self.one + 's'}"
 
 
-# In the order of the report: what explains the others comes first.
+# In the order of the report: causes come before what they cause.
 KINDS = {
     "coroutine": Kind("unawaited_coroutines", "coroutine never awaited", "coroutines never awaited"),
     "unread": Kind("loop_exceptions", "task exception never read", "task exceptions never read"),
@@ -37,7 +37,7 @@ KINDS = {
     "generator": Kind("async_generators", "async generator not finished", "async generators not finished"),
     "thread": Kind("threads", "thread alive", "threads alive"),
 }
-# Nothing to end: a mistake that passed without a word.
+# Mistakes that passed unseen: there is nothing to end.
 MISTAKES = ("coroutine", "unread", "error")
 
 
@@ -52,9 +52,9 @@ class Leak(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What is to be told of a test's end.
+    """What the end of a test found, for the report.
 
-    `stubborn` are the names of tasks that nothing could end, `troubles` what went wrong when everything was ended.
+    `stubborn` has the names of tasks that nothing could end; `troubles` has what went wrong while things were ended.
     """
 
     leaks: list[Leak]
@@ -66,6 +66,6 @@ class Found(NamedTuple):
         return Found(self.leaks + other.leaks, [*self.stubborn, *other.stubborn], [*self.troubles, *other.troubles])
 
     def without(self, known: Collection[int]) -> Found:
-        """All but the errors that are told already, by id."""
+        """This without the errors that are reported already; `known` has their ids."""
         leaks = [leak for leak in self.leaks if leak.error is None or id(leak.error) not in known]
         return Found(leaks, self.stubborn, self.troubles)

@@ -1,7 +1,7 @@
-"""What a test left behind: found, and told in one report, each with the place where it was made.
+"""What a test left behind: looked for when its loop does not run, and then ended.
 
-Owns the list of what counts as left, which check of the policy each kind belongs to, and the text of the report. It
-looks at a loop between two runs; how leftovers are ended stands in endings.py.
+Owns the order of both: a last chance to end by itself, the survey, the end (ending.py). What counts as left stands in
+finders.py.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ __tracebackhide__ = True
 def collected_writers(loop: SolipsistEventLoop) -> Iterator[None]:
     """Inside, a StreamWriter of this loop that is collected as garbage while it is open counts as left behind.
 
-    asyncio closes it (from 3.11.5 on) with a ResourceWarning that few look at.
+    asyncio itself closes it (from 3.11.5 on) with a ResourceWarning that few people see.
     """
     before: Any = vars(asyncio.StreamWriter).get("__del__")
-    if before is None:  # its transport stays open, and is told as that
+    if before is None:  # its transport stays open, and is reported as that
         yield
         return
 
@@ -53,7 +53,7 @@ def collected_writers(loop: SolipsistEventLoop) -> Iterator[None]:
 
 
 def is_clean(loop: SolipsistEventLoop) -> bool:
-    """Whether there is nothing at all to look at: the common case, and cheap."""
+    """Whether there is nothing to look at: the common case. Asking costs little."""
     kernel, inventory = loop.kernel, loop.inventory
     return not (kernel.files or kernel.abandoned or inventory.has_handles() or loop.selector.keys
                 or loop.world.jobs.started or loop.world.jobs.working or loop.uncaught.found or inventory.generators
@@ -62,9 +62,9 @@ def is_clean(loop: SolipsistEventLoop) -> bool:
 
 def clear(loop: SolipsistEventLoop, checks: Mapping[str, bool], before: Before, expected: Collection[object] = (), *,
           goes_on: bool = False) -> Found:
-    """Survey a loop that does not run, end what is left on it, and give what was found and is to be told.
+    """Survey a loop that does not run, end what is left on it, and give what the report has to say.
 
-    `checks` is the policy. Where the loop `goes_on` after this test, only what the test left is ended.
+    `checks` says which kinds count. Where the loop `goes_on` after this test, only what the test left is ended.
     """
     autojump, limits, debug = loop.autojump, loop.selector.limits, loop.get_debug()
     ending.prepare(loop)
@@ -92,19 +92,19 @@ def clear(loop: SolipsistEventLoop, checks: Mapping[str, bool], before: Before, 
 
 
 def _shut_down_pools(loop: SolipsistEventLoop, workers: Collection[object]) -> None:
-    # Only those that are told: one that is told to nobody may be in use by later tests.
+    # Only those that are reported: later tests may use the others.
     for pool in list(loop.world.jobs.pools):
         if any(thread in workers for thread in pool._threads):
             pool.shutdown(wait=False, cancel_futures=True)
 
 
 def survey(loop: SolipsistEventLoop, before: Before) -> list[Leak]:
-    """Everything that is left on a loop that is not running, but for what was there before, in the order of KINDS."""
+    """Everything that is left on a loop that does not run, without what was there before, in the order of KINDS."""
     remains = Remains(loop)
     return [leak for kind in KINDS if kind in FINDERS for leak in FINDERS[kind](remains)
             if id(leak.thing) not in before.things]
 
 
 def _jobs_at_work(jobs: Jobs, before: Before) -> dict[int, Job]:
-    """By thread, the jobs that run there, but for those that ran before the test."""
+    """The jobs that run, by thread, without those that ran before the test."""
     return {ident: job for ident, job in list(jobs.working.items()) if id(job) not in before.things}

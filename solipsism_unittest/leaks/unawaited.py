@@ -1,7 +1,7 @@
-"""Coroutines that nobody awaited: a forgotten `await`, which Python only warns of.
+"""Coroutines that nobody awaited: a forgotten `await`, for which Python has only a warning.
 
-Owns the one place where Python says so (it asks module `warnings` for each coroutine that is thrown away before it
-began), and the closing of those that a failure holds on to.
+Owns the hook in module `warnings`: Python calls it for each coroutine that is collected before it began. Owns also the
+closing of coroutines that a failure still holds.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ __tracebackhide__ = True
 
 
 class Unawaited:
-    """Between `with` and its end, takes down the coroutines that are thrown away without having begun.
+    """Inside `with`, notes the coroutines that are collected before they began.
 
-    Only those that were made in the meantime count, on this thread or one that `is_ours()`. Whoever collects warnings
-    (`assertWarns`) gets the warning instead. It costs a tenth of a microsecond for a coroutine.
+    Only those count that were made inside, on this thread or on one for which `is_ours()` is true. Whoever collects
+    warnings (`assertWarns`) gets the warning instead. It costs a tenth of a microsecond for each coroutine.
     """
 
     def __init__(self) -> None:
@@ -58,12 +58,12 @@ class Unawaited:
         self._found.append((coroutine.__qualname__, _made(coroutine, user_place(2))))
 
     def take(self) -> list[tuple[str, str]]:
-        """For each of them its name and where it was made; what is told is forgotten."""
+        """The name of each, and where it was made. They are given once."""
         found, self._found = self._found, []
         return found
 
     def look(self, things: Iterable[object]) -> None:
-        """Take down those of these that are coroutines which have not begun, and close them: nobody will await them."""
+        """Note and close the coroutines among these that have not begun: nobody will await them."""
         for thing in things:
             if type(thing) is types.CoroutineType and inspect.getcoroutinestate(thing) == inspect.CORO_CREATED:
                 self._found.append((thing.__qualname__, _made(thing, None)))
@@ -76,7 +76,7 @@ def _made(coroutine: types.CoroutineType[Any, Any, Any], place: Place | None) ->
     if file and is_of_program(file):
         return f"{shorten(file)}:{line} in {function}"
     if place is not None:
-        return str(place)  # a mock's: who threw it away is near
+        return str(place)  # a mock made it: the line that dropped it is near
     code = coroutine.cr_code
     if is_of_standard_library(code.co_filename):
         return "a line of the standard library"
@@ -84,12 +84,12 @@ def _made(coroutine: types.CoroutineType[Any, Any, Any], place: Place | None) ->
 
 
 def close_held(error: BaseException | None) -> None:
-    """Close the coroutines that the frames of a failure had made and not come to: they are no mistake of their own."""
+    """Close the coroutines in the frames of a failure that have not begun: the failure came before their turn."""
     for each in parts([error], hidden=True):
         trace = each.__traceback__
         while trace is not None:
             for value in list(trace.tb_frame.f_locals.values()):
-                # Not isinstance(), which asks the value for its __class__, and so a dead proxy for what it stands for.
+                # Not isinstance(): it would read the value's __class__, and a dead proxy raises there.
                 if type(value) is types.CoroutineType and inspect.getcoroutinestate(value) == inspect.CORO_CREATED:
                     value.close()
             trace = trace.tb_next

@@ -25,7 +25,7 @@ from typing import Any, NoReturn, TypeVar
 from ..errors import SolipsismError
 from ..introspection import names
 from ..introspection.places import Place, place_here, user_place
-from ..introspection.tasks import waiting
+from ..introspection.tasks import stating
 from ..kernel import Kernel
 from ..kernel.clock import Hold
 from ..kernel.journal import FULL
@@ -223,7 +223,7 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
 
         self._clock.stop_at(float(when), end)
         try:
-            await waiting(lambda: f"advance_to({when!r})", done)
+            await stating(lambda: f"advance_to({when!r})", done)
         finally:
             if done.cancelled() or not done.done():  # time must not move for an advance that nobody waits for any more
                 stops[:] = [stop for stop in stops if stop[2] is not end]
@@ -419,7 +419,7 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
         finally:  # an error takes as long as an answer
             seconds = self.kernel.names.delay(host)
             if seconds:
-                await waiting(lambda: f"the look-up of {names.plain(host)}", asyncio.sleep(seconds))
+                await stating(lambda: f"the look-up of {names.plain(host)}", asyncio.sleep(seconds))
 
     async def _create_server_getaddrinfo(self, host: Any, port: Any, family: int, flags: int) -> list[_Info]:
         infos = await super()._create_server_getaddrinfo(host, port, family, flags)  # type: ignore[misc]

@@ -16,7 +16,7 @@ from typing import Any
 
 from ..introspection.names import plain
 from ..introspection.places import Place, user_place
-from ..introspection.tasks import waiting
+from ..introspection.tasks import stating
 from ..kernel.addresses.interfaces import INTERFACES, is_many, is_multicast
 from ..kernel.network.ports import WILDCARDS
 from ..stdlib.sockets.pairs import abort
@@ -160,7 +160,7 @@ class FakeDatagramServer:
 
         With a handler there is nothing to receive: it gets them all.
         """
-        return await waiting(lambda: f"receive(): nobody sends to {plain(self)}", self._waiting.get())
+        return await stating(lambda: f"receive(): nobody sends to {plain(self)}", self._waiting.get())
 
     def send(self, data: bytes | bytearray | memoryview, address: Any) -> None:
         """Send a datagram from the address at which the last one from there came in."""

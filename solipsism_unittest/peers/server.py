@@ -18,7 +18,7 @@ from typing import Any
 
 from ..introspection.names import plain
 from ..introspection.places import Place, user_place
-from ..introspection.tasks import waiting
+from ..introspection.tasks import stating
 from ..kernel import Capacity, capacities
 from ..kernel.descriptors.stream import Stream
 from ..kernel.network.ports import WILDCARDS
@@ -210,7 +210,7 @@ class FakeServer:
 
     async def accept(self) -> FakeConnection:
         """The next connection that nobody accepted yet, as soon as there is one."""
-        return await waiting(lambda: f"accept(): nobody connects to {plain(self)}", self._waiting.get())
+        return await stating(lambda: f"accept(): nobody connects to {plain(self)}", self._waiting.get())
 
     def refuse(self) -> None:
         """Answer new connections with a refusal, as a host does on which nothing listens; the present ones go on."""

@@ -25,7 +25,7 @@ from typing import Any, Generic, TypeVar
 
 from ..errors import SolipsismError
 from ..introspection.names import listed, plain
-from ..introspection.tasks import waiting
+from ..introspection.tasks import stating
 from ..introspection.threads import resting, waits
 from ..kernel import READABLE, WRITABLE, Kernel
 from .worlds import World, threads_in
@@ -175,7 +175,7 @@ async def _carry_out(world: World, attempt: Callable[[], T], interests: Interest
                 try:
                     return attempt()
                 except BlockingIOError:
-                    await waiting(lambda: _words(world.kernel, interests), _any_ready(world.loop, interests))
+                    await stating(lambda: _words(world.kernel, interests), _any_ready(world.loop, interests))
     except TimeoutError:
         if limit.expired():
             raise TimeoutError("timed out") from None

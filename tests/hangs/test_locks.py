@@ -6,7 +6,7 @@ import types
 import unittest
 
 from solipsism_unittest import SleepForeverError, SolipsistEventLoop
-from solipsism_unittest.hangs.locks import Scene
+from solipsism_unittest.hangs.locks import Waiting
 from solipsism_unittest.introspection.names import known_as
 from solipsism_unittest.introspection.tasks import await_chain, entered
 from solipsism_unittest.loop.stuck import loosen
@@ -34,7 +34,7 @@ async def holders_of(lock, *bodies):
     """The names of the tasks that hold a lock, when some bodies have come to wait; task 1 runs the first of them."""
     tasks = [asyncio.create_task(body(), name=f"task {number}") for number, body in enumerate(bodies, 1)]
     await asyncio.get_running_loop().settle()
-    found = [task.get_name() for task in Scene(tasks).holders(lock)]
+    found = [task.get_name() for task in Waiting(tasks).holders(lock)]
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)

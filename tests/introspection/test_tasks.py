@@ -5,12 +5,12 @@ import unittest
 
 from solipsism_unittest import SolipsistEventLoop
 from solipsism_unittest.hangs.waits import waits_for
-from solipsism_unittest.introspection.tasks import await_chain, members_of, said, waiter_of, waiting
+from solipsism_unittest.introspection.tasks import await_chain, members_of, stated, stating, waiter_of
 
 
 class WaitingTest(unittest.TestCase):
     def test_the_owner_of_a_wait_says_what_it_is(self):
-        """A report says of a task inside `waiting()` what its owner says, asked when the report is written."""
+        """A report says of a task inside `stating()` what its owner says, asked when the report is written."""
 
         async def main():
             asked = []
@@ -19,12 +19,12 @@ class WaitingTest(unittest.TestCase):
                 asked.append(True)
                 return "a parcel"
 
-            task = asyncio.create_task(waiting(words, asyncio.Event().wait()))
+            task = asyncio.create_task(stating(words, asyncio.Event().wait()))
             await asyncio.sleep(0)
             self.assertEqual(asked, [])
             self.assertEqual(waits_for(task, await_chain(task)), "a parcel")
             outer, inner = await_chain(task)
-            self.assertEqual((said(outer), said(inner)), ("a parcel", None))
+            self.assertEqual((stated(outer), stated(inner)), ("a parcel", None))
             task.cancel()
 
         with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
@@ -34,8 +34,8 @@ class WaitingTest(unittest.TestCase):
         """Of two waits inside each other the outer one's words count: that is the call the user made."""
 
         async def main():
-            inner = waiting(lambda: "inside", asyncio.Event().wait())
-            task = asyncio.create_task(waiting(lambda: "outside", inner))
+            inner = stating(lambda: "inside", asyncio.Event().wait())
+            task = asyncio.create_task(stating(lambda: "outside", inner))
             await asyncio.sleep(0)
             self.assertEqual(waits_for(task, await_chain(task)), "outside")
             task.cancel()
@@ -46,9 +46,9 @@ class WaitingTest(unittest.TestCase):
     def test_it_gives_what_is_awaited(self):
         """The result and the errors of what is awaited come through."""
         with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
-            self.assertEqual(runner.run(waiting(str, asyncio.sleep(1, "done"))), "done")
+            self.assertEqual(runner.run(stating(str, asyncio.sleep(1, "done"))), "done")
             with self.assertRaises(TimeoutError):
-                runner.run(waiting(str, asyncio.wait_for(asyncio.sleep(2), 1)))
+                runner.run(stating(str, asyncio.wait_for(asyncio.sleep(2), 1)))
 
 
 class FuturesTest(unittest.TestCase):
