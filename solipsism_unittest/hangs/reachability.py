@@ -25,7 +25,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ..introspection.handles import module_of_callback, turn_words
-from ..introspection.modules import OWN_NAME, is_ours, is_plumbing, module_of, outward, root_of
+from ..introspection.modules import OWN_NAME, globals_of, is_ours, is_plumbing, module_of, outward, root_of
 from ..introspection.places import Place
 from ..introspection.tasks import members_of, waiter_of
 from ..kernel import Kernel
@@ -281,9 +281,10 @@ def _named(names: frozenset[str], namespace: dict[str, Any]) -> list[Any]:
     while spaces or modules:
         while modules:
             module = modules.pop()
-            if module is not None and id(vars(module)) not in seen:
-                seen.add(id(vars(module)))
-                spaces.append(vars(module))
+            names_there = globals_of(module)
+            if names_there and id(names_there) not in seen:
+                seen.add(id(names_there))
+                spaces.append(names_there)
         if spaces:
             space = spaces.pop()
             for name in sorted(names & space.keys()):

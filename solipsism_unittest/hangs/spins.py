@@ -44,7 +44,7 @@ from typing import Any
 from weakref import ReferenceType
 
 from ..introspection.handles import who
-from ..introspection.modules import is_plumbing
+from ..introspection.modules import globals_of, is_plumbing
 from ..introspection.tasks import frame_of
 
 REACHED = 3_000  # objects that a walk visits at most
@@ -246,5 +246,5 @@ def _is_of_c(kind: type) -> bool:
     """Whether objects of a type may have a state that Python does not see."""
     if kind is object or kind in _CONTAINERS or kind in _VALUES:
         return False
-    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
-    return kind.__module__ != "__main__" and not (file or "").endswith(".py")
+    file = globals_of(sys.modules.get(kind.__module__)).get("__file__")
+    return kind.__module__ != "__main__" and not str(file).endswith(".py")

@@ -8,11 +8,13 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Iterable, Iterator
-from types import FrameType
+from types import FrameType, ModuleType
+from typing import Any
 
 __unittest = True
 __tracebackhide__ = True
 
+_GLOBALS = ModuleType.__dict__["__dict__"].__get__  # which no subclass can have a say in
 _PACKAGE = __name__.partition(".")[0]
 # Behind this one name stands what we keep on an object of the program's, a test case or a function: no program has it.
 OWN_NAME = f"_{_PACKAGE}"
@@ -22,6 +24,15 @@ _HOME = os.path.dirname(os.path.dirname(__file__)) + os.sep
 def root_of(module: str) -> str:
     """The top-level package of a module's name."""
     return module.partition(".")[0]
+
+
+def globals_of(module: object) -> dict[str, Any]:
+    """The globals of a module, whatever its class defines; {} for anything else that stands in `sys.modules`.
+
+    Proxies stand there, and objects that say that they are modules (`lib` of cffi) or whose attributes raise. Their
+    true type is all that can be asked.
+    """
+    return _GLOBALS(module) if issubclass(type(module), ModuleType) else {}
 
 
 def module_of(frame: FrameType) -> str:

@@ -4,16 +4,24 @@ Owns the list of those names in the modules that are loaded. While a thread is s
 that the function's own module has. The rule that keeps it simple: only a C function is looked for, only as a global of
 a module, and only under its own name. Who keeps it under another name (`REAL = time.monotonic`) means the real
 function. The standard library does so too: its threads and queues wait for the real world.
+
+Anything may stand in `sys.modules`, under any key, so nothing is asked of an entry but its true type; see globals_of().
 """
 
 from __future__ import annotations
 
+import importlib.machinery
+import importlib.util
 import sys
 import types
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from ...introspection.modules import is_plumbing
+from ...introspection.modules import globals_of, is_plumbing
+
+
+# A module that is loaded on its first use; it becomes a plain one then.
+_LAZY = importlib.util._LazyModule  # type: ignore[attr-defined]
 
 
 class _Binding(NamedTuple):
@@ -33,15 +41,16 @@ class Bindings:
                         if isinstance(vars(owner).get(name), types.BuiltinFunctionType)]
         self._seen: dict[str, types.ModuleType] = {}
         self._looked: tuple[int, Any] = 0, None  # how many modules there were, and the last of them, at the last look
+        self._unfinished: dict[str, types.ModuleType] = {}  # those that have not all their names yet
         self._found: list[_Binding] = []
         self._replaced: list[tuple[_Binding, Any]] = []
 
     def arm(self) -> None:
         """Bind each of them to what its function's own module holds now."""
-        looked = len(sys.modules), next(reversed(sys.modules.values()))
-        if looked != self._looked:
-            self._looked = looked
+        looked = len(sys.modules), _last_module()
+        if looked != self._looked or any(not _is_unfinished(module) for module in self._unfinished.values()):
             self._look_through_modules()
+            self._looked = looked
         for binding in self._found:
             if binding.names.get(binding.name) is binding.function:
                 ours = binding.names[binding.name] = binding.home[binding.name]
@@ -55,13 +64,32 @@ class Bindings:
         self._replaced.clear()
 
     def _look_through_modules(self) -> None:
-        for module_name, module in sys.modules.copy().items():
-            if self._seen.get(module_name) is module or not isinstance(module, types.ModuleType):
+        self._unfinished = {}
+        for module_name, module in sys.modules.copy().items():  # at once: other threads import meanwhile
+            if type(module_name) is not str or not issubclass(type(module), types.ModuleType):
                 continue
-            self._seen[module_name] = module
             top = module_name.partition(".")[0]
-            if is_plumbing(top) or (top in sys.stdlib_module_names and top != "__main__"):
+            if self._seen.get(module_name) is module or is_plumbing(top) or (
+                    top in sys.stdlib_module_names and top != "__main__"):
                 continue
-            names = object.__getattribute__(module, "__dict__")  # one that loads itself on first use is left alone
+            if _is_unfinished(module):
+                self._unfinished[module_name] = module
+            else:
+                self._seen[module_name] = module
+            names = globals_of(module)
             self._found += [_Binding(names, name, function, home) for name, function, home in self._wanted
                             if names.get(name) is function]
+
+
+def _last_module() -> object:
+    try:
+        return next(reversed(sys.modules.values()), None)
+    except RuntimeError:  # another thread has just imported something
+        return None
+
+
+def _is_unfinished(module: types.ModuleType) -> bool:
+    """Whether a module is not loaded yet, or is being imported just now: it gets more names later."""
+    spec = globals_of(module).get("__spec__")
+    return type(module) is _LAZY or (type(spec) is importlib.machinery.ModuleSpec
+                                     and getattr(spec, "_initializing", False))

@@ -1,6 +1,10 @@
 """C functions that a module bound at its top, before any test ran."""
 
+import importlib.machinery
+import importlib.util
+import pathlib
 import sys
+import tempfile
 import time
 import types
 import unittest
@@ -81,6 +85,71 @@ class BindingsTest(unittest.TestCase):
             bindings = Bindings([(time, "monotonic")])
             bindings.arm()
             bindings.disarm()
+
+    def test_what_is_no_module(self):
+        """Whatever stands in sys.modules, under whatever key, is left alone, and modules after it are served."""
+        class Liar:
+            """As `lib` of cffi: it says that it is a module and has no globals."""
+
+            __slots__ = ()
+            __class__ = property(lambda self: types.ModuleType)
+
+        class Raising:
+            def __getattribute__(self, name):
+                raise ZeroDivisionError(name)
+
+        class Proxy:
+            __dict__ = property(lambda self: 1 / 0)
+            __class__ = property(lambda self: types.ModuleType)
+
+        class Hidden(types.ModuleType):
+            __dict__ = property(lambda self: 1 / 0)
+
+        class Unequal(types.ModuleType):
+            __eq__ = __hash__ = None
+
+        strange = {"liar": Liar(), "raising": Raising(), "proxy": Proxy(), "hidden": Hidden("hidden"), "none": None,
+                   "unequal": Unequal("unequal"), 5: types.ModuleType("five"), ("a", "b"): types.ModuleType("pair")}
+        for kind in (types.ModuleType, Hidden):
+            with self.subTest(kind), unittest.mock.patch.dict(sys.modules, strange):
+                names = types.ModuleType.__dict__["__dict__"].__get__(self.module("", kind=types.ModuleType))
+                exec("from time import monotonic", names)
+                for start in (5.0, 7.0):
+                    with self.world(start):
+                        self.assertEqual(names["monotonic"](), start)
+
+    def test_while_another_thread_imports(self):
+        """A module that appears while the list of modules is read is looked at the next time."""
+        class Changing(dict):
+            def values(self):
+                raise RuntimeError("dictionary changed size during iteration")
+
+        module = self.module()
+        with unittest.mock.patch.object(sys, "modules", Changing(sys.modules)):
+            bindings = Bindings([(time, "monotonic")])
+            bindings.arm()
+            bindings.disarm()
+        self.assertIs(module.monotonic, MONOTONIC)
+
+    def test_a_module_that_is_loaded_later(self):
+        """One that was looked at before it had all its names is looked at again, loaded on first use or half imported."""
+        with tempfile.TemporaryDirectory() as folder:
+            (pathlib.Path(folder) / "late_library.py").write_text("from time import monotonic\n", encoding="utf-8")
+            spec = importlib.machinery.PathFinder.find_spec("late_library", [folder])
+            spec.loader = importlib.util.LazyLoader(spec.loader)
+            late = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(late)
+            half = types.ModuleType("half")
+            half.__spec__ = importlib.machinery.ModuleSpec("half", None)
+            half.__spec__._initializing = True
+            with unittest.mock.patch.dict(sys.modules, {"late_library": late, "half": half}):
+                with self.world():
+                    pass
+                self.assertIsNotNone(late.monotonic)
+                half.monotonic, half.__spec__._initializing = MONOTONIC, False
+                with self.world():
+                    self.assertEqual((late.monotonic(), half.monotonic()), (5.0, 5.0))
+                self.assertEqual((late.monotonic, half.monotonic), (MONOTONIC, MONOTONIC))
 
     def test_only_c_functions(self):
         """A class, a Python function and a name that is not there are not looked for."""
