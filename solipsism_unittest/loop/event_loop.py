@@ -168,7 +168,11 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
         """As asyncio's; see `call_at`."""
         if delay is None:
             raise TypeError("delay must not be None")
-        return self._schedule(self._clock.now + delay, callback, args, context, "call_later")
+        now = self._clock.now
+        when = now + delay
+        if when == now and delay > 0:
+            when = now + self._clock.resolution  # a positive delay ends later than now, or time would never go on
+        return self._schedule(when, callback, args, context, "call_later")
 
     def _schedule(self, when: float, callback: Callable[..., Any], args: tuple[Any, ...],
                   context: contextvars.Context | None, method: str) -> Timer:

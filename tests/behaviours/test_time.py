@@ -61,11 +61,35 @@ class JumpTest(unittest.TestCase):
                 with self.subTest(start=start, delay=delay):
                     self.assertEqual(run(slept(delay), start), start + delay)
 
-    def test_a_delay_below_the_spacing_of_floats_is_due_now(self):
-        """A positive delay that does not change the float that it is added to ends at once, at the same time."""
-        for start, delay in ((1.7e9, 1e-8), (1e17, 1.0), (1.0, 1e-17), (-1e17, 0.5)):
+    def test_a_delay_below_the_spacing_of_floats_ends_later(self):
+        """A positive delay that does not change the float that it is added to ends at the next float; none does not."""
+        for start, delay in ((1.7e9, 1e-8), (1e17, 1.0), (1.0, 1e-17), (-1e17, 0.5), (518.4, 2.9e-14), (0.25, 5e-324)):
             with self.subTest(start=start):
-                self.assertEqual(run(slept(delay), start), start)
+                self.assertEqual(run(slept(delay), start), math.nextafter(start, math.inf))
+                for none in (0, 0.0, -delay, -1e-300):
+                    self.assertEqual(run(slept(none), start), start)
+
+    def test_a_rate_limiter_ends(self):
+        """A program that sleeps for what rounding has left of a share, again and again, gets on."""
+
+        async def main(rate, start):
+            loop = asyncio.get_running_loop()
+            tokens, updated, sleeps = 1.0, loop.time(), 0
+            for _ in range(20):
+                while True:
+                    now = loop.time()
+                    tokens, updated = min(1.0, tokens + (now - updated) * rate), now
+                    if tokens >= 1:
+                        tokens -= 1
+                        break
+                    await asyncio.sleep((1 - tokens) / rate)
+                    sleeps += 1
+            self.assertLess(sleeps, 100)
+            return loop.time() - start
+
+        for rate, start in ((1 / 86.4, 0.0), (1 / 86.4, 518.4), (3, 1e6), (1 / 3, 0.1), (7, 1.7e9)):
+            with self.subTest(rate=rate, start=start):
+                self.assertAlmostEqual(run(main(rate, start), start), 19 / rate, delta=1e-5)
 
     def test_a_clock_cannot_start_nowhere(self):
         """A start that is infinite or not a number is a ValueError, and what was half made goes without a word."""
