@@ -132,7 +132,7 @@ class BindingsTest(unittest.TestCase):
         self.assertIs(module.monotonic, MONOTONIC)
 
     def test_a_module_that_is_loaded_later(self):
-        """One that was looked at before it had all its names is looked at again, loaded on first use or half imported."""
+        """One that was looked at before it had all its names is looked at again: a lazy or a half imported one."""
         with tempfile.TemporaryDirectory() as folder:
             (pathlib.Path(folder) / "late_library.py").write_text("from time import monotonic\n", encoding="utf-8")
             spec = importlib.machinery.PathFinder.find_spec("late_library", [folder])
