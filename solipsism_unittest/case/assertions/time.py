@@ -66,7 +66,10 @@ class TimeAssertions(unittest.TestCase):
         return Awaited(self, "assertTimesOut", _time_out, aw, seconds)
 
     def assertBlocks(self, aw: Awaitable[object], seconds: float | None = None) -> Awaited[None]:
-        """`aw` is pending when nothing more can happen at this instant, or after `seconds`. It is cancelled then."""
+        """`aw` is pending when nothing more can happen at this instant, or after `seconds`.
+
+        A coroutine is cancelled then. A task or another future goes on: who made it still needs it.
+        """
         return Awaited(self, "assertBlocks", _block, aw, *(() if seconds is None else (seconds,)))
 
     def assertNextTimer(self, *, after: float | None = None, at: float | None = None) -> None:
@@ -204,7 +207,8 @@ async def _block(case: unittest.TestCase, aw: Awaitable[object], seconds: float 
         discard(aw)
         raise
     name, start = name_of_awaited(aw), loop.time()
-    task = asyncio.ensure_future(aw if asyncio.isfuture(aw) or inspect.iscoroutine(aw) else awaiting(aw))
+    is_of_test = asyncio.isfuture(aw)
+    task = asyncio.ensure_future(aw if is_of_test or inspect.iscoroutine(aw) else awaiting(aw))
     moment = loop.create_task(loop.settle() if seconds is None else loop.advance(seconds), name="assertBlocks()")
     with _longest_wait(case) as longest:
         try:
@@ -212,8 +216,10 @@ async def _block(case: unittest.TestCase, aw: Awaitable[object], seconds: float 
         finally:
             moment.cancel()
             blocked = not task.done()
-            if blocked:
+            if blocked and not is_of_test:
                 await _end(loop, task)
+    if blocked and is_of_test:
+        return
     if not task.done():
         fail(case, f"{name} blocked, as it was to, but refuses to be cancelled")
     error = None if task.cancelled() else task.exception()

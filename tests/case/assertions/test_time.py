@@ -136,16 +136,45 @@ class TimeTest(SolipsistTestCase):
                 await task
 
     async def test_blocks(self):
-        """assertBlocks holds for what waits, and cancels it; without a time no time passes."""
+        """assertBlocks holds for what waits, and cancels what it made a task of; without a time no time passes."""
         event = asyncio.Event()
-        future = self.loop.create_future()
         await self.assertBlocks(event.wait())
-        await self.assertBlocks(future)
         await self.assertBlocks(asyncio.sleep(MICROSECOND))
         self.assertNow(0)
-        self.assertTrue(future.cancelled())
+        self.assertEqual(len(event._waiters), 0)
         await self.assertBlocks(asyncio.sleep(5 + MICROSECOND), 5)
         self.assertNow(5)
+
+    async def test_blocks_and_what_the_test_made(self):
+        """A task or a future that the test made itself goes on after assertBlocks, with a time and without."""
+        lock = asyncio.Lock()
+        for seconds in (), (5,):
+            await lock.acquire()
+            second = asyncio.create_task(lock.acquire())
+            await self.assertBlocks(second, *seconds)
+            lock.release()
+            self.assertTrue(await second)
+            lock.release()
+            future = self.loop.create_future()
+            await self.assertBlocks(future, *seconds)
+            future.set_result(1)
+            gathered = asyncio.gather(future, asyncio.sleep(10, "slept"))
+            await self.assertBlocks(asyncio.shield(gathered), *seconds)
+            self.assertEqual(await gathered, [1, "slept"])
+
+    async def test_blocks_that_is_cancelled(self):
+        """When assertBlocks itself is cancelled, the test's own task goes on, and what it made a task of ends."""
+        event = asyncio.Event()
+        task = asyncio.create_task(event.wait())
+        for what in (task, event.wait()):
+            check = asyncio.create_task(self.assertBlocks(what, 10))
+            await asyncio.sleep(1)
+            check.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await check
+        self.assertEqual(len(event._waiters), 1)
+        event.set()
+        self.assertTrue(await task)
 
     async def test_blocks_fails(self):
         """assertBlocks fails for what has come to an end by then, at that very instant included, and says how."""
