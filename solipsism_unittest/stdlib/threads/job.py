@@ -80,7 +80,17 @@ class Job(Hold):
         self.let_go()
         self.finished = True
         self.release()
+        self.forget()
         self._jobs.wake()
+
+    def is_queued(self) -> bool:
+        """Whether it only waits for a thread."""
+        source = self.source  # which its thread may take away meanwhile
+        return source is not None and not source.running() and not source.done()
+
+    def forget(self) -> None:
+        """Its result is the program's alone from now on, as nobody else's; a cycle would keep it until a collection."""
+        self.future = self.source = None
 
     @contextlib.contextmanager
     def on_this_thread(self) -> Iterator[None]:

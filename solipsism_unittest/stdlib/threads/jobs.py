@@ -122,8 +122,7 @@ class Jobs:
 
     def _queued(self) -> list[Job]:
         """The jobs that hold the clock, where all of them wait for a thread and a job with a thread waits for time."""
-        holds = [hold for hold in list(self._clock.holds) if isinstance(hold, Job) and hold.source is not None
-                 and not hold.source.running() and not hold.source.done()]
+        holds = [hold for hold in list(self._clock.holds) if isinstance(hold, Job) and hold.is_queued()]
         blocked = any(job.blocked_in is not None for job in list(self.working.values()))
         return holds if blocked and len(holds) == len(self._clock.holds) else []
 
@@ -152,6 +151,7 @@ class Jobs:
             if not job.future.done():
                 futures._copy_future_state(job.source, job.future)  # type: ignore[attr-defined]
             job.release()
+            job.forget()
         return True
 
     def pause(self, wakeups: SimpleQueue[None]) -> None:

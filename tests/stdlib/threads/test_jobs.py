@@ -4,11 +4,13 @@ import asyncio
 import concurrent.futures
 import contextvars
 import functools
+import gc
 import os
 import pickle
 import threading
 import time
 import unittest
+import weakref
 
 from solipsism_unittest import RealTimeLimitError, SleepForeverError, SolipsistEventLoop, SolipsistTestCase, sealed
 from solipsism_unittest.introspection.names import name_of
@@ -242,6 +244,74 @@ class OrderTest(unittest.TestCase):
             return loop.kernel.journal.digest
 
         self.assertEqual(len({run(main()) for _ in range(RUNS)}), 1)
+
+
+class Thing:
+    """What a job hands over."""
+
+
+class ThingError(Exception):
+    """The same as an error."""
+
+
+def fail():
+    raise ThingError
+
+
+class LifetimeTest(SolipsistTestCase):
+    """The result of a job lives as long as the program holds it, and no collection is needed to end it."""
+
+    def setUp(self):
+        gc.disable()
+        self.addCleanup(gc.enable)
+        self.pool = concurrent.futures.ThreadPoolExecutor(1)
+        self.addCleanup(self.pool.shutdown)
+
+    def jobs(self):
+        loop = asyncio.get_running_loop()
+        return (lambda function: asyncio.to_thread(function),
+                lambda function: loop.run_in_executor(None, function),
+                lambda function: loop.run_in_executor(self.pool, function),
+                lambda function: asyncio.wrap_future(self.pool.submit(function)))
+
+    async def test_results(self):
+        """It is gone when the program lets go of it, whatever the way to a thread."""
+        for number, begin in enumerate(self.jobs()):
+            for turn in range(3):
+                thing = weakref.ref(await begin(Thing))
+                await begin(int)  # a worker keeps its last result until it has the next, as Python's own pools do
+                self.assertIsNone(thing(), (number, turn))
+
+    async def test_errors(self):
+        """An error is gone with the frames that it came through."""
+        for number, begin in enumerate(self.jobs()):
+            for turn in range(3):
+                try:
+                    await begin(fail)
+                except ThingError as error:
+                    error.__traceback__ = None
+                    thing = weakref.ref(error)
+                await begin(int)
+                self.assertIsNone(thing(), (number, turn))
+
+    async def test_nobody_waits(self):
+        """A result that nobody waits for any more is gone as well."""
+        things = []
+
+        def make():
+            thing = Thing()
+            things.append(weakref.ref(thing))
+            return thing
+
+        for number, begin in enumerate(self.jobs()):
+            future = asyncio.ensure_future(begin(make))
+            await asyncio.sleep(0)
+            future.cancel()
+            await asyncio.wait([future])
+            del future
+            await begin(int)
+            await asyncio.sleep(1)
+            self.assertTrue(all(thing() is None for thing in things), number)
 
 
 class LettingGoTest(unittest.TestCase):
