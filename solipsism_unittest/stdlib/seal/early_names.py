@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 
 from ...introspection.modules import globals_of, is_plumbing
 
-
 # A module that is loaded on its first use; it becomes a plain one then.
 _LAZY = importlib.util._LazyModule  # type: ignore[attr-defined]
 
