@@ -14,7 +14,7 @@ from typing import Any
 __unittest = True
 __tracebackhide__ = True
 
-_GLOBALS = ModuleType.__dict__["__dict__"].__get__  # which no subclass can have a say in
+_GLOBALS = vars(ModuleType)["__dict__"].__get__  # which no subclass can have a say in
 _PACKAGE = __name__.partition(".")[0]
 # Behind this one name stands what we keep on an object of the program's, a test case or a function: no program has it.
 OWN_NAME = f"_{_PACKAGE}"
