@@ -184,7 +184,8 @@ PRIVATE = {
 COINCIDENCES = {"_abort", "_check_sendfile_params", "_wait", "_result"}
 # What contextlib keeps of the async context managers that were entered: a lock may be among them.
 OF_CONTEXTLIB = {"_AsyncGeneratorContextManager", "_exit_callbacks"}
-# Private names of other modules: sys, unittest, socket, warnings (how Python tells of a coroutine never awaited).
+# Private names of other modules: sys, unittest, socket, importlib, warnings (how Python tells of a coroutine never
+# awaited).
 OF_OTHERS = {
     "_check_sendfile_params", "_sendfile_use_send", "_getframe", "_current_frames", "_base", "_done_callbacks",
     "_outcome", "_testMethodName", "_showwarnmsg_impl", "_warn_unawaited_coroutine",
