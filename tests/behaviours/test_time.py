@@ -369,7 +369,9 @@ class AdvanceTest(unittest.TestCase):
                 await asyncio.sleep(1.0)
                 for _ in range(10):
                     await asyncio.sleep(0)
-                await asyncio.sleep(5e-324)  # nothing, at t=1.0
+                at_once = loop.create_future()
+                loop.call_at(1.0, at_once.set_result, None)
+                await at_once
                 order.append(loop.time())
 
             task = asyncio.create_task(worker())
