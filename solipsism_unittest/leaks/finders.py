@@ -199,17 +199,22 @@ def _find_generators(remains: Remains) -> Iterator[Leak]:
                                     f"{frame.f_lineno}: run it to its end, or use contextlib.aclosing()", place, agen)
 
 
+_WAITED_FOR = "\n      Python will wait for this thread when the process ends, for ever if need be: it is no daemon"
+
+
 def _find_threads(remains: Remains) -> Iterator[Leak]:
     jobs = remains.loop.world.jobs
     started = list(jobs.started.items())
     for thread, place in started:
         if thread.is_alive():
             name = f"{type(thread).__name__} {thread.name}{' (daemon)' if thread.daemon else ''}"
-            yield Leak("thread", name + standing(thread.ident), place, thread)
+            pooled = any(thread in pool._threads for pool in list(jobs.pools))
+            keeps = not thread.daemon and (not pooled or thread.ident in jobs.working)
+            yield Leak("thread", name + standing(thread.ident) + _WAITED_FOR * keeps, place, thread)
     known = {thread.ident for thread, _ in started}
     for ident, job in list(jobs.working.items()):
         if ident not in known and not job.in_background:
-            yield Leak("thread", job.reason + standing(ident), job.place, job)
+            yield Leak("thread", job.reason + standing(ident) + _WAITED_FOR, job.place, job)
 
 
 # By the kinds of `KINDS`. Coroutines that nobody awaited are found when they are collected (unawaited.py).

@@ -29,6 +29,7 @@ from ..introspection.tasks import stating
 from ..kernel import Kernel
 from ..kernel.clock import Hold
 from ..kernel.journal import FULL
+from ..stdlib import worlds
 from ..stdlib.seal import guard
 from ..stdlib.sockets.lookups import refuse_to_block
 from ..stdlib.threads.background import in_background
@@ -442,6 +443,7 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
         super().close()
         for file in list(self.kernel.files.values()):
             self.kernel.close(file)
+        worlds.end(self.world)
 
     def __repr__(self) -> str:
         state = "running" if self.is_running() else "closed" if self.is_closed() else "idle"

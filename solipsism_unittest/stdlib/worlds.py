@@ -28,7 +28,7 @@ class World:
     """
 
     __slots__ = ("kernel", "loop", "jobs", "guarded", "escapes", "loose", "adopted_by", "home", "runs",
-                 "calls")
+                 "calls", "guests", "over")
 
     def __init__(self, kernel: Kernel, loop: Any = None, wake: Callable[[], None] = _wake_nobody, *,
                  loose: bool = False) -> None:
@@ -40,6 +40,8 @@ class World:
         self.home = thread_id()  # of the thread in which the loop was made, or ran
         self.runs = False
         self.calls: dict[Any, None] = {}  # blocking calls of threads, which the loop takes over when it runs
+        self.guests = 0  # threads that it has started and that are in it
+        self.over = False
         self.loose = loose
         self.adopted_by: World | None = None
 
@@ -70,11 +72,25 @@ _lock = threading.Lock()
 
 
 class _Seal:
-    """What is done when the first thread of the process is sealed, and when the last one is no longer."""
+    """What is done when the first thread of the process is sealed, and when the last one is no longer.
+
+    A thread that a world has started and that is still there when its world is over does not count: nobody knows when
+    it ends. It stays in the table, so that the guard stops what it would do in the real world.
+    """
 
     def __init__(self) -> None:
         self.arm: Callable[[], None] = lambda: None
         self.disarm: Callable[[], None] = lambda: None
+        self.threads = 0  # that count
+
+    def count(self, more: int) -> None:
+        """So many threads more, or fewer."""
+        before = self.threads
+        self.threads += more
+        if more > 0 and not before:
+            self.arm()
+        elif before and not self.threads:
+            self.disarm()
 
 
 _seal = _Seal()
@@ -89,10 +105,11 @@ def leave_every_world() -> None:
     """A forked child has the thread, and no loop that runs in it: it lives in the real world."""
     global _lock
     _lock = threading.Lock()  # another thread of the parent may have had it
-    if by_thread:
-        by_thread.clear()
-        _entered.clear()
-        _seal.disarm()
+    for world in [world for worlds in _entered.values() for world in worlds]:
+        world.guests = 0
+    by_thread.clear()
+    _entered.clear()
+    _seal.count(-_seal.threads)
 
 
 def world_here() -> World | None:
@@ -114,8 +131,7 @@ class inside:  # noqa: N801 - a context manager that reads as a word, like conte
     def __enter__(self) -> Self:
         ident = thread_id()
         with _lock:
-            if not by_thread:
-                _seal.arm()
+            self._count(1)
             _entered.setdefault(ident, []).append(self._world)
             by_thread[ident] = self._world
         return self
@@ -132,8 +148,27 @@ class inside:  # noqa: N801 - a context manager that reads as a word, like conte
                 by_thread[ident] = worlds[-1]
             else:
                 del _entered[ident], by_thread[ident]
-                if not by_thread:
-                    _seal.disarm()
+            self._count(-1)
+
+    def _count(self, more: int) -> None:
+        _seal.count(more)
+
+
+class visiting(inside):  # noqa: N801
+    """As `inside`, for a thread that the world has started: when the world is over it does not count any more."""
+
+    def _count(self, more: int) -> None:
+        if not self._world.over:
+            self._world.guests += more
+            _seal.count(more)
+
+
+def end(world: World) -> None:
+    """The world is over: its loop is closed, and threads that it has started and that are still there do not count."""
+    with _lock:
+        world.over = True
+        _seal.count(-world.guests)
+        world.guests = 0
 
 
 class sealed(inside):  # noqa: N801

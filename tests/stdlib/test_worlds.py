@@ -1,9 +1,21 @@
 """Worlds: one run and what belongs to it, and the table that says which thread is where."""
 
+import _socket
+import asyncio
+import select
+import socket
 import threading
+import time
 import unittest
 
-from solipsism_unittest import SolipsismError, SolipsistEventLoop, VirtualSocket, sealed
+from solipsism_unittest import (
+    EscapeError,
+    SolipsismError,
+    SolipsistEventLoop,
+    SolipsistTestCase,
+    VirtualSocket,
+    sealed,
+)
 from solipsism_unittest.kernel import Kernel
 from solipsism_unittest.stdlib.worlds import World, inside, threads_in, world_here
 
@@ -55,3 +67,81 @@ class TableTest(unittest.TestCase):
         for other in (loop.world, loop.kernel, None):
             with self.subTest(other), self.assertRaisesRegex(SolipsismError, "has no virtual world"):
                 sealed(other)
+
+
+class LeftThreadTest(unittest.TestCase):
+    """A thread that is still there when its world is over."""
+
+    NAMES = ((time, "monotonic"), (socket, "getaddrinfo"), (select, "select"), (threading.Thread, "start"))
+
+    def setUp(self):
+        self.real = self.names()
+        self.go_on = threading.Event()
+        self.threads = []
+        self.addCleanup(lambda: [thread.join(10) for thread in self.threads])
+        self.addCleanup(self.go_on.set)
+
+    def names(self):
+        return [getattr(owner, name) for owner, name in self.NAMES]
+
+    def leave(self, work=None):
+        """A world that is over, and its thread that is still there; `work()` is what that does when it goes on."""
+        def stay():
+            self.go_on.wait(10)
+            if work is not None:
+                work()
+
+        with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
+            async def main():
+                self.threads.append(threading.Thread(target=stay))
+                self.threads[-1].start()
+
+            runner.run(main())
+
+    def test_the_names_are_back(self):
+        """When the loop is closed, the standard library's names are what they were."""
+        self.leave()
+        self.assertEqual(self.names(), self.real)
+        self.leave()
+        self.assertEqual(self.names(), self.real)
+
+    def test_a_later_world(self):
+        """A later world is as every other, also when the thread ends in the midst of it."""
+        self.leave()
+        loop = SolipsistEventLoop(5.0)
+        self.addCleanup(loop.close)
+        with sealed(loop):
+            self.assertEqual(time.monotonic(), 5.0)
+            self.go_on.set()
+            self.threads[0].join(10)
+            self.assertEqual(time.monotonic(), 5.0)
+        self.assertEqual(self.names(), self.real)
+
+    def test_the_thread_cannot_reach_the_real_world(self):
+        """What the thread does later in the real world is stopped."""
+        errors = []
+
+        def work():
+            with self.assertRaises(EscapeError) as caught:
+                _socket.socket().connect(("127.0.0.1", 9))
+            errors.append(caught.exception)
+
+        self.leave(work)
+        self.go_on.set()
+        self.threads[0].join(10)
+        self.assertEqual(len(errors), 1)
+
+    def test_a_test_case(self):
+        """A test that leaves a thread fails, and the next one, of plain unittest, has the real names."""
+        class Leaves(SolipsistTestCase):
+            async def test(case):
+                self.threads.append(threading.Thread(target=self.go_on.wait, args=(10,)))
+                self.threads[-1].start()
+
+        result = unittest.TestResult()
+        Leaves("test").run(result)
+        self.assertEqual(self.names(), self.real)
+        text = result.failures[0][1]
+        self.assertRegex(text, r"1 thread alive\n    Thread \S+ \(wait\), stands at\n      \S+ in Condition\.wait\n"
+                         r"      Python will wait for this thread when the process ends, for ever if need be: it is no "
+                         r"daemon\n      made at ")

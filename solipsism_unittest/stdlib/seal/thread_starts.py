@@ -12,7 +12,7 @@ from ...introspection import modules, names
 from ...introspection.places import user_place
 from ..threads import background, jobs
 from ..threads.job import Work
-from ..worlds import World, inside
+from ..worlds import World, visiting
 from . import permits
 
 
@@ -85,7 +85,7 @@ def _inside(world: World, function: Callable[..., Any]) -> Callable[..., Any]:
         depth = sys.get_coroutine_origin_tracking_depth()
         sys.set_coroutine_origin_tracking_depth(max(depth, 1))  # one that is never awaited is reported, on any thread
         try:
-            with inside(world), permits.carrying(let_out):
+            with visiting(world), permits.carrying(let_out):
                 return function(*args, **kwargs)
         finally:
             sys.set_coroutine_origin_tracking_depth(depth)
