@@ -2,6 +2,7 @@
 
 import unittest
 
+from solipsism_unittest import SolipsistEventLoop
 from solipsism_unittest.introspection import exceptions
 
 
@@ -49,6 +50,14 @@ class TracebackTest(unittest.TestCase):
         self.assertEqual((last.tb_frame, last.tb_lineno, last.tb_next), (lines[1].tb_frame, lines[1].tb_lineno, None))
         self.assertEqual(len(exceptions.lines_of(trace)), 2)
         self.assertEqual((exceptions.lines_of(None), exceptions.trace_of([])), ([], None))
+
+
+class AwaitingLineTest(unittest.TestCase):
+    def test_what_is_no_task_has_no_line(self):
+        """A future has no awaiting line."""
+        loop = SolipsistEventLoop()
+        self.addCleanup(loop.close)
+        self.assertIsNone(exceptions.awaiting_line(loop.create_future()))
 
 
 if __name__ == "__main__":
