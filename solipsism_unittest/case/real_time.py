@@ -34,6 +34,7 @@ from ..introspection.modules import carries, module_of, outward, root_of
 from ..introspection.places import Place, user_frames
 from ..loop.selector import VirtualSelector
 from ..loop.stuck import mover_lines
+from ..pythons import STRIKES_STOP_TRACED_THREADS
 from ..stdlib import worlds
 from ..stdlib.seal import table
 
@@ -240,8 +241,7 @@ class _Watchdog(_Armed):
         self._thread.join()
 
     def _watch(self) -> None:
-        if sys.version_info < (3, 12):
-            # A traced thread of 3.11 gets into no Python function while a strike is on its way to another thread.
+        if STRIKES_STOP_TRACED_THREADS:
             sys.settrace(None)
         while not self._end.wait(self._patience()):
             frame = sys._current_frames().get(self._ident)

@@ -13,6 +13,7 @@ number of turns counts. So the answer "it spins" may come late, and never wrongl
 from __future__ import annotations
 
 import asyncio
+import dis
 import gc
 import operator
 import sys
@@ -46,6 +47,7 @@ from weakref import ReferenceType
 from ..introspection.handles import who
 from ..introspection.modules import globals_of, is_plumbing
 from ..introspection.tasks import frame_of
+from ..pythons import WALKED_UNSEEN
 
 REACHED = 3_000  # objects that a walk visits at most
 
@@ -173,6 +175,8 @@ class _Walk:
             frame = frame_of(thing)
             if frame is None:
                 return []
+            if WALKED_UNSEEN and _walks_unseen(thing, frame):
+                raise _CannotTellError
             referents = [each for each in gc.get_referents(thing) if type(each) is not FrameType]
             return [frame.f_lasti, *referents, *self._named(frame.f_code, frame.f_globals)]
         if kind is FunctionType:
@@ -215,6 +219,23 @@ class _Walk:
             else:
                 found.append(thing)
         return found
+
+
+def _walks_unseen(thing: Any, frame: FrameType) -> bool:
+    """Whether a suspended frame is in the middle of a `for` or `yield from` whose place in a sequence nobody can see.
+
+    The sequence is on the frame's stack then, beside what is in its variables.
+    """
+    code = frame.f_code
+    named = [value for name, value in frame.f_locals.items() if name in code.co_varnames
+             and name not in code.co_cellvars]
+    named += [thing.__name__, thing.__qualname__, getattr(thing, "cr_origin", None)]
+    held = Counter(id(each) for each in gc.get_referents(thing) if type(each) in WALKED_UNSEEN)
+    held.subtract(id(each) for each in named)
+    if not any(count > 0 for count in held.values()):
+        return False
+    return type(getattr(thing, "gi_yieldfrom", None)) in WALKED_UNSEEN or any(
+        step.offset < frame.f_lasti < step.argval for step in dis.get_instructions(code) if step.opname == "FOR_ITER")
 
 
 def _of_a_builtin(function: Any) -> list[Any]:

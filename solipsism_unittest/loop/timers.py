@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import heapq
 from asyncio import events
 from collections.abc import Callable
 from typing import Any
@@ -30,6 +31,17 @@ class Timer(events.TimerHandle):
         self._sequence = sequence
         self.begun = begun  # the time at which it was made
         self.made_at = made_at  # the place
+
+    def _run(self) -> None:
+        loop: Any = self._loop  # type: ignore[attr-defined]
+        clock = loop.kernel.clock
+        if self._when == clock.now + clock.resolution:
+            # `_run_once` of CPython 3.15 takes what is due before now + math.ulp(now): the next float is among it where
+            # the time is a negative power of two (gh-145703).
+            self._scheduled = True
+            heapq.heappush(loop._scheduled, self)
+        else:
+            super()._run()
 
     def __lt__(self, other: Any) -> bool:
         mine, theirs = self._when, other._when

@@ -121,6 +121,99 @@ class StateTest(unittest.TestCase):
 
         self.assertSpins(program)
 
+    def test_work_that_only_a_for_knows(self):
+        """How far a `for` has come is in its frame alone, whatever it goes over, and wherever the sequence is kept."""
+        shared = [None] * 100
+
+        def generator(things):
+            for _ in things:
+                yield
+
+        def delegating(things):
+            yield from things
+
+        def walk(make):
+            async def over_an_argument(things):
+                for _ in things:
+                    await asyncio.sleep(0)
+
+            async def over_what_is_made():
+                for _ in make():
+                    await asyncio.sleep(0)
+
+            async def over_what_is_shared_with_a_function():
+                things = make()
+                (lambda: things)()
+                for _ in things:
+                    await asyncio.sleep(0)
+
+            async def nested():
+                for _ in make():
+                    for _ in make():
+                        await asyncio.sleep(0)
+
+            async def inside_of_a_range():
+                for _ in range(2):
+                    for _ in make():
+                        await asyncio.sleep(0)
+
+            async def comprehension():
+                return [await asyncio.sleep(0) for _ in make()]
+
+            async def over_a_generator():
+                for _ in generator(make()):
+                    await asyncio.sleep(0)
+
+            async def over_a_delegating_generator():
+                for _ in delegating(make()):
+                    await asyncio.sleep(0)
+
+            async def two_frames():
+                await over_an_argument(make())
+
+            async def unpacked():
+                for _, _ in zip(make(), make(), strict=True):
+                    await asyncio.sleep(0)
+
+            return (lambda: over_an_argument(make()), over_what_is_made, over_what_is_shared_with_a_function, nested,
+                    inside_of_a_range, comprehension, over_a_generator, over_a_delegating_generator, two_frames,
+                    unpacked)
+
+        for make in (lambda: [None] * 100, lambda: (None,) * 100, lambda: "a" * 100, lambda: b"a" * 100,
+                     lambda: shared, lambda: range(100), lambda: dict.fromkeys(range(100), None).values()):
+            for program in walk(make):
+                with self.subTest(program=program.__name__, over=type(make()).__name__):
+                    self.assertWorks(program)
+
+    def test_spins_beside_sequences(self):
+        """A program that holds lists, or is in a `for` whose iterator can be seen, is found all the same."""
+
+        async def with_a_list():
+            things = [None] * 100
+            while things:
+                await asyncio.sleep(0)
+
+        async def after_a_for():
+            for _ in [None] * 3:
+                pass
+            things = (None, "text", b"bytes")
+            while things:
+                await asyncio.sleep(0)
+
+        async def in_a_for_over_a_range():
+            things = [None]
+            for _ in range(2):
+                while things:
+                    await asyncio.sleep(0)
+
+        async def with_a_list_on_the_stack():
+            while True:
+                max([None], await asyncio.sleep(0, [None]), key=len)
+
+        for program in (with_a_list, after_a_for, in_a_for_over_a_range, with_a_list_on_the_stack):
+            with self.subTest(program.__name__):
+                self.assertSpins(program)
+
     def test_work(self):
         """Whatever moves is work: a count, a list, an iterator, a queue, an attribute, a global, a class, bytes."""
         worker, queue, data, items = Worker(), asyncio.Queue(), bytearray(), collections.deque()

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
+from ...pythons import PORTS_MAY_BE_SUBCLASSES
 from ..clock import VirtualClock
 from ..journal import KEPT, Journal
 from .hosts import ADDRESS_FAMILY, MACHINE, MESSAGES, NO_DATA, Hosts, key_of, resolver_error
@@ -228,8 +229,8 @@ def _host_text(host: str | bytes | None) -> str | None:
 def _service_text(port: str | bytes | int | None) -> str | None:
     if port is None or isinstance(port, str):
         return port
-    if type(port) is int:  # _socket refuses a bool here
-        return str(port)
+    if type(port) is int or PORTS_MAY_BE_SUBCLASSES and isinstance(port, int):
+        return str(int(port))
     if isinstance(port, bytes):
         return port.decode("ascii", "replace")
     raise OSError("Int or String expected")

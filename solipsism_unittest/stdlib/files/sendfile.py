@@ -14,6 +14,7 @@ import os
 from ...errors import SolipsismError
 from ...kernel import FIRST_DESCRIPTOR
 from ...kernel.descriptors.file import os_error
+from ...pythons import judge_count
 from ..worlds import World
 
 BLOCK = 256 * 1024  # bytes read at once: a buffer would not take more
@@ -23,6 +24,7 @@ def sendfile(world: World, out_fd: int, in_fd: int, offset: int | None, count: i
     """As os.sendfile: the number of bytes sent. A blocking descriptor has to take all of them."""
     file = world.kernel.file(out_fd)
     count = operator.index(count)
+    judge_count(count)
     source = operator.index(in_fd)
     if source >= FIRST_DESCRIPTOR:
         world.kernel.file(source)

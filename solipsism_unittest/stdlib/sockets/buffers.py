@@ -8,6 +8,7 @@ from typing import Any
 
 from ...errors import SolipsismError
 from ...kernel.descriptors.end import Received
+from ...pythons import CUT_DATAGRAM
 
 # As plain ints: an enum's own `&` is Python code. 0 where a system lacks one.
 MSG_DONTWAIT, MSG_WAITALL, _MSG_PEEK, MSG_TRUNC = (int(getattr(socket, name, 0)) for name in (
@@ -53,9 +54,16 @@ def take_buffer(buffer: Any, call: str, nbytes: int | None) -> memoryview:
         return view[:nbytes or len(view)]
 
 
-def socket_result(received: Received, flags: int) -> bytes:
+def socket_result(received: Received, size: int, flags: int) -> bytes:
     """The bytes of a recv. With MSG_TRUNC they are as long as the datagram, with zeros for what did not fit."""
+    check_cut(received, size, flags)
     return received.data.ljust(received.length, b"\0") if flags & MSG_TRUNC else received.data
+
+
+def check_cut(received: Received, size: int, flags: int) -> None:
+    """Raise the ValueError of newer Pythons for a datagram that is cut under MSG_TRUNC; it is gone all the same."""
+    if CUT_DATAGRAM is not None and flags & MSG_TRUNC and received.length > size:
+        raise ValueError(CUT_DATAGRAM)
 
 
 def check_ancillary_size(size: int, call: str) -> None:

@@ -22,6 +22,7 @@ from ...errors import SolipsismError
 from ...kernel.addresses import services
 from ...kernel.addresses.interfaces import INTERFACES
 from ...kernel.descriptors.file import os_error
+from ...pythons import NO_SUCH_INTERFACE, judge_interface
 from ..worlds import World
 
 _INDEXES = {interface.name: index for index, interface in INTERFACES.items()}
@@ -110,17 +111,14 @@ def if_nametoindex(world: World, if_name: Any, /) -> int:
     if "\0" in name:
         raise ValueError("embedded null byte")
     if name not in _INDEXES:
-        raise OSError("no interface with this name")
+        raise os_error(errno.ENODEV) if NO_SUCH_INTERFACE else OSError("no interface with this name")
     return _INDEXES[name]
 
 
 def if_indextoname(world: World, if_index: Any, /) -> str:
     """As `socket.if_indextoname`."""
+    judge_interface(if_index)
     index = operator.index(if_index)
-    if index < 0:
-        raise OverflowError("can't convert negative value to unsigned int")
-    if index >= 2**32:
-        raise OverflowError("index is too large")
     if index not in INTERFACES:
         raise os_error(errno.ENXIO)
     return INTERFACES[index].name

@@ -8,6 +8,7 @@ number; one without a row is refused, as Linux refuses unknown options. Defaults
 from __future__ import annotations
 
 import errno
+import operator
 import os
 import socket
 import struct
@@ -30,6 +31,7 @@ from ...kernel.descriptors.transitions import (
     SILENT,
     SILENT_END,
 )
+from ...pythons import judge_option
 from .multicast import MULTICAST
 
 # Linux's numbers, for systems and Pythons that do not name them.
@@ -63,14 +65,16 @@ def protocol(end: End) -> int:
     return {TCP: socket.IPPROTO_TCP, UDP: socket.IPPROTO_UDP, UNIX: 0}[kind_of(end)]
 
 
-def set_option(end: End, level: int, optname: int, value: Any, optlen: int | None = None) -> None:
-    """setsockopt(2) as Python has it: `value` is an int, a buffer, or None together with a length."""
-    if optlen is not None and value is not None:
-        raise TypeError(f"setsockopt() argument 3 must be None when there is a fourth, not {type(value).__name__}")
-    if not (isinstance(value, int) and -2**31 <= value < 2**31) and optlen is None:
-        value = bytes(memoryview(value))
-    size = optlen if value is None else len(value) if isinstance(value, bytes) else 4
-    if level == socket.SOL_SOCKET and size is not None and size < 4 and (level, optname) != _DEVICE:
+def set_option(end: End, level: int, optname: int, *values: Any) -> None:
+    """setsockopt(2) as Python has it: the value is an int, a buffer, or None together with a length."""
+    judge_option(level, optname, *values)
+    value = values[0]
+    if value is None:
+        size = values[1]
+    else:
+        value = operator.index(value) if hasattr(value, "__index__") else bytes(memoryview(value))
+        size = len(value) if isinstance(value, bytes) else 4
+    if level == socket.SOL_SOCKET and size < 4 and (level, optname) != _DEVICE:
         raise os_error(errno.EINVAL)  # sk_setsockopt() checks this first
     option = _option(end, level, optname, "set")
     if option.change is None:

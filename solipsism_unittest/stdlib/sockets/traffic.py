@@ -30,6 +30,7 @@ from .buffers import (
     PASSED_ON,
     bytes_of,
     check_ancillary_size,
+    check_cut,
     check_flags,
     socket_result,
     take_buffer,
@@ -196,7 +197,7 @@ class Traffic(socket.socket):
             return b""  # in every state: the C code does not ask the system
         if not flags and self._timeout == 0.0:
             return (self._end or self.end).recv(bufsize)
-        return socket_result(self._receive("recv", bufsize, flags), flags)
+        return socket_result(self._receive("recv", bufsize, flags), bufsize, flags)
 
     def _receive(self, call: str, size: int, flags: int) -> Received:
         end = self.end
@@ -240,7 +241,7 @@ class Traffic(socket.socket):
         if bufsize < 0:
             raise ValueError("negative buffersize in recvfrom")
         received = self._receive("recvfrom", bufsize, flags)
-        return socket_result(received, flags), self._source(received)
+        return socket_result(received, bufsize, flags), self._source(received)
 
     def recvfrom_into(self, buffer: Buffer, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
         with take_buffer(buffer, "recvfrom_into", operator.index(nbytes)) as part:
@@ -254,6 +255,7 @@ class Traffic(socket.socket):
             raise ValueError("negative buffer size in recvmsg()")
         check_ancillary_size(ancbufsize, "recvmsg")
         received = self._receive("recvmsg", bufsize, flags)
+        check_cut(received, bufsize, flags)
         return received.data, [], received.flags, self._source(received)
 
     def recvmsg_into(self, buffers: Iterable[Buffer], ancbufsize: int = 0, flags: int = 0,

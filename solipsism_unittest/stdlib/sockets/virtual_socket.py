@@ -13,7 +13,6 @@ import errno
 import math
 import operator
 import socket
-import sys
 import warnings
 from collections.abc import Callable
 from typing import Any, Self
@@ -23,6 +22,7 @@ from ...introspection.places import Place, place_here, user_place
 from ...kernel import READABLE, WRITABLE, Capacity, Kernel
 from ...kernel.descriptors.end import Address, End
 from ...kernel.descriptors.file import os_error
+from ...pythons import SETBLOCKING_TAKES_NUMBERS
 from .. import escapes
 from ..worlds import World
 from . import addresses, options
@@ -182,8 +182,8 @@ class VirtualSocket(Traffic):
         self.end.blocking = value is None
 
     def setblocking(self, flag: bool) -> None:
-        if sys.version_info < (3, 12):
-            operator.index(flag)  # only then it has to be a number
+        if SETBLOCKING_TAKES_NUMBERS:
+            operator.index(flag)
         self.settimeout(None if flag else 0.0)
 
     def getblocking(self) -> bool:
@@ -290,8 +290,8 @@ class VirtualSocket(Traffic):
 
     # -- options
 
-    def setsockopt(self, level: int, optname: int, value: Any, optlen: int | None = None, /) -> None:
-        options.set_option(self.end, level, optname, value, optlen)
+    def setsockopt(self, level: int, optname: int, /, *values: Any) -> None:
+        options.set_option(self.end, level, optname, *values)
 
     def getsockopt(self, level: int, optname: int, buflen: int = 0, /) -> Any:
         return options.get_option(self.end, level, optname, buflen)

@@ -81,9 +81,9 @@ class AgainstTheRealOnesTest(Compared):
         """The loopback interface is number 1; what is no interface is refused."""
         for name in ("lo", b"lo", "nope", "", "LO", 5, None, "\0", "\u00e4"):
             self.check("if_nametoindex", name)
-        for index in (1, True, 0, 99, 2**31, -1):
+        for index in (1, True, 0, 99, 2**31, -1, -2**40, 2**32, 2**64):
             self.check("if_indextoname", index)
-        for index, kind in (("1", TypeError), (1.5, TypeError), (None, TypeError), (2**32, OverflowError)):
+        for index, kind in (("1", TypeError), (1.5, TypeError), (None, TypeError)):
             with sealed(self.loop), self.subTest(index=index), self.assertRaises(kind):
                 socket.if_indextoname(index)
 

@@ -115,11 +115,6 @@ class AgainstTheRealOneTest(World):
                         seen.append([outcome(sock.getsockopt, *option, *size) for size in ((), (8,), (4,), (2,))])
                 seen += [outcome(sock.getsockopt, *LINGER, size) for size in (-1, 0, 1025)]
                 seen.append(sock.getsockopt(socket.IPPROTO_IP, socket.IP_TTL, 2))
-                for args in ((2**40,), (1, 4), (b"1234", 4), (None,)):
-                    try:
-                        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, *args)
-                    except TypeError:
-                        seen.append("TypeError")
                 seen.append(outcome(sock.setsockopt, socket.SOL_SOCKET, socket.SO_REUSEADDR, None, 4))
                 for size in (16, 8, 3):
                     seen.append(outcome(sock.setsockopt, socket.SOL_SOCKET, 20, bytes(size)))
@@ -129,6 +124,34 @@ class AgainstTheRealOneTest(World):
                 seen.append(sock.getsockopt(socket.IPPROTO_IP, socket.IP_TTL))
                 seen.append(outcome(sock.setsockopt, socket.SOL_SOCKET, 25, b"no such device"[:4]) in ("ENODEV", None))
             return seen
+
+        self.both(body)
+
+    def test_arguments(self):
+        """What setsockopt does not take is refused with the class and the words of the Python that runs."""
+
+        class Number:
+            def __index__(self):
+                return 1
+
+            def __repr__(self):
+                return "Number()"
+
+        def body():
+            seen = []
+            with socket.socket() as sock:
+                for args in ((2**31 - 1,), (2**31,), (-2**31,), (-2**31 - 1,), (2**40,), (2**70,), (1.0,), ("x",),
+                             ([],), (None,), (b"abcd",), (bytearray(4),), (Number(),), (True,), (1, 4), (b"1234", 4),
+                             (1, None), (None, 4), (None, 1.5), (None, None), (None, "x"), (), (1, 2, 3)):
+                    try:
+                        seen.append((args, sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, *args)))
+                    except (TypeError, ValueError, OverflowError, OSError) as error:
+                        seen.append((args, type(error), str(error)))
+                for level, optname in (("x", 1), (1, "x"), (2**40, 2), (1, 2**40), (None, 1)):
+                    with self.assertRaises((TypeError, OverflowError)) as caught:
+                        sock.setsockopt(level, optname, 1)
+                    seen.append(str(caught.exception))
+            return [str(each) for each in seen]
 
         self.both(body)
 

@@ -1,0 +1,87 @@
+"""What differs between the supported versions of Python: one row each, and no other file asks for a version.
+
+Owns the answers only. The running Python gives them itself wherever it can be asked without harm: its own C functions
+judge the arguments that they would refuse, so that class and text are theirs in versions to come too. They are taken
+and asked at import, before anything is sealed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+# A socket of the C class that was never opened: its methods look at their arguments first, and then say EBADF.
+_CSocket: Any = socket.socket.__base__
+_NEVER_OPENED = _CSocket.__new__(_CSocket)
+_SENDFILE: Any = getattr(os, "sendfile", None)
+_IF_INDEXTONAME = socket.if_indextoname
+
+
+def _error_of(call: Callable[..., Any], *args: Any) -> Exception | None:
+    try:
+        call(*args)
+    except Exception as error:
+        return error.with_traceback(None)
+    return None
+
+
+def _error_of_a_cut_datagram() -> str | None:
+    """What `recv(size, MSG_TRUNC)` of a longer datagram raises: it asks for more bytes than it made room for."""
+    if sys.version_info < (3, 15):
+        return None  # what lies behind the buffer comes with it
+    one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with one, other:
+        one.send(b"cut")
+        error = _error_of(other.recv, 1, socket.MSG_TRUNC)
+    return None if error is None else str(error)
+
+
+def _hides_where_a_for_stands() -> bool:
+    """Whether a suspended `for` over a list keeps an index that nobody can see, in place of an iterator."""
+
+    def steps(things: list[None]) -> Iterator[None]:
+        for _ in things:
+            yield
+
+    begun = steps([None, None])
+    next(begun)
+    return type(iter([])) not in map(type, gc.get_referents(begun))
+
+
+# -- the rows, and since when
+
+# 3.14: a bool, and any other subclass of int, is a port to `getaddrinfo()`.
+PORTS_MAY_BE_SUBCLASSES = _error_of(socket.getaddrinfo, "127.0.0.1", True, 0, 0, 0, socket.AI_NUMERICHOST) is None
+# 3.14: the error for a name that no interface has has a number.
+NO_SUCH_INTERFACE = getattr(_error_of(socket.if_nametoindex, ""), "errno", None) is not None
+# 3.12: `setblocking()` takes whatever is true or false. Before, it had to be a number.
+SETBLOCKING_TAKES_NUMBERS = isinstance(_error_of(_NEVER_OPENED.setblocking, ""), TypeError)
+# 3.12: a traced thread gets into Python functions while an exception is on its way to another thread.
+STRIKES_STOP_TRACED_THREADS = sys.version_info < (3, 12)
+# 3.15: a suspended `for` over one of these has no iterator any more: how far it came cannot be seen.
+WALKED_UNSEEN = (list, tuple, str, bytes) if _hides_where_a_for_stands() else ()
+# 3.15: a datagram longer than the buffer is a ValueError with MSG_TRUNC, with this text. None: no error.
+CUT_DATAGRAM = _error_of_a_cut_datagram()
+
+
+def judge_option(*arguments: Any) -> None:
+    """Raise what `setsockopt(*arguments)` raises for arguments that it does not take. 3.15: other classes and texts."""
+    with contextlib.suppress(OSError):  # they are right, and the socket is not
+        _NEVER_OPENED.setsockopt(*arguments)
+
+
+def judge_interface(index: Any) -> None:
+    """Raise what `if_indextoname(index)` raises for what is no unsigned int. 3.14: ValueError for a negative one."""
+    with contextlib.suppress(OSError):  # a number that no real interface has
+        _IF_INDEXTONAME(index)
+
+
+def judge_count(count: int) -> None:
+    """Raise what `os.sendfile()` raises for this count by itself, if anything. 3.15: ValueError for a negative one."""
+    with contextlib.suppress(OSError):  # the system was asked, and there is no such descriptor
+        _SENDFILE(-1, -1, 0, count)
