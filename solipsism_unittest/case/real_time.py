@@ -14,6 +14,7 @@ function returns.
 
 from __future__ import annotations
 
+import _weakrefset
 import asyncio
 import contextlib
 import itertools
@@ -21,6 +22,7 @@ import math
 import signal
 import sys
 import threading
+import weakref
 from asyncio import base_events, runners
 from collections.abc import Callable, Coroutine, Iterator
 from time import monotonic, sleep
@@ -287,7 +289,9 @@ def _raise_in(ident: int, kind: type[BaseException]) -> None:
 
 
 def _is_fragile(frame: FrameType | None) -> bool:
-    """Whether a strike here would leave a loop half running, or a thread half sealed. Such code takes no time."""
+    """Whether a strike here would leave a loop half running or a thread half sealed, or be lost in the callback of a
+    weak reference. Such code takes no time.
+    """
     module, name = (module_of(frame), frame.f_code.co_name) if frame is not None else ("", "")
     return module in _FRAGILE or (module == base_events.__name__ and name in _RUNNING) or _is_measured(frame)
 
@@ -297,7 +301,7 @@ def _is_measured(frame: FrameType | None) -> bool:
     return any(root_of(module_of(step)) in MEASURE for step in itertools.islice(outward(frame), NEAR))
 
 
-_FRAGILE = table.UNINTERRUPTED | {__name__, runners.__name__}
+_FRAGILE = table.UNINTERRUPTED | {__name__, runners.__name__, _weakrefset.__name__, weakref.__name__}
 _RUNNING = frozenset({"run_forever", "run_until_complete", "_run_forever_setup", "_run_forever_cleanup"})
 
 
