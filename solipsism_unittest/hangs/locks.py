@@ -31,21 +31,21 @@ from ..introspection.tasks import (
 )
 
 
-def _lock_of(thing: Any) -> Any:
+def _lock_of(thing: object) -> object:
     return thing._lock if isinstance(thing, asyncio.Condition) else thing  # type: ignore[attr-defined]
 
 
-def deadline(steps: Iterable[Any]) -> float | None:
+def deadline(steps: Iterable[object]) -> float | None:
     """When the earliest asyncio.timeout() around a chain ends it; None for never."""
     limits = [thing.when() for step in steps for thing in entered(gc.get_referents(step))
               if isinstance(thing, asyncio.Timeout)]
     return min((when for when in limits if when is not None), default=None)
 
 
-def _held(steps: Iterable[Any], frames: Sequence[FrameType]) -> list[Any]:
+def _held(steps: Iterable[object], frames: Sequence[FrameType]) -> list[object]:
     """The locks and semaphores whose `async with` a chain is inside of; one that it entered twice is there twice."""
-    held: list[Any] = []
-    todo: list[Any] = list(steps)
+    held: list[object] = []
+    todo: list[object] = list(steps)
     seen: set[int] = set()
     while todo:
         step = todo.pop(0)
@@ -80,7 +80,7 @@ def _held(steps: Iterable[Any], frames: Sequence[FrameType]) -> list[Any]:
 class Cause(NamedTuple):
     """One reason why a task cannot go on: something that another task must do first."""
 
-    lock: Any  # or None
+    lock: object  # or None
     task: Task | None  # who is awaited, where no lock is between them
 
 
@@ -90,7 +90,7 @@ class Waiting:
     def __init__(self, tasks: Iterable[Task]) -> None:
         self.tasks = list(tasks)
         self._numbers: dict[int, str] = {}
-        self._kept: list[Any] = []  # so that no id() is given twice
+        self._kept: list[object] = []  # so that no id() is given twice
         self._counts: dict[str, int] = {}
         self.frames: dict[Task, list[FrameType]] = {}
         self.deadlines: dict[Task, float | None] = {}
@@ -103,11 +103,11 @@ class Waiting:
                 self._holders.setdefault(id(lock), {})[task] = None
                 self._kept.append(lock)
 
-    def holders(self, lock: Any) -> list[Task]:
+    def holders(self, lock: object) -> list[Task]:
         """The tasks that are inside `async with` on a lock; more than one for a semaphore."""
         return list(self._holders.get(id(lock), ()))
 
-    def name(self, lock: Any, task: Task | None = None) -> str:
+    def name(self, lock: object, task: Task | None = None) -> str:
         """A short name, the same in the whole report, with what this task's code calls it: `Lock 1 (self.left)`."""
         if id(lock) not in self._numbers:
             kind = type(lock).__name__
@@ -140,20 +140,20 @@ class Waiting:
             futures = [waiter_of(task)]
         return [Cause(None, each) for future in futures for each in awaited_tasks(future)]
 
-    def _blockers(self, task: Task) -> list[tuple[Any, Task]]:
+    def _blockers(self, task: Task) -> list[tuple[object, Task]]:
         return [(cause.lock, other) for cause in self.cause(task)
                 for other in ([cause.task] if cause.task is not None else self.holders(cause.lock))
                 if other in self.frames]
 
-    def cycles(self) -> list[list[tuple[Task, Any]]]:
+    def cycles(self) -> list[list[tuple[Task, object]]]:
         """Each cycle of tasks. Every task has with it the lock it waits for; None where it awaits the next task."""
-        found: list[list[tuple[Task, Any]]] = []
+        found: list[list[tuple[Task, object]]] = []
         over: set[Task] = set()
         for start in self.tasks:
             if start in over:
                 continue
-            path: list[tuple[Task, Iterator[tuple[Any, Task]]]] = [(start, iter(self._blockers(start)))]
-            via: list[Any] = []
+            path: list[tuple[Task, Iterator[tuple[object, Task]]]] = [(start, iter(self._blockers(start)))]
+            via: list[object] = []
             on_path = {start: 0}
             while path:
                 task, blockers = path[-1]
@@ -176,7 +176,7 @@ class Waiting:
                         via.pop()
         return found
 
-    def cycle_words(self, cycle: list[tuple[Task, Any]]) -> str:
+    def cycle_words(self, cycle: list[tuple[Task, object]]) -> str:
         """A cycle as a sentence: `A holds L1 and waits for L2; B holds L2 and waits for L1`."""
         parts = []
         for index, (task, lock) in enumerate(cycle):
@@ -188,7 +188,7 @@ class Waiting:
         return "; ".join(parts)
 
 
-def verb(lock: Any) -> str:
+def verb(lock: object) -> str:
     """What it means that a task is inside `async with lock`: for asyncio's own locks, that it holds them."""
     return "holds" if type(lock) in (asyncio.Lock, asyncio.Semaphore, asyncio.BoundedSemaphore) else "is inside"
 

@@ -21,8 +21,9 @@ import types
 import unittest
 import weakref
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from selectors import SelectorKey
+from typing import Any, NoReturn, Protocol
 
 from ..introspection.handles import module_of_callback, turn_words
 from ..introspection.modules import OWN_NAME, globals_of, is_ours, is_plumbing, module_of, outward, root_of
@@ -38,6 +39,7 @@ from ..kernel.network.network import Network
 from ..kernel.network.ports import Ports
 from ..kernel.network.udp import Udp
 from ..kernel.network.unix import Paths
+from ..stdlib.threads.jobs import Jobs
 from ..stdlib.worlds import World
 
 FARTHEST = 2_000_000  # objects that a walk visits; a task beyond them counts as reached
@@ -67,11 +69,52 @@ _PROXIES = (weakref.ProxyType, weakref.CallableProxyType)
 _HAS_GC = 1 << 14  # Py_TPFLAGS_HAVE_GC: instances show what they refer to
 
 
+Referents = Callable[[Any], Iterable[object]]
+
+
+class Selector(Protocol):
+    """What a walk asks a loop's selector: what is registered, and the jobs of its world."""
+
+    @property
+    def keys(self) -> Mapping[int, SelectorKey]:
+        """What is registered, by descriptor."""
+
+    @property
+    def jobs(self) -> Jobs:
+        """What other threads do for this world."""
+
+
+class Inventory(Protocol):
+    """What a walk asks a loop's inventory: what will run."""
+
+    def timers(self) -> Sequence[asyncio.TimerHandle]:
+        """The pending timers, the next one first."""
+
+    def ready(self) -> Sequence[asyncio.Handle]:
+        """The handles that run in the next turn."""
+
+
+class Loop(Protocol):
+    """What a walk reads of a loop; whatever else a program keeps on it counts as the program's."""
+
+    @property
+    def kernel(self) -> Kernel:
+        """The machine that the loop runs on."""
+
+    @property
+    def selector(self) -> Selector:
+        """Where the loop waits."""
+
+    @property
+    def inventory(self) -> Inventory:
+        """What the program has made on the loop."""
+
+
 class Unseen(Exception):  # noqa: N818 - no error: it says where a walk ends
     """The walk met something whose references nobody can see."""
 
 
-def can_go_on(main: asyncio.Future[Any], loop: Any) -> bool:
+def can_go_on(main: asyncio.Future[Any], loop: Loop) -> bool:
     """Whether anything that `loop` will still run, or anybody else, might wake `main`."""
     try:
         roots, open_ends = [*_roots(loop), *_threads()], _open_ends(loop)
@@ -86,7 +129,7 @@ def can_go_on(main: asyncio.Future[Any], loop: Any) -> bool:
     return _held_by_the_unseen(list(_ends(main)))
 
 
-def movers(loop: Any) -> list[str]:
+def movers(loop: Loop) -> list[str]:
     """Who keeps the clock moving, in words: the owners of the timers, the next one first."""
     words = Counter(_mover(timer, loop) for timer in loop.inventory.timers())
     flying = len(loop.kernel.clock.deliveries)
@@ -94,19 +137,19 @@ def movers(loop: Any) -> list[str]:
     return said + ([f"what is in flight ({flying})"] if flying else [])
 
 
-def _mover(timer: Any, loop: Any) -> str:
-    callback = timer._callback
+def _mover(timer: asyncio.TimerHandle, loop: Loop) -> str:
+    callback, args = timer._callback, timer._args  # type: ignore[attr-defined]
     if is_plumbing(module_of_callback(callback)):  # the end of a sleep() or a timeout(): whose?
-        for thing in Walk(loop).things([timer._args, callback]):
+        for thing in Walk(loop).things([args, callback]):
             if issubclass(type(thing), asyncio.Task):
-                return f"task {thing.get_name()}"
+                return f"task {thing.get_name()}"  # type: ignore[attr-defined]
     return turn_words(timer)
 
 
 # -- where a walk begins
 
 
-def _roots(loop: Any) -> Iterator[Any]:
+def _roots(loop: Loop) -> Iterator[object]:
     """What will run, as far as this thread is concerned."""
     clock, selector = loop.kernel.clock, loop.selector
     if selector.jobs.line:  # jobs that have let go of the clock: what they will do is not known
@@ -131,18 +174,18 @@ def _roots(loop: Any) -> Iterator[Any]:
             yield handler
 
 
-def _open_ends(loop: Any) -> list[Any]:
+def _open_ends(loop: Loop) -> list[object]:
     """The listeners: whoever knows the address may connect."""
     return [thing for file, key in _watched(loop) if isinstance(file, Stream) and file.state == LISTENING
             for thing in (file, key.data)]
 
 
-def _watched(loop: Any) -> list[tuple[File | None, Any]]:
+def _watched(loop: Loop) -> list[tuple[File | None, SelectorKey]]:
     """The files that the loop waits for, with the keys of its selector."""
     return [(loop.kernel.files.get(number), key) for number, key in loop.selector.keys.items()]
 
 
-def _threads() -> Iterator[Any]:
+def _threads() -> Iterator[object]:
     """What other threads hold; Unseen where one runs code of the program.
 
     Only the local variables of a frame show. What it holds on its stack does not: the context manager of a `with`, the
@@ -166,16 +209,16 @@ def _threads() -> Iterator[Any]:
 class Walk:
     """One walk over the heap of a loop's program."""
 
-    def __init__(self, loop: Any) -> None:
+    def __init__(self, loop: Loop) -> None:
         self._loop = loop
-        self._kinds: dict[type, Any] = {}  # how the instances of a type show what they refer to
+        self._kinds: dict[type, Referents] = {}  # how the instances of a type show what they refer to
         self.connects = False  # whether the walk met code with a name for reaching an address
         # Every file of the world; every module of the process.
         self._cut = {id(loop.kernel.awake), id(loop.selector), id(sys.modules), id(vars(builtins))}
 
-    def things(self, roots: Iterable[Any]) -> Iterator[Any]:
+    def things(self, roots: Iterable[object]) -> Iterator[object]:
         """Everything reached from `roots`, each once, the nearest first. Unseen where it cannot be known."""
-        seen: dict[int, Any] = {}  # and kept: an id is unique only among what lives
+        seen: dict[int, object] = {}  # and kept: an id is unique only among what lives
         todo = deque(roots)
         kinds = self._kinds
         while todo:
@@ -193,7 +236,7 @@ class Walk:
                 referents = kinds[kind] = self._referents_of(kind)
             todo.extend(referents(thing))
 
-    def _referents_of(self, kind: type) -> Any:
+    def _referents_of(self, kind: type) -> Referents:
         if root_of(str(kind.__module__)) in _INERT and not issubclass(kind, type):  # a metaclass makes user classes
             return self._nothing
         if issubclass(kind, _CUT) or kind in (types.CodeType, types.BuiltinFunctionType):
@@ -208,53 +251,53 @@ class Walk:
         return self._opaque if _hides(kind) else gc.get_referents
 
     @staticmethod
-    def _nothing(thing: Any) -> tuple[()]:
+    def _nothing(thing: object) -> tuple[()]:
         return ()
 
     @staticmethod
-    def _opaque(thing: Any) -> Any:
+    def _opaque(thing: object) -> NoReturn:
         raise Unseen
 
     @staticmethod
-    def _builtin(thing: Any) -> Any:
+    def _builtin(thing: types.BuiltinFunctionType) -> tuple[object, ...]:
         # A method has its object. A function has its module, and uses nothing of it by name.
         return () if issubclass(type(thing.__self__), types.ModuleType) else (thing.__self__,)
 
     @staticmethod
-    def _reference(thing: Any) -> list[Any]:
+    def _reference(thing: weakref.ref[Any]) -> list[object]:
         return [*gc.get_referents(thing), weakref.ref.__call__(thing)]
 
     @staticmethod
-    def _proxy(thing: Any) -> list[Any]:
+    def _proxy(thing: Any) -> list[object]:
         try:
             return [*gc.get_referents(thing), thing.__init__.__self__]
         except ReferenceError:
             return []
 
     @staticmethod
-    def _frame(thing: types.FrameType) -> list[Any]:
+    def _frame(thing: types.FrameType) -> list[object]:
         # A tracer (coverage, a debugger) is no part of the program.
         return [referent for referent in gc.get_referents(thing) if referent is not thing.f_trace]
 
     @staticmethod
-    def _test(thing: Any) -> list[Any]:
+    def _test(thing: object) -> list[object]:
         return [type(thing), *(value for name, value in vars(thing).items() if name not in _TESTS_OWN)]
 
-    def _file(self, thing: File) -> list[Any]:
+    def _file(self, thing: File) -> list[object]:
         # Who has one end of a connection can wake the readers and writers of both.
         key = self._loop.selector.keys.get(thing.number)
         return [*gc.get_referents(thing), *(key.data if key is not None else ())]
 
     @staticmethod
-    def _module(thing: types.ModuleType) -> Iterable[Any]:
+    def _module(thing: types.ModuleType) -> Iterable[object]:
         # Something refers to it as an object and not by name: it may use every attribute.
         return () if root_of(thing.__name__) in _STANDARD or is_ours(thing.__name__) else list(vars(thing).values())
 
-    def _function(self, thing: types.FunctionType) -> list[Any]:
+    def _function(self, thing: types.FunctionType) -> list[object]:
         module = thing.__globals__.get("__name__") or ""
         if root_of(module) in _INERT:
             return []
-        found = [thing.__closure__, thing.__defaults__, thing.__kwdefaults__, thing.__dict__]
+        found: list[object] = [thing.__closure__, thing.__defaults__, thing.__kwdefaults__, thing.__dict__]
         if is_ours(module) or root_of(module) in _MACHINERY:
             return found
         names = _names(thing.__code__)
@@ -269,7 +312,7 @@ class Walk:
         return found + _named(names, thing.__globals__)
 
 
-def _named(names: frozenset[str], namespace: dict[str, Any]) -> list[Any]:
+def _named(names: frozenset[str], namespace: dict[str, Any]) -> list[object]:
     """What code with these names finds among its globals, and in the modules among them."""
     found = []
     package = namespace.get("__package__") or ""
@@ -313,9 +356,9 @@ def _hides(kind: type) -> bool:
 # -- what no walk sees
 
 
-def _ends(future: Any) -> Iterator[Any]:
+def _ends(future: Any) -> Iterator[object]:
     """The futures at the ends of the chain, which somebody has to resolve."""
-    seen: dict[int, Any] = {}
+    seen: dict[int, object] = {}
     todo = [future]
     while todo:
         each = todo.pop()
@@ -329,7 +372,7 @@ def _ends(future: Any) -> Iterator[Any]:
             yield each
 
 
-def _held_by_the_unseen(ends: list[Any]) -> bool:
+def _held_by_the_unseen(ends: list[object]) -> bool:
     """Whether something that shows no references holds a future, for example a library's thread in C.
 
     The future then has more references than all objects together show. A probe measures those of this function.

@@ -60,7 +60,7 @@ _CONTAINERS: tuple[Any, ...] = (
 _OPAQUE = (ContextVar, ReferenceType, property, classmethod, staticmethod, GetSetDescriptorType, MemberDescriptorType,
            WrapperDescriptorType, MethodDescriptorType, MethodWrapperType, ClassMethodDescriptorType, ModuleType,
            type(threading.Lock()), type(threading.RLock()))
-_EMPTY: tuple[Any, ...] = ((), [], {}, {}.values(), {}.items(), set(), "", b"", range(1))
+_EMPTY: tuple[Iterable[object], ...] = ((), [], {}, {}.values(), {}.items(), set(), "", b"", range(1))
 _ITERATORS = tuple(type(iter(each)) for each in _EMPTY)
 _SUSPENDED = (CoroutineType, GeneratorType, AsyncGeneratorType)
 # A program waits with objects of these modules of asyncio; the others are the loop's own.
@@ -88,7 +88,7 @@ class SpinLook(Look):
 
     def __init__(self, handles: Callable[[], Sequence[asyncio.Handle]]) -> None:
         self._handles = handles
-        self._first: list[Any] | None = None
+        self._first: list[object] | None = None
         self._sees = True  # whether every state so far could be seen
         self.turns = 0
         self.ran: Counter[Hashable] = Counter()
@@ -118,7 +118,7 @@ class SpinLook(Look):
         return [(self.samples[key], count) for key, count in self.ran.most_common()]
 
 
-def state(handles: Iterable[Any]) -> list[Any]:
+def state(handles: Iterable[asyncio.Handle]) -> list[object]:
     """The state of everything that some handles can reach: two states that are the same are equal.
 
     Objects are numbered as they are reached: a new object in the place of an old one like it makes the same state.
@@ -126,7 +126,7 @@ def state(handles: Iterable[Any]) -> list[Any]:
     """
     walk = _Walk()
     for handle in handles:
-        walk.reach([handle._callback, handle._args])
+        walk.reach([handle._callback, handle._args])  # type: ignore[attr-defined]
     return walk.words
 
 
@@ -134,14 +134,14 @@ class _Walk:
     """A walk through everything that can be reached, the nearest first."""
 
     def __init__(self) -> None:
-        self.words: list[Any] = []
+        self.words: list[object] = []
         self._numbers: dict[int, int] = {}
-        self._kept: list[Any] = []  # so that no id() is given twice
+        self._kept: list[object] = []  # so that no id() is given twice
         self._names: set[str] = set()  # in the code that was met
         self._classes: list[type] = []
-        self._todo: deque[Any] = deque()
+        self._todo: deque[object] = deque()
 
-    def reach(self, things: Iterable[Any]) -> None:
+    def reach(self, things: Iterable[object]) -> None:
         self._todo += things
         while self._todo:
             self._step(self._todo.popleft())
@@ -151,7 +151,7 @@ class _Walk:
                                if name in self._names and type(value) is FunctionType
                                and id(value) not in self._numbers]
 
-    def _step(self, thing: Any) -> None:
+    def _step(self, thing: object) -> None:
         kind = type(thing)
         if kind in _VALUES:
             self.words.append((kind, repr(thing) if kind in (float, complex) else thing))
@@ -170,7 +170,7 @@ class _Walk:
         self.words += [kind, len(inside)]
         self._todo += inside
 
-    def _inside(self, thing: Any, kind: type) -> list[Any]:
+    def _inside(self, thing: Any, kind: type) -> list[object]:
         if kind in _SUSPENDED:
             frame = frame_of(thing)
             if frame is None:
@@ -198,14 +198,14 @@ class _Walk:
             return self._of_a_class(thing)
         return _of_an_instance(thing, kind)
 
-    def _of_a_class(self, thing: type) -> list[Any]:
+    def _of_a_class(self, thing: type) -> list[object]:
         if _is_of_others(thing):
             return []
         self._classes.append(thing)
         return [*thing.__mro__, *(value for name, value in vars(thing).items()
                                   if not callable(value) and not name.startswith("_abc_"))]
 
-    def _named(self, code: CodeType, namespace: dict[str, Any]) -> list[Any]:
+    def _named(self, code: CodeType, namespace: dict[str, Any]) -> list[object]:
         """The globals that some code names, and what it may take from the modules among them."""
         if is_plumbing(namespace.get("__name__", "")):
             return []
@@ -238,7 +238,7 @@ def _walks_unseen(thing: Any, frame: FrameType) -> bool:
         step.offset < frame.f_lasti < step.argval for step in dis.get_instructions(code) if step.opname == "FOR_ITER")
 
 
-def _of_a_builtin(function: Any) -> list[Any]:
+def _of_a_builtin(function: Any) -> list[object]:
     owner = function.__self__
     if not isinstance(owner, ModuleType):
         return [function.__name__, owner]
@@ -247,7 +247,7 @@ def _of_a_builtin(function: Any) -> list[Any]:
     return [function.__name__]
 
 
-def _of_an_instance(thing: Any, kind: type) -> list[Any]:
+def _of_an_instance(thing: Any, kind: type) -> list[object]:
     if kind.__name__ == "TaskStepMethWrapper":
         return [thing.__self__]
     if kind.__name__ == "FutureIter" or kind.__module__ in _WAITED_WITH:

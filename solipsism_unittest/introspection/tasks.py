@@ -15,15 +15,16 @@ from .modules import is_plumbing, module_of
 _WRAPPERS = frozenset({"async_generator_asend", "async_generator_athrow", "anext_awaitable", "coroutine_wrapper"})
 
 Task = asyncio.Task[Any]
+Future = asyncio.Future[Any]
 T = TypeVar("T")
 
 
-def frame_of(step: Any) -> FrameType | None:
+def frame_of(step: object) -> FrameType | None:
     """The frame of a coroutine, generator or async generator; None for one that has ended, and for anything else."""
     return getattr(step, "cr_frame", None) or getattr(step, "gi_frame", None) or getattr(step, "ag_frame", None)
 
 
-def awaited(step: Any) -> Any:
+def awaited(step: object) -> object:
     """What a coroutine or generator that is suspended awaits; None where it awaits nothing."""
     if type(step).__name__ in _WRAPPERS:
         return next(iter(gc.get_referents(step)), None)
@@ -31,9 +32,9 @@ def awaited(step: Any) -> Any:
     return inner or getattr(step, "ag_await", None)
 
 
-def steps(task: Task) -> Iterator[Any]:
+def steps(task: Task) -> Iterator[object]:
     """The coroutines and other awaitables that a suspended task stands in, outermost first."""
-    step: Any = task.get_coro()
+    step: object = task.get_coro()
     while step is not None:
         yield step
         step = awaited(step)
@@ -63,12 +64,12 @@ def stated(frame: FrameType) -> str | None:
     return str(words()) if words is not None else None
 
 
-def waiter_of(task: Any) -> Any:
+def waiter_of(task: object) -> Any:
     """The future that a suspended task waits for; None for a task that is about to run, and for what is no task."""
     return getattr(task, "_fut_waiter", None)
 
 
-def members_of(future: Any) -> list[Any] | None:
+def members_of(future: object) -> list[Any] | None:
     """The members of a gather() that have not ended; None for any other future."""
     children = getattr(future, "_children", None)
     return None if children is None else [child for child in children if not child.done()]
@@ -79,7 +80,7 @@ def call_of(frames: Sequence[FrameType], qualname: str) -> FrameType | None:
     return next((frame for frame in calls(frames) if frame.f_code.co_qualname == qualname), None)
 
 
-def entered(referents: Iterable[Any]) -> list[Any]:
+def entered(referents: Iterable[object]) -> list[object]:
     """The objects that a suspended coroutine is inside `async with` of, by its references, the outermost first."""
     found = []
     referents = list(referents)
@@ -91,7 +92,7 @@ def entered(referents: Iterable[Any]) -> list[Any]:
     return found
 
 
-def awaited_tasks(future: Any) -> list[Task]:
+def awaited_tasks(future: object) -> list[Task]:
     """The tasks all of which must end before a future is done."""
     if isinstance(future, asyncio.Task):
         return [future]
@@ -102,42 +103,42 @@ def awaited_tasks(future: Any) -> list[Task]:
     return awaited_tasks(inner) if inner is not None else []
 
 
-def shielded(future: Any) -> Any:
+def shielded(future: object) -> Any:
     """What a shield() protects, or None where a future is none."""
     return _closed_over(future, "shield.<locals>._outer_done_callback", "inner")
 
 
-def gathering(future: Any) -> Any:
+def gathering(future: object) -> Any:
     """The future of the gather() that a future is one of, or None."""
     return _closed_over(future, "gather.<locals>._done_callback", "outer")
 
 
-def job_of(future: Any) -> Any:
+def job_of(future: object) -> Any:
     """The concurrent.futures.Future that an asyncio future follows, or None."""
     own = getattr(future, "job_source", None)  # of run_in_executor()
     return own or _closed_over(future, "_chain_future.<locals>._call_check_cancel", "source")
 
 
-def _closed_over(future: Any, qualname: str, variable: str) -> Any:
+def _closed_over(future: object, qualname: str, variable: str) -> Any:
     for callback, _ in getattr(future, "_callbacks", None) or ():
         if getattr(callback, "__qualname__", "") == qualname:
             return callback.__closure__[callback.__code__.co_freevars.index(variable)].cell_contents
     return None
 
 
-def by_name(task: Any) -> tuple[str, int]:
+def by_name(task: Task) -> tuple[str, int]:
     """A key to sort tasks by, `Task-10` after `Task-9`."""
     prefix, _, number = task.get_name().rpartition("-")
     return (prefix, int(number)) if number.isdecimal() else (task.get_name(), 0)
 
 
-def retrieve(future: Any) -> None:
+def retrieve(future: Future) -> None:
     """Read the error of a future that is done, so that asyncio does not log it."""
     if not future.cancelled():
         future.exception()
 
 
-def coroutine_name(task: asyncio.Task[Any]) -> str:
+def coroutine_name(task: Task) -> str:
     """The name of a task's coroutine."""
     kept = getattr(task, "coroutine_name", None)
     if kept is not None:
