@@ -228,6 +228,14 @@ class StateTest(unittest.TestCase):
             for _ in [None] * 100:
                 await asyncio.sleep(0)
 
+        async def iterate_over_a_tuple():
+            for _ in (None,) * 100:
+                await asyncio.sleep(0)
+
+        async def iterate_inside():
+            for one in [(None,) * 50] * 2:
+                [await asyncio.sleep(0) for _ in one]
+
         async def iterate_over_a_range():
             for _ in range(100):
                 await asyncio.sleep(0)
@@ -242,6 +250,8 @@ class StateTest(unittest.TestCase):
 
         self.assertWorks(count)
         self.assertWorks(iterate)
+        self.assertWorks(iterate_over_a_tuple)
+        self.assertWorks(iterate_inside)
         self.assertWorks(iterate_over_a_range)
         self.assertWorks(iterate_over_a_generator)
         for step in (

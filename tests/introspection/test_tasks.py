@@ -57,7 +57,7 @@ class FuturesTest(unittest.TestCase):
 
         async def main():
             future = asyncio.get_running_loop().create_future()
-            task = asyncio.ensure_future(asyncio.wait_for(future, 1))
+            task = asyncio.create_task(stating(str, future))
             self.assertIsNone(waiter_of(task))
             await asyncio.sleep(0)
             self.assertIs(waiter_of(task), future)
