@@ -188,8 +188,9 @@ class SolipsistTestCase(TimeAssertions, UncaughtAssertions, BufferAssertions, Ph
             await server.start(port, ssl=ssl, capacity=capacity)
         else:
             await server.start_at(path, ssl=ssl, capacity=capacity)
-        run_of(self).servers.append(server)
-        unittest.TestCase.addCleanup(self, server.finish)
+        run = run_of(self)
+        run.servers.append(server)
+        unittest.TestCase.addCleanup(self, run.end_server, server, loop, self._cleanups)
         return server
 
     async def start_fake_datagram_server(self, handler: DatagramHandler | None = None, host: str = "localhost",

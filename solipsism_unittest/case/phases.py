@@ -45,6 +45,7 @@ class Phases(Settings):
 
     _asyncioRunner: asyncio.Runner | None
     _asyncioTestContext: contextvars.Context
+    _cleanups: list[Any]
     tearDown_exceptions: ClassVar[list[Any]]
 
     def __init__(self, methodName: str = "runTest") -> None:
@@ -159,6 +160,7 @@ class Phases(Settings):
         run, outcome = run_of(self), self._outcome  # type: ignore[attr-defined]
         if run.in_phase or outcome is None:
             return bool(super().doCleanups())
+        run.is_ending = True
         try:
             super().doCleanups()
             verdict.judge(self, run, outcome)

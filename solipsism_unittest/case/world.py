@@ -67,6 +67,8 @@ class Run:
         self.unfinished: dict[Statement, None] = {}  # in the order in which they were made
         self.servers: list[FakeServer | FakeDatagramServer] = []
         self.refusals: get_event_loop.Refusals | None = None
+        self.is_ending = False  # its cleanups run, or have run
+        self.clients: survey.Clients | None = None  # of fake servers, as they were found before those ended
         self.in_phase = False  # whether a call of the test's is under way
         self.was_used: bool | None = None  # whether the last coroutine gave the loop something to do
         self.body_used: bool | None = None  # the same of the body of an async test
@@ -88,6 +90,20 @@ class Run:
         if self._world is None:
             self._world = world_of(loop)
         return self._world
+
+    async def end_server(self, server: FakeServer, loop: SolipsistEventLoop, cleanups: Sequence[tuple[Any, ...]]
+                         ) -> None:
+        """End a fake server, after a look at the clients that the test has forgotten to close: that ends them too.
+
+        `cleanups` are those that come later: as long as there is one of the program's, it may still close a client.
+        """
+        ours = all(getattr(function, "__func__", None) is Run.end_server for function, *_ in cleanups)
+        if self.is_ending and ours and self.clients is None:
+            await ending.settle(loop)
+            own = [connection.writer for each in self.servers if isinstance(each, FakeServer)
+                   for connection in each.connections if not connection.writer.is_closing()]
+            self.clients = survey.Clients(loop, [*own, *self.expected])
+        await server.finish()
 
     @property
     def last_world(self) -> VirtualWorld | Nowhere:
@@ -279,9 +295,9 @@ class VirtualWorld:
     def end(self, run: Run, held: Collection[object]) -> Found:
         """End what the test left, and return what to report; `held` is what `hold` returned."""
         limit_virtual_time(self._loop, None)
-        if not held and survey.is_clean(self._loop):
+        if not held and not run.clients and survey.is_clean(self._loop):
             return Found([])
-        found = survey.clear(self._loop, run.checks, run.before, run.expected,
+        found = survey.clear(self._loop, run.checks, run.before, run.expected, run.clients,
                              goes_on=run.scope is not None and not run.is_last)
         gc.collect(0)
         return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from ..loop.event_loop import SolipsistEventLoop
@@ -23,6 +23,7 @@ from .kinds import KINDS, Found, Leak
 
 __unittest = True
 __tracebackhide__ = True
+
 
 @contextlib.contextmanager
 def collected_writers(loop: SolipsistEventLoop) -> Iterator[None]:
@@ -60,11 +61,41 @@ def is_clean(loop: SolipsistEventLoop) -> bool:
                 or asyncio.all_tasks(loop) or inventory.unread())
 
 
-def clear(loop: SolipsistEventLoop, checks: Mapping[str, bool], before: Before, expected: Collection[object] = (), *,
-          goes_on: bool = False) -> Found:
+class Clients:
+    """The connections that are open before the fake servers of a test end, which closes many of them.
+
+    It is false where there are none. What comes of their end, as the task of a client that connects again, is no leak.
+    """
+
+    def __init__(self, loop: SolipsistEventLoop, expected: Iterable[object]) -> None:
+        meant = things_of(loop, expected)
+        self.leaks = [leak for leak in FINDERS["transport"](Remains(loop))
+                      if id(leak.thing) not in meant and not _is_closing(loop, leak.thing)]
+        self._there = Before(loop if self.leaks else None)
+
+    def __bool__(self) -> bool:
+        return bool(self.leaks)
+
+    def consequences(self, loop: SolipsistEventLoop) -> set[int]:
+        """What was not there before the servers ended, by id."""
+        return Before(loop).things.keys() - self._there.things.keys()
+
+
+def _is_closing(loop: SolipsistEventLoop, file: Any) -> bool:
+    """Whether the program has closed the transport of a file: a transport of TLS waits for its peer first."""
+    transport = loop.inventory.transport_of(file.number)
+    if transport is None:  # it was collected with what held it
+        return True
+    above = getattr(transport.get_protocol(), "_app_transport", None)
+    return transport.is_closing() or above is not None and above._closed
+
+
+def clear(loop: SolipsistEventLoop, checks: Mapping[str, bool], before: Before, expected: Collection[object] = (),
+          clients: Clients | None = None, *, goes_on: bool = False) -> Found:
     """Survey a loop that does not run, end what is left on it, and give what the report has to say.
 
-    `checks` says which kinds count. Where the loop `goes_on` after this test, only what the test left is ended.
+    `checks` says which kinds count; `clients` were found earlier. Where the loop `goes_on` after this test, only what
+    the test left is ended.
     """
     autojump, limits, debug = loop.autojump, loop.selector.limits, loop.get_debug()
     ending.prepare(loop)
@@ -73,6 +104,9 @@ def clear(loop: SolipsistEventLoop, checks: Mapping[str, bool], before: Before, 
     threads = [thread for thread in jobs.started if patient and id(thread) not in before.things]
     linger(lambda: [*(thread.ident for thread in threads if thread.is_alive()), *_jobs_at_work(jobs, before)])
     found = survey(loop, before)
+    if clients:
+        after = clients.consequences(loop)
+        found = _with(clients.leaks, [leak for leak in found if id(leak.thing) not in after], before)
     if _jobs_at_work(jobs, before):
         jobs.give_up()  # or the end would wait for them
     meant = things_of(loop, expected)
@@ -103,6 +137,14 @@ def survey(loop: SolipsistEventLoop, before: Before) -> list[Leak]:
     remains = Remains(loop)
     return [leak for kind in KINDS if kind in FINDERS for leak in FINDERS[kind](remains)
             if id(leak.thing) not in before.things]
+
+
+def _with(clients: Iterable[Leak], found: Iterable[Leak], before: Before) -> list[Leak]:
+    """What was found, and the clients that were found earlier, in the order of KINDS."""
+    leaks = {id(leak.thing): leak for leak in clients if id(leak.thing) not in before.things}
+    rest = [leak for leak in found if id(leak.thing) not in leaks]
+    kinds = list(KINDS)
+    return sorted([*leaks.values(), *rest], key=lambda leak: kinds.index(leak.kind))
 
 
 def _jobs_at_work(jobs: Jobs, before: Before) -> dict[int, Job]:

@@ -187,6 +187,7 @@ OF_CONTEXTLIB = {"_AsyncGeneratorContextManager", "_exit_callbacks"}
 # Private names of other modules: sys, unittest, socket, importlib, warnings (how Python tells of a coroutine never
 # awaited).
 OF_OTHERS = {
+    "_app_transport",  # of asyncio.sslproto: whether the program has closed a connection that waits for its peer
     "_LazyModule", "_initializing",  # of importlib: a module that is not loaded yet
     "_check_sendfile_params", "_sendfile_use_send", "_getframe", "_current_frames", "_base", "_done_callbacks",
     "_outcome", "_testMethodName", "_showwarnmsg_impl", "_warn_unawaited_coroutine",
