@@ -11,15 +11,12 @@ import concurrent.futures
 import contextlib
 import contextvars
 import functools
-import heapq
 import itertools
-import math
 import socket
 import sys
 from asyncio import base_events, events, futures, runners
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
-from heapq import heappush
 from typing import Any, NoReturn, TypeVar
 
 from ..errors import SolipsismError
@@ -28,7 +25,6 @@ from ..introspection.places import Place, place_here, user_place
 from ..introspection.tasks import stating
 from ..kernel import Kernel
 from ..kernel.clock import Hold
-from ..kernel.journal import FULL
 from ..stdlib import worlds
 from ..stdlib.seal import guard
 from ..stdlib.sockets.lookups import refuse_to_block
@@ -38,7 +34,7 @@ from ..stdlib.worlds import World, sealed, world_here
 from .inventory import Inventory
 from .selector import VirtualSelector
 from .stuck import Hangs
-from .timers import Timer
+from .timers import Timer, duration, reach, schedule
 from .uncaught import UncaughtErrors
 
 __unittest = True  # unittest leaves frames of this module out of a traceback
@@ -47,7 +43,6 @@ __tracebackhide__ = True  # and so does pytest
 T = TypeVar("T")
 
 _GETADDRINFO = socket.getaddrinfo
-_END_OF_SLEEP = futures._set_result_unless_cancelled  # type: ignore[attr-defined]  # the callback of asyncio.sleep
 
 # A hang that is met while these run is the end of a run already judged: it is reported, never raised.
 _CLOSING = frozenset({runners._cancel_all_tasks.__code__, runners.Runner.close.__code__})  # type: ignore[attr-defined]
@@ -97,7 +92,7 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
     _remove_writer: Callable[[int], bool]
     _default_executor: concurrent.futures.Executor | None
     _ready: deque[asyncio.Handle]
-    _scheduled: list[Any]
+    _scheduled: list[Timer]
     _transports: Any
 
     _closed = True  # until __init__ is through: __del__ asks
@@ -162,7 +157,7 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
         """As asyncio's; of two timers at one instant the one made first runs first. NaN is a ValueError."""
         if when is None:
             raise TypeError("when cannot be None")
-        return self._schedule(when, callback, args, context, "call_at")
+        return schedule(self, when, callback, args, context, "call_at")
 
     def call_later(self, delay: float, callback: Callable[..., Any], *args: Any,  # type: ignore[override]
                    context: contextvars.Context | None = None) -> events.TimerHandle:
@@ -173,70 +168,19 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
         when = now + delay
         if when == now and delay > 0:
             when = now + self._clock.resolution  # a positive delay ends later than now, or time would never go on
-        return self._schedule(when, callback, args, context, "call_later")
-
-    def _schedule(self, when: float, callback: Callable[..., Any], args: tuple[Any, ...],
-                  context: contextvars.Context | None, method: str) -> Timer:
-        # A test full of sleeps spends its time here: calls are spared where it does not hurt.
-        if type(when) is not float:
-            when = float(when + 0.0)  # the time that it becomes is a float; a str is a TypeError
-        if when != when:
-            raise ValueError("a timer cannot be due at NaN")
-        if self._closed:
-            self._check_closed()
-        if self._debug:
-            self._check_thread()
-            self._check_callback(callback, method)
-        self._timers_made = sequence = self._timers_made + 1
-        # The journal has a timer when it is made: a record in the handle's own `_run` would cost a tenth of a sleep.
-        now = self._clock.now
-        if callback is _END_OF_SLEEP:
-            # A sleeping task says where it sleeps.
-            timer = Timer(when, callback, args, self, context, sequence, now, None)
-            record: tuple[Any, ...] = (now, "sleep", when)
-        else:
-            timer = Timer(when, callback, args, self, context, sequence, now, place_here(3))
-            name = getattr(callback, "__qualname__", "")
-            record = (now, "timer", when, name if type(name) is str else "")
-        heappush(self._scheduled, timer)
-        journal = self.world.kernel.journal
-        if journal.enabled:
-            journal.records.append(record)
-            if len(journal.records) >= FULL:
-                journal.trim()
-        return timer
+        return schedule(self, when, callback, args, context, "call_later")
 
     async def advance(self, seconds: float) -> None:
         """Run what is due within `seconds` from now, the end included, and be there exactly. Negative: ValueError."""
-        if not isinstance(seconds, (int, float)):
-            raise TypeError(f"a duration is a number of seconds, not {seconds!r}")
-        if not seconds >= 0:
-            raise ValueError(f"cannot advance by {seconds!r} seconds: time only moves forward")
-        await self.advance_to(self.time() + seconds)
+        await reach(self, self.time() + duration(seconds))
 
     async def advance_to(self, when: float) -> None:
         """Run everything due up to and including `when`, and be there exactly. The past is a ValueError."""
-        if not isinstance(when, (int, float)):
-            raise TypeError(f"a time is a number of seconds, not {when!r}")
-        if when == math.inf:
-            raise ValueError("cannot advance for ever")
-        stops = self._clock.stops
-        done = self.create_future()
-
-        def end() -> None:
-            done.set_result(None)
-
-        self._clock.stop_at(float(when), end)
-        try:
-            await stating(lambda: f"advance_to({when!r})", done)
-        finally:
-            if done.cancelled() or not done.done():  # time must not move for an advance that nobody waits for any more
-                stops[:] = [stop for stop in stops if stop[2] is not end]
-                heapq.heapify(stops)
+        await reach(self, when)
 
     async def settle(self) -> None:
         """Wait until nothing more can happen at this instant (*quiescent*); time does not move."""
-        await self.advance_to(self.time())
+        await reach(self, self.time())
 
     @contextlib.contextmanager
     def hold_clock(self) -> Iterator[Hold]:
@@ -245,11 +189,8 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
         try:
             yield hold
         finally:
-            self._release(hold)
-
-    def _release(self, hold: Hold) -> None:
-        hold.release()
-        self._write_to_self()
+            hold.release()
+            self._write_to_self()
 
     # -- running, and hanging
 
@@ -328,13 +269,7 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
         # As asyncio's, but the task that closes it knows what it closes.
         self._asyncgens.discard(agen)  # type: ignore[attr-defined]
         if not self.is_closed():
-            self.call_soon_threadsafe(self._close_generator, agen)
-
-    def _close_generator(self, agen: Any) -> None:
-        task: Any = self.create_task(agen.aclose())
-        frame = agen.ag_frame
-        task.coroutine_name = f"aclose() of {agen.__qualname__}, which was left before its end"
-        task.made_at = Place(agen.ag_code, frame.f_lasti) if frame is not None else None
+            self.call_soon_threadsafe(_close_generator, self, agen)
 
     # -- descriptors
 
@@ -373,18 +308,9 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
             if self._default_executor is None:
                 self._default_executor = concurrent.futures.ThreadPoolExecutor(thread_name_prefix="asyncio")
             executor = self._default_executor
-        all_jobs = self.selector.jobs
-        job = all_jobs.begin(f"executor job {names.name_of(func)}", user_place(2))
-        try:
-            with sealed(self):
-                source = executor.submit(Work(job, func), *args)
-        except BaseException:
-            job.end()
-            raise
-        future: Any = all_jobs.follow(job, source, self)
-        future.made_at, future.job_name = job.place, job.reason
-        self.inventory.add_future(future)
-        return future  # type: ignore[no-any-return]
+        future: asyncio.Future[T] = _submit(self, executor, func, args, user_place(2))
+        self._own.inventory.add_future(future)
+        return future
 
     def background(self) -> contextlib.AbstractContextManager[None]:
         """`with loop.background():` what is started inside is meant to run on; it does not hold the clock."""
@@ -400,16 +326,11 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
 
     def subprocess_exec(self, *args: Any, **kwargs: Any) -> NoReturn:
         """There are none: an EscapeError."""
-        self._refuse_child("exec", args)
+        _refuse_child(self, "exec", args)
 
     def subprocess_shell(self, *args: Any, **kwargs: Any) -> NoReturn:
         """There are none: an EscapeError."""
-        self._refuse_child("shell", args)
-
-    def _refuse_child(self, kind: str, args: tuple[Any, ...]) -> NoReturn:
-        by_asyncio = sys._getframe(2).f_code.co_name == f"create_subprocess_{kind}"
-        call = f"asyncio.create_subprocess_{kind}" if by_asyncio else f"loop.subprocess_{kind}"
-        raise guard.refuse_child(self.world, call, args[1:])
+        _refuse_child(self, "shell", args)
 
     # -- names
 
@@ -448,6 +369,36 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
     def __repr__(self) -> str:
         state = "running" if self.is_running() else "closed" if self.is_closed() else "idle"
         return f"<SolipsistEventLoop {state} t={self.time()!r}>"
+
+
+def _submit(loop: SolipsistEventLoop, executor: Any, function: Callable[..., Any], args: tuple[Any, ...],
+            place: Place | None) -> Any:
+    """Give a job to an executor; gives the future of the loop that gets its result."""
+    jobs = loop.world.jobs
+    job = jobs.begin(f"executor job {names.name_of(function)}", place)
+    try:
+        with sealed(loop):
+            source = executor.submit(Work(job, function), *args)
+    except BaseException:
+        job.end()
+        raise
+    future: Any = jobs.follow(job, source, loop)
+    future.made_at, future.job_name = job.place, job.reason
+    return future
+
+
+def _close_generator(loop: SolipsistEventLoop, agen: Any) -> None:
+    """Close an async generator that was left before its end, in a task that says so."""
+    task: Any = loop.create_task(agen.aclose())
+    frame = agen.ag_frame
+    task.coroutine_name = f"aclose() of {agen.__qualname__}, which was left before its end"
+    task.made_at = Place(agen.ag_code, frame.f_lasti) if frame is not None else None
+
+
+def _refuse_child(loop: SolipsistEventLoop, kind: str, args: tuple[Any, ...]) -> NoReturn:
+    by_asyncio = sys._getframe(2).f_code.co_name == f"create_subprocess_{kind}"
+    call = f"asyncio.create_subprocess_{kind}" if by_asyncio else f"loop.subprocess_{kind}"
+    raise guard.refuse_child(loop.world, call, args[1:])
 
 
 def _refusal(name: str, head: str, reason: str) -> Any:

@@ -1,18 +1,30 @@
-"""Timers that know their place in the line."""
+"""Timers that know their place in the line, and ways to a point in virtual time.
+
+Owns how a timer is made: what is asked of its arguments, its number among the loop's timers, its place and its record
+in the journal.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
 import heapq
-from asyncio import events
+import math
+from asyncio import events, futures
 from collections.abc import Callable
-from typing import Any
+from heapq import heappush
+from typing import Any, Protocol
 
-from ..introspection.places import Place
+from ..introspection.places import Place, place_here
+from ..introspection.tasks import stating
+from ..kernel.clock import VirtualClock
+from ..kernel.journal import FULL
+from ..stdlib.worlds import World
 
 __unittest = True  # unittest leaves frames of this module out of a traceback
 __tracebackhide__ = True  # and so does pytest
+
+_END_OF_SLEEP = futures._set_result_unless_cancelled  # type: ignore[attr-defined]  # the callback of asyncio.sleep
 
 
 class Timer(events.TimerHandle):
@@ -21,9 +33,9 @@ class Timer(events.TimerHandle):
     __slots__ = ("_sequence", "begun", "made_at")
 
     def __init__(self, when: float, callback: Callable[..., Any], args: tuple[Any, ...],
-                 loop: asyncio.AbstractEventLoop, context: contextvars.Context | None, sequence: int, begun: float,
+                 loop: Loop, context: contextvars.Context | None, sequence: int, begun: float,
                  made_at: Place | None) -> None:
-        events.Handle.__init__(self, callback, args, loop, context)
+        events.Handle.__init__(self, callback, args, loop, context)  # type: ignore[arg-type]
         if self._source_traceback:  # type: ignore[attr-defined]
             del self._source_traceback[-3:]  # type: ignore[attr-defined]
         self._when = when
@@ -53,3 +65,86 @@ class Timer(events.TimerHandle):
 def in_line(timer: Timer) -> tuple[float, int]:
     """A key to sort timers by: as they compare, and faster."""
     return timer._when, timer._sequence
+
+
+class Loop(Protocol):
+    """What is used here of a SolipsistEventLoop."""
+
+    world: World
+    _clock: VirtualClock
+    _closed: bool
+    _debug: bool
+    _check_callback: Callable[..., None]
+    _check_closed: Callable[[], None]
+    _check_thread: Callable[[], None]
+    _scheduled: list[Timer]
+    _timers_made: int
+
+    def create_future(self) -> asyncio.Future[Any]:
+        """As asyncio's."""
+
+
+def schedule(loop: Loop, when: float, callback: Callable[..., Any], args: tuple[Any, ...],
+             context: contextvars.Context | None, method: str) -> Timer:
+    """Make a timer for a loop's `call_at()` or `call_later()`, which names itself as the method."""
+    # A test full of sleeps spends its time here: calls are spared where it does not hurt.
+    if type(when) is not float:
+        when = float(when + 0.0)  # the time that it becomes is a float; a str is a TypeError
+    if when != when:
+        raise ValueError("a timer cannot be due at NaN")
+    if loop._closed:
+        loop._check_closed()
+    if loop._debug:
+        loop._check_thread()
+        loop._check_callback(callback, method)
+    loop._timers_made = sequence = loop._timers_made + 1
+    # The journal has a timer when it is made: a record in the handle's own `_run` would cost a tenth of a sleep.
+    now = loop._clock.now
+    if callback is _END_OF_SLEEP:
+        # A sleeping task says where it sleeps.
+        timer = Timer(when, callback, args, loop, context, sequence, now, None)
+        record: tuple[Any, ...] = (now, "sleep", when)
+    else:
+        timer = Timer(when, callback, args, loop, context, sequence, now, place_here(3))
+        name = getattr(callback, "__qualname__", "")
+        record = (now, "timer", when, name if type(name) is str else "")
+    heappush(loop._scheduled, timer)
+    journal = loop.world.kernel.journal
+    if journal.enabled:
+        journal.records.append(record)
+        if len(journal.records) >= FULL:
+            journal.trim()
+    return timer
+
+
+# -- to a point in virtual time
+
+
+def duration(seconds: float) -> float:
+    """The seconds, if time can advance by them: TypeError for what is no number, ValueError for less than nothing."""
+    if not isinstance(seconds, (int, float)):
+        raise TypeError(f"a duration is a number of seconds, not {seconds!r}")
+    if not seconds >= 0:
+        raise ValueError(f"cannot advance by {seconds!r} seconds: time only moves forward")
+    return seconds
+
+
+async def reach(loop: Loop, when: float) -> None:
+    """Run everything due up to and including `when`, and be there exactly. The past is a ValueError."""
+    if not isinstance(when, (int, float)):
+        raise TypeError(f"a time is a number of seconds, not {when!r}")
+    if when == math.inf:
+        raise ValueError("cannot advance for ever")
+    stops = loop._clock.stops
+    done = loop.create_future()
+
+    def end() -> None:
+        done.set_result(None)
+
+    loop._clock.stop_at(float(when), end)
+    try:
+        await stating(lambda: f"advance_to({when!r})", done)
+    finally:
+        if done.cancelled() or not done.done():  # time must not move for an advance that nobody waits for any more
+            stops[:] = [stop for stop in stops if stop[2] is not end]
+            heapq.heapify(stops)
