@@ -65,11 +65,11 @@ class _Info(tuple[Any, ...]):
 
     def __new__(cls, number: int, info: tuple[Any, ...]) -> _Info:
         answer = super().__new__(cls, info)
-        answer._number = number  # type: ignore[attr-defined]
+        answer.number = number  # type: ignore[attr-defined]
         return answer
 
     def __hash__(self) -> int:
-        return self._number  # type: ignore[attr-defined, no-any-return]
+        return self.number  # type: ignore[attr-defined, no-any-return]
 
 
 class SolipsistEventLoop(asyncio.SelectorEventLoop):

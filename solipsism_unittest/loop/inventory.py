@@ -37,11 +37,11 @@ class Owner(Protocol):
 class Inventory:
     """What there is on one loop."""
 
-    __slots__ = ("_loop", "_tasks", "_futures", "_room", "registrations", "generators")
+    __slots__ = ("_owner", "_made", "_futures", "_room", "registrations", "generators")
 
     def __init__(self, loop: Owner) -> None:
-        self._loop = loop
-        self._tasks: list[weakref.ref[Any]] = []
+        self._owner = loop
+        self._made: list[weakref.ref[Any]] = []
         self._futures: weakref.WeakSet[Any] | tuple[()] = ()
         self._room = ROOM
         # Of most loops these stay empty, and a weak dictionary takes a microsecond to make.
@@ -62,10 +62,10 @@ class Inventory:
 
     def add_task(self, task: asyncio.Task[Any]) -> None:
         """A task was made."""
-        self._tasks.append(weakref.ref(task))
-        if len(self._tasks) > self._room:
-            self._tasks = [known for known in self._tasks if known() is not None]
-            self._room = max(ROOM, 2 * len(self._tasks))
+        self._made.append(weakref.ref(task))
+        if len(self._made) > self._room:
+            self._made = [known for known in self._made if known() is not None]
+            self._room = max(ROOM, 2 * len(self._made))
 
     def add_future(self, future: asyncio.Future[Any]) -> None:
         """A future was made that an error of another thread may come to."""
@@ -82,7 +82,7 @@ class Inventory:
 
     def tasks(self) -> Iterator[asyncio.Task[Any]]:
         """Those that are alive, done or not, in the order in which they were made."""
-        for known in self._tasks:
+        for known in self._made:
             task = known()
             if task is not None:
                 yield task
@@ -95,34 +95,34 @@ class Inventory:
 
     def timers(self) -> list[Timer]:
         """The timers that are pending and not cancelled, the next one first."""
-        return sorted((timer for timer in self._loop._scheduled if not timer.cancelled()), key=in_line)
+        return sorted((timer for timer in self._owner._scheduled if not timer.cancelled()), key=in_line)
 
     def next_timer(self) -> Timer | None:
         """The timer that is due next; None where there is none. A cancelled one counts until the loop drops it."""
-        return self._loop._scheduled[0] if self._loop._scheduled else None
+        return self._owner._scheduled[0] if self._owner._scheduled else None
 
     def ready(self) -> list[asyncio.Handle]:
         """The handles that run in the next turn of the loop, the first one first; cancelled ones are among them."""
-        return list(self._loop._ready)
+        return list(self._owner._ready)
 
     def has_handles(self) -> bool:
         """Whether the loop has any timer or ready handle, cancelled ones included."""
-        return bool(self._loop._ready or self._loop._scheduled)
+        return bool(self._owner._ready or self._owner._scheduled)
 
     def drop_handles(self) -> None:
         """Forget every timer and every ready handle: none of them will run."""
-        self._loop._scheduled.clear()
-        self._loop._ready.clear()
+        self._owner._scheduled.clear()
+        self._owner._ready.clear()
 
     def forget_descriptor(self, number: int) -> None:
         """Take away what is registered for a descriptor, also what a transport has registered."""
-        self._loop._remove_reader(number)
-        self._loop._remove_writer(number)
+        self._owner._remove_reader(number)
+        self._owner._remove_writer(number)
 
     def transport_of(self, number: int) -> Any:
         """The transport that a descriptor belongs to, or None; asyncio keeps no table of those of pipes."""
-        transport = self._loop._transports.get(number)
-        key = self._loop.selector.keys.get(number)
+        transport = self._owner._transports.get(number)
+        key = self._owner.selector.keys.get(number)
         for handle in key.data if transport is None and key is not None else ():
             owner = None if handle is None or handle.cancelled() else owner_of(handle)
             if isinstance(owner, asyncio.BaseTransport):

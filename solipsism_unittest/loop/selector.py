@@ -159,7 +159,7 @@ class VirtualSelector(selectors.BaseSelector):
         self._limits = Limits()
         self._owner = owner
         self._line = self.jobs.line
-        self._threads = self.jobs.workers.alive
+        self._workers = self.jobs.workers.alive
         self._world = world
         self._kernel = kernel = world.kernel
         self._clock = kernel.clock
@@ -280,7 +280,7 @@ class VirtualSelector(selectors.BaseSelector):
         if not self.wakeups.empty():
             self._drain_wakeups()
             return []
-        if (self._line or clock.holds or self._threads) and self._wait_for_others():
+        if (self._line or clock.holds or self._workers) and self._wait_for_others():
             return self._ready()
         if not self.jumps_left:
             self.jumps_left = self._owner.question_the_wait()
@@ -300,7 +300,7 @@ class VirtualSelector(selectors.BaseSelector):
             clock.end_stop()
         elif self.jobs.is_awaited() or not self.wakeups.empty():  # one that had let go may have come by since
             self._wait_for_the_real_world()
-        elif self._threads and self._wait_for_a_thread():
+        elif self._workers and self._wait_for_a_thread():
             pass
         elif due != inf:
             self._owner.stuck(SleepForeverError, "nobody moves time on",
@@ -316,7 +316,7 @@ class VirtualSelector(selectors.BaseSelector):
         if self._clock.holds:
             self._wait_for_the_real_world()
             return True
-        return bool(self._threads) and self._wait_for_a_thread(self._thread_too_late)
+        return bool(self._workers) and self._wait_for_a_thread(self._thread_too_late)
 
     def _jump(self, when: float) -> None:
         clock = self._clock

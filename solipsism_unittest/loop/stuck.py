@@ -77,18 +77,18 @@ class Run:
 class Hangs:
     """What follows from the hangs of one loop: the owner of its selector."""
 
-    __slots__ = ("loop", "_run")
+    __slots__ = ("loop", "_driven")
 
     def __init__(self, loop: Any) -> None:
         self.loop: Loop = loop
-        self._run: Run | None = None  # the innermost run_until_complete()
+        self._driven: Run | None = None  # the innermost run_until_complete()
 
     def drive(self, main: asyncio.Future[T], run: Callable[[asyncio.Future[T]], T], closing: bool) -> T | None:
         """Run until `main` is done. A hang on the way is raised, whatever the program made of being cancelled.
 
         Where a runner is `closing`, a hang goes to the loop's exception handler.
         """
-        current = self._run = Run(main, closing)
+        current = self._driven = Run(main, closing)
         cause = result = None
         try:
             result = run(main)
@@ -101,7 +101,7 @@ class Hangs:
             if error is not current.verdict and not isinstance(error, asyncio.CancelledError):
                 cause = error
         finally:
-            self._run = None
+            self._driven = None
         verdict = current.verdict
         if verdict is None:
             return result
@@ -122,10 +122,10 @@ class Hangs:
 
     def stuck(self, kind: type[SolipsismError], reason: str, hint: str) -> None:
         """Report a hang, and cancel what is driven, so that the program unwinds."""
-        waiting = self._tasks()
+        waiting = self._pending()
         error = kind(report.report(reason, self.loop.kernel, waiting, hint, self._going_on(), self._ran(kind)))
         self.loop.kernel.journal.note("stuck", (kind.__name__,))
-        run = self._run
+        run = self._driven
         if run is None:
             raise error
         run.times_stuck += 1
@@ -148,11 +148,11 @@ class Hangs:
             # A runner that closes goes through the results: the task is over as a future, its coroutine stays.
             asyncio.Future.cancel(task)
 
-    def _tasks(self) -> list[Task]:
+    def _pending(self) -> list[Task]:
         return sorted(asyncio.all_tasks(self.loop), key=by_name)  # type: ignore[arg-type]
 
     def _cancel(self, tasks: Sequence[asyncio.Future[Any]], again: bool = True) -> None:
-        if not loosen(self._tasks()):
+        if not loosen(self._pending()):
             for task in tasks:
                 with contextlib.suppress(RecursionError):  # it awaits a thousand others in a row: they end one by one
                     task.cancel()
@@ -172,7 +172,7 @@ class Hangs:
         A main task that made a step since the last question is well. One that made none may sleep behind a heartbeat
         for ever. That is found by reasoning, each time that the number of jumps has doubled.
         """
-        run, jumps = self._run, self.loop.selector.limits.jumps
+        run, jumps = self._driven, self.loop.selector.limits.jumps
         if run is None:
             return jumps
         waiter = waiter_of(run.main) if isinstance(run.main, asyncio.Task) else run.main

@@ -70,7 +70,7 @@ class FakeDatagramServer:
         self._handler = handler
         self._waiting: asyncio.Queue[tuple[bytes, Any]] = asyncio.Queue()
         self._sockets: list[_Protocol] = []
-        self._tasks: list[asyncio.Task[None]] = []
+        self._answering: list[asyncio.Task[None]] = []
         self._last_at: dict[Any, _Protocol] = {}  # by sender: where its last datagram came in
         self._finishing = False
 
@@ -132,8 +132,8 @@ class FakeDatagramServer:
             name = f"handler of datagram {len(self.received)} of {self.host}:{self.port}"
             task = asyncio.get_running_loop().create_task(self._answer_later(answer, address), name=name)
             task.made_at = self.made_at  # type: ignore[attr-defined]
-            self._tasks.append(task)
-            task.add_done_callback(self._tasks.remove)
+            self._answering.append(task)
+            task.add_done_callback(self._answering.remove)
         else:
             self._answer(answer, address)
 
@@ -182,7 +182,7 @@ class FakeDatagramServer:
         """End everything at once, handlers included; the end of a test does this."""
         self._finishing = True
         self.close()
-        tasks = list(self._tasks)
+        tasks = list(self._answering)
         for task in tasks:
             task.cancel()
         if tasks:

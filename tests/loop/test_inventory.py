@@ -50,7 +50,7 @@ class TasksTest(SolipsistTestCase):
                 if number % 100 == 0:
                     kept.append(task)
                 await task
-        self.assertLess(len(known._tasks), 40)
+        self.assertLess(len(known._made), 40)
         self.assertEqual(list(known.tasks())[:10], kept)
 
 
