@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import unittest
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager
+from ssl import SSLContext
 from typing import Any, Generic, Self, TypeVar, overload
 
 from ..introspection import names
@@ -35,7 +37,7 @@ T = TypeVar("T")
 class unless_assigned(Generic[T]):  # noqa: N801 - a decorator that reads as a word, like property
     """A property that a test may assign to, as in `self.loop = asyncio.get_running_loop()`; it reads its own then."""
 
-    def __init__(self, get: Callable[[Any], T]) -> None:
+    def __init__(self, get: Callable[[SolipsistTestCase], T]) -> None:
         self._given = get
         self.__doc__ = get.__doc__
 
@@ -43,9 +45,9 @@ class unless_assigned(Generic[T]):  # noqa: N801 - a decorator that reads as a w
     def __get__(self, case: None, owner: type) -> Self: ...
 
     @overload
-    def __get__(self, case: object, owner: type) -> T: ...
+    def __get__(self, case: SolipsistTestCase, owner: type) -> T: ...
 
-    def __get__(self, case: object, owner: type) -> Self | T:
+    def __get__(self, case: SolipsistTestCase | None, owner: type) -> Self | T:
         return self if case is None else self._given(case)
 
 
@@ -174,7 +176,8 @@ class SolipsistTestCase(TimeAssertions, UncaughtAssertions, BufferAssertions, Ph
         return pairs
 
     async def start_fake_server(self, handler: Handler | None = None, host: str = "localhost", port: int = 0, *,
-                                path: Any = None, ssl: Any = None, capacity: Capacity = None) -> FakeServer:
+                                path: str | bytes | os.PathLike[str] | None = None,
+                                ssl: SSLContext | None = None, capacity: Capacity = None) -> FakeServer:
         """A server for the code under test to talk to, on any host name and port, or UNIX path; closed at the end.
 
         `handler` is an async function (reader, writer); what it raises fails the test. Without one the test plays the

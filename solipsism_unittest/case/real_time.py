@@ -34,6 +34,7 @@ from ..hangs import report
 from ..introspection.debuggers import MEASURE, debugging
 from ..introspection.modules import carries, module_of, outward, root_of
 from ..introspection.places import Place, user_frames
+from ..loop.event_loop import SolipsistEventLoop
 from ..loop.selector import VirtualSelector
 from ..loop.stuck import mover_lines
 from ..pythons import STRIKES_STOP_TRACED_THREADS
@@ -82,7 +83,7 @@ class _Armed(RealTimeLimit):
 
     _shortest = SHORTEST
 
-    def __init__(self, seconds: float, loop: Callable[[], Any]) -> None:
+    def __init__(self, seconds: float, loop: Callable[[], asyncio.AbstractEventLoop | None]) -> None:
         self._seconds = seconds
         self._loop = loop  # there may be none yet
         self._grace = min(seconds, GRACE)  # for what comes after a strike
@@ -305,7 +306,7 @@ _FRAGILE = table.UNINTERRUPTED | {__name__, runners.__name__, _weakrefset.__name
 _RUNNING = frozenset({"run_forever", "run_until_complete", "_run_forever_setup", "_run_forever_cleanup"})
 
 
-def real_time_limit(seconds: float | None, loop: Callable[[], Any]) -> RealTimeLimit:
+def real_time_limit(seconds: float | None, loop: Callable[[], asyncio.AbstractEventLoop | None]) -> RealTimeLimit:
     """The limit for a test on this thread; `loop()` gives its loop, or None."""
     if seconds is None:
         return RealTimeLimit()
@@ -358,7 +359,7 @@ def _trace(frame: FrameType | None) -> TracebackType | None:
     return trace
 
 
-def _thread_lines(world: Any) -> list[str]:
+def _thread_lines(world: worlds.World) -> list[str]:
     """What the other threads of a world do."""
     frames, lines = sys._current_frames(), []
     names = {thread.ident: thread.name for thread in threading.enumerate()}
@@ -369,10 +370,9 @@ def _thread_lines(world: Any) -> list[str]:
     return lines
 
 
-def _report(reason: str, loop: Any, stuck: list[str]) -> str:
-    world = getattr(loop, "world", None)
-    if world is None:
+def _report(reason: str, loop: asyncio.AbstractEventLoop | None, stuck: list[str]) -> str:
+    if not isinstance(loop, SolipsistEventLoop):
         tasks = report.task_lines(asyncio.all_tasks(loop)) if loop is not None else []
         return "\n".join([reason, *(f"  {line}" for line in stuck), *tasks])
-    return report.report(reason, world.kernel, asyncio.all_tasks(loop),
-                            "\n  ".join([*stuck, *mover_lines(loop), *_thread_lines(world)]))
+    return report.report(reason, loop.kernel, asyncio.all_tasks(loop),
+                         "\n  ".join([*stuck, *mover_lines(loop), *_thread_lines(loop.world)]))

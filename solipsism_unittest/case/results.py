@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import traceback
 import types
+import unittest
 from collections.abc import Iterable
 from typing import Any
 
@@ -22,14 +23,14 @@ _Error = tuple[type[BaseException], BaseException, types.TracebackType | None]
 class HeldResult:
     """A test result that keeps the failures of one test until `release()`; all else goes through at once."""
 
-    def __init__(self, result: Any) -> None:
+    def __init__(self, result: unittest.TestResult) -> None:
         self._result = result
         self._held: list[tuple[str, Any, _Error | None]] = []
 
-    def addError(self, test: Any, err: _Error) -> None:
+    def addError(self, test: unittest.TestCase, err: _Error) -> None:
         self._held.append(("addError", test, err))
 
-    def addFailure(self, test: Any, err: _Error) -> None:
+    def addFailure(self, test: unittest.TestCase, err: _Error) -> None:
         self._held.append(("addFailure", test, err))
 
     def __getattr__(self, name: str) -> Any:

@@ -191,17 +191,18 @@ def leave(run: Run) -> None:
             run.runner = None  # until then the limit asks for its loop
 
 
-def loop_of(runner: asyncio.Runner | None) -> Any:
+def loop_of(runner: asyncio.Runner | None) -> asyncio.AbstractEventLoop | None:
     """The loop that a runner has made, or None."""
-    return runner._loop if runner is not None else None  # type: ignore[attr-defined]
+    return getattr(runner, "_loop", None)
 
 
 def close(runner: asyncio.Runner) -> None:
     """Close a runner with its loop, and let no exception out."""
     # Whatever could go wrong here was in the report; an exception would end the whole suite.
     try:
-        if runner._loop is not None:  # type: ignore[attr-defined]
-            world_of(runner.get_loop()).close(runner)
+        loop = loop_of(runner)
+        if loop is not None:
+            world_of(loop).close(runner)
     except (KeyboardInterrupt, real_time.Strike):
         raise
     except BaseException:

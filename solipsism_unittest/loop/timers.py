@@ -30,6 +30,10 @@ _END_OF_SLEEP = futures._set_result_unless_cancelled  # type: ignore[attr-define
 class Timer(events.TimerHandle):
     """A TimerHandle that knows its place in the line: of two at one instant, the one made first runs first."""
 
+    # asyncio's own, which type checkers do not know.
+    _callback: Callable[..., Any]
+    _args: tuple[Any, ...]
+
     __slots__ = ("_sequence", "begun", "made_at")
 
     def __init__(self, when: float, callback: Callable[..., Any], args: tuple[Any, ...],

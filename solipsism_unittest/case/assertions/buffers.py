@@ -20,7 +20,7 @@ __tracebackhide__ = True
 class BufferAssertions(unittest.TestCase):
     """Assertions about buffers; `SolipsistTestCase` has them."""
 
-    def assertBuffered(self, end: Any, what: bytes | int) -> None:
+    def assertBuffered(self, end: object, what: bytes | int) -> None:
         """`what` (bytes, or how many) waits to be read at `end`: a socket, reader, writer, transport or connection."""
         if not isinstance(what, (int, bytes, bytearray, memoryview)):
             raise TypeError(f"assertBuffered() compares with bytes or a number of bytes, not with {what!r}")
@@ -31,13 +31,13 @@ class BufferAssertions(unittest.TestCase):
         elif waiting != bytes(what):
             fail(self, f"{shown_data(waiting)} waits to be read, not {shown_data(bytes(what))}, at {described(end)}")
 
-    def assertBufferEmpty(self, end: Any) -> None:
+    def assertBufferEmpty(self, end: object) -> None:
         """Nothing waits to be read at `end`."""
         waiting = buffered(end)
         if waiting:
             fail(self, f"{count_of(waiting)} to be read: {shown_data(waiting)} at {described(end)}")
 
-    def assertBufferFull(self, end: Any) -> None:
+    def assertBufferFull(self, end: object) -> None:
         """A send from `end` would raise BlockingIOError."""
         stream = stream_of(end)
         if stream is None or stream.state not in (ESTABLISHED, CLOSE_WAIT):
@@ -56,7 +56,7 @@ def shown_data(data: bytes) -> str:
     return repr(data) if len(data) <= 60 else f"{data[:40]!r}... ({len(data)} bytes)"
 
 
-def _transport(end: Any) -> Any:
+def _transport(end: object) -> Any:
     """The transport behind a reader, writer, connection or transport; anything else as it is."""
     if isinstance(end, asyncio.StreamReader):
         return end._transport  # type: ignore[attr-defined]
@@ -64,7 +64,7 @@ def _transport(end: Any) -> Any:
     return getattr(writer, "transport", writer)
 
 
-def _face(end: Any) -> VirtualSocket:
+def _face(end: object) -> VirtualSocket:
     """The socket behind any kind of end; TypeError for what has none."""
     face = end
     if not isinstance(end, (VirtualSocket, trsock.TransportSocket)):
@@ -77,7 +77,7 @@ def _face(end: Any) -> VirtualSocket:
     return face
 
 
-def stream_of(end: Any) -> Stream | None:
+def stream_of(end: object) -> Stream | None:
     """The kernel's end behind any kind of end; None where it is closed."""
     face = _face(end)
     stream = face.end if face.fileno() >= 0 else None
@@ -87,19 +87,17 @@ def stream_of(end: Any) -> Stream | None:
     return stream
 
 
-def buffered(end: Any) -> bytes:
+def buffered(end: object) -> bytes:
     """What asyncio's reader holds, and then what the kernel holds."""
     stream = stream_of(end)
-    reader = end
-    if not isinstance(reader, asyncio.StreamReader):
-        reader = getattr(end, "reader", None)
+    reader = end if isinstance(end, asyncio.StreamReader) else getattr(end, "reader", None)
     if reader is None:
         protocol = getattr(_transport(end), "get_protocol", lambda: None)()
         reader = getattr(protocol, "_stream_reader", None)
-    held = bytes(reader._buffer) if reader is not None else b""
+    held = bytes(getattr(reader, "_buffer", b""))
     return held + (bytes(stream.incoming) if stream is not None else b"")
 
 
-def described(end: Any) -> str:
+def described(end: object) -> str:
     """An end for a message: what it is and its state."""
     return names.plain(stream_of(end) or _face(end))

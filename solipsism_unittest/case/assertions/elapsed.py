@@ -33,15 +33,15 @@ def pending_timers(loop: SolipsistEventLoop) -> list[Timer]:
     return [timer for timer in loop.inventory.timers() if not _is_framework(timer)]
 
 
-def _is_framework(timer: Any) -> bool:
+def _is_framework(timer: Timer) -> bool:
     return is_ours(module_of_callback(timer._callback))
 
 
 class Purpose(NamedTuple):
     """What a timer is for. It is noted while the timer is pending, and put into words only for a report."""
 
-    callback: Any
-    delay: Any  # of a sleep(); None where nobody sleeps
+    callback: object
+    delay: object  # of a sleep(); None where nobody sleeps
     place: Place | None  # the line where somebody sleeps, or where the timer was made
 
     def __str__(self) -> str:
@@ -52,7 +52,7 @@ class Purpose(NamedTuple):
         return f"{words}, made at {self.place}" if self.place else words
 
 
-def purpose(timer: Any) -> Purpose:
+def purpose(timer: Timer) -> Purpose:
     """What a pending timer is for."""
     callback, place = timer._callback, made_at(timer)
     delay = None
@@ -65,7 +65,7 @@ def purpose(timer: Any) -> Purpose:
     return Purpose(callback, delay, place)
 
 
-def _sleeping_task(timer: Any) -> asyncio.Task[Any] | None:
+def _sleeping_task(timer: Timer) -> asyncio.Task[Any] | None:
     """The task that the end of a sleep will wake."""
     for callback, _ in timer._args[0]._callbacks or ():
         task = getattr(callback, "__self__", None)

@@ -19,6 +19,7 @@ from ...errors import SolipsismError
 from ...hangs import waits, words
 from ...introspection import names, tasks
 from ...loop.event_loop import SolipsistEventLoop
+from ...loop.timers import Timer
 from ..world import run_of
 from .awaited import Awaited, T, Unfinished, awaiting, check_seconds, discard, name_of_awaited
 from .elapsed import LongestWait, pending_timers, purpose, sleep_on_record
@@ -272,7 +273,7 @@ def _apart(seen: float, expected: float, less: str, more: str) -> str:
     return f"{abs(seen - expected):.6g} s too {more if seen > expected else less}"
 
 
-def _timer_lines(timers: Sequence[asyncio.TimerHandle]) -> str:
+def _timer_lines(timers: Sequence[Timer]) -> str:
     lines = [f"\n  due at t={timer.when()!r}: {purpose(timer)}" for timer in timers[:TIMERS_SHOWN]]
     more = f"\n  and {len(timers) - TIMERS_SHOWN} more" if len(timers) > TIMERS_SHOWN else ""
     return "".join(lines) + more
