@@ -1,0 +1,126 @@
+"""Entering and leaving the world of a test: whatever happens, everything is as it was before."""
+
+import asyncio
+import random
+import signal
+import socket
+import time
+import unittest
+
+from solipsism_unittest import EscapeError, SolipsistTestCase
+from tests.case.test_case import run, told
+
+
+class SealTest(unittest.TestCase):
+    REAL = socket.socket.__new__, socket._socket, time.monotonic, time.monotonic_ns, socket.gethostbyname
+
+    def check_real(self):
+        names = socket.socket.__new__, socket._socket, time.monotonic, time.monotonic_ns, socket.gethostbyname
+        self.assertEqual(names, self.REAL)
+        self.assertIs(type(socket.socket.__new__), type(self.REAL[0]))
+
+    def test_undone_whatever_happens(self):
+        """After a test that passes, fails, errs, hangs, skips or fails in any phase the real world is back."""
+
+        class Case(SolipsistTestCase):
+            where = "nowhere"
+
+            def boom(self, where):
+                if self.where == where:
+                    raise RuntimeError(where)
+
+            def setUp(self):
+                self.addCleanup(self.boom, "cleanup")
+                self.boom("setUp")
+
+            async def asyncSetUp(self):
+                self.boom("asyncSetUp")
+
+            async def test(self):
+                self.boom("test")
+                if self.where == "hang":
+                    await asyncio.Event().wait()
+                if self.where == "skip":
+                    self.skipTest("not today")
+                if self.where == "exit":
+                    raise SystemExit
+                if self.where == "cancel":
+                    raise asyncio.CancelledError
+
+            async def asyncTearDown(self):
+                self.boom("asyncTearDown")
+
+            def tearDown(self):
+                self.boom("tearDown")
+
+        expected = 0
+        for Case.where in ("nowhere", "setUp", "asyncSetUp", "test", "hang", "skip", "exit", "cancel", "asyncTearDown",
+                           "tearDown", "cleanup"):
+            with self.subTest(Case.where):
+                expected = Case.where not in ("nowhere", "skip")
+                state = random.getstate()
+                result = run(Case)
+                self.assertEqual((len(result.errors), len(result.failures)), (expected, 0))
+                self.check_real()
+                self.assertEqual(random.getstate(), state)
+
+    def test_undone_after_an_interrupt(self):
+        """A KeyboardInterrupt ends the run, as in unittest; what failed before is told, and the real world is back."""
+
+        class Case(SolipsistTestCase):
+            async def test(self):
+                with self.subTest("fails before"):
+                    self.fail("on purpose")
+                self.task = asyncio.create_task(asyncio.sleep(1))
+                raise KeyboardInterrupt
+
+        result = unittest.TestResult()
+        with self.assertRaises(KeyboardInterrupt):
+            Case("test").run(result)
+        self.check_real()
+        self.assertIn("on purpose", told(result))
+
+    @unittest.skipUnless(signal.getsignal(signal.SIGINT) is signal.default_int_handler, "SIGINT is handled here")
+    def test_control_c(self):
+        """Ctrl-C in a test is a KeyboardInterrupt that ends the run, with the real world back."""
+
+        class Case(SolipsistTestCase):
+            async def test(self):
+                signal.raise_signal(signal.SIGINT)
+                await asyncio.sleep(1)
+
+        with self.assertRaises(KeyboardInterrupt):
+            Case("test").run(unittest.TestResult())
+        self.check_real()
+
+    def test_stock_loop_inside(self):
+        """A stock loop made inside a test is refused, and the seal is undone all the same."""
+
+        class Case(SolipsistTestCase):
+            def test(self):
+                with self.assertRaises(EscapeError):
+                    asyncio.SelectorEventLoop()
+
+        self.assertTrue(run(Case).wasSuccessful())
+        self.check_real()
+
+    def test_one_test_inside_another(self):
+        """A plain test may run another class; each has its own world, and the outer one is there again afterwards."""
+
+        class Inner(SolipsistTestCase):
+            start_time = 100.0
+
+            async def test(self):
+                self.assertEqual(time.monotonic(), 100.0)
+
+        class Outer(SolipsistTestCase):
+            def test(self):
+                self.assertTrue(run(Inner).wasSuccessful())
+                self.assertEqual(time.monotonic(), 0.0)
+
+        self.assertEqual(told(run(Outer)), "")
+        self.check_real()
+
+
+if __name__ == "__main__":
+    unittest.main()
