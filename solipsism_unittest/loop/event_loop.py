@@ -61,7 +61,7 @@ class _Own:
 
 
 class _Info(tuple[Any, ...]):
-    """One answer of getaddrinfo: `create_server` makes a set of them, whose order must not depend on hash(str)."""
+    """One answer of getaddrinfo. `create_server` makes a set of them, and hash(str) must not decide on its order."""
 
     def __new__(cls, number: int, info: tuple[Any, ...]) -> _Info:
         answer = super().__new__(cls, info)
@@ -256,7 +256,7 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
             super().call_exception_handler(context)
 
     def default_exception_handler(self, context: dict[str, Any]) -> None:
-        """As asyncio's; nobody has caught this error, so the test is told."""
+        """As asyncio's; nobody has caught this error, so it fails the test."""
         if self.uncaught.note(context):
             super().default_exception_handler(context)
 
@@ -357,7 +357,7 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
         return lookup(sockaddr, flags)  # type: ignore[no-any-return]
 
     def close(self) -> None:
-        """As asyncio's; sockets that are still open are closed without a word, for nobody can use them any more."""
+        """As asyncio's. Sockets that are still open are closed without a warning: nobody can use them any more."""
         if self.is_running() or self.is_closed():
             super().close()
             return

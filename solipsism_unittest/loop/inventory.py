@@ -1,10 +1,10 @@
-"""What the program of one loop has made and may leave: found again at the end without being kept alive.
+"""`Inventory`: what the program has made on one loop, and what will run there.
 
 Owns the tasks, the registrations of add_reader() and add_writer() and the async generators of a loop, with the places
-where they were made. asyncio knows them too, but not where they come from, and forgets a task once it is done; whether
-somebody has read its error is asked after that. Nothing here lives longer than the program lets it.
+where they were made. asyncio does not know these places, and it forgets a task that is done, before anybody asks
+whether its error was read. All references are weak: nothing lives longer because it is listed here.
 
-Timers, ready callbacks and transports are asyncio's own: here is where everybody else asks for them.
+Timers, ready callbacks and transports stay in asyncio's own tables. All other folders ask the inventory for them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..introspection.places import Place
 from .selector import VirtualSelector
 from .timers import Timer, in_line
 
-ROOM = 1_000  # tasks; when there are twice as many as were alive at the last look, the dead ones are taken out
+ROOM = 1_000  # tasks on the list before it is cleared of dead ones; later twice as many as were alive then
 
 
 class Owner(Protocol):
@@ -51,29 +51,29 @@ class Inventory:
     # -- what the loop notes
 
     def add_registration(self, handle: asyncio.Handle, method: str, place: Place | None) -> None:
-        """add_reader() or add_writer() has made a handle."""
+        """Note a handle that add_reader() or add_writer() made."""
         self.registrations = self.registrations or weakref.WeakKeyDictionary()
         self.registrations[handle] = method, place
 
     def add_generator(self, agen: AsyncGenerator[Any, Any], place: Place | None) -> None:
-        """An async generator was begun."""
+        """Note an async generator that was begun."""
         self.generators = self.generators or weakref.WeakKeyDictionary()
         self.generators[agen] = place
 
     def add_task(self, task: asyncio.Task[Any]) -> None:
-        """A task was made."""
+        """Note a task."""
         self._made.append(weakref.ref(task))
         if len(self._made) > self._room:
             self._made = [known for known in self._made if known() is not None]
             self._room = max(ROOM, 2 * len(self._made))
 
     def add_future(self, future: asyncio.Future[Any]) -> None:
-        """A future was made that an error of another thread may come to."""
+        """Note a future that may get an error from another thread."""
         self._futures = self._futures or weakref.WeakSet()
         self._futures.add(future)
 
     def add_futures(self, things: Iterable[object]) -> None:
-        """Note the futures among some things: what a test keeps may have an error that nobody read."""
+        """Note the futures among some things: one that a test keeps may have an error that nobody read."""
         for thing in things:
             if issubclass(type(thing), asyncio.Future) and not issubclass(type(thing), asyncio.Task):
                 self.add_future(thing)  # type: ignore[arg-type]
@@ -81,14 +81,14 @@ class Inventory:
     # -- what was made
 
     def tasks(self) -> Iterator[asyncio.Task[Any]]:
-        """Those that are alive, done or not, in the order in which they were made."""
+        """The tasks that are alive, done or not, in the order in which they were made."""
         for known in self._made:
             task = known()
             if task is not None:
                 yield task
 
     def unread(self) -> list[Any]:
-        """The tasks that ended with an error which nobody has read, and the futures of executor jobs."""
+        """The tasks and noted futures that ended with an error which nobody has read."""
         return [future for future in (*self.tasks(), *self._futures) if future.done() and future._log_traceback]
 
     # -- what will run

@@ -1,7 +1,7 @@
 """`VirtualSelector`: the place where asyncio waits, and so where virtual time moves.
 
 Owns the registrations, the decision that nothing more can happen at this instant (*quiescent*), and the wake-up queue
-of other threads. Does not own what follows from a hang: it tells the loop. CPython's `_run_once` calls `select()` once
+of other threads. Does not own what follows from a hang: it asks its owner. CPython's `_run_once` calls `select()` once
 per turn; only a turn with nothing to run and nothing ready may move the clock.
 """
 
@@ -23,12 +23,12 @@ from ..stdlib.threads.stalls import Blocking, clues
 from ..stdlib.threads.workers import Workers
 from ..stdlib.worlds import World
 
-# What spins, and what works hard? An effect on the world (a byte, a connection) is work, and while something holds the
-# clock it is that which counts. Otherwise, every 100,000 turns at one instant (a third of a second), the last 100 are
-# looked at: when all that the running code can reach is *exactly* as it was some turns before (spins.py), it will be so
-# again and again, and that is a livelock. A loop that counts, fills a list or takes from a queue never is as before;
-# so that one that counts for ever ends too, a million turns are one in any case. A hand-over from task to task takes
-# two turns, so a test may make hundreds of thousands of them.
+# What spins, and what works hard? An effect on the world (a byte, a connection) is work. While something holds the
+# clock, the real seconds count and not the turns. Otherwise the last 100 of every 100,000 turns at one instant (a third
+# of a second) are looked at. When all that the running code can reach is *exactly* as it was some turns before
+# (spins.py), it will be so again and again: a livelock. A program that counts, fills a list or takes from a queue never
+# is as before. One that counts for ever must end too, so a million turns are a livelock in any case. A hand-over from
+# task to task takes two turns, so a test may make hundreds of thousands of them.
 TURNS_AT_ONE_INSTANT = 1_000_000
 TURNS_BEFORE_A_LOOK = 100_000
 TURNS_LOOKED_AT = 100
@@ -100,7 +100,7 @@ class Owner(Protocol):
         """A new look at a program that may spin."""
 
     def slow_turn(self, seconds: float, runs: Any) -> None:
-        """A turn of the loop took so many real seconds; `runs` says what ran in it."""
+        """A turn of the loop took this many real seconds; `runs` says what ran in it."""
 
 
 class SpinWatch:
@@ -180,7 +180,7 @@ class VirtualSelector(selectors.BaseSelector):
         self.spins.allow(limits.turns)
 
     def known(self, fileobj: Any) -> int:
-        """The descriptor of a file object, to look it up: one that is not of this world is only not there."""
+        """The descriptor of a file object, for a look-up. One of another world is not refused: it is not found."""
         try:
             number = fileobj if isinstance(fileobj, int) else int(fileobj.fileno())
         except (AttributeError, TypeError, ValueError):
@@ -310,7 +310,7 @@ class VirtualSelector(selectors.BaseSelector):
         return self._ready() if self._awake else []
 
     def _wait_for_others(self) -> bool:
-        """Let jobs, what else holds the clock, and other threads come first; False when there is nobody to wait for."""
+        """Let jobs, holders of the clock and other threads come first; False when there is nothing to wait for."""
         if self.jobs.waiting_since is not None and self.jobs.deliver():
             return True
         if self._clock.holds:
@@ -349,7 +349,7 @@ class VirtualSelector(selectors.BaseSelector):
 
     def _pause(self) -> None:
         """The program spins or works hard beside executor jobs: give them a chance, and hand over what is there."""
-        if self.turns & (self.turns - 1) == 0:  # at 1024 turns, 2048, 4096: who does not wait for them loses little
+        if self.turns & (self.turns - 1) == 0:  # at 1024 turns, 2048, 4096: who needs no job loses little
             self.jobs.pause(self.wakeups)
 
     def _wait_for_a_thread(self, on_late: Callable[[str], None] | None = None) -> bool:

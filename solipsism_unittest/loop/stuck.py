@@ -32,7 +32,7 @@ __tracebackhide__ = True  # and so does pytest
 
 T = TypeVar("T")
 
-MOVERS = 5  # of those who move the clock, how many are named
+MOVERS = 5  # tasks and timers that are named as movers of the clock
 
 
 class Loop(Protocol):
@@ -67,7 +67,7 @@ class Run:
 
     def __init__(self, main: asyncio.Future[Any], closing: bool) -> None:
         self.main = main
-        self.closing = closing  # it belongs to the end of a runner, whose program was judged before
+        self.closing = closing  # part of the end of a runner, whose program has its result already
         self.verdict: SolipsismError | None = None
         self.times_stuck = 0
         self.waiter: weakref.ref[Any] | None = None  # what `main` waited for when that was last looked at
@@ -160,7 +160,7 @@ class Hangs:
             self.loop.call_soon(self._cancel, tasks, False)
 
     def _ran(self, kind: type[SolipsismError]) -> str:
-        """How often each task or callback ran while somebody looked; "" when nobody did."""
+        """How often each task or callback ran in the turns that were looked at; "" where none were."""
         look = self.loop.selector.spins.look
         if kind is not LivelockError or not isinstance(look, SpinLook):
             return ""
@@ -169,8 +169,8 @@ class Hangs:
     def question_the_wait(self) -> int:
         """Find out whether the main task can still go on; gives after how many jumps of the clock to ask again.
 
-        A main task that made a step since the last question is well. One that made none may sleep behind a heartbeat
-        for ever. That is found by reasoning, each time that the number of jumps has doubled.
+        A main task that made a step since the last question goes on. One that made none may sleep behind a heartbeat
+        for ever. Reasoning finds that out, each time that the number of jumps has doubled.
         """
         run, jumps = self._driven, self.loop.selector.limits.jumps
         if run is None:
@@ -213,7 +213,7 @@ class Hangs:
                 if handle is not None and not handle.cancelled()]
 
     def slow_turn(self, seconds: float, runs: Any) -> None:
-        """A turn of the loop took this many real seconds: say who ran in it."""
+        """Note a turn of the loop that took this many real seconds, with what ran in it."""
         if not debugging(sys._getframe()):
             self.loop.selector.blocking.note_slow(words.slow_words(seconds, runs, self.loop.time()))
 
@@ -265,8 +265,9 @@ def _cancelled_along(task: Any) -> list[Any]:
 def loosen(tasks: Iterable[Any]) -> bool:
     """Open the circles in which tasks await each other; say whether there was one.
 
-    `cancel()` hands itself on to the awaited task, and in a circle for ever: CPython ends in a RecursionError, or in a
-    crash. One task of a circle gets its CancelledError by another way; the others can be cancelled when it has run.
+    `cancel()` hands itself on to the awaited task. In a circle it never ends: CPython raises RecursionError, or crashes.
+    One task of each circle gets its CancelledError through another future. When it has run, the others can be
+    cancelled.
     """
     opened: set[Any] = set()
     over: set[Any] = set()
@@ -297,4 +298,4 @@ def _wake_cancelled(task: Task) -> None:
             instead: Any = task.get_loop().create_future()
             instead.add_done_callback(callback, context=context)
             instead.cancel()
-            awaited.add_done_callback(retrieve)  # nobody else will
+            awaited.add_done_callback(retrieve)  # or asyncio would report its error: nobody else awaits it

@@ -149,6 +149,6 @@ async def reach(loop: Loop, when: float) -> None:
     try:
         await stating(lambda: f"advance_to({when!r})", done)
     finally:
-        if done.cancelled() or not done.done():  # time must not move for an advance that nobody waits for any more
+        if done.cancelled() or not done.done():  # time must not move for an advance that was cancelled
             stops[:] = [stop for stop in stops if stop[2] is not end]
             heapq.heapify(stops)

@@ -1,7 +1,7 @@
-"""Errors that nobody caught: what a loop's exception handler is told.
+"""Errors that nobody caught: what reaches a loop's exception handler.
 
-Owns the record of them, one for each loop, and the statements of a test that one is to come. A handler of the program's
-own takes an error over: only what reaches asyncio's default handler is a fault.
+Owns the record of them, one for each loop, and the errors that a test expects. Where the program sets an exception
+handler of its own, that handler takes the errors over: only what reaches asyncio's default handler is a fault.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __unittest = True
 __tracebackhide__ = True
 
 _DESTROYED = "Task was destroyed but it is pending!"
-_UNREAD = " exception was never retrieved"  # so asyncio says when a task or another future is collected
+_UNREAD = " exception was never retrieved"  # asyncio's words when a task or another future is collected
 
 Types = type[BaseException] | tuple[type[BaseException], ...]
 
@@ -28,8 +28,8 @@ Types = type[BaseException] | tuple[type[BaseException], ...]
 class UncaughtError(NamedTuple):
     """One error that nobody caught: in words, the error itself where there is one, and where it was raised.
 
-    `kind` is "error"; or "unread" for that of a task, and "task" for a pending one that is gone, with the place where
-    the task was made.
+    `kind` is "error" for what a callback raised, "unread" for the error of a task, and "task" for a pending task that
+    was collected. For a task, `place` is where the task was made.
     """
 
     kind: str
@@ -39,7 +39,7 @@ class UncaughtError(NamedTuple):
 
 
 class Expectation:
-    """An error of these types that is to come, whose text the pattern is found in."""
+    """An error that a test expects: of these types, with the pattern in its text."""
 
     def __init__(self, types: tuple[type[BaseException], ...], pattern: re.Pattern[str] | None) -> None:
         self._types = types
@@ -47,7 +47,7 @@ class Expectation:
         self.exception: BaseException | None = None
 
     def takes(self, error: BaseException | None) -> bool:
-        """Whether this is the error that is to come; it comes once."""
+        """Whether this is the expected error; it is taken once."""
         if self.exception is not None or not isinstance(error, self._types):
             return False
         if self._pattern is not None and not self._pattern.search(str(error)):
@@ -70,11 +70,11 @@ class UncaughtErrors:
         self.expected: list[Expectation] = []  # the innermost comes last
 
     def is_expected(self, error: BaseException | None) -> bool:
-        """Whether a test has said that this one comes; each statement takes one."""
+        """Whether a test expects this error; each expectation takes one."""
         return any(expectation.takes(error) for expectation in reversed(self.expected))
 
     def note(self, context: dict[str, Any]) -> bool:
-        """asyncio's default handler was told this; gives whether it is an error."""
+        """Note what asyncio's default handler got; gives whether it is an error."""
         error, future = context.get("exception"), context.get("future")
         if isinstance(future, asyncio.Future) and error is not None and _UNREAD in str(context.get("message")):
             self.found.append(unread(future))
@@ -84,7 +84,7 @@ class UncaughtErrors:
             what = f"{words.task_words(lost)}, which was collected as garbage: keep a reference to it"
             self.found.append(UncaughtError("task", what, None, made_at(lost)))
             return True
-        # asyncio tells of the cancellation of a server's handler on some versions: nothing went wrong.
+        # Some versions of asyncio report that a server's handler was cancelled: nothing went wrong.
         is_error = not isinstance(error, asyncio.CancelledError)
         if is_error:
             place = user_line(error.__traceback__) if error is not None else None
@@ -93,7 +93,7 @@ class UncaughtErrors:
 
 
 def unread(future: asyncio.Future[Any]) -> UncaughtError:
-    """A task, or another future, ended with an error, and nobody read it."""
+    """The error of a task, or of another future, that nobody read."""
     error, it = future._exception, "task" if isinstance(future, asyncio.Task) else "future"
     return UncaughtError("unread", f"{words.future_words(future)} raised {plain(error)}: await the {it}, or ask "
                             "for its exception()", error, made_at(future))

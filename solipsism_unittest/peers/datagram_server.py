@@ -156,7 +156,7 @@ class FakeDatagramServer:
             self.errors.append(error)
 
     async def receive(self) -> tuple[bytes, Any]:
-        """The next datagram that nobody received yet, as (data, address), as soon as there is one.
+        """Wait for the next datagram that was not received yet, and return it as (data, address).
 
         With a handler there is nothing to receive: it gets them all.
         """
@@ -186,7 +186,7 @@ class FakeDatagramServer:
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks, timeout=LAST_WILL)  # who refuses is told as a pending task
+            await asyncio.wait(tasks, timeout=LAST_WILL)  # one that refuses is reported as a pending task
         for protocol in self._sockets:
             abort(protocol.transport)
         await asyncio.sleep(0)

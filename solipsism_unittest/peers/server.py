@@ -209,7 +209,7 @@ class FakeServer:
             abort(connection.writer.transport)
 
     async def accept(self) -> FakeConnection:
-        """The next connection that nobody accepted yet, as soon as there is one."""
+        """Wait for the next connection that was not accepted yet, and return it."""
         return await stating(lambda: f"accept(): nobody connects to {plain(self)}", self._waiting.get())
 
     def refuse(self) -> None:
@@ -253,7 +253,7 @@ class FakeServer:
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks, timeout=LAST_WILL)  # who refuses is told as a pending task
+            await asyncio.wait(tasks, timeout=LAST_WILL)  # one that refuses is reported as a pending task
         for connection in self.connections:
             abort(connection.writer.transport)
         await asyncio.sleep(0)
