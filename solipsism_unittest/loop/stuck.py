@@ -265,7 +265,7 @@ def _cancelled_along(task: Any) -> list[Any]:
 def loosen(tasks: Iterable[Any]) -> bool:
     """Open the circles in which tasks await each other; say whether there was one.
 
-    `cancel()` hands itself on to the awaited task. In a circle it never ends: CPython raises RecursionError, or crashes.
+    `cancel()` hands itself on to the awaited task. In a circle that never ends: RecursionError, or a crash.
     One task of each circle gets its CancelledError through another future. When it has run, the others can be
     cancelled.
     """

@@ -49,15 +49,14 @@ class Timer(events.TimerHandle):
         self.made_at = made_at  # the place
 
     def _run(self) -> None:
-        loop: Any = self._loop  # type: ignore[attr-defined]
-        clock = loop.kernel.clock
-        if self._when == clock.now + clock.resolution:
+        loop: Loop = self._loop  # type: ignore[attr-defined]
+        if self._when > loop._clock.now:
             # `_run_once` of CPython 3.15 takes what is due before now + math.ulp(now): the next float is among it where
             # the time is a negative power of two (gh-145703).
             self._scheduled = True
-            heapq.heappush(loop._scheduled, self)
+            heappush(loop._scheduled, self)
         else:
-            super()._run()
+            events.Handle._run(self)  # each sleep comes by, and super() would cost more
 
     def __lt__(self, other: Any) -> bool:
         mine, theirs = self._when, other._when
