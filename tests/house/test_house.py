@@ -22,6 +22,7 @@ SHARED_NAMES: dict[str, str] = {
     "_selector": "the real one of that loop, which is closed",
     "_default_executor": "asyncio's own: set_default_executor() refuses all but thread pools, and no method reads it",
     "_loop": "of a StreamWriter: the loop whose test it is collected in",
+    "_run": "of an asyncio Handle: what it calls is the program's",
     "_tasks": "of a TaskGroup: the tasks that it waits for",
     "_threads": "of a ThreadPoolExecutor: the threads that a test has left or expects to leave",
 }
