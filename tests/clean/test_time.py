@@ -315,7 +315,7 @@ class LateStartTest(SolipsistTestCase):
         self.assertEqual(self.loop.time(), 1.7e9 + 0.5)
 
     async def test_a_nap_smaller_than_the_clock_can_tell(self):
-        """A delay below the spacing of floats is due now, and ends."""
+        """A delay below the spacing of floats ends, at the next float."""
         self.assertGreater(math.ulp(self.now), 1e-7)
         await asyncio.sleep(1e-9)
         self.assertAlmostEqual(self.now, 1.7e9, places=5)
