@@ -145,7 +145,7 @@ class Phases(Settings):
 
     def _callCleanup(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         task = getattr(function, "__self__", None)
-        if type(task) is asyncio.Task and function.__name__ == "cancel":
+        if isinstance(task, asyncio.Task) and function.__name__ == "cancel":
             # cancel() counts as reading the error of a failed task, so addCleanup(task.cancel) would hide the error.
             run_of(self).last_world.report_error_of(task)
         try:

@@ -48,13 +48,14 @@ from ..introspection.handles import who
 from ..introspection.modules import globals_of, is_plumbing
 from ..introspection.tasks import frame_of
 from ..pythons import WALKED_UNSEEN
+from ..stdlib.seal.stand_ins import OrderedSet
 
 REACHED = 3_000  # objects that a walk visits at most
 
 _VALUES = (bool, int, float, complex, str, bytes, range, type(None), type(Ellipsis), type(NotImplemented), CodeType)
 _CONTAINERS: tuple[Any, ...] = (
     tuple, list, dict, set, frozenset, deque, defaultdict, OrderedDict, Counter, CellType, MethodType, MappingProxyType,
-    partial, asyncio.Future, asyncio.Task, type({}.keys()), type({}.values()), type({}.items()),
+    partial, OrderedSet, type({}.keys()), type({}.values()), type({}.items()),
 )
 # What has no state of its own, or none that decides how a program goes on.
 _OPAQUE = (ContextVar, ReferenceType, property, classmethod, staticmethod, GetSetDescriptorType, MemberDescriptorType,
@@ -186,7 +187,7 @@ class _Walk:
             return _of_a_builtin(thing)
         if kind in _ITERATORS:
             return [operator.length_hint(thing), *gc.get_referents(thing)]
-        if kind in _CONTAINERS:
+        if kind in _CONTAINERS or issubclass(kind, asyncio.Future):
             return list(gc.get_referents(thing))
         if kind is bytearray:
             return [bytes(thing)]

@@ -32,6 +32,7 @@ from ..stdlib.threads.background import in_background
 from ..stdlib.threads.job import Work
 from ..stdlib.worlds import World, sealed, world_here
 from .inventory import Inventory
+from .numbered import Task
 from .selector import VirtualSelector
 from .stuck import Hangs
 from .timers import Timer, duration, reach, schedule
@@ -87,6 +88,7 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
     _check_running: Callable[[], None]
     _check_thread: Callable[[], None]
     _debug: bool
+    _task_factory: Callable[..., Any] | None
     _executor_shutdown_called: bool
     _remove_reader: Callable[[int], bool]
     _remove_writer: Callable[[int], bool]
@@ -237,17 +239,26 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
         if name is None:
             name = f"Task-{number}"
         place = place_here(2)
-        task = super().create_task(coro, name=name, context=context, **kwargs)
+        task: Any
+        if self._task_factory is None:
+            self._check_closed()
+            task = Task.__new__(Task)
+            task.number = number  # before asyncio puts it into a set
+            Task.__init__(task, coro, loop=self, name=name, context=context, **kwargs)
+            if task._source_traceback:
+                del task._source_traceback[-1]
+        else:
+            task = super().create_task(coro, name=name, context=context, **kwargs)
         try:  # noqa: SIM105 - suppress() costs more than all the rest
-            task.made_at = place  # type: ignore[attr-defined]
+            task.made_at = place
             self._own.inventory.add_task(task)
             if task.done():  # eager: it has lost its coroutine, and 3.12.1 crashes when it is asked for that
-                task.coroutine_name = getattr(coro, "__qualname__", type(coro).__name__)  # type: ignore[attr-defined]
+                task.coroutine_name = getattr(coro, "__qualname__", type(coro).__name__)
             if in_background():
                 self.selector.jobs.leave_task(task)
         except (AttributeError, TypeError):  # a program's own task factory may give anything
             pass
-        return task
+        return task  # type: ignore[no-any-return]
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """As asyncio's; what a test expects is not logged."""

@@ -7,6 +7,7 @@ from asyncio import base_events, events, futures, runners, selector_events, task
 
 from solipsism_unittest import SolipsistEventLoop
 from solipsism_unittest.hangs import waits
+from solipsism_unittest.loop.numbered import Task
 from tests import ROOT
 
 NOT_THERE_YET = "not there yet: refused by name, where the base class says NotImplementedError or wants the real system"
@@ -97,7 +98,7 @@ class OverridesTest(unittest.TestCase):
             self.assertNotIn(name, vars(SolipsistEventLoop))
 
     def test_transports_and_servers_are_asyncios(self):
-        """What a connection and a server are made of are exactly asyncio's classes."""
+        """What a connection and a server are made of are exactly asyncio's classes; a task has a number and no more."""
 
         async def main():
             accepted = asyncio.get_running_loop().create_future()
@@ -122,8 +123,11 @@ class OverridesTest(unittest.TestCase):
             found = runner.run(main())
         transport = selector_events._SelectorSocketTransport
         self.assertEqual(
-            found, [base_events.Server, transport, transport, asyncio.StreamReader, asyncio.StreamWriter, asyncio.Task]
+            found, [base_events.Server, transport, transport, asyncio.StreamReader, asyncio.StreamWriter, Task]
         )
+        self.assertEqual(Task.__bases__, (asyncio.Task,))
+        self.assertLessEqual(set(vars(Task)) - WRITTEN_BY_PYTHON, {"__hash__", "__slots__", "__orig_bases__",
+                                                                      "number", "made_at"})
 
 
 # Each private name of asyncio that the package uses, and why.
@@ -172,6 +176,7 @@ PRIVATE = {
     "_source_traceback": "the place of making that debug mode keeps",
     "_stream_reader": "what a connection's reader holds",
     "_task": "whose limit a Timeout is",
+    "_task_factory": "a program's own factory makes tasks of its own",
     "_tasks": "which tasks a TaskGroup waits for",
     "_transport": "where the bytes of a stream come from",
     "_transports": "which transport a descriptor belongs to",

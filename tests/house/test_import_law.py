@@ -39,7 +39,7 @@ INSIDE: dict[str, tuple[tuple[str, ...], ...]] = {
                     ("thread_starts", "stand_ins"), ("table",)),
     "hangs": (("words",), ("locks",), ("waits", "reachability", "spins"), ("report",)),
     "peers": (("server", "datagram_server"),),
-    "loop": (("timers", "uncaught", "selector"), ("inventory",), ("stuck",), ("event_loop",)),
+    "loop": (("timers", "numbered", "uncaught", "selector"), ("inventory",), ("stuck",), ("event_loop",)),
     "leaks": (("kinds", "checks", "unawaited"), ("expected", "report", "ending"), ("finders",), ("survey",)),
     "case": (("results", "real_time", "fixtures"), ("world",), ("assertions", "verdict"), ("phases",), ("case",)),
     "case.assertions": (("failures", "awaited", "elapsed"), ("time", "buffers", "uncaught")),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ...introspection import modules
@@ -51,6 +51,66 @@ def _made(before: Any, answer: Callable[..., Any], handed: tuple[Any, ...], unle
     if hasattr(before, "fromfd"):  # of the class epoll
         replacement.fromfd = before.fromfd  # type: ignore[attr-defined]
     return replacement
+
+
+class OrderedSet(set[Any]):
+    """A set whose members stand in the order in which they came, for asyncio's sets of tasks, futures and coroutines.
+
+    asyncio cancels and waits for their members one by one. In a set of Python's own they stand by their addresses.
+    """
+
+    def __init__(self, members: Iterable[Any] = ()) -> None:
+        self._order = dict.fromkeys(members)
+        super().__init__(self._order)
+
+    def __iter__(self) -> Iterator[Any]:
+        present = super().__contains__
+        known = [member for member in self._order if present(member)]
+        if len(known) < len(self):  # the program has added some in a way that is not seen here
+            known += [member for member in super().__iter__() if member not in self._order]
+        return iter(known)
+
+    def add(self, member: Any) -> None:
+        """As a set's."""
+        super().add(member)
+        self._order[member] = None
+
+    def discard(self, member: Any) -> None:
+        """As a set's."""
+        super().discard(member)
+        self._order.pop(member, None)
+
+    def remove(self, member: Any) -> None:
+        """As a set's."""
+        super().remove(member)
+        self._order.pop(member, None)
+
+    def pop(self) -> Any:
+        """As a set's: the first one."""
+        for member in self:
+            self.discard(member)
+            return member
+        raise KeyError("pop from an empty set")
+
+    def clear(self) -> None:
+        """As a set's."""
+        super().clear()
+        self._order.clear()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return set, (list(self),)
+
+    def __repr__(self) -> str:
+        return repr(set(self))
+
+
+def make_ordered_set(before: Any) -> Any:
+    """What stands for `set` in a module of asyncio's, which has no such name by itself."""
+
+    def ordered_set(*members: Any) -> set[Any]:
+        return set(*members) if by_thread.get(thread_id()) is None else OrderedSet(*members)
+
+    return ordered_set
 
 
 # -- conditions: when the real thing answers

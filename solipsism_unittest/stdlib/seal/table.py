@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import _socket
 import asyncio.selector_events
+import asyncio.taskgroups
+import asyncio.tasks
 import builtins
 import concurrent.futures
 import functools
@@ -42,6 +44,7 @@ from . import early_names, guard, replacements, thread_starts
 from .early_names import Bindings
 from .replacements import MISSING, Replacement, Shelf
 from .stand_ins import (
+    make_ordered_set,
     no_socket_file,
     real_children,
     real_descriptor,
@@ -187,6 +190,8 @@ _TABLE: list[Replacement | Shelf] = [
     Replacement(concurrent.futures.Future, "exception", _RESULT),
     Shelf(concurrent.futures._base, {"_create_and_install_waiters": stand_over(thread_starts.waiter)}),
     Replacement(asyncio.selector_events.BaseSelectorEventLoop, "_make_self_pipe", stand_in(_refuse_stock_loop)),
+    Replacement(asyncio.tasks, "set", make_ordered_set),
+    Replacement(asyncio.taskgroups, "set", make_ordered_set),
     Replacement(threading.Condition, "wait", reported(wait)),
     Replacement(subprocess.Popen, "wait", reported(wait_for_child)),
 ]

@@ -1,5 +1,7 @@
 """Stand-ins: who gets the answer, who the real thing, and what a program sees of a function beside its calls."""
 
+import asyncio
+import copy
 import os
 import select
 import unittest
@@ -7,7 +9,7 @@ import unittest
 from solipsism_unittest import SolipsistEventLoop, sealed
 from solipsism_unittest.kernel import FIRST_DESCRIPTOR, Kernel
 from solipsism_unittest.stdlib.seal import stand_ins
-from solipsism_unittest.stdlib.seal.stand_ins import stand_in, stand_over, static
+from solipsism_unittest.stdlib.seal.stand_ins import OrderedSet, stand_in, stand_over, static
 from solipsism_unittest.stdlib.worlds import World
 
 
@@ -95,3 +97,45 @@ class ConditionsTest(unittest.TestCase):
                 self.assertTrue(condition(self.world, ("path",), {}))
                 self.assertTrue(condition(self.world, (), {"file": "path"}))
                 self.assertFalse(condition(self.world, (FIRST_DESCRIPTOR,), {}))
+
+
+class OrderedSetTest(unittest.TestCase):
+    """A set of asyncio's is a set to the program, in order."""
+
+    def test_in_order(self):
+        """Members stand as they came, and the first one is popped first."""
+        members = OrderedSet("hello world")
+        for change, order in ((lambda: members.add("x"), "helo wrdx"), (lambda: members.add("h"), "helo wrdx"),
+                              (lambda: members.discard("l"), "heo wrdx"), (lambda: members.discard("l"), "heo wrdx"),
+                              (lambda: members.remove("x"), "heo wrd"), (members.pop, "eo wrd"),
+                              (lambda: members.update("zz"), "eo wrdz"),
+                              (lambda: members.difference_update("eo"), " wrdz"),
+                              (lambda: members.add("e"), " wrdez")):
+            change()
+            with self.subTest(order):
+                self.assertEqual(("".join(sorted(members)), len(members)), ("".join(sorted(order)), len(order)))
+        self.assertEqual(list(OrderedSet([3, 1, 2, 3])), [3, 1, 2])
+        members.clear()
+        self.assertEqual((list(members), members), ([], set()))
+
+    def test_as_a_set(self):
+        """It is equal to one, is written and copied as one, and refuses as one does."""
+        members = OrderedSet([2, 1])
+        self.assertIsInstance(members, set)
+        self.assertEqual((members, repr(members), repr(OrderedSet())), ({1, 2}, "{1, 2}", "set()"))
+        for other in (copy.copy(members), copy.deepcopy(members), members | {3}, members.copy()):
+            self.assertIs(type(other), set)
+        with self.assertRaises(KeyError):
+            members.remove(5)
+        with self.assertRaisesRegex(KeyError, "pop from an empty set"):
+            OrderedSet().pop()
+
+    def test_where(self):
+        """asyncio has it in a sealed thread; elsewhere, and afterwards, it has Python's own."""
+        loop = SolipsistEventLoop()
+        self.addCleanup(loop.close)
+        with sealed(loop):
+            there = asyncio.tasks.set
+            self.assertIs(type(asyncio.taskgroups.TaskGroup()._tasks), OrderedSet)
+        self.assertEqual((type(there()), type(there([1]))), (set, set))
+        self.assertFalse({"set"} & (vars(asyncio.tasks).keys() | vars(asyncio.taskgroups).keys()))
