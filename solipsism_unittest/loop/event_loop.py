@@ -154,14 +154,14 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
     def autojump(self, value: bool) -> None:
         self.selector.autojump = value
 
-    def call_at(self, when: float, callback: Callable[..., Any], *args: Any,  # type: ignore[override]
+    def call_at(self, when: float, callback: Callable[..., object], *args: Any,  # type: ignore[override]
                 context: contextvars.Context | None = None) -> events.TimerHandle:
         """As asyncio's; of two timers at one instant the one made first runs first. NaN is a ValueError."""
         if when is None:
             raise TypeError("when cannot be None")
         return schedule(self, when, callback, args, context, "call_at")
 
-    def call_later(self, delay: float, callback: Callable[..., Any], *args: Any,  # type: ignore[override]
+    def call_later(self, delay: float, callback: Callable[..., object], *args: Any,  # type: ignore[override]
                    context: contextvars.Context | None = None) -> events.TimerHandle:
         """As asyncio's; see `call_at`."""
         if delay is None:
@@ -284,12 +284,12 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
 
     # -- descriptors
 
-    def add_reader(self, fd: Any, callback: Callable[..., Any], *args: Any) -> None:  # type: ignore[override]
+    def add_reader(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:  # type: ignore[override]
         """As asyncio's; the registration knows where it was made."""
         super().add_reader(fd, callback, *args)
         self._note_registration(fd, 0, "add_reader")
 
-    def add_writer(self, fd: Any, callback: Callable[..., Any], *args: Any) -> None:  # type: ignore[override]
+    def add_writer(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:  # type: ignore[override]
         """As asyncio's; see `add_reader`."""
         super().add_writer(fd, callback, *args)
         self._note_registration(fd, 1, "add_writer")
@@ -382,7 +382,7 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
         return f"<SolipsistEventLoop {state} t={self.time()!r}>"
 
 
-def _submit(loop: SolipsistEventLoop, executor: Any, function: Callable[..., Any], args: tuple[Any, ...],
+def _submit(loop: SolipsistEventLoop, executor: Any, function: Callable[..., object], args: tuple[Any, ...],
             place: Place | None) -> Any:
     """Give a job to an executor; gives the future of the loop that gets its result."""
     jobs = loop.world.jobs

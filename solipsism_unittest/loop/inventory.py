@@ -41,8 +41,8 @@ class Inventory:
 
     def __init__(self, loop: Owner) -> None:
         self._owner = loop
-        self._made: list[weakref.ref[Any]] = []
-        self._futures: weakref.WeakSet[Any] | tuple[()] = ()
+        self._made: list[weakref.ref[asyncio.Task[Any]]] = []
+        self._futures: weakref.WeakSet[asyncio.Future[Any]] | tuple[()] = ()
         self._room = ROOM
         # Of most loops these stay empty, and a weak dictionary takes a microsecond to make.
         self.registrations: MutableMapping[asyncio.Handle, tuple[str, Place | None]] = {}

@@ -99,7 +99,7 @@ class Owner(Protocol):
     def look(self) -> Look:
         """A new look at a program that may spin."""
 
-    def slow_turn(self, seconds: float, runs: Any) -> None:
+    def slow_turn(self, seconds: float, runs: object) -> None:
         """A turn of the loop took this many real seconds; `runs` says what ran in it."""
 
 
@@ -203,17 +203,17 @@ class VirtualSelector(selectors.BaseSelector):
         raise SolipsismError(f"{fileobj!r} is not a descriptor of this event loop: only sockets that were made in its "
                              "world (socket.socket() in a test, socketpair()) can be waited for")
 
-    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+    def register(self, fileobj: Any, events: int, data: object = None) -> selectors.SelectorKey:
         number = self.number(fileobj)
         if number in self.keys:
             raise KeyError(f"{fileobj!r} (FD {number}) is already registered")
         return self._watch(number, fileobj, events, data)
 
-    def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+    def modify(self, fileobj: Any, events: int, data: object = None) -> selectors.SelectorKey:
         number = self.number(fileobj)
         return self._watch(number, self.keys[number].fileobj, events, data)
 
-    def _watch(self, number: int, fileobj: Any, events: int, data: Any) -> selectors.SelectorKey:
+    def _watch(self, number: int, fileobj: Any, events: int, data: object) -> selectors.SelectorKey:
         if not 0 < events <= selectors.EVENT_READ | selectors.EVENT_WRITE:
             raise ValueError(f"Invalid events: {events!r}")
         key = self.keys[number] = selectors.SelectorKey(fileobj, number, events, data)

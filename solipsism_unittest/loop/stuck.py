@@ -26,6 +26,7 @@ from ..kernel import Kernel
 from ..kernel.journal import Journal
 from .inventory import Inventory
 from .selector import VirtualSelector
+from .timers import Timer
 
 __unittest = True  # unittest leaves frames of this module out of a traceback
 __tracebackhide__ = True  # and so does pytest
@@ -40,7 +41,7 @@ class Loop(Protocol):
 
     selector: VirtualSelector
     _clock_resolution: float
-    _scheduled: list[Any]
+    _scheduled: list[Timer]
 
     @property
     def kernel(self) -> Kernel:
@@ -53,7 +54,7 @@ class Loop(Protocol):
     def time(self) -> float:
         """The virtual time."""
 
-    def call_soon(self, callback: Callable[..., object], *args: Any) -> asyncio.Handle:
+    def call_soon(self, callback: Callable[..., object], *args: object) -> asyncio.Handle:
         """As asyncio's."""
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
@@ -70,7 +71,7 @@ class Run:
         self.closing = closing  # part of the end of a runner, whose program has its result already
         self.verdict: SolipsismError | None = None
         self.times_stuck = 0
-        self.waiter: weakref.ref[Any] | None = None  # what `main` waited for when that was last looked at
+        self.waiter: weakref.ref[object] | None = None  # what `main` waited for when that was last looked at
         self.jumps = 0  # of the clock, at least this many since `main` made a step
 
 
@@ -79,8 +80,8 @@ class Hangs:
 
     __slots__ = ("loop", "_driven")
 
-    def __init__(self, loop: Any) -> None:
-        self.loop: Loop = loop
+    def __init__(self, loop: Loop) -> None:
+        self.loop = loop
         self._driven: Run | None = None  # the innermost run_until_complete()
 
     def drive(self, main: asyncio.Future[T], run: Callable[[asyncio.Future[T]], T], closing: bool) -> T | None:
@@ -212,7 +213,7 @@ class Hangs:
         return [handle for handle in [*inventory.ready(), *due, *polled]
                 if handle is not None and not handle.cancelled()]
 
-    def slow_turn(self, seconds: float, runs: Any) -> None:
+    def slow_turn(self, seconds: float, runs: object) -> None:
         """Note a turn of the loop that took this many real seconds, with what ran in it."""
         if not debugging(sys._getframe()):
             self.loop.selector.blocking.note_slow(words.slow_words(seconds, runs, self.loop.time()))
@@ -255,22 +256,22 @@ def _most_made(journal: Journal) -> list[str]:
 # -- tasks that await each other in a circle
 
 
-def _cancelled_along(task: Any) -> list[Any]:
+def _cancelled_along(task: Task) -> list[Task]:
     """The tasks that a task's `cancel()` hands the cancellation on to."""
     waiter = waiter_of(task)
     awaited = members_of(waiter) or [waiter]
     return [each for each in awaited if isinstance(each, asyncio.Task) and not each.done()]
 
 
-def loosen(tasks: Iterable[Any]) -> bool:
+def loosen(tasks: Iterable[Task]) -> bool:
     """Open the circles in which tasks await each other; say whether there was one.
 
     `cancel()` hands itself on to the awaited task. In a circle that never ends: RecursionError, or a crash.
     One task of each circle gets its CancelledError through another future. When it has run, the others can be
     cancelled.
     """
-    opened: set[Any] = set()
-    over: set[Any] = set()
+    opened: set[Task] = set()
+    over: set[Task] = set()
     for start in tasks:
         path = [(start, iter(_cancelled_along(start)))]
         on_path = {start}
@@ -295,7 +296,7 @@ def _wake_cancelled(task: Task) -> None:
     for callback, context in list(awaited._callbacks or ()):
         if getattr(callback, "__self__", None) is task:
             awaited.remove_done_callback(callback)
-            instead: Any = task.get_loop().create_future()
+            instead = task.get_loop().create_future()
             instead.add_done_callback(callback, context=context)
             instead.cancel()
             awaited.add_done_callback(retrieve)  # or asyncio would report its error: nobody else awaits it

@@ -31,12 +31,12 @@ class Timer(events.TimerHandle):
     """A TimerHandle that knows its place in the line: of two at one instant, the one made first runs first."""
 
     # asyncio's own, which type checkers do not know.
-    _callback: Callable[..., Any]
+    _callback: Callable[..., object]
     _args: tuple[Any, ...]
 
     __slots__ = ("_sequence", "begun", "made_at")
 
-    def __init__(self, when: float, callback: Callable[..., Any], args: tuple[Any, ...],
+    def __init__(self, when: float, callback: Callable[..., object], args: tuple[Any, ...],
                  loop: Loop, context: contextvars.Context | None, sequence: int, begun: float,
                  made_at: Place | None) -> None:
         events.Handle.__init__(self, callback, args, loop, context)  # type: ignore[arg-type]
@@ -83,11 +83,11 @@ class Loop(Protocol):
     _scheduled: list[Timer]
     _timers_made: int
 
-    def create_future(self) -> asyncio.Future[Any]:
+    def create_future(self) -> asyncio.Future[None]:
         """As asyncio's."""
 
 
-def schedule(loop: Loop, when: float, callback: Callable[..., Any], args: tuple[Any, ...],
+def schedule(loop: Loop, when: float, callback: Callable[..., object], args: tuple[Any, ...],
              context: contextvars.Context | None, method: str) -> Timer:
     """Make a timer for a loop's `call_at()` or `call_later()`, which names itself as the method."""
     # A test full of sleeps spends its time here: calls are spared where it does not hurt.
@@ -106,7 +106,7 @@ def schedule(loop: Loop, when: float, callback: Callable[..., Any], args: tuple[
     if callback is _END_OF_SLEEP:
         # A sleeping task says where it sleeps.
         timer = Timer(when, callback, args, loop, context, sequence, now, None)
-        record: tuple[Any, ...] = (now, "sleep", when)
+        record: tuple[object, ...] = (now, "sleep", when)
     else:
         timer = Timer(when, callback, args, loop, context, sequence, now, place_here(3))
         name = getattr(callback, "__qualname__", "")

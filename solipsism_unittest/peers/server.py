@@ -14,6 +14,7 @@ import os
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Iterator
+from ssl import SSLContext
 from typing import Any
 
 from ..introspection.names import plain
@@ -122,7 +123,7 @@ class FakeServer:
         self._finishing = False
 
     @property
-    def address(self) -> Any:
+    def address(self) -> tuple[str, int] | str | bytes:
         """(host, port), as `open_connection(*server.address)` takes it; or the path."""
         return (self.host, self.port) if self.path is None else self.path
 
@@ -131,7 +132,7 @@ class FakeServer:
         """Every byte that arrived, of all connections in order of arrival."""
         return bytes(self._received)
 
-    async def start(self, port: int, *, ssl: Any = None, capacity: Capacity = None) -> None:
+    async def start(self, port: int, *, ssl: SSLContext | None = None, capacity: Capacity = None) -> None:
         """Listen on every address of the host; port 0 is the next free one. A port in use is OSError EADDRINUSE."""
         loop = asyncio.get_running_loop()
         network = self._world.kernel.network
@@ -162,7 +163,8 @@ class FakeServer:
                 face.close()
             raise
 
-    async def start_at(self, path: Any, *, ssl: Any = None, capacity: Capacity = None) -> None:
+    async def start_at(self, path: str | bytes | os.PathLike[str], *, ssl: SSLContext | None = None,
+                       capacity: Capacity = None) -> None:
         """Listen on a UNIX path, or an abstract name: one of this world that is in use is OSError EADDRINUSE.
 
         The directory has to exist; a real file that has the name is hidden from the test as long as this listens.
