@@ -18,7 +18,7 @@ from ..errors import RealTimeLimitError
 from ..introspection import exceptions
 from ..leaks import report
 from ..leaks.kinds import Found, Leak
-from ..leaks.unawaited import close_held
+from ..leaks.unawaited import forgotten_by
 from .fixtures.scopes import is_test
 from .results import as_note, can_be_cause, forget_notes
 from .world import Run
@@ -163,9 +163,9 @@ def judge(case: unittest.TestCase, run: Run, outcome: Any) -> None:
         if outcome.expectedFailure is not None:
             failures.append(outcome.expectedFailure[1])
         forget_notes([*failures, *(error for server in run.servers for error in server.errors)])
+        for failure in failures:  # held by its traceback: the collector will not find them
+            run.unawaited.look(forgotten_by(failure))
         error = verdict(case, run, passed=passed, failures=failures)
-        for failure in failures:
-            close_held(failure)
         if error is None:
             pass
         elif first is not None:

@@ -6,12 +6,13 @@ closing of coroutines that a failure still holds.
 
 from __future__ import annotations
 
+import dis
 import inspect
 import sys
 import threading
 import types
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Self
 
@@ -84,12 +85,38 @@ def _made(coroutine: types.CoroutineType[Any, Any, Any], place: Place | None) ->
 
 
 def close_held(error: BaseException | None) -> None:
-    """Close the coroutines in the frames of a failure that have not begun: the failure came before their turn."""
+    """Close the coroutines in the frames of a failure that have not begun."""
+    for coroutine, _ in _held(error):
+        coroutine.close()
+
+
+def forgotten_by(error: BaseException | None) -> list[types.CoroutineType[Any, Any, Any]]:
+    """Those of them that the program forgot to await; the others are closed, for the failure came before their turn."""
+    held = list(_held(error))
+    for coroutine, is_forgotten in held:
+        if not is_forgotten:
+            coroutine.close()
+    return [coroutine for coroutine, is_forgotten in held if is_forgotten]
+
+
+def _held(error: BaseException | None) -> Iterator[tuple[types.CoroutineType[Any, Any, Any], bool]]:
     for each in parts([error], hidden=True):
         trace = each.__traceback__
         while trace is not None:
-            for value in list(trace.tb_frame.f_locals.values()):
+            for name, value in list(trace.tb_frame.f_locals.items()):
                 # Not isinstance(): it would read the value's __class__, and a dead proxy raises there.
                 if type(value) is types.CoroutineType and inspect.getcoroutinestate(value) == inspect.CORO_CREATED:
-                    value.close()
+                    yield value, not _is_used_later(trace.tb_frame.f_code, trace.tb_lasti, name)
             trace = trace.tb_next
+
+
+def _is_used_later(code: types.CodeType, instruction: int, name: str) -> bool:
+    """Whether a function that failed at an instruction would have come to a use of a local variable."""
+    if not is_of_program(code.co_filename) or name in code.co_cellvars + code.co_freevars:
+        return True  # nobody can tell
+    steps = list(dis.get_instructions(code))
+    # From where it would have gone on: of a loop, from its begin.
+    start = min([instruction + 1, *(step.argval for step in steps
+                                    if "JUMP_BACKWARD" in step.opname and step.offset > instruction)])
+    return any("LOAD" in step.opname and name in (step.argval if isinstance(step.argval, tuple) else (step.argval,))
+               for step in steps if step.offset >= start)

@@ -287,6 +287,57 @@ class ForgottenAwaitTest(unittest.TestCase):
 
         self.assertNotIn("never awaited", self.check(body, "on purpose"))
 
+    def test_what_a_failing_test_would_have_come_to(self):
+        """The same in a loop, in which its turn would have come again, and for a variable of an inner function."""
+        async def loop(self):
+            later = None
+            for _ in range(3):
+                if later is not None:
+                    self.fail("on purpose")
+                    await later
+                later = fetch()
+
+        async def closure(self):
+            later = fetch()
+
+            async def inner():
+                await later
+
+            self.fail("on purpose")
+            await inner()
+
+        for body in (loop, closure):
+            with self.subTest(body):
+                self.assertNotIn("never awaited", self.check(body, "on purpose"))
+
+    def test_what_a_failing_test_has_forgotten(self):
+        """A coroutine in a frame of the failure that nobody would have awaited is named: it may be the reason."""
+        async def bound_to_a_name(self):
+            _server = fetch()
+            await asyncio.open_connection("127.0.0.1", 1)
+
+        async def used_as_what_it_is_not(self):
+            server = fetch()
+            await asyncio.open_connection("127.0.0.1", server.port)
+
+        async def in_a_cause(self):
+            def start():
+                _server = fetch()
+                raise LookupError
+
+            try:
+                start()
+            except LookupError:
+                self.fail("on purpose")
+
+        for body in (bound_to_a_name, used_as_what_it_is_not, in_a_cause):
+            with self.subTest(body):
+                result = run(case_of(body))
+                text = told(result)
+                self.assertIn("also: coroutine 'fetch' was never awaited, so nothing of it ran: write `await` before "
+                              "it, or make a task of it\n  made at tests/behaviours/test_masked_mistakes.py:", text)
+                self.assertEqual(text.count("never awaited"), 1)
+
     def test_what_an_expected_failure_left(self):
         """The same for a test that fails as expected, and what it forgot does not change its outcome."""
 
