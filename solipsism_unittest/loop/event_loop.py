@@ -73,6 +73,19 @@ class _Info(tuple[Any, ...]):
         return self.number  # type: ignore[attr-defined, no-any-return]
 
 
+def _childless(kind: str) -> Any:
+    """A method `subprocess_exec` or `subprocess_shell` that refuses with an EscapeError."""
+
+    def refuse(self: SolipsistEventLoop, *args: Any, **kwargs: Any) -> NoReturn:
+        by_asyncio = sys._getframe(1).f_code.co_name == f"create_subprocess_{kind}"
+        call = f"asyncio.create_subprocess_{kind}" if by_asyncio else f"loop.subprocess_{kind}"
+        raise guard.refuse_child(self.world, call, args[1:])
+
+    refuse.__name__ = f"subprocess_{kind}"
+    refuse.__doc__ = "There are no child processes: an EscapeError."
+    return refuse
+
+
 class SolipsistEventLoop(asyncio.SelectorEventLoop):
     """An event loop on which time is virtual and the network is in memory.
 
@@ -333,15 +346,7 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
         if self._default_executor is not None:
             await self.selector.jobs.shut_down(self._default_executor, self)
 
-    # -- processes
-
-    def subprocess_exec(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """There are none: an EscapeError."""
-        _refuse_child(self, "exec", args)
-
-    def subprocess_shell(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """There are none: an EscapeError."""
-        _refuse_child(self, "shell", args)
+    subprocess_exec, subprocess_shell = _childless("exec"), _childless("shell")
 
     # -- names
 
@@ -404,12 +409,6 @@ def _close_generator(loop: SolipsistEventLoop, agen: Any) -> None:
     frame = agen.ag_frame
     task.coroutine_name = f"aclose() of {agen.__qualname__}, which was left before its end"
     task.made_at = Place(agen.ag_code, frame.f_lasti) if frame is not None else None
-
-
-def _refuse_child(loop: SolipsistEventLoop, kind: str, args: tuple[Any, ...]) -> NoReturn:
-    by_asyncio = sys._getframe(2).f_code.co_name == f"create_subprocess_{kind}"
-    call = f"asyncio.create_subprocess_{kind}" if by_asyncio else f"loop.subprocess_{kind}"
-    raise guard.refuse_child(loop.world, call, args[1:])
 
 
 def _refusal(name: str, head: str, reason: str) -> Any:
