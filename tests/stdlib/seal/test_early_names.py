@@ -21,7 +21,9 @@ class BindingsTest(unittest.TestCase):
         """A module that is loaded for the time of the test."""
         module = kind(name)
         exec(source, vars(module))
-        self.enterContext(unittest.mock.patch.dict(sys.modules, {name: module}))
+        # Not patch.dict: it would bring back what else was there, and tests put strange things there meanwhile.
+        sys.modules[name] = module
+        self.addCleanup(sys.modules.pop, name, None)
         return module
 
     def world(self, start=5.0):

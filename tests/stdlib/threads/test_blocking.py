@@ -39,7 +39,7 @@ def run_one(test, **attributes):
 
 def later(function):
     """Call it from another thread in a moment."""
-    timer = threading.Timer(0.005, function)
+    timer = threading.Timer(0.2, function)  # long enough for who waits to be there, on a busy machine too
     timer.start()
     return timer
 
