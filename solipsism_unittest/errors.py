@@ -7,6 +7,7 @@
         RealTimeLimitError      real time ran out: of the test, or while something held the clock
         VirtualTimeLimitError   virtual time would have gone beyond the limit of the test
         EscapeError             a call would have reached the real world, and was not made
+        NotSimulatedError       the loop has no such call; it is a NotImplementedError too
     UserWarning
       SolipsismWarning          the base of every warning of ours
         BlockingCallWarning     a blocking call was made in the loop's thread
@@ -47,6 +48,10 @@ class EscapeError(SolipsismError):
 
     what = ""  # the call and its place, without its arguments
     times = 1  # the number of calls that it stands for: of those that are alike only some are kept
+
+
+class NotSimulatedError(SolipsismError, NotImplementedError):
+    """The loop has no such call. asyncio lets loops lack it, and programs catch NotImplementedError for that."""
 
 
 class SolipsismWarning(UserWarning):

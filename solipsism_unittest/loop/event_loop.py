@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from typing import Any, NoReturn, TypeVar
 
-from ..errors import SolipsismError
+from ..errors import NotSimulatedError, SolipsismError
 from ..introspection import names
 from ..introspection.places import Place, place_here, user_place
 from ..introspection.tasks import stating
@@ -415,10 +415,10 @@ def _refusal(name: str, head: str, reason: str) -> Any:
     """A method of this name that refuses, whatever it is called with."""
 
     def refuse(self: SolipsistEventLoop, *args: Any, **kwargs: Any) -> NoReturn:
-        raise SolipsismError(f"{name}() is {reason}")
+        raise NotSimulatedError(f"{name}() is {reason}")
 
     refuse.__name__ = name
-    refuse.__doc__ = f"{head}: `{name}` raises SolipsismError."
+    refuse.__doc__ = f"{head}: `{name}` raises NotSimulatedError."
     return refuse
 
 

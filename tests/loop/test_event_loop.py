@@ -248,8 +248,20 @@ class RefusalTest(unittest.TestCase):
             "remove_signal_handler",
         ):
             for arguments in ((), (1, 2), (asyncio.Protocol, "x")):
-                with self.subTest(name), self.assertRaisesRegex(SolipsismError, rf"^{name}\(\) is not there yet"):
-                    getattr(loop, name)(*arguments)
+                for kind in (SolipsismError, NotImplementedError):
+                    with self.subTest(name), self.assertRaisesRegex(kind, rf"^{name}\(\) is not there yet"):
+                        getattr(loop, name)(*arguments)
+
+    def test_what_a_loop_may_lack(self):
+        """A program that does without what a loop may lack goes on, as those do that install handlers of signals."""
+        async def serve():
+            try:
+                asyncio.get_running_loop().add_signal_handler(2, print)
+            except NotImplementedError:
+                return "without"
+
+        with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
+            self.assertEqual(runner.run(serve()), "without")
 
     def test_child_processes(self):
         """A child process is refused with the command and what to do, whichever way it is asked for."""

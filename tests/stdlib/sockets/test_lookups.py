@@ -321,3 +321,5 @@ class WindowsTest(SolipsistTestCase):
         for name in ("create_pipe_connection", "start_serving_pipe"):
             with self.subTest(name), self.assertRaisesRegex(SolipsismError, rf"{name}\(\) is a call of Windows"):
                 await getattr(self.loop, name)(asyncio.Protocol, r"\\.\pipe\x")
+            with self.assertRaises(NotImplementedError):
+                await getattr(self.loop, name)(asyncio.Protocol, r"\\.\pipe\x")
