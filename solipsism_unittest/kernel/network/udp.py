@@ -12,7 +12,7 @@ import socket
 import zlib
 from typing import NamedTuple
 
-from ..addresses.interfaces import LOOPBACK, is_broadcast, is_many, is_multicast, way_out
+from ..addresses.interfaces import LOOPBACK, OUTSIDE, is_broadcast, is_many, is_multicast, way_out
 from ..addresses.literals import unmap
 from ..addresses.resolver import Names
 from ..descriptors.datagram import Datagram, Packet, charge_of_udp, route
@@ -190,11 +190,22 @@ class Udp:
                 return []
         found = []
         for end in self.ports.bound.get(port, ()):
-            if (self._may_get(end, address) and _hears(end, packet)
+            heard = self._may_get(end, address) or (group is None and self._is_device(end, packet))
+            if (heard and _hears(end, packet)
                     and (group is None or end.multicast.hears_all[_version(address)]
                          or group in end.multicast.groups)):
                 found.append(end)
         return found
+
+    def _is_device(self, end: Datagram, packet: Packet) -> bool:
+        """Whether an end is on another machine of the outer network: its one address stands for all of that machine.
+
+        A wildcard is always the test's own machine, so a device that is played could not hear a broadcast otherwise.
+        """
+        assert end.local is not None
+        host = self._names.owner(end.local[0])
+        return (packet.interface == OUTSIDE and ":" not in end.local[0] and host is not None
+                and host is not self._names.machine)
 
     def _anybody_joined(self, group: tuple[str, int]) -> bool:
         return any(group in end.multicast.groups for ends in self.ports.bound.values() for end in ends)

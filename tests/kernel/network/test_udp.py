@@ -447,6 +447,26 @@ class WorldTest(unittest.TestCase):
             sender.send_to(memoryview(b"x"), (address, 9))
             self.assertEqual(everybody.receive(9, 0).source, ("198.18.0.1", 32768))
 
+    def test_broadcast_to_other_machines(self):
+        """Who is at an address of another machine hears a broadcast of the outer network, and sends one; no group."""
+        self.kernel.names.add_host("lamp.test", "198.18.7.7", "2001:db8::7")
+        lamp, radio = self.end("198.18.7.7", 9), self.end(self.kernel.names.addresses_of("radio.test")[0], 9)
+        here, sender = self.end("0.0.0.0", 9), self.end("198.18.0.1", 100)
+        six = self.end("2001:db8::7", 9, socket.AF_INET6)
+        for address in ("198.19.255.255", "255.255.255.255"):
+            sender.broadcast = True
+            sender.send_to(memoryview(b"who?"), (address, 9))
+            with self.subTest(address):
+                for end in (lamp, radio, here):
+                    self.assertEqual(end.receive(9, 0).source, ("198.18.0.1", 100))
+                self.assertEqual(len(six.queue), 0)
+            lamp.broadcast = True
+            lamp.send_to(memoryview(b"me"), (address, 9))
+            self.assertEqual([end.receive(9, 0).source for end in (lamp, radio, here)], [("198.18.7.7", 9)] * 3)
+        sender.send_to(memoryview(b"x"), ("127.255.255.255", 9))
+        sender.send_to(memoryview(b"x"), ("239.1.1.1", 9))
+        self.assertEqual([len(end.queue) for end in (lamp, radio)], [0, 0])
+
     def test_journal(self):
         """What is sent, what nobody hears and what finds no room is in the journal, with both addresses."""
         server, client = self.end("127.0.0.1", 53), self.end()
