@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import os
 import socket
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
@@ -48,7 +49,8 @@ class Ports(Generic[Kind]):
         if end.family == socket.AF_INET6 and end.v6_only and ":" not in address:
             raise os_error(errno.EINVAL)
         if address not in WILDCARDS and self._names.owner(address) is None and not is_many(address):
-            raise os_error(errno.EADDRNOTAVAIL)
+            raise OSError(errno.EADDRNOTAVAIL, f"{os.strerror(errno.EADDRNOTAVAIL)} ({address} is nobody's in this "
+                                               f"test: self.network.add_host(name, {address!r}) gives it to a host)")
         return address
 
     def keep_family(self, end: Kind, address: str) -> None:

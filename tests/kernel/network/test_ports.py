@@ -61,6 +61,18 @@ class PortsTest(unittest.TestCase):
         self.assertEqual(self.ports.free_port(["127.0.0.1", address]), FIRST_FREE_PORT + 3)
         self.assertEqual(self.once("127.0.0.1"), 4)
 
+    def test_an_address_that_nobody_has(self):
+        """An address of the real machine is nobody's until a test says so, and the error says what to do."""
+        for address in ("192.0.2.2", "2001:db8:7::1", "10.0.0.5"):
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            with self.subTest(address):
+                with self.assertRaisesRegex(OSError, rf"is nobody's in this test: self\.network\.add_host\(name, "
+                                                     rf"'{address}'\) gives it to a host") as caught:
+                    self.end(address, family=family)
+                self.assertEqual(caught.exception.errno, errno.EADDRNOTAVAIL)
+                self.kernel.names.add_host("me.test", address)
+                self.assertEqual(self.end(address, 7, family).local, (address, 7))
+
     def test_protocols_are_apart(self):
         """What TCP has is free for UDP."""
         self.kernel.network.bind(self.kernel.stream(socket.AF_INET, None), "127.0.0.1", 53)
