@@ -110,6 +110,33 @@ class StateTest(unittest.TestCase):
             with self.subTest(program):
                 self.assertSpins(program)
 
+    def test_a_poll_of_the_clock(self):
+        """A program that reads the virtual clock reads the same, though its module has imported module time."""
+        loop = functools.partial(asyncio.get_running_loop)
+
+        def by_the_loop():
+            return asyncio.get_running_loop().time() <= 5
+
+        def by_the_module():
+            return time.monotonic() <= 5
+
+        def by_nanoseconds():
+            return time.monotonic_ns() <= 5
+
+        class Timer:
+            def late(self):
+                return loop().time() > 5
+
+        for step in (by_the_loop, by_the_module, by_nanoseconds, Timer().late):
+            with self.subTest(step.__qualname__):
+                self.assertSpins(lambda step=step: polling(step))
+
+    def test_a_poll_of_a_real_clock(self):
+        """Of one that reads real time nobody can tell: it may be waiting for that."""
+        for step in (lambda: time.time() <= 5, lambda: time.perf_counter() <= 5,
+                     lambda clock=time: clock.time() <= 5 or time is clock):
+            self.assertIsNone(recurs(lambda step=step: polling(step)))
+
     def test_a_fresh_object_like_the_old_one_is_the_same(self):
         """A poll that makes new objects in each turn and goes nowhere spins."""
 
