@@ -12,6 +12,7 @@ import gc
 import os
 import socket
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ from typing import Any
 _CSocket: Any = socket.socket.__base__
 _NEVER_OPENED = _CSocket.__new__(_CSocket)
 _SENDFILE: Any = getattr(os, "sendfile", None)
+_warnings_context: Any = getattr(warnings, "_get_context", None)
 _IF_INDEXTONAME = socket.if_indextoname
 
 
@@ -67,6 +69,22 @@ STRIKES_STOP_TRACED_THREADS = sys.version_info < (3, 12)
 WALKED_UNSEEN = (list, tuple, str, bytes) if _hides_where_a_for_stands() else ()
 # 3.15: a datagram longer than the buffer is a ValueError with MSG_TRUNC, with this text. None: no error.
 CUT_DATAGRAM = _error_of_a_cut_datagram()
+
+
+def runs_elsewhere(pool: object) -> bool:
+    """Whether a pool of threads runs its jobs in other interpreters, which share no objects with this one. 3.14."""
+    return any(kind.__name__ == "InterpreterPoolExecutor" and kind.__module__ == "concurrent.futures.interpreter"
+               for kind in type(pool).__mro__)
+
+
+def collector_of_warnings() -> object:
+    """Where a warning that is shown goes to now: another object inside `catch_warnings(record=True)`.
+
+    3.14: with `-X context_aware_warnings=1`, as in a build without the GIL, that is a list of the context, and the
+    function stays.
+    """
+    log = _warnings_context().log if _warnings_context is not None else None
+    return log if log is not None else warnings._showwarnmsg_impl  # type: ignore[attr-defined]
 
 
 def judge_option(*arguments: Any) -> None:

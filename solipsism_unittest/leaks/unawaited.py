@@ -19,6 +19,7 @@ from typing import Any, Self
 from ..introspection.exceptions import parts
 from ..introspection.modules import is_of_program, is_of_standard_library
 from ..introspection.places import Place, shorten, user_place
+from ..pythons import collector_of_warnings
 
 __unittest = True
 __tracebackhide__ = True
@@ -40,7 +41,7 @@ class Unawaited:
         self._thread = threading.get_ident()
         self._depth = sys.get_coroutine_origin_tracking_depth()
         sys.set_coroutine_origin_tracking_depth(max(self._depth, 1))
-        self._show = warnings._showwarnmsg_impl  # type: ignore[attr-defined]
+        self._collector = collector_of_warnings()
         self._warn = warnings._warn_unawaited_coroutine  # type: ignore[attr-defined]
         warnings._warn_unawaited_coroutine = self._take_down  # type: ignore[attr-defined]
         return self
@@ -51,7 +52,7 @@ class Unawaited:
         sys.set_coroutine_origin_tracking_depth(self._depth)
 
     def _take_down(self, coroutine: types.CoroutineType[Any, Any, Any]) -> None:
-        collected = warnings._showwarnmsg_impl is not self._show  # type: ignore[attr-defined]
+        collected = collector_of_warnings() is not self._collector
         ours = threading.get_ident() == self._thread or self.is_ours()
         if collected or not coroutine.cr_origin or not ours:
             self._warn(coroutine)

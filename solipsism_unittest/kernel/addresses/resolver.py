@@ -150,9 +150,9 @@ class Names(Hosts):
             host = bytes(host)
         if not isinstance(host, (str, bytes)):
             raise TypeError(f"str, bytes or bytearray expected, not {type(host).__name__}")
-        if host in ("", b""):
+        if not host:
             return "::" if family == socket.AF_INET6 else "0.0.0.0"
-        if host in ("<broadcast>", b"<broadcast>") and family != socket.AF_INET6:
+        if host == (b"<broadcast>" if isinstance(host, bytes) else "<broadcast>") and family != socket.AF_INET6:
             return "255.255.255.255"
         self.check_blocking(host)
         return _literal(host, family) or self.getaddrinfo(host, None, family, socket.SOCK_DGRAM)[0][4][0]

@@ -10,6 +10,7 @@ from typing import Any
 
 from ...introspection import modules, names
 from ...introspection.places import user_place
+from ...pythons import runs_elsewhere
 from ..threads import background, jobs
 from ..threads.job import Work
 from ..worlds import World, visiting
@@ -56,11 +57,12 @@ def new_pool(world: World, real: Callable[..., None], pool: Any, *args: Any, **k
 def submit(world: World, real: Callable[..., Any], pool: Any, fn: Callable[..., Any], /, *args: Any, **kwargs: Any
            ) -> Any:
     """`ThreadPoolExecutor.submit`: the job lives in the world of who submits it."""
+    elsewhere = runs_elsewhere(pool)
     if isinstance(fn, Work):  # of run_in_executor
-        return real(pool, _inside(world, fn), *args, **kwargs)
+        return real(pool, fn.__wrapped__ if elsewhere else _inside(world, fn), *args, **kwargs)
     job = world.jobs.begin(f"executor job {names.name_of(fn)}", user_place(3))
     try:
-        future = real(pool, _inside(world, Work(job, fn)), *args, **kwargs)
+        future = real(pool, fn if elsewhere else _inside(world, Work(job, fn)), *args, **kwargs)
     except BaseException:
         job.end()
         raise
