@@ -16,7 +16,7 @@ test: ## run the whole suite
 	$(PYTHON) -m unittest
 
 # Some lines run on one version only, so the report is judged (100 % of lines and branches) only where it can be whole.
-coverage: ## measure the suite on every supported Python found; judged when 3.11, 3.12 and 3.13 are there
+coverage: ## measure the suite on every supported Python found; judged when 3.11 to 3.15 are there
 	@mkdir -p $(BUILD) && rm -f $(BUILD)/.coverage*
 	@bash .ci/run --pythons > $(BUILD)/pythons && test -s $(BUILD)/pythons || { echo "no supported Python found"; exit 1; }
 	@set -e; export COVERAGE_FILE="$(CURDIR)/$(BUILD)/.coverage"; failed=; missing=; \
@@ -28,7 +28,7 @@ coverage: ## measure the suite on every supported Python found; judged when 3.11
 	    }; \
 	    $$own -m coverage run --parallel-mode -m unittest </dev/null || failed="$$failed suite-on-$$version"; \
 	done < $(BUILD)/pythons; \
-	for version in 3.11 3.12 3.13; do \
+	for version in 3.11 3.12 3.13 3.14 3.15; do \
 	    grep -q "^$$version " $(BUILD)/pythons || missing="$$missing $$version"; \
 	done; \
 	$$own -m coverage combine --quiet; \
@@ -36,7 +36,7 @@ coverage: ## measure the suite on every supported Python found; judged when 3.11
 	    $$own -m coverage report || failed="$$failed coverage"; \
 	else \
 	    $$own -m coverage report --fail-under=0; \
-	    echo "not judged: it takes 3.11, 3.12 and 3.13 together to reach every line, and missing here:$$missing"; \
+	    echo "not judged: it takes 3.11 to 3.15 together to reach every line, and missing here:$$missing"; \
 	fi; \
 	[ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
 
