@@ -195,7 +195,7 @@ OF_OTHERS = {
     "_app_transport",  # of asyncio.sslproto: whether the program has closed a connection that waits for its peer
     "_LazyModule", "_initializing",  # of importlib: a module that is not loaded yet
     "_check_sendfile_params", "_sendfile_use_send", "_getframe", "_current_frames", "_base", "_done_callbacks",
-    "_outcome", "_testMethodName", "_showwarnmsg_impl", "_warn_unawaited_coroutine",
+    "_outcome", "_testMethodName", "_showwarnmsg_impl", "_warn_unawaited_coroutine", "_get_context",
 }
 
 
