@@ -25,8 +25,8 @@ def owner_of(handle: Handle) -> object:
 
 def task_of(handle: Handle) -> Task[Any] | None:
     """The task whose step a handle is, or None."""
-    owner = owner_of(handle)
-    return owner if isinstance(owner, Task) else None
+    owner: Any = owner_of(handle)
+    return owner if issubclass(type(owner), Task) else None  # not isinstance(): a dead proxy raises
 
 
 def code_of(callback: object) -> CodeType | None:
@@ -70,9 +70,9 @@ def who(handle: Handle) -> Hashable:
 def clue(handle: Handle) -> Clue:
     """What says later who ran: the name of a task, a method, or a code. It keeps no object of the program."""
     callback = handle._callback  # type: ignore[attr-defined]
-    owner = getattr(callback, "__self__", None)
-    if isinstance(owner, Task):
-        return owner.get_name()
+    task = task_of(handle)
+    if task is not None:
+        return task.get_name()
     # Transports' methods run most of all. To read a code is an audited event, and what a class has may be kept.
     if type(callback) is MethodType and type(callback.__func__) is FunctionType:
         return callback.__func__

@@ -32,6 +32,7 @@ from ..stdlib.threads.background import in_background
 from ..stdlib.threads.job import Work
 from ..stdlib.worlds import World, sealed, world_here
 from .inventory import Inventory
+from .mistakes import call_soon, check_callback
 from .numbered import Task
 from .selector import VirtualSelector
 from .stuck import Hangs
@@ -95,12 +96,9 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
     """
 
     # What type checkers do not know of asyncio's loop; tests/behaviours/test_asyncio_seam.py says why each is used.
-    _check_callback: Callable[..., None]
     _check_closed: Callable[[], None]
     _check_default_executor: Callable[[], None]
     _check_running: Callable[[], None]
-    _check_thread: Callable[[], None]
-    _debug: bool
     _task_factory: Callable[..., Any] | None
     _executor_shutdown_called: bool
     _remove_reader: Callable[[int], bool]
@@ -184,6 +182,8 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
         if when == now and delay > 0:
             when = now + self._clock.resolution  # a positive delay ends later than now, or time would never go on
         return schedule(self, when, callback, args, context, "call_later")
+
+    call_soon = call_soon  # type: ignore[assignment]
 
     async def advance(self, seconds: float) -> None:
         """Run what is due within `seconds` from now, the end included, and be there exactly. Negative: ValueError."""
@@ -325,8 +325,7 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
     def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override]
         """As asyncio's. Time stands still until the job is done: it costs no virtual time."""
         self._check_closed()
-        if self._debug:
-            self._check_callback(func, "run_in_executor")
+        check_callback(func, "run_in_executor")
         if executor is None:
             self._check_default_executor()
             if self._default_executor is None:

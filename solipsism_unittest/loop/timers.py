@@ -20,6 +20,7 @@ from ..introspection.tasks import stating
 from ..kernel.clock import VirtualClock
 from ..kernel.journal import FULL
 from ..stdlib.worlds import World
+from .mistakes import check_callback, check_thread
 
 __unittest = True  # unittest leaves frames of this module out of a traceback
 __tracebackhide__ = True  # and so does pytest
@@ -76,10 +77,7 @@ class Loop(Protocol):
     world: World
     _clock: VirtualClock
     _closed: bool
-    _debug: bool
-    _check_callback: Callable[..., None]
     _check_closed: Callable[[], None]
-    _check_thread: Callable[[], None]
     _scheduled: list[Timer]
     _timers_made: int
 
@@ -97,9 +95,7 @@ def schedule(loop: Loop, when: float, callback: Callable[..., object], args: tup
         raise ValueError("a timer cannot be due at NaN")
     if loop._closed:
         loop._check_closed()
-    if loop._debug:
-        loop._check_thread()
-        loop._check_callback(callback, method)
+    check_thread(loop, method)
     loop._timers_made = sequence = loop._timers_made + 1
     # The journal has a timer when it is made: a record in the handle's own `_run` would cost a tenth of a sleep.
     now = loop._clock.now
@@ -108,6 +104,7 @@ def schedule(loop: Loop, when: float, callback: Callable[..., object], args: tup
         timer = Timer(when, callback, args, loop, context, sequence, now, None)
         record: tuple[object, ...] = (now, "sleep", when)
     else:
+        check_callback(callback, method)
         timer = Timer(when, callback, args, loop, context, sequence, now, place_here(3))
         name = getattr(callback, "__qualname__", "")
         record = (now, "timer", when, name if type(name) is str else "")

@@ -13,6 +13,7 @@ from ...introspection.places import user_place
 from ...pythons import runs_elsewhere
 from ..threads import background, jobs
 from ..threads.job import Work
+from ..threads.wrong import reporting
 from ..worlds import World, visiting
 from . import permits
 
@@ -33,7 +34,7 @@ def start(world: World, real: Callable[..., None], thread: threading.Thread) -> 
         known = world.jobs.timer(thread, run, user_place(3))
     elif not background.in_background() and pool is None:
         known = world.jobs.workers.started(thread, run, user_place(3))
-    thread.run = _inside(world, known)  # type: ignore[method-assign]
+    thread.run = _inside(world, reporting(world.loop, known))  # type: ignore[method-assign]
     try:
         real(thread)
     except BaseException:

@@ -13,10 +13,13 @@ import math
 import operator
 import os
 import socket
+import sys
+import types
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...errors import SolipsismError
+from ...introspection.modules import is_ours, module_of
 from ...kernel import READABLE, WRITABLE, Kernel
 from ...kernel.descriptors.end import Address, End, Received
 from ...kernel.descriptors.file import os_error
@@ -102,6 +105,9 @@ class Traffic(socket.socket):
         waits = self._waits(flags)
         if waits and waiting.is_elsewhere(world):
             return waiting.carry_out(world, attempt, [(self._number, events)], self._timeout, call)
+        if waits and _is_of_loop(sys._getframe(2)):
+            raise ValueError(f"the socket must be non-blocking: call setblocking(False) on {self!r} first, for "
+                             f"loop.sock_{call}() and its like would stop the loop's thread")
         try:
             return attempt()
         except BlockingIOError:
@@ -274,3 +280,10 @@ class Traffic(socket.socket):
 
     def _source(self, received: Received) -> Any:
         return None if received.source is None else self._show(received.source)
+
+
+def _is_of_loop(frame: types.FrameType | None) -> bool:
+    """Whether a call comes from asyncio's sock_recv() and its like, which take no blocking socket."""
+    while frame is not None and is_ours(module_of(frame)):
+        frame = frame.f_back
+    return frame is not None and module_of(frame) == "asyncio.selector_events"
