@@ -23,7 +23,7 @@ import signal
 import sys
 import threading
 import weakref
-from asyncio import base_events, runners
+from asyncio import all_tasks, base_events, current_task, runners
 from collections.abc import Callable, Coroutine, Iterator
 from time import monotonic, sleep
 from types import FrameType, TracebackType
@@ -155,7 +155,7 @@ class _Armed(RealTimeLimit):
         if self._verdict is None:
             self._verdict = self._describe(frame)
             loop = self._loop()
-            self._struck = asyncio.current_task(loop) if loop is not None else None
+            self._struck = current_task(loop) if loop is not None else None
         self._strikes += 1
         left = math.ldexp(self._grace, 1 - self._calls_struck - self._strikes)
         self._deadline = monotonic() + max(left, self._shortest)
@@ -316,7 +316,7 @@ def real_time_limit(seconds: float | None, loop: Callable[[], asyncio.AbstractEv
 
 def unwind(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any]) -> None:
     """Let the struck program's main task, where it is still pending, come to its end."""
-    task = next((task for task in asyncio.all_tasks(loop) if task.get_coro() is coroutine), None)
+    task = next((task for task in all_tasks(loop) if task.get_coro() is coroutine), None)
     if task is None or loop.is_closed():
         return
     task.cancel()
@@ -372,7 +372,7 @@ def _thread_lines(world: worlds.World) -> list[str]:
 
 def _report(reason: str, loop: asyncio.AbstractEventLoop | None, stuck: list[str]) -> str:
     if not isinstance(loop, SolipsistEventLoop):
-        tasks = report.task_lines(asyncio.all_tasks(loop)) if loop is not None else []
+        tasks = report.task_lines(all_tasks(loop)) if loop is not None else []
         return "\n".join([reason, *(f"  {line}" for line in stuck), *tasks])
-    return report.report(reason, loop.kernel, asyncio.all_tasks(loop),
+    return report.report(reason, loop.kernel, all_tasks(loop),
                          "\n  ".join([*stuck, *mover_lines(loop), *_thread_lines(loop.world)]))

@@ -13,6 +13,7 @@ import dataclasses
 import gc
 import random
 import unittest
+from asyncio import all_tasks
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, NoReturn, Protocol
 
@@ -291,7 +292,7 @@ class VirtualWorld:
         inventory = self._loop.inventory
         inventory.add_futures(kept)
         # A task that nobody holds is part of a cycle, and a leak.
-        return [*inventory.unread(), *asyncio.all_tasks(self._loop)]
+        return [*inventory.unread(), *all_tasks(self._loop)]
 
     def end(self, run: Run, held: Collection[object]) -> Found:
         """End what the test left, and return what to report; `held` is what `hold` returned."""

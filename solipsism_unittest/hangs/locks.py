@@ -10,10 +10,10 @@ nobody is accused.
 from __future__ import annotations
 
 import asyncio
-import gc
 from asyncio import locks
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, _AsyncGeneratorContextManager
+from gc import get_referents
 from types import AsyncGeneratorType, FrameType
 from typing import Any, NamedTuple
 
@@ -37,7 +37,7 @@ def _lock_of(thing: object) -> object:
 
 def deadline(steps: Iterable[object]) -> float | None:
     """When the earliest asyncio.timeout() around a chain ends it; None for never."""
-    limits = [thing.when() for step in steps for thing in entered(gc.get_referents(step))
+    limits = [thing.when() for step in steps for thing in entered(get_referents(step))
               if isinstance(thing, asyncio.Timeout)]
     return min((when for when in limits if when is not None), default=None)
 
@@ -52,7 +52,7 @@ def _held(steps: Iterable[object], frames: Sequence[FrameType]) -> list[object]:
         if id(step) in seen:
             continue
         seen.add(id(step))
-        referents = gc.get_referents(step)
+        referents = get_referents(step)
         inside = entered(referents)
         own = frame_of(step)
         if own is not None and "release" in own.f_code.co_names:

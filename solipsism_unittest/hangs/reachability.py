@@ -22,6 +22,7 @@ import unittest
 import weakref
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from gc import get_referents, get_referrers
 from selectors import SelectorKey
 from typing import Any, NoReturn, Protocol
 
@@ -265,19 +266,19 @@ class Walk:
 
     @staticmethod
     def _reference(thing: weakref.ref[Any]) -> list[object]:
-        return [*gc.get_referents(thing), weakref.ref.__call__(thing)]
+        return [*get_referents(thing), weakref.ref.__call__(thing)]
 
     @staticmethod
     def _proxy(thing: Any) -> list[object]:
         try:
-            return [*gc.get_referents(thing), thing.__init__.__self__]
+            return [*get_referents(thing), thing.__init__.__self__]
         except ReferenceError:
             return []
 
     @staticmethod
     def _frame(thing: types.FrameType) -> list[object]:
         # A tracer (coverage, a debugger) is no part of the program.
-        return [referent for referent in gc.get_referents(thing) if referent is not thing.f_trace]
+        return [referent for referent in get_referents(thing) if referent is not thing.f_trace]
 
     @staticmethod
     def _test(thing: object) -> list[object]:
@@ -286,7 +287,7 @@ class Walk:
     def _file(self, thing: File) -> list[object]:
         # Who has one end of a connection can wake the readers and writers of both.
         key = self._loop.selector.keys.get(thing.number)
-        return [*gc.get_referents(thing), *(key.data if key is not None else ())]
+        return [*get_referents(thing), *(key.data if key is not None else ())]
 
     @staticmethod
     def _module(thing: types.ModuleType) -> Iterable[object]:
@@ -378,7 +379,7 @@ def _held_by_the_unseen(ends: list[object]) -> bool:
     The future then has more references than all objects together show. A probe measures those of this function.
     """
     ends.append(asyncio.Event())
-    holders = gc.get_referrers(*ends)
-    shown = Counter(id(thing) for holder in holders for thing in gc.get_referents(holder))
+    holders = get_referrers(*ends)
+    shown = Counter(id(thing) for holder in holders for thing in get_referents(holder))
     hidden = [sys.getrefcount(end) - shown[id(end)] for end in ends]
     return max(hidden[:-1], default=0) > hidden[-1]

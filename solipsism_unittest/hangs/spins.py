@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import dis
 import functools
-import gc
 import itertools
 import operator
 import sys
@@ -24,6 +23,7 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextvars import Context, ContextVar
 from functools import partial
+from gc import get_referents
 from types import (
     AsyncGeneratorType,
     BuiltinFunctionType,
@@ -184,7 +184,7 @@ class _Walk:
                 return []
             if WALKED_UNSEEN and _walks_unseen(thing, frame):
                 raise _CannotTellError
-            referents = [each for each in gc.get_referents(thing) if type(each) is not FrameType]
+            referents = [each for each in get_referents(thing) if type(each) is not FrameType]
             return [frame.f_lasti, *referents, *self._named(frame.f_code, frame.f_globals)]
         if kind is FunctionType and hasattr(thing, "__wrapped__") and is_ours(thing.__globals__["__name__"]):
             return []  # a stand-in: it answers from the world, whose effects are counted
@@ -194,9 +194,9 @@ class _Walk:
         if kind is BuiltinFunctionType:
             return _of_a_builtin(thing)
         if kind in _ITERATORS:
-            return [operator.length_hint(thing), *gc.get_referents(thing)]
+            return [operator.length_hint(thing), *get_referents(thing)]
         if kind in _CONTAINERS or issubclass(kind, asyncio.Future):
-            return list(gc.get_referents(thing))
+            return list(get_referents(thing))
         if kind is bytearray:
             return [bytes(thing)]
         if kind is Context:
@@ -252,7 +252,7 @@ def _walks_unseen(thing: Any, frame: FrameType) -> bool:
     named = [value for name, value in frame.f_locals.items() if name in code.co_varnames
              and name not in code.co_cellvars]
     named += [thing.__name__, thing.__qualname__, getattr(thing, "cr_origin", None)]
-    held = Counter(id(each) for each in gc.get_referents(thing) if type(each) in WALKED_UNSEEN)
+    held = Counter(id(each) for each in get_referents(thing) if type(each) in WALKED_UNSEEN)
     held.subtract(id(each) for each in named)
     if not any(count > 0 for count in held.values()):
         return False
@@ -273,12 +273,12 @@ def _of_an_instance(thing: Any, kind: type) -> list[object]:
     if kind.__name__ == "TaskStepMethWrapper":
         return [thing.__self__]
     if kind.__name__ == "FutureIter" or kind.__module__ in _WAITED_WITH:
-        return list(gc.get_referents(thing))
+        return list(get_referents(thing))
     if is_plumbing(kind.__module__):
         return []
     if any(_is_of_c(base) for base in kind.__mro__):
         raise _CannotTellError
-    return list(gc.get_referents(thing))
+    return list(get_referents(thing))
 
 
 def _is_of_others(kind: type) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio import all_tasks, current_task
 from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, NamedTuple
@@ -213,14 +214,14 @@ def waits_for(task: Task, frames: Sequence[FrameType], waiting: Waiting | None =
     """What would wake this task, in words. Where many tasks are described, make one `Waiting` of all for them."""
     words = None
     if waiting is None:
-        waiting = Waiting(sorted({task, *asyncio.all_tasks(task.get_loop())}, key=by_name))
+        waiting = Waiting(sorted({task, *all_tasks(task.get_loop())}, key=by_name))
     for frame in calls(frames):
         # The outermost call is the one that the user made: a Barrier rather than the Condition in it.
         describe = _WAITS.get(frame.f_code.co_qualname)
         words = stated(frame) or (describe(_Call(frame, task, waiting)) if describe is not None else words)
     if words is None:
         waiter = waiter_of(task)
-        running = asyncio.current_task(task.get_loop()) is task
+        running = current_task(task.get_loop()) is task
         words = _future_words(waiter, frames) if waiter is not None else "nothing: it runs" if running else \
             "its next turn"
     limit = waiting.deadlines.get(task)

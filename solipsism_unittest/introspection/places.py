@@ -14,11 +14,14 @@ import asyncio
 import functools
 import os
 import sys
+from asyncio import current_task
 from collections.abc import Collection, Iterator
 from types import CodeType, FrameType
 from typing import NamedTuple
 
 from .modules import CARRIERS, carries, is_of_library, module_of, outward
+
+_working_directory = os.getcwd  # the system's own
 
 _STARTERS = {"asyncio.base_events": "_run_once", "unittest.case": "run"}
 
@@ -60,12 +63,15 @@ _place = functools.lru_cache(maxsize=1024)(Place)
 
 
 def shorten(filename: str) -> str:
-    """The path as a person would type it: relative to the working directory when it lies below it."""
+    """The path as a person would type it: relative to the working directory when it lies below it.
+
+    Functions of os.path are not asked: a program may have put others in their place, and a report must not fail.
+    """
     try:
-        relative = os.path.relpath(filename)
-    except ValueError:  # another drive
+        here = _working_directory().rstrip(os.sep) + os.sep
+    except OSError:  # it is gone
         return filename
-    return filename if relative.startswith(os.pardir) else relative
+    return filename.removeprefix(here)
 
 
 def line_words(code: CodeType, line: int) -> str:
@@ -121,6 +127,6 @@ def place_here(depth: int = 1) -> Place | None:
     place = user_place(depth + 1)
     if (place is None or (place.in_library and place.caller is None)) and (
             loop := asyncio._get_running_loop()) is not None:
-        outer = made_at(asyncio.current_task(loop))
+        outer = made_at(current_task(loop))
         return place.called_from(outer) if place else outer
     return place

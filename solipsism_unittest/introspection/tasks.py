@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import itertools
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from gc import get_referents
 from types import FrameType, FunctionType, MethodType
 from typing import Any, TypeVar
 
@@ -27,7 +27,7 @@ def frame_of(step: object) -> FrameType | None:
 def awaited(step: object) -> object:
     """What a coroutine or generator that is suspended awaits; None where it awaits nothing."""
     if type(step).__name__ in _WRAPPERS:
-        return next(iter(gc.get_referents(step)), None)
+        return next(iter(get_referents(step)), None)
     inner = getattr(step, "cr_await", None) or getattr(step, "gi_yieldfrom", None)
     return inner or getattr(step, "ag_await", None)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-from asyncio import events
+from asyncio import all_tasks, current_task, events
 from asyncio import tasks as asyncio_tasks
 from collections.abc import AsyncGenerator, Collection, Coroutine, Iterable
 from typing import Any
@@ -92,12 +92,12 @@ def end_all(loop: SolipsistEventLoop, keep: Keep = frozenset()) -> tuple[list[Ta
         if id(task) not in keep:
             task.exception()  # or asyncio would log it in the next test
     stubborn = sorted(left, key=by_name)
-    _abandon(loop, [*stubborn, *filter(_is_ours, asyncio.all_tasks(loop))], keep)
+    _abandon(loop, [*stubborn, *filter(_is_ours, all_tasks(loop))], keep)
     return stubborn, troubles
 
 
 def _tasks(loop: SolipsistEventLoop, keep: Keep) -> set[Task]:
-    return {task for task in asyncio.all_tasks(loop) if id(task) not in keep and not _is_ours(task)}
+    return {task for task in all_tasks(loop) if id(task) not in keep and not _is_ours(task)}
 
 
 def _is_ours(task: Task) -> bool:
@@ -106,7 +106,7 @@ def _is_ours(task: Task) -> bool:
 
 async def _end(loop: SolipsistEventLoop, keep: Keep) -> None:
     _cancel_callbacks(loop, keep)
-    tasks = _tasks(loop, keep) - {asyncio.current_task(loop)}
+    tasks = _tasks(loop, keep) - {current_task(loop)}
     gatherings = await _cancel_tasks(tasks)
     await _finish_generators(loop, keep)
     _close_transports(loop, keep)

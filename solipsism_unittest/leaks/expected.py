@@ -7,7 +7,7 @@ import concurrent.futures
 import socket
 import threading
 import types
-from asyncio import trsock
+from asyncio import all_tasks, trsock
 from collections.abc import Iterable
 from typing import Any
 
@@ -38,7 +38,7 @@ class Before:
 
 def _everything(loop: SolipsistEventLoop) -> list[object]:
     inventory = loop.inventory
-    return [*asyncio.all_tasks(loop), *inventory.timers(), *inventory.ready(), *loop.kernel.files.values(),
+    return [*all_tasks(loop), *inventory.timers(), *inventory.ready(), *loop.kernel.files.values(),
             *inventory.generators, *inventory.registrations, *loop.world.jobs.started,
             *loop.world.jobs.working.values(), *inventory.unread()]
 

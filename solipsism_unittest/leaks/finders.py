@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import gc
-from asyncio import futures
+from asyncio import all_tasks, futures
 from asyncio import tasks as asyncio_tasks
 from collections.abc import Callable, Iterable, Iterator
+from gc import get_referents
 from typing import Any
 
 from ..hangs.locks import Waiting
@@ -40,7 +40,7 @@ class Remains:
 
     def __init__(self, loop: SolipsistEventLoop) -> None:
         self.loop = loop
-        self.tasks = sorted(asyncio.all_tasks(loop), key=by_name)
+        self.tasks = sorted(all_tasks(loop), key=by_name)
         self.waiting = Waiting(self.tasks)
 
     @functools.cached_property
@@ -190,7 +190,7 @@ def _kind(file: File) -> str:
 
 def _find_generators(remains: Remains) -> Iterator[Leak]:
     # One that a pending task goes through ends with the task, which is reported.
-    in_tasks = {id(thing) for task in remains.tasks for step in steps(task) for thing in gc.get_referents(step)}
+    in_tasks = {id(thing) for task in remains.tasks for step in steps(task) for thing in get_referents(step)}
     agen: Any
     for agen, place in list(remains.loop.inventory.generators.items()):
         frame = agen.ag_frame

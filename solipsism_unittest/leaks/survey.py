@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from asyncio import all_tasks
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -58,7 +59,7 @@ def is_clean(loop: SolipsistEventLoop) -> bool:
     kernel, inventory = loop.kernel, loop.inventory
     return not (kernel.files or kernel.abandoned or inventory.has_handles() or loop.selector.keys
                 or loop.world.jobs.started or loop.world.jobs.working or loop.uncaught.found or inventory.generators
-                or asyncio.all_tasks(loop) or inventory.unread())
+                or all_tasks(loop) or inventory.unread())
 
 
 class Clients:

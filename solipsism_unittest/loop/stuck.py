@@ -12,6 +12,7 @@ import dataclasses
 import math
 import sys
 import weakref
+from asyncio import all_tasks
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
@@ -150,7 +151,7 @@ class Hangs:
             asyncio.Future.cancel(task)
 
     def _pending(self) -> list[Task]:
-        return sorted(asyncio.all_tasks(self.loop), key=by_name)  # type: ignore[arg-type]
+        return sorted(all_tasks(self.loop), key=by_name)  # type: ignore[arg-type]
 
     def _cancel(self, tasks: Sequence[asyncio.Future[Any]], again: bool = True) -> None:
         if not loosen(self._pending()):

@@ -11,6 +11,7 @@ import unittest.mock
 from solipsism_unittest import SolipsistEventLoop
 from solipsism_unittest.introspection import places
 from solipsism_unittest.introspection.modules import is_plumbing
+from solipsism_unittest.introspection import places
 from solipsism_unittest.introspection.places import Place, function_words, line_words, shorten, user_place
 
 
@@ -159,11 +160,12 @@ class ShortenTest(unittest.TestCase):
         self.assertEqual(shorten(below), os.path.join("some", "file.py"))
         self.assertEqual((shorten(elsewhere), shorten("<string>")), (elsewhere, "<string>"))
 
-    def test_another_drive(self):
-        """Where there is no way from here to there the path stays."""
+    def test_at_the_root(self):
+        """At the root everything is below."""
+        with unittest.mock.patch.object(places, "_working_directory", lambda: os.sep):
+            self.assertEqual(shorten(os.path.join(os.sep, "some", "file.py")), os.path.join("some", "file.py"))
 
-        def no_way(path):
-            raise ValueError("path is on mount 'D:', start on mount 'C:'")
-
-        with unittest.mock.patch("os.path.relpath", no_way):
-            self.assertEqual(shorten("D:\\x.py"), "D:\\x.py")
+    def test_no_working_directory(self):
+        """Where the working directory is gone the path stays."""
+        with unittest.mock.patch.object(places, "_working_directory", side_effect=FileNotFoundError):
+            self.assertEqual(shorten("/some/file.py"), "/some/file.py")

@@ -12,12 +12,12 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
-import gc
 import queue
 import sys
 import threading
 import types
 from collections.abc import Callable, Iterator, Sequence
+from gc import get_referents
 from queue import SimpleQueue
 from time import monotonic
 from typing import Any
@@ -201,4 +201,4 @@ def _reach(things: list[Any], own: threading.Thread) -> Iterator[Any]:
         if kind is types.FunctionType:  # not its globals
             line += thing.__closure__ or ()
         else:
-            line += gc.get_referents(thing)
+            line += get_referents(thing)

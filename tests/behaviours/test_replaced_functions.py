@@ -1,0 +1,61 @@
+"""A program that replaces functions of the standard library: reports use none that it can reach."""
+
+import asyncio
+import pkgutil
+import unittest
+import unittest.mock
+
+from solipsism_unittest import SleepForeverError, SolipsistTestCase
+
+REPLACED = (
+    *(f"os.path.{name}" for name in ("abspath", "relpath", "normpath", "join", "dirname", "basename", "exists", "isabs",
+                                     "realpath", "commonprefix")),
+    "os.getcwd", "asyncio.all_tasks", "asyncio.current_task", "gc.get_referents", "gc.get_referrers", "gc.get_objects",
+)
+
+
+def blocked(*args, **kwargs):
+    """What a blocker puts there."""
+    raise ZeroDivisionError("blocked")
+
+
+class Inner:
+    """What is run into a result, and is found by no loader."""
+
+    class Hang(SolipsistTestCase):
+        """A test that hangs, with one function replaced, and a test that leaves something behind."""
+
+        name = ""
+
+        async def test_hang(self):
+            lock = asyncio.Lock()
+            await lock.acquire()
+            self.enterContext(unittest.mock.patch(self.name, blocked))
+            await lock.acquire()
+
+        async def test_leak(self):
+            unittest.mock.patch(self.name, blocked).start()
+            self.task = asyncio.create_task(asyncio.sleep(5), name="left")
+
+
+class ReplacedTest(unittest.TestCase):
+    def outcome(self, case, method):
+        result = unittest.TestResult()
+        owner, _, name = case.name.rpartition(".")
+        owner = pkgutil.resolve_name(owner)
+        real = getattr(owner, name)
+        try:
+            case(method).run(result)
+        finally:
+            setattr(owner, name, real)
+        self.assertEqual(len(result.errors) + len(result.failures), 1)
+        return (result.errors + result.failures)[0][1]
+
+    def test_reports(self):
+        """A hang and a leak are reported whatever function was replaced."""
+        for name in REPLACED:
+            case = type("Hang", (Inner.Hang,), {"name": name})
+            with self.subTest(name):
+                self.assertRegex(self.outcome(case, "test_hang"), rf"{SleepForeverError.__name__}: nothing can wake the "
+                                                                  r"program(?s:.*)waits for Lock")
+                self.assertRegex(self.outcome(case, "test_leak"), r"(?s)left 1 thing behind.*left \(sleep\)")
