@@ -11,7 +11,6 @@ import unittest.mock
 from solipsism_unittest import SolipsistEventLoop
 from solipsism_unittest.introspection import places
 from solipsism_unittest.introspection.modules import is_plumbing
-from solipsism_unittest.introspection import places
 from solipsism_unittest.introspection.places import Place, function_words, line_words, shorten, user_place
 
 
