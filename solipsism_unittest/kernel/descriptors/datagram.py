@@ -32,6 +32,8 @@ _DONTWAIT = int(getattr(socket, "MSG_DONTWAIT", 0))
 _INFO, _HEADER = 320, 256  # bytes of struct skb_shared_info and struct sk_buff
 _LINEAR = 16 * 1024
 _SMALL = 576  # what a small datagram over IP takes at least
+# The option of ip(7) and ipv6(7) that tells an end without a peer of errors too, by IP version
+_REPORTS_ERRORS = {4: (socket.IPPROTO_IP, 11), 6: (socket.IPPROTO_IPV6, 25)}  # IP_RECVERR IPV6_RECVERR
 
 
 def charge_of_udp(size: int, version: int = 4) -> int:
@@ -250,8 +252,9 @@ class Datagram(End):
         self.changed()
 
     def refuse(self, target: Address) -> None:
-        """Note that nobody listens at an address: an end that is connected to it reports that once."""
-        if self.remote in (target, (target[0], 0)) and not self.closed:
+        """Note that nobody listens at an address: an end reports that once that is connected to it or asked for it."""
+        asked = self.options.get(_REPORTS_ERRORS[6 if ":" in target[0] else 4])
+        if (asked or self.remote in (target, (target[0], 0))) and not self.closed:
             self.error = errno.ECONNREFUSED
             self.changed()
 

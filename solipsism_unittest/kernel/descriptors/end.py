@@ -69,7 +69,7 @@ class End(File):
         self.v6_only = False
         self.broadcast = False  # SO_BROADCAST
         self.linger_zero = False  # close() of a stream resets (SO_LINGER with a time of 0)
-        self.options: dict[tuple[int, int], Any] = {}  # what was set and changes nothing here
+        self.options: dict[tuple[int, int], Any] = {}  # what was set; most of it changes nothing
         self.send_buffer, self.receive_buffer = DEFAULT_BUFFERS  # as SO_SNDBUF and SO_RCVBUF report them
 
     @property

@@ -202,6 +202,21 @@ class ReceiverTest(UdpContract):
         return [["ECONNREFUSED", b"early", "EAGAIN"]]
 
     @scenario
+    async def test_closed_port_reported_on_request(self, arm):
+        """With IP_RECVERR, or IPV6_RECVERR, who is not connected is told once that nobody listens; else never."""
+        for host, option in (("127.0.0.1", (socket.IPPROTO_IP, 11)), ("::1", (socket.IPPROTO_IPV6, 25))):
+            for value in (0, 1):
+                closed = self.bound(arm, host, 0)
+                address = closed.getsockname()
+                closed.close()
+                client = self.fresh(arm, socket.AF_INET6 if ":" in host else socket.AF_INET)
+                client.setsockopt(*option, value)
+                client.sendto(b"x", address)
+                await arm.calm()
+                arm.see([outcome(client.recv, 9) for _ in range(2)])
+        return [["EAGAIN", "EAGAIN"], ["ECONNREFUSED", "EAGAIN"]] * 2
+
+    @scenario
     async def test_reply_comes_from_elsewhere(self, arm):
         """Who is connected to one address of a machine does not hear its answer from another one."""
         server = self.bound(arm, "0.0.0.0", 0)
