@@ -12,6 +12,7 @@ import contextlib
 import contextvars
 import functools
 import itertools
+import selectors
 import socket
 import sys
 from asyncio import base_events, events, futures, runners
@@ -99,6 +100,7 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
     _check_closed: Callable[[], None]
     _check_default_executor: Callable[[], None]
     _check_running: Callable[[], None]
+    _selector: selectors.BaseSelector
     _task_factory: Callable[..., Any] | None
     _executor_shutdown_called: bool
     _remove_reader: Callable[[int], bool]
@@ -308,7 +310,7 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
         self._note_registration(fd, 1, "add_writer")
 
     def _note_registration(self, fd: Any, index: int, method: str) -> None:
-        handle = self.selector.get_key(fd).data[index]
+        handle = self._selector.get_key(fd).data[index]  # a program may have put a selector of its own there
         self.inventory.add_registration(handle, method, user_place(3))
 
     # -- threads

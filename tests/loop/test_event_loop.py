@@ -11,6 +11,7 @@ import socket
 import sys
 import tempfile
 import threading
+import selectors
 import unittest
 from unittest import mock
 
@@ -236,6 +237,45 @@ class SizeTest(unittest.TestCase):
         loop = SolipsistEventLoop()
         self.addCleanup(loop.close)
         self.assertLess(len(vars(loop)), 30)
+
+
+class FakeFile:
+    """What only a program's own selector knows."""
+
+    def fileno(self):
+        return 77_000
+
+
+class Wrapper(selectors._BaseSelectorImpl):
+    """Knows fake files itself, and asks the selector below for all others, as asynctest's does."""
+
+    def __init__(self, below):
+        super().__init__()
+        self.below = below
+
+    def select(self, timeout=None):
+        return [(key, key.events) for key in self._fd_to_key.values()] or self.below.select(timeout)
+
+
+class OtherSelectorTest(unittest.TestCase):
+    def test_in_the_loops_place(self):
+        """A selector that a program puts in the place of the loop's is asked, as on the stock loop."""
+        for factory in (asyncio.SelectorEventLoop, SolipsistEventLoop):
+            for add, remove in (("add_reader", "remove_reader"), ("add_writer", "remove_writer")):
+                with self.subTest(factory=factory, add=add):
+                    loop = factory()
+                    self.addCleanup(loop.close)
+                    below, loop._selector = loop._selector, Wrapper(loop._selector)
+                    file, seen = FakeFile(), []
+
+                    def on_ready(loop=loop, file=file, seen=seen, remove=remove):
+                        seen.append(getattr(loop, remove)(file))
+                        loop.stop()
+
+                    getattr(loop, add)(file, on_ready)
+                    loop.run_forever()
+                    self.assertEqual(seen, [True])
+                    loop._selector = below
 
 
 class RefusalTest(unittest.TestCase):
