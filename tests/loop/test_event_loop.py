@@ -6,12 +6,12 @@ import functools
 import gc
 import io
 import os
+import selectors
 import signal
 import socket
 import sys
 import tempfile
 import threading
-import selectors
 import unittest
 from unittest import mock
 
