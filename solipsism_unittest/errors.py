@@ -11,7 +11,7 @@
     UserWarning
       SolipsismWarning          the base of every warning of ours
         BlockingCallWarning     a blocking call was made in the loop's thread
-        SlowCallbackWarning     a callback or a step of a task burned real time
+        SlowCallbackWarning     a callback or a step of a task kept the processor
         ReturnedValueWarning    a test method returned a value; also a DeprecationWarning, as unittest's own is
         UnclosedWarning         a virtual socket or pipe was collected open; also a ResourceWarning, as for a real one
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio import selector_events
 from collections.abc import Iterable, Sequence
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
-from ..introspection.handles import clue_words, task_of, turn_words
-from ..introspection.modules import module_of, program_frames
+from ..introspection.handles import clue, clue_words, task_of, turn_words
+from ..introspection.modules import is_of_program, module_of, program_frames
 from ..introspection.names import listed
-from ..introspection.places import function_words, line_words
+from ..introspection.places import Place, function_words, line_words
 from ..introspection.tasks import Task, await_chain, by_name, coroutine_name, members_of
 
 WAY = 6  # lines of an await chain that a report has
@@ -29,7 +30,7 @@ def future_words(future: asyncio.Future[Any]) -> str:
 
 
 def slow_words(seconds: float, runs: Any, now: float) -> str:
-    """Who burned real time in a turn of the loop, for certain where one handle ran alone.
+    """Who kept the processor in a turn of the loop, for certain where one handle ran alone.
 
     `runs` is what the turn ran: a handle that ran alone (or a timer that may not have been due), a list of clues, or
     None.
@@ -40,7 +41,29 @@ def slow_words(seconds: float, runs: Any, now: float) -> str:
         who = _step_words(runs)
     else:
         who = ""
-    return f"{who or 'something that the loop ran'} took {seconds:.2f} real seconds"
+    return f"{who or 'something that the loop ran'} took {seconds:.2f} seconds of the processor"
+
+
+def slow_place(runs: Any, tasks: Iterable[asyncio.Task[Any]]) -> Place | None:
+    """A line of the program for what ran in a turn of the loop (see `slow_words`); None where nothing of it ran."""
+    named = {task.get_name(): task for task in tasks}
+    clues = runs if isinstance(runs, list) else [] if runs is None else [task_of(runs) or clue(runs)]
+    for one in clues:
+        task = named.get(one) if isinstance(one, str) else one
+        code = _code_of(task)
+        if isinstance(task, asyncio.Task):
+            for frame in program_frames(await_chain(task))[-1:]:
+                return Place.of(frame)
+        if code is not None and (is_of_program(code.co_filename) or code.co_filename == selector_events.__file__):
+            # A transport calls the program's protocol: nobody knows of which line.
+            return Place(code, 0)
+    return None
+
+
+def _code_of(thing: Any) -> CodeType | None:
+    if isinstance(thing, asyncio.Task):
+        return getattr(thing.get_coro(), "cr_code", None)
+    return thing if isinstance(thing, CodeType) else getattr(thing, "__code__", None)
 
 
 def _step_words(handle: asyncio.Handle) -> str:

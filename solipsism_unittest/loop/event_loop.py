@@ -153,6 +153,7 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
     @slow_callback_duration.setter
     def slow_callback_duration(self, seconds: float) -> None:
         self.selector.blocking.slow = seconds
+        self.selector.blocking.look_at = 0.0
 
     def time(self) -> float:
         """The virtual time in seconds; works on a closed loop too."""

@@ -237,8 +237,8 @@ class VirtualSelector(selectors.BaseSelector):
     def select(self, timeout: float | None = None) -> list[Event]:
         """What is ready, after moving time if that is what it takes; [] also when timers have become due."""
         turn, now = self.blocking, perf_counter()
-        if now - turn.began > turn.slow:
-            turn.on_slow(now - turn.began, turn.runs)
+        if now > turn.look_at:
+            turn.measure(now)
         turn.began = now
         if self._deliveries and self._deliveries[0][0] <= self._clock.now:
             self._clock.jump(self._clock.now)  # what arrives now comes before the timers that are due now
@@ -249,7 +249,7 @@ class VirtualSelector(selectors.BaseSelector):
                 self._pause()
             if self.turns > self.spins.first:
                 self._look_closer()
-                self.blocking.began = perf_counter()  # that took its time, and no callback did
+                self.blocking.start()  # that took its time, and no callback did
         else:
             turn.runs = None  # what has run and is not needed any more ends now, before time goes on
             events = self._quiesce()
@@ -284,7 +284,7 @@ class VirtualSelector(selectors.BaseSelector):
             return self._ready()
         if not self.jumps_left:
             self.jumps_left = self._owner.question_the_wait()
-            self.blocking.began = perf_counter()  # no callback took that long
+            self.blocking.start()  # no callback took that long
             return []  # the loop may have something to do now
         due = self._owner.next_deadline()
         if clock.deliveries and clock.deliveries[0][0] < due:
@@ -345,7 +345,7 @@ class VirtualSelector(selectors.BaseSelector):
             else:
                 self.jobs.lose_patience()
         self._drain_wakeups()
-        self.blocking.began = perf_counter()  # no callback took that long
+        self.blocking.start()  # no callback took that long
 
     def _pause(self) -> None:
         """The program spins or works hard beside executor jobs: give them a chance, and hand over what is there."""
@@ -356,7 +356,7 @@ class VirtualSelector(selectors.BaseSelector):
         came = self.jobs.workers.bring(self._owner.loop, self.wakeups, self._limits.real_seconds, on_late)
         if came:
             self._drain_wakeups()
-        self.blocking.began = perf_counter()
+        self.blocking.start()
         return came or bool(self._awake and self._kernel.ready())  # a thread may have sent something itself
 
     def _thread_too_late(self, names: str) -> None:

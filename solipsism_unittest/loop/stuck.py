@@ -215,9 +215,10 @@ class Hangs:
                 if handle is not None and not handle.cancelled()]
 
     def slow_turn(self, seconds: float, runs: object) -> None:
-        """Note a turn of the loop that took this many real seconds, with what ran in it."""
-        if not debugging(sys._getframe()):
-            self.loop.selector.blocking.note_slow(words.slow_words(seconds, runs, self.loop.time()))
+        """Note a turn of the loop that took this many seconds of the processor, with what ran in it."""
+        place = words.slow_place(runs, self.loop.inventory.tasks())
+        if place is not None and not debugging(sys._getframe()):
+            self.loop.selector.blocking.note_slow(words.slow_words(seconds, runs, self.loop.time()), place)
 
 
 # -- who moves the clock, and how far

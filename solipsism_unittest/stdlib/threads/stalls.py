@@ -15,19 +15,21 @@ import warnings
 from asyncio import Handle
 from collections.abc import Callable, Iterable, Sequence
 from math import inf
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Any
 
 from ...errors import BlockingCallWarning, SlowCallbackWarning
 from ...introspection.handles import Clue, clue
 from ...introspection.places import Place
 
+_LOOK_EVERY = 0.005  # real seconds
+
 POLICIES = ("fail", "warn", "ignore")
 _CALL, _SLOW = "call", "slow"
 _WARNINGS = {_CALL: BlockingCallWarning, _SLOW: SlowCallbackWarning}
 _HEADS = {
     _CALL: "a blocking call in the loop's thread: while it waits, nothing else can run, and virtual time stands still",
-    _SLOW: "a callback burned real time, in which nothing else could run",
+    _SLOW: "a callback kept the processor, and nothing else could run meanwhile",
 }
 _CURES = {
     _CALL: "await what asyncio has for it, or `await asyncio.to_thread(...)`; on_blocking_call = \"ignore\" lets it be",
@@ -49,17 +51,20 @@ def clues(ready: Sequence[Any], events: Iterable[tuple[Any, int]]) -> list[Clue]
 class Blocking:
     """What stopped one loop's thread, what is to be done about it, and the stopwatch for the turn that runs.
 
-    A turn of the loop that takes more than `slow` real seconds is reported by `on_slow(seconds, what it ran)`. A turn
-    that runs one handle keeps the handle, which costs least. One that may run several keeps clues, because no handle
-    may be kept once it has run. They become words only when a turn was slow.
+    A turn of the loop that takes more than `slow` seconds of the processor is reported by `on_slow(seconds, what it
+    ran)`. A turn that runs one handle keeps the handle, which costs least. One that may run several keeps clues,
+    because no handle may be kept once it has run. They become words only when a turn was slow.
     """
 
-    __slots__ = ("on_call", "on_slow_turn", "slow", "on_slow", "began", "ready", "timers", "runs", "found", "_to_warn")
+    __slots__ = ("on_call", "on_slow_turn", "slow", "on_slow", "began", "look_at", "ready", "timers", "runs", "found",
+                 "_to_warn", "_used", "_measured")
 
     def __init__(self, on_slow: Callable[[float, Any], None]) -> None:
         self.slow = inf
         self.on_slow = on_slow
         self.began = 0.0
+        self.look_at = 0.0  # real time, when the next look at the processor's is due: it costs more
+        self._used, self._measured = 0.0, 0.0  # of a processor by this thread, and in real time, at the last look
         self.ready: Sequence[Any] = ()  # the loop's ready queue
         self.timers: Sequence[Any] = ()  # its heap
         self.runs: Any = None  # what the turn runs: a handle, a list of clues, or None
@@ -75,14 +80,30 @@ class Blocking:
         """Start the stopwatch: the loop begins to run, and real time before that counts for no turn."""
         self.ready = ready
         self.timers = timers
-        self.began = perf_counter()
+        self.start()
+
+    def start(self) -> None:
+        """Set the stopwatch: what was before counts for no turn."""
+        self.began = self._measured = now = perf_counter()
+        self._used = thread_time()
+        self.look_at = now + min(_LOOK_EVERY, self.slow / 4)
+
+    def measure(self, now: float) -> None:
+        """A turn has ended, and a look is due: report it where it used the processor for too long.
+
+        Not the real time: a busy machine, or a process that was stopped for a moment, is not the program's fault.
+        """
+        used, before = thread_time(), self.began - self._measured  # so much at most was used before the turn
+        burned = used - self._used - before
+        self._used, self._measured = used, now
+        self.look_at = now + min(_LOOK_EVERY, self.slow / 4)
+        if burned > self.slow:
+            self.on_slow(burned, self.runs)
 
     def end_run(self) -> None:
         """The loop has stopped: measure its last turn, forget what it ran, and issue warnings."""
-        seconds, runs = perf_counter() - self.began, self.runs
+        self.measure(perf_counter())
         self.runs = None
-        if seconds > self.slow:
-            self.on_slow(seconds, runs)
         self._warn()
 
     def break_run(self) -> None:
@@ -106,7 +127,7 @@ class Blocking:
         # Not at once, in the middle of the loop: a warning may be an error.
         due, self._to_warn = self._to_warn, {}
         for (kind, what, place), count in due.items():
-            text = f"{_HEADS[kind]}: {_words(what, place, count)}; {_CURES[kind]}"
+            text = f"{_HEADS[kind]}: {_words(kind, what, place, count)}; {_CURES[kind]}"
             filename, line = (place.code.co_filename, place.line) if place is not None else ("asyncio", 0)
             warnings.warn_explicit(text, _WARNINGS[kind], filename, line)
 
@@ -115,11 +136,12 @@ class Blocking:
         found, self.found = self.found, {}
         lines = []
         for kind, head in _HEADS.items():
-            of_kind = [_words(what, place, count) for (k, what, place), count in found.items() if k == kind]
+            of_kind = [_words(k, what, place, count) for (k, what, place), count in found.items() if k == kind]
             if of_kind:
                 lines += [head, *(f"  {words}" for words in of_kind), f"  {_CURES[kind]}"]
         return "\n".join(lines)
 
 
-def _words(what: str, place: Place | None, count: int) -> str:
-    return what + (f" at {place}" if place is not None else "") + (f" (x {count})" if count > 1 else "")
+def _words(kind: str, what: str, place: Place | None, count: int) -> str:
+    at = f" at {place}" if place is not None and kind == _CALL else ""  # a slow callback is named with its line
+    return what + at + (f" (x {count})" if count > 1 else "")

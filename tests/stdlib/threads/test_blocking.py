@@ -29,6 +29,13 @@ from tests.case.test_case import run, told
 REAL_SLEEP = time.sleep  # bound before any test: no replacement reaches it
 
 
+def burn(seconds):
+    """Keep the processor for so long."""
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        pass
+
+
 def run_one(test, **attributes):
     """Run one test function in a class of its own; return the result and the warnings of ours."""
     with warnings.catch_warnings(record=True) as caught:
@@ -138,7 +145,7 @@ class ChoiceTest(unittest.TestCase):
     async def is_slow(self):
         self.loop.slow_callback_duration = 0.001
         await asyncio.sleep(0)
-        REAL_SLEEP(0.002)
+        burn(0.003)
         await asyncio.sleep(0)
 
     def test_calls(self):
@@ -288,7 +295,7 @@ class SlowTest(unittest.TestCase):
         """Of a loop that something got out of nothing slow is told: there is another error."""
 
         async def main():
-            asyncio.get_running_loop().call_soon(lambda: REAL_SLEEP(0.004) or sys.exit(3))
+            asyncio.get_running_loop().call_soon(lambda: burn(0.004) or sys.exit(3))
             await asyncio.sleep(1)
 
         loop = SolipsistEventLoop()
@@ -317,25 +324,27 @@ class SlowTest(unittest.TestCase):
 
         async def main():
             await asyncio.sleep(1)
-            REAL_SLEEP(0.004)
+            burn(0.004)
             await asyncio.sleep(1)
 
-        self.assertRegex(self.slow(main), r"^a callback burned real time, in which nothing else could run: task Task-1 "
-                                          r"\(\S*main\), which is at \S+test_blocking\.py:\d+ in \S*main now, took 0\.")
+        self.assertRegex(self.slow(main), r"^a callback kept the processor, and nothing else could run meanwhile: task "
+                                          r"Task-1 \(\S*main\), which is at \S+test_blocking\.py:\d+ in \S*main now, "
+                                          r"took 0\.")
 
     def test_the_last_step(self):
         """The step that ends a program is measured too."""
 
         async def main():
-            REAL_SLEEP(0.004)
+            burn(0.004)
 
-        self.assertRegex(self.slow(main), r"task Task-1 \(\S*main\), which has ended, took 0\.\d\d real seconds")
+        self.assertRegex(self.slow(main), r"task Task-1 \(\S*main\), which has ended, took 0\.\d\d seconds of the "
+                                          "processor")
 
     def test_callbacks_and_timers(self):
         """A slow callback is told with the line where it is defined, from a timer too."""
 
         def work():
-            REAL_SLEEP(0.004)
+            burn(0.004)
 
         async def soon():
             asyncio.get_running_loop().call_soon(work)
@@ -347,7 +356,7 @@ class SlowTest(unittest.TestCase):
 
         for main in (soon, later):
             with self.subTest(main.__name__):
-                self.assertRegex(self.slow(main), r": \S*work \(tests\S+test_blocking\.py:\d+\) took 0\.\d\d real")
+                self.assertRegex(self.slow(main), r": \S*work \(tests\S+test_blocking\.py:\d+\) took 0\.\d\d second")
 
     def test_a_protocol(self):
         """A slow protocol is told by the callback of its transport."""
@@ -355,7 +364,7 @@ class SlowTest(unittest.TestCase):
         async def main():
             class Slow(asyncio.Protocol):
                 def data_received(self, data):
-                    REAL_SLEEP(0.004)
+                    burn(0.004)
 
             loop = asyncio.get_running_loop()
             server = await loop.create_server(Slow, "localhost", 8000)
@@ -371,7 +380,7 @@ class SlowTest(unittest.TestCase):
         """Where several ran in the turn, all of them are named."""
 
         def one():
-            REAL_SLEEP(0.004)
+            burn(0.004)
 
         def other():
             """Quick."""
@@ -414,18 +423,57 @@ class SlowTest(unittest.TestCase):
         """The time in a debugger is not the program's."""
 
         async def main():
-            REAL_SLEEP(0.004)
+            burn(0.004)
 
         with mock.patch("solipsism_unittest.loop.stuck.debugging", lambda frame: True):
             self.assertEqual(self.slow(main), "")
 
-    def test_what_cannot_be_named(self):
-        """A turn that nobody knows anything of is reported as that."""
-        words = SolipsistEventLoop()
-        self.addCleanup(words.close)
-        words.selector.blocking.on_slow_turn = "fail"
-        words.selector.blocking.on_slow(1.0, None)
-        self.assertIn("something that the loop ran took 1.00 real seconds", words.selector.blocking.report())
+    def test_where_it_is_reported(self):
+        """The warning is one of the program's line: where a task stands or began, or where a callback is defined."""
+        def work():
+            burn(0.02)
+
+        async def goes_on():
+            await asyncio.sleep(1)
+            burn(0.02)
+            await asyncio.sleep(1)
+
+        async def ends():
+            burn(0.02)
+
+        async def calls():
+            asyncio.get_running_loop().call_later(1, work)
+            await asyncio.sleep(2)
+
+        async def one_of_many():
+            await asyncio.gather(goes_on(), asyncio.sleep(1), asyncio.sleep(1))
+
+        for main in (goes_on, ends, calls, one_of_many):
+            with self.subTest(main.__name__), warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
+                    runner.get_loop().slow_callback_duration = 0.01
+                    runner.run(main())
+                self.assertEqual({warning.filename for warning in caught}, {__file__})
+
+    def test_nothing_of_the_program(self):
+        """Where nothing of the program ran, nothing is reported."""
+        loop = SolipsistEventLoop()
+        self.addCleanup(loop.close)
+        for runs in (None, [], ["Future.set_result"], loop.call_soon([].copy)):
+            loop.selector.blocking.on_slow_turn = "fail"
+            loop.selector.blocking.on_slow(1.0, runs)
+        self.assertEqual(loop.selector.blocking.report(), "")
+
+    def test_a_busy_machine(self):
+        """Real time in which the thread has no processor is nobody's."""
+        async def main():
+            await asyncio.sleep(1)
+            burn(0.01)
+            REAL_SLEEP(0.1)
+            await asyncio.sleep(1)
+
+        self.assertEqual(self.slow(main, 0.05), "")
 
     def test_nothing_is_kept(self):
         """What a loop ran is let go when it stops."""
