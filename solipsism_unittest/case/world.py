@@ -247,6 +247,9 @@ class VirtualWorld:
         # The test has a limit of its own, or wants none.
         loop.selector.limits = dataclasses.replace(loop.selector.limits, real_seconds=FOR_EVER)
         loop.selector.blocking.choose(on_blocking_call, case.on_slow_callback)
+        if case.on_polling == "jump":
+            run.leaving.callback(setattr, loop.selector, "limits", loop.selector.limits)
+            loop.selector.limits = dataclasses.replace(loop.selector.limits, polling=True)
         if case.virtual_time_limit is not None:
             limit_virtual_time(loop, case.virtual_time_limit)
 

@@ -37,7 +37,8 @@ Keep = Collection[int]  # ids of what is to stay
 def prepare(loop: SolipsistEventLoop) -> None:
     """Undo what the test chose for its loop: time jumps, and a task that spins is given up soon."""
     loop.autojump = True  # a cancelled task may need time for its `finally`
-    limits = dataclasses.replace(loop.selector.limits, turns=TURNS_AT_THE_END, real_seconds=REAL_SECONDS)
+    limits = dataclasses.replace(loop.selector.limits, turns=TURNS_AT_THE_END, polling=False,
+                                 real_seconds=REAL_SECONDS)
     loop.selector.limits = limits
 
 

@@ -32,6 +32,7 @@ from ..stdlib.worlds import World
 TURNS_AT_ONE_INSTANT = 1_000_000
 TURNS_BEFORE_A_LOOK = 100_000
 TURNS_LOOKED_AT = 100
+TURNS_OF_A_POLL = 1_000  # the same where a test allows polling
 JUMPS_TO_QUESTION = 10_000  # jumps of the clock without a step of the main task: is it there for ever?
 HELD_TOO_LONG = 60.0  # real seconds without a sign of life from whatever holds the clock
 
@@ -62,6 +63,7 @@ class Limits:
     """How much a selector allows before it reports a hang; it is replaced as a whole."""
 
     turns: int = TURNS_AT_ONE_INSTANT  # of the loop, at one instant and without an effect, whatever they did
+    polling: bool = False  # time goes on to the next deadline, where there is one, instead
     jumps: int = JUMPS_TO_QUESTION  # of the clock, until the owner is asked whether the program can still go on
     real_seconds: float = HELD_TOO_LONG  # for what holds the clock
     virtual_seconds: float = inf  # for the program
@@ -116,10 +118,10 @@ class SpinWatch:
         self._before = 0, kernel.clock.now  # turns without an effect before the latest look, and at which instant
         self.allow(turns)
 
-    def allow(self, turns: int) -> None:
+    def allow(self, turns: int, before_a_look: int = TURNS_BEFORE_A_LOOK) -> None:
         """Set how many turns without an effect are a livelock, and so which turns are looked at."""
         self._allowed = turns
-        self.last = min(turns, TURNS_BEFORE_A_LOOK)
+        self.last = min(turns, before_a_look)
         self.first = self.last + 1 - min(TURNS_LOOKED_AT, max(1, turns // 2))
 
     def turn(self, number: int) -> None:
@@ -177,7 +179,7 @@ class VirtualSelector(selectors.BaseSelector):
         if limits.jumps != self._limits.jumps:
             self.jumps_left = limits.jumps
         self._limits = limits
-        self.spins.allow(limits.turns)
+        self.spins.allow(limits.turns, TURNS_OF_A_POLL if limits.polling else TURNS_BEFORE_A_LOOK)
 
     def known(self, fileobj: Any) -> int:
         """The descriptor of a file object, for a look-up. One of another world is not refused: it is not found."""
@@ -269,7 +271,10 @@ class VirtualSelector(selectors.BaseSelector):
         if self.turns > self.spins.last:
             turns = self.spins.spun(self.turns - 1)
             self.turns = 0
-            if turns:
+            due = self._owner.next_deadline()
+            if turns and self._limits.polling and self.autojump and due != inf:
+                self._jump(due)
+            elif turns:
                 self._owner.stuck(LivelockError, "the program spins",
                                   f"{turns:,} turns of the loop changed nothing, and time cannot go on: something runs "
                                   "again and again without waiting for anything")

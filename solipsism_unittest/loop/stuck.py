@@ -125,6 +125,8 @@ class Hangs:
     def stuck(self, kind: type[SolipsismError], reason: str, hint: str) -> None:
         """Report a hang, and cancel what is driven, so that the program unwinds."""
         waiting = self._pending()
+        if kind is LivelockError:
+            hint += self._ahead()
         error = kind(report.report(reason, self.loop.kernel, waiting, hint, self._going_on(), self._ran(kind)))
         self.loop.kernel.journal.note("stuck", (kind.__name__,))
         run = self._driven
@@ -139,6 +141,14 @@ class Hangs:
             self._cancel(waiting)
         else:
             self._give_up(run, run.verdict, waiting)
+
+    def _ahead(self) -> str:
+        """What comes next in time, which a program that spins keeps away; "" where nothing does."""
+        due = self.next_deadline()
+        if not self.loop.time() < due < math.inf:
+            return ""
+        return (f"\n  at t={due!r} {reachability.movers(self.loop)[0]} would run: a program that polls for what comes then "
+                "waits with a positive sleep, and with on_polling = \"jump\" on its class time goes there by itself")
 
     def _give_up(self, run: Run, verdict: SolipsismError, waiting: Sequence[Task]) -> None:
         refusing = ", ".join(task.get_name() for task in waiting)

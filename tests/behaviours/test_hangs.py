@@ -565,7 +565,7 @@ class LivelockTest(unittest.TestCase):
         self.assertRegex(
             str(caught.exception),
             r"^the program spins at t=0\.0: 1 task\n  1,000 turns of the loop changed nothing, and time cannot go on: "
-            rf"something runs .*\n  it runs now: .*{culprit}.*\n  Task-1 \(",
+            rf"something runs .*(?:\n  at t=1\.0 .*)?\n  it runs now: .*{culprit}.*\n  Task-1 \(",
         )
 
     def test_sleep_zero(self):
@@ -576,6 +576,19 @@ class LivelockTest(unittest.TestCase):
                 await asyncio.sleep(0)
 
         self.assertSpins(main(), "task Task-1")
+
+    def test_a_poll_for_what_a_timer_brings(self):
+        """The report says who would run at which time, and how a program gets there."""
+
+        async def main():
+            task = asyncio.create_task(asyncio.sleep(0.1), name="slow")
+            while not task.done():
+                await asyncio.sleep(0)
+
+        with self.assertRaisesRegex(LivelockError, r"\n  at t=0\.1 task slow would run: a program that polls for what "
+                                                   r"comes then waits with a positive sleep, and with on_polling = "
+                                                   r'"jump" on its class time goes there by itself\n'):
+            self.spin(main())
 
     def test_call_soon_and_call_later(self):
         """A callback that calls itself soon, or later by nothing."""

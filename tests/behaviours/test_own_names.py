@@ -16,7 +16,7 @@ THE_ONE_NAME = "_solipsism_unittest"  # no program would take it
 # What a class sets: another value is refused, in words.
 SETTINGS = {
     "autojump", "executor_factory", "forbid_get_event_loop", "hermetic", "loop_debug", "loop_factory", "loop_scope",
-    "on_blocking_call", "on_slow_callback", "real_time_limit", "seed", "start_time", "virtual_time_limit",
+    "on_blocking_call", "on_polling", "on_slow_callback", "real_time_limit", "seed", "start_time", "virtual_time_limit",
 }
 FIXTURES = {"asyncSetUpClass", "asyncTearDownClass"}
 # What a test calls, and what it is given: its own meaning of these names is its own affair.
@@ -150,6 +150,8 @@ class SettingsTest(unittest.TestCase):
         ("virtual_time_limit", "10s", "the virtual seconds that a test may take. Set it to a number of seconds"),
         ("on_blocking_call", own_method, "what becomes of a call that blocks the loop's thread. Set it to one of"),
         ("on_slow_callback", 0.1, "what becomes of a slow callback. Set it to one of 'fail', 'warn', 'ignore'"),
+        ("on_polling", "warn", "what becomes of a program that runs again and again without waiting. Set it to one of "
+         "'fail', 'jump'"),
         ("executor_factory", None, "what makes the default executor. Set it to a method that gives one or None"),
     )
 
