@@ -66,8 +66,8 @@ class SolipsistTestCase(TimeAssertions, UncaughtAssertions, BufferAssertions, Ph
     * `virtual_time_limit`: seconds for the loop's time. None is no limit.
     * `on_blocking_call`: what `time.sleep` and the like do in the loop's thread: "fail", "warn" or "ignore".
     * `on_slow_callback`: the same for a callback that takes longer than the loop's `slow_callback_duration`.
-    * `on_polling`: what becomes of a program that runs again and again and changes nothing, as in `while not done: await
-      asyncio.sleep(0)`: "fail" is a LivelockError; with "jump" time goes on to the next timer where there is one.
+    * `on_polling`: what becomes of a program that runs again and again and changes nothing, as one does that polls with
+      `sleep(0)`. "fail" is a LivelockError; with "jump" time goes on to the next timer, where there is one.
     * `forbid_get_event_loop`: whether a line of the program that calls `asyncio.get_event_loop()` fails.
     * `hermetic`: whether an EscapeError stops a call that would reach the real network, start a process, signal one or
       open a browser.

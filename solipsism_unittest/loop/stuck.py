@@ -147,8 +147,8 @@ class Hangs:
         due = self.next_deadline()
         if not self.loop.time() < due < math.inf:
             return ""
-        return (f"\n  at t={due!r} {reachability.movers(self.loop)[0]} would run: a program that polls for what comes then "
-                "waits with a positive sleep, and with on_polling = \"jump\" on its class time goes there by itself")
+        return (f"\n  at t={due!r} {reachability.movers(self.loop)[0]} would run: a program that polls for what comes "
+                'then waits with a positive sleep, and with on_polling = "jump" on its class time goes there by itself')
 
     def _give_up(self, run: Run, verdict: SolipsismError, waiting: Sequence[Task]) -> None:
         refusing = ", ".join(task.get_name() for task in waiting)
