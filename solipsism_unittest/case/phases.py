@@ -57,14 +57,20 @@ class Phases(Settings):
         for name in ("setUpClass", "tearDownClass"):
             if inspect.iscoroutinefunction(getattr(cls, name)):
                 setattr(cls, name, classmethod(functools.partial(_refuse_async, name)))
+                continue
+            fixture = inspect.getattr_static(cls, name)
+            if isinstance(fixture, classmethod) and fixture is not vars(Phases)[name] and \
+                    not hasattr(fixture.__func__, "in_order"):
+                setattr(cls, name, _in_order(name, fixture))
 
     # -- of the class
 
     @classmethod
     def setUpClass(cls) -> None:
-        """As unittest's; runs asyncSetUpClass."""
+        """As unittest's; asyncSetUpClass runs when all of it is through, a subclass's own lines too."""
         super().setUpClass()
-        _begin_class(cls)
+        if not fixtures_of(cls).is_setting_up:
+            _begin_class(cls)
 
     @classmethod
     async def asyncSetUpClass(cls) -> None:
@@ -76,7 +82,7 @@ class Phases(Settings):
 
     @classmethod
     def tearDownClass(cls) -> None:
-        """As unittest's; runs asyncTearDownClass."""
+        """As unittest's; asyncTearDownClass has run before any of it."""
         _end_class(cls)
         super().tearDownClass()
 
@@ -268,6 +274,29 @@ def _release(run: Run) -> None:
 def _refuse_async(name: str, cls: type) -> NoReturn:
     raise SolipsismError(f"{cls.__qualname__}.{name} is a coroutine function, and unittest does not await it: make it "
                          "a plain function, or write asyncSetUp and asyncTearDown, which run for each test")
+
+
+def _in_order(name: str, fixture: classmethod[Any, Any, Any]) -> Any:
+    """A setUpClass, or a tearDownClass, of a program's, around the asynchronous one as setUp is around asyncSetUp."""
+
+    @functools.wraps(fixture.__func__)
+    def in_order(cls: type[Phases], *args: Any, **kwargs: Any) -> None:
+        call = functools.partial(fixture.__get__(None, cls), *args, **kwargs)
+        if name == "tearDownClass":
+            _end_class(cls)
+            call()
+            return
+        fixtures = fixtures_of(cls)
+        before, fixtures.is_setting_up = fixtures.is_setting_up, True
+        try:
+            call()
+        finally:
+            fixtures.is_setting_up = before
+        if not before:
+            _begin_class(cls)
+
+    in_order.in_order = True  # type: ignore[attr-defined]
+    return classmethod(in_order)
 
 
 def _begin_class(cls: type[Phases]) -> None:
