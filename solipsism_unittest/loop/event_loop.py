@@ -34,7 +34,7 @@ from ..stdlib.threads.job import Work
 from ..stdlib.worlds import World, sealed, world_here
 from .inventory import Inventory
 from .mistakes import call_soon, check_callback
-from .numbered import Task
+from .numbered import Answer, Task
 from .selector import VirtualSelector
 from .stuck import Hangs
 from .timers import Timer, duration, reach, schedule
@@ -61,18 +61,6 @@ class _Own:
         self.uncaught = UncaughtErrors()
         self.hangs = Hangs(loop)
         self.tasks = itertools.count(1)  # numbers of tasks
-
-
-class _Info(tuple[Any, ...]):
-    """One answer of getaddrinfo. `create_server` makes a set of them, and hash(str) must not decide on its order."""
-
-    def __new__(cls, number: int, info: tuple[Any, ...]) -> _Info:
-        answer = super().__new__(cls, info)
-        answer.number = number  # type: ignore[attr-defined]
-        return answer
-
-    def __hash__(self) -> int:
-        return self.number  # type: ignore[attr-defined, no-any-return]
 
 
 def _childless(kind: str) -> Any:
@@ -314,6 +302,16 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
         handle = self._selector.get_key(fd).data[index]  # a program may have put a selector of its own there
         self.inventory.add_registration(handle, method, user_place(3))
 
+    async def connect_read_pipe(self, protocol_factory: Any, pipe: Any) -> Any:
+        """As asyncio's; a real descriptor is refused at the call, and not in the callback that registers it."""
+        self.selector.check_pipe(pipe)
+        return await super().connect_read_pipe(protocol_factory, pipe)
+
+    async def connect_write_pipe(self, protocol_factory: Any, pipe: Any) -> Any:
+        """As asyncio's; see `connect_read_pipe`."""
+        self.selector.check_pipe(pipe)
+        return await super().connect_write_pipe(protocol_factory, pipe)
+
     # -- threads
 
     def _make_self_pipe(self) -> None:
@@ -365,9 +363,9 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
             if seconds:
                 await stating(lambda: f"the look-up of {names.plain(host)}", asyncio.sleep(seconds))
 
-    async def _create_server_getaddrinfo(self, host: Any, port: Any, family: int, flags: int) -> list[_Info]:
+    async def _create_server_getaddrinfo(self, host: Any, port: Any, family: int, flags: int) -> list[Answer]:
         infos = await super()._create_server_getaddrinfo(host, port, family, flags)  # type: ignore[misc]
-        return [_Info(number, info) for number, info in enumerate(infos)]
+        return [Answer(number, info) for number, info in enumerate(infos)]
 
     async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> tuple[str, str]:
         """As asyncio's, from the virtual resolver and without a thread."""

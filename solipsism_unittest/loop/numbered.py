@@ -1,4 +1,4 @@
-"""Tasks that are numbered: in a set they stand in the order in which they were made.
+"""Tasks, and answers of a look-up, that are numbered: in a set they stand in the order in which they were made.
 
 asyncio's own hash by their address, so that a program which cancels the members of a set, or waits for them, would do
 so in another order in each run. These are asyncio's class in all else, and bear its name. A set of small numbers is in
@@ -28,3 +28,15 @@ class Task(asyncio.Task[Any]):
 
 
 Task.__module__, Task.__qualname__ = asyncio.Task.__module__, asyncio.Task.__qualname__  # for its repr, and reports
+
+
+class Answer(tuple[Any, ...]):
+    """One answer of getaddrinfo. `create_server` makes a set of them, and hash(str) must not decide on its order."""
+
+    def __new__(cls, number: int, info: tuple[Any, ...]) -> Answer:
+        answer = super().__new__(cls, info)
+        answer.number = number  # type: ignore[attr-defined]
+        return answer
+
+    def __hash__(self) -> int:
+        return self.number  # type: ignore[attr-defined, no-any-return]

@@ -7,8 +7,10 @@ per turn; only a turn with nothing to run and nothing ready may move the clock.
 
 from __future__ import annotations
 
+import os
 import queue
 import selectors
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import inf
@@ -204,6 +206,12 @@ class VirtualSelector(selectors.BaseSelector):
             return number
         raise SolipsismError(f"{fileobj!r} is not a descriptor of this event loop: only sockets that were made in its "
                              "world (socket.socket() in a test, socketpair()) can be waited for")
+
+    def check_pipe(self, pipe: Any) -> None:
+        """Refuse a real pipe or terminal, as `number()` does; a file of another kind asyncio refuses by itself."""
+        mode = os.fstat(pipe.fileno()).st_mode
+        if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode):
+            self.number(pipe)
 
     def register(self, fileobj: Any, events: int, data: object = None) -> selectors.SelectorKey:
         number = self.number(fileobj)

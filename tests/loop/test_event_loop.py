@@ -278,6 +278,21 @@ class OtherSelectorTest(unittest.TestCase):
                     loop._selector = below
 
 
+class RealDescriptorTest(unittest.TestCase):
+    def test_a_terminal_and_a_pipe(self):
+        """A descriptor that is not of this world is refused at the line that hands it to the loop."""
+        async def connect(method, file):
+            await getattr(asyncio.get_running_loop(), method)(asyncio.Protocol, file)
+
+        for make in (os.openpty, os.pipe, lambda: [sock.detach() for sock in socket.socketpair()]):
+            reads, writes = make()
+            for method, number, mode in (("connect_read_pipe", reads, "rb"), ("connect_write_pipe", writes, "wb")):
+                with self.subTest(method), open(number, mode, 0) as file, \
+                        asyncio.Runner(loop_factory=SolipsistEventLoop) as runner, \
+                        self.assertRaisesRegex(SolipsismError, "is not a descriptor of this event loop"):
+                    runner.run(connect(method, file))
+
+
 class RefusalTest(unittest.TestCase):
     def test_what_is_not_there_yet(self):
         """Each call that is not there yet is a SolipsismError with its name, whatever it is called with."""
