@@ -165,6 +165,7 @@ def judge(case: unittest.TestCase, run: Run, outcome: Any) -> None:
         forget_notes([*failures, *(error for server in run.servers for error in server.errors)])
         for failure in failures:  # held by its traceback: the collector will not find them
             run.unawaited.look(forgotten_by(failure))
+        run.last_world.explain(failures)
         error = verdict(case, run, passed=passed, failures=failures)
         if error is None:
             pass

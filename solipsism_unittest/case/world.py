@@ -14,10 +14,11 @@ import gc
 import random
 import unittest
 from asyncio import all_tasks
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NoReturn, Protocol
 
 from ..errors import EscapeError, RealTimeLimitError, SolipsismError
+from ..hangs.refused import refusal_words
 from ..introspection import names
 from ..introspection.modules import OWN_NAME
 from ..leaks import checks, ending, expected, survey
@@ -35,7 +36,7 @@ from . import real_time
 from .fixtures import settings
 from .fixtures.scopes import Scope
 from .fixtures.settings import Settings
-from .results import HeldResult
+from .results import HeldResult, Note
 
 __unittest = True
 __tracebackhide__ = True
@@ -307,6 +308,12 @@ class VirtualWorld:
         gc.collect(0)
         return found
 
+    def explain(self, failures: Iterable[BaseException]) -> None:
+        """Add to the failures of the test why connections were refused."""
+        for failure in failures:
+            for words in refusal_words(failure, self._loop.kernel.network):
+                failure.add_note(Note(words))
+
     def stopped(self, known: Collection[int]) -> tuple[Sequence[EscapeError], str]:
         """The escapes that nobody has reported, without those `known` by id, and the text for calls that block."""
         swallowed = escapes.swallowed(self._loop.world.escapes, known)
@@ -345,6 +352,9 @@ class Nowhere:
     def hold(self, kept: Collection[object]) -> list[object]:
         """Nothing is to be held."""
         return []
+
+    def explain(self, failures: Iterable[BaseException]) -> None:
+        """Nothing is known."""
 
     def end(self, run: Run, held: Collection[object]) -> Found:
         """Nothing is looked at; closing the loop ends what there is."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from ..addresses.hosts import Host
 from ..addresses.interfaces import is_many
@@ -32,12 +33,23 @@ def _nothing_to_release(end: Stream) -> None:
     """Close an end that lost its port before: there is nothing to give back."""
 
 
+REFUSALS_KEPT = 100
+
+
+class Refusal(NamedTuple):
+    """A connection that was refused: when, and who listened then, with the places where they were made."""
+
+    time: float
+    listeners: list[tuple[Address, object]]
+
+
 class Network:
     """The addresses of one world."""
 
     def __init__(self, names: Names, clock: VirtualClock, journal: Journal) -> None:
         self.names = names
         self.faults = Faults()
+        self.refused: dict[Address, Refusal] = {}  # the last of each address
         self._clock = clock
         self._journal = journal
         self.tcp: Ports[Stream] = Ports(names, lambda end: end.state is LISTENING)
@@ -211,6 +223,10 @@ class Network:
             if end.state is SILENT:
                 end.shutdown(socket.SHUT_WR)  # only in a simultaneous open Linux sends it by itself
         elif listener is None:
+            self.refused.pop((address, port), None)  # the latest comes last
+            if len(self.refused) < REFUSALS_KEPT:
+                listeners = [(each.local, each.place) for each in self.listeners() if each.local]
+                self.refused[address, port] = Refusal(self._clock.now, listeners)
             end.arrive(RST)
         else:
             listener.knock(end)
@@ -227,6 +243,10 @@ class Network:
             return
         self.udp.deliver(packet)
 
+    def listeners(self) -> list[Stream]:
+        """Who listens, in the order of the ports."""
+        return [end for _, ends in sorted(self.tcp.bound.items()) for end in ends if end.state is LISTENING]
+
     def listener(self, address: str, port: int) -> Stream | None:
         """Who answers a connect to this address: the most exact one that listens."""
         there = [end for end in self.tcp.bound.get(port, ()) if end.state is LISTENING and end.local]
@@ -239,5 +259,4 @@ class Network:
         return covering[0] if covering else None
 
     def __repr__(self) -> str:
-        listeners = [end for ends in self.tcp.bound.values() for end in ends if end.state is LISTENING]
-        return f"<Network: {len(self.names.hosts)} hosts, {len(listeners)} listeners>"
+        return f"<Network: {len(self.names.hosts)} hosts, {len(self.listeners())} listeners>"
