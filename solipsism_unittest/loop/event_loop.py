@@ -15,7 +15,7 @@ import itertools
 import selectors
 import socket
 import sys
-from asyncio import base_events, events, futures, runners
+from asyncio import base_events, events, futures, runners, tasks
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from typing import Any, NoReturn, TypeVar
@@ -244,14 +244,14 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
             name = f"Task-{number}"
         place = place_here(2)
         task: Any
-        if self._task_factory is None:
+        if self._task_factory is None and tasks.Task is Task.__base__:
             self._check_closed()
             task = Task.__new__(Task)
             task.number = number  # before asyncio puts it into a set
             Task.__init__(task, coro, loop=self, name=name, context=context, **kwargs)
             if task._source_traceback:
                 del task._source_traceback[-1]
-        else:
+        else:  # of a program's own factory, or of what stands in the place of asyncio's class, as its pure Python one
             task = super().create_task(coro, name=name, context=context, **kwargs)
         try:  # noqa: SIM105 - suppress() costs more than all the rest
             task.made_at = place

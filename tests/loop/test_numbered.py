@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import unittest
+from unittest import mock
 
 from solipsism_unittest import SolipsistEventLoop
 
@@ -123,6 +124,21 @@ class OrderTest(unittest.TestCase):
 
         with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
             self.assertEqual(runner.run(main()), (Mine, "mine", 5))
+
+    def test_a_class_in_the_place_of_asyncio_s(self):
+        """Where a program has replaced asyncio's class, by the pure Python one or its own, tasks are of that class."""
+        class Mine(asyncio.Task):
+            pass
+
+        async def main():
+            task = asyncio.create_task(sleep(5))
+            named = asyncio.create_task(sleep(0), name="mine")
+            return type(task), task.get_name(), await task, type(named), named.get_name(), await named
+
+        for kind in (Mine, asyncio.tasks._PyTask):
+            with (self.subTest(kind), mock.patch.object(asyncio.tasks, "Task", kind),
+                  asyncio.Runner(loop_factory=SolipsistEventLoop) as runner):
+                self.assertEqual(runner.run(main()), (kind, "Task-2", 5, kind, "mine", 0))
 
     def test_as_a_task(self):
         """It looks like asyncio's, is equal to itself alone, and ends with its last reference."""
