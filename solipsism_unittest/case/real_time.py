@@ -25,7 +25,6 @@ import threading
 import weakref
 from asyncio import all_tasks, base_events, current_task, runners
 from collections.abc import Callable, Coroutine, Iterator
-from time import monotonic, sleep
 from types import FrameType, TracebackType
 from typing import Any, Self, TypeVar
 
@@ -34,6 +33,7 @@ from ..hangs import report
 from ..introspection.debuggers import MEASURE, debugging
 from ..introspection.modules import carries, module_of, outward, root_of
 from ..introspection.places import Place, user_frames
+from ..introspection.threads import Real
 from ..loop.event_loop import SolipsistEventLoop
 from ..loop.selector import VirtualSelector
 from ..loop.stuck import mover_lines
@@ -88,7 +88,7 @@ class _Armed(RealTimeLimit):
         self._loop = loop  # there may be none yet
         self._grace = min(seconds, GRACE)  # for what comes after a strike
         self._slice = min(seconds / 8, GRACE)  # between two looks for a debugger
-        self._last = monotonic()
+        self._last = Real.monotonic()
         self._deadline = self._last + seconds
         self._open = self._over = False
         self._calls_struck = self._strikes = 0  # strikes: in this call
@@ -117,7 +117,7 @@ class _Armed(RealTimeLimit):
         assert verdict is not None
         self._calls_struck += 1
         self._strikes = 0
-        self._deadline = monotonic() + math.ldexp(self._grace, 1 - self._calls_struck)  # for cleanups
+        self._deadline = Real.monotonic() + math.ldexp(self._grace, 1 - self._calls_struck)  # for cleanups
         self._forget_the_task()
         try:
             raise verdict from error
@@ -139,11 +139,11 @@ class _Armed(RealTimeLimit):
 
     def _patience(self) -> float:
         """Real seconds until there is something to do."""
-        return max(min(self._deadline, self._last + self._slice) - monotonic(), SHORTEST)
+        return max(min(self._deadline, self._last + self._slice) - Real.monotonic(), SHORTEST)
 
     def _tick(self, frame: FrameType | None) -> bool:
         """Whether to strike now; `frame` is where the program is."""
-        now = monotonic()
+        now = Real.monotonic()
         if debugging(frame):
             self._deadline += now - self._last  # a person's time does not count
         self._last = now
@@ -158,7 +158,7 @@ class _Armed(RealTimeLimit):
             self._struck = current_task(loop) if loop is not None else None
         self._strikes += 1
         left = math.ldexp(self._grace, 1 - self._calls_struck - self._strikes)
-        self._deadline = monotonic() + max(left, self._shortest)
+        self._deadline = Real.monotonic() + max(left, self._shortest)
         return True
 
     def _describe(self, frame: FrameType | None) -> RealTimeLimitError:
@@ -194,21 +194,21 @@ class _Alarm(_Armed):
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, self._former)
         if self._former_due != math.inf:
-            signal.setitimer(signal.ITIMER_REAL, max(self._former_due - monotonic(), SHORTEST), self._interval)
+            signal.setitimer(signal.ITIMER_REAL, max(self._former_due - Real.monotonic(), SHORTEST), self._interval)
 
     def _arm(self, struck: bool = False) -> None:
         if struck and self._strikes > STUBBORN:
             wait = 1e-6 * (1 + self._strikes % 32)
         else:
-            wait = max(min(self._patience(), self._former_due - monotonic()), SHORTEST)
+            wait = max(min(self._patience(), self._former_due - Real.monotonic()), SHORTEST)
         signal.setitimer(signal.ITIMER_REAL, wait)
 
     def _on_alarm(self, signum: int, frame: FrameType | None) -> None:
         if self._over:  # somebody has kept the handler
             return
         try:
-            if monotonic() >= self._former_due:
-                self._former_due = monotonic() + self._interval if self._interval else math.inf
+            if Real.monotonic() >= self._former_due:
+                self._former_due = Real.monotonic() + self._interval if self._interval else math.inf
                 self._alarm_the_former(signum, frame)
         finally:
             struck = self._tick(frame)
@@ -274,7 +274,7 @@ class _Watchdog(_Armed):
         if self._open:
             return  # an inner call
         while self._striking:
-            sleep(0)
+            Real.sleep(0)
         if self._sent:
             # One may still be under way. To take it back leaves 3.11 in a state that its tracing never gets out of; but
             # there is room for one only, so another one takes its place, and is caught here.

@@ -7,10 +7,10 @@ import functools
 import os
 import sys
 import threading
+import time
 import types
 from collections.abc import Collection, Iterable
 from threading import get_native_id
-from time import monotonic, sleep
 
 from .modules import carries, is_ours, module_of, outward
 from .places import line_words
@@ -26,6 +26,19 @@ _LINUX = os.path.exists(f"{_OF_THREADS}/{get_native_id()}/schedstat")
 LOOKS_AGAIN = 2
 _open, _read, _close, _listdir = os.open, os.read, os.close, os.listdir  # a program may replace them
 _MUCH = 4096  # bytes: more than one of these files has
+
+
+class Real:
+    """The clocks of the machine, and its sleep, taken before any program could replace them.
+
+    A tool that stops the clocks (freezegun) looks for them among the names of every module: here it finds none.
+    """
+
+    monotonic = staticmethod(time.monotonic)
+    perf_counter = staticmethod(time.perf_counter)
+    thread_time = staticmethod(time.thread_time)
+    sleep = staticmethod(time.sleep)
+
 
 # -- where a thread stands
 
@@ -94,7 +107,7 @@ def resting(among: Iterable[int] | None = None, but: Collection[int] = ()) -> Tu
         if first is None:
             return None
         if among is not None or but or not _LINUX:
-            sleep(2 * sys.getswitchinterval())
+            Real.sleep(2 * sys.getswitchinterval())
         if asleep(among, but) != first:
             return None
     return first
@@ -133,7 +146,7 @@ def processor_time(number: int) -> float:
     try:
         return int(_contents(number, "schedstat").split()[0]) / 1e9
     except OSError:
-        return monotonic()
+        return Real.monotonic()
 
 
 def _contents(number: int, name: str) -> str:

@@ -14,11 +14,11 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import inf
-from time import perf_counter
 from typing import Any, Protocol
 
 from ..errors import LivelockError, RealTimeLimitError, SleepForeverError, SolipsismError
 from ..hangs.spins import Look
+from ..introspection.threads import Real
 from ..kernel import Kernel
 from ..stdlib.sockets.virtual_socket import VirtualSocket
 from ..stdlib.threads.stalls import Blocking, clues
@@ -246,7 +246,7 @@ class VirtualSelector(selectors.BaseSelector):
 
     def select(self, timeout: float | None = None) -> list[Event]:
         """What is ready, after moving time if that is what it takes; [] also when timers have become due."""
-        turn, now = self.blocking, perf_counter()
+        turn, now = self.blocking, Real.perf_counter()
         if now > turn.look_at:
             turn.measure(now)
         turn.began = now

@@ -20,13 +20,12 @@ import contextlib
 import sys
 import threading
 from collections.abc import Callable, Iterable
-from time import monotonic, sleep
 from typing import Any, Generic, TypeVar
 
 from ..errors import SolipsismError
 from ..introspection.names import listed, plain
 from ..introspection.tasks import stating
-from ..introspection.threads import resting, waits
+from ..introspection.threads import Real, resting, waits
 from ..kernel import READABLE, WRITABLE, Kernel
 from .worlds import World, threads_in
 
@@ -130,11 +129,11 @@ class _Call(Generic[T]):
             looks += 1
             if looks > _LOOKS_WITHOUT_QUESTION:
                 quiet = quiet + 1 if self._others_wait() else 0
-                since = since if quiet else monotonic()
+                since = since if quiet else Real.monotonic()
                 if quiet >= _LOOKS_AT_REST:
-                    self._let_time_pass(hopeless=monotonic() - since > _DEADLOCK)
+                    self._let_time_pass(hopeless=Real.monotonic() - since > _DEADLOCK)
             if self._handed is None:
-                sleep(_LOOK_EVERY)
+                Real.sleep(_LOOK_EVERY)
 
     def _others_wait(self) -> bool:
         """Whether the loop stands, and who could run it or act beside it waits: nothing but time can end the wait."""

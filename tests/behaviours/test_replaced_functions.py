@@ -2,6 +2,8 @@
 
 import asyncio
 import pkgutil
+import sys
+import time
 import unittest
 import unittest.mock
 
@@ -36,6 +38,32 @@ class Inner:
         async def test_leak(self):
             unittest.mock.patch(self.name, blocked).start()
             self.task = asyncio.create_task(asyncio.sleep(5), name="left")
+
+
+class ClockTest(unittest.TestCase):
+    def test_out_of_reach(self):
+        """No module of the framework has a clock among its names, where a tool that stops clocks would replace it."""
+        clocks = {id(value): name for name, value in vars(time).items() if callable(value)}
+        found = [(module_name, clocks[id(value)]) for module_name, module in sys.modules.items()
+                 if module_name.partition(".")[0] == "solipsism_unittest"
+                 for value in vars(module).values() if id(value) in clocks]
+        self.assertEqual(found, [])
+
+    def test_the_limits_of_a_test(self):
+        """A test's real-time limit and its slow callbacks are measured by the machine's own clocks, whatever is set."""
+        class Frozen(SolipsistTestCase):
+            on_slow_callback = "fail"
+            real_time_limit = 5
+
+            async def test(self):
+                for name in ("monotonic", "perf_counter", "thread_time", "time", "process_time"):
+                    self.enterContext(unittest.mock.patch(f"time.{name}", return_value=1.3e9))
+                for _ in range(100):
+                    await asyncio.sleep(1)
+
+        result = unittest.TestResult()
+        Frozen("test").run(result)
+        self.assertEqual((result.errors, result.failures), ([], []))
 
 
 class ReplacedTest(unittest.TestCase):

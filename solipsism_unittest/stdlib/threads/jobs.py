@@ -22,11 +22,11 @@ import weakref
 from asyncio import futures
 from collections.abc import Callable, Iterator
 from queue import SimpleQueue
-from time import monotonic
 from typing import Any
 
 from ...introspection.names import name_of
 from ...introspection.places import Place
+from ...introspection.threads import Real
 from ...kernel import Kernel
 from ...kernel.clock import VirtualClock
 from ...kernel.journal import Journal
@@ -94,7 +94,7 @@ class Jobs:
         with self.lock:
             job.let_go()
             job.finished = True
-            self.waiting_since = monotonic()
+            self.waiting_since = Real.monotonic()
         self.wake()
 
     def accompany(self, job: Job, source: _Submitted) -> None:
@@ -111,7 +111,7 @@ class Jobs:
         """How many real seconds to wait for other jobs before `lose_patience()`; None for no limit."""
         since = self.waiting_since
         if since is not None:
-            return max(0.0, since + PATIENCE - monotonic())
+            return max(0.0, since + PATIENCE - Real.monotonic())
         return PATIENCE if self._queued() else None
 
     def lose_patience(self) -> None:
@@ -139,7 +139,7 @@ class Jobs:
                 done, left = first, len(done) - len(first)  # the next in order; the others may become it
             else:
                 left = 0
-            self.waiting_since = monotonic() if left else None
+            self.waiting_since = Real.monotonic() if left else None
             for job in done:
                 del self.line[job]
         if busy:
@@ -156,10 +156,10 @@ class Jobs:
 
     def pause(self, wakeups: SimpleQueue[None]) -> None:
         """Give the jobs PATIENCE to end, and hand over what is there."""
-        deadline = monotonic() + PATIENCE
-        while self.busy and deadline > monotonic():
+        deadline = Real.monotonic() + PATIENCE
+        while self.busy and deadline > Real.monotonic():
             with contextlib.suppress(queue.Empty):
-                wakeups.get(timeout=max(0.0, deadline - monotonic()))
+                wakeups.get(timeout=max(0.0, deadline - Real.monotonic()))
         self.deliver(late=True)
 
     def names(self) -> str:

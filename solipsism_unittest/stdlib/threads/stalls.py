@@ -15,12 +15,12 @@ import warnings
 from asyncio import Handle
 from collections.abc import Callable, Iterable, Sequence
 from math import inf
-from time import perf_counter, thread_time
 from typing import Any
 
 from ...errors import BlockingCallWarning, SlowCallbackWarning
 from ...introspection.handles import Clue, clue
 from ...introspection.places import Place
+from ...introspection.threads import Real
 
 _LOOK_EVERY = 0.005  # real seconds
 
@@ -84,8 +84,8 @@ class Blocking:
 
     def start(self) -> None:
         """Set the stopwatch: what was before counts for no turn."""
-        self.began = self._measured = now = perf_counter()
-        self._used = thread_time()
+        self.began = self._measured = now = Real.perf_counter()
+        self._used = Real.thread_time()
         self.look_at = now + min(_LOOK_EVERY, self.slow / 4)
 
     def measure(self, now: float) -> None:
@@ -93,7 +93,7 @@ class Blocking:
 
         Not the real time: a busy machine, or a process that was stopped for a moment, is not the program's fault.
         """
-        used, before = thread_time(), self.began - self._measured  # so much at most was used before the turn
+        used, before = Real.thread_time(), self.began - self._measured  # so much at most was used before the turn
         burned = used - self._used - before
         self._used, self._measured = used, now
         self.look_at = now + min(_LOOK_EVERY, self.slow / 4)
@@ -102,7 +102,7 @@ class Blocking:
 
     def end_run(self) -> None:
         """The loop has stopped: measure its last turn, forget what it ran, and issue warnings."""
-        self.measure(perf_counter())
+        self.measure(Real.perf_counter())
         self.runs = None
         self._warn()
 

@@ -19,12 +19,11 @@ import types
 from collections.abc import Callable, Iterator, Sequence
 from gc import get_referents
 from queue import SimpleQueue
-from time import monotonic
 from typing import Any
 
 from ...introspection.modules import is_plumbing, outward, program_frames
 from ...introspection.places import Place
-from ...introspection.threads import Turns, asleep, processor_time, resting, standing, waits
+from ...introspection.threads import Real, Turns, asleep, processor_time, resting, standing, waits
 
 LOOK_EVERY = 0.001  # real seconds between two looks at a thread
 LOOKS_AT_STRANGERS = 20  # looks that wait until threads of no world rest too
@@ -92,7 +91,7 @@ class Workers:
         if on_late is not None and self._rested and asleep(self._rested) == self._rested:
             return not wakeups.empty()  # none of them has run since the last time
         self._rested = {}
-        deadline = monotonic() + limit
+        deadline = Real.monotonic() + limit
         begun: dict[Worker, float] = {}
         looks = 0
         while True:
@@ -103,7 +102,7 @@ class Workers:
             with contextlib.suppress(queue.Empty):
                 wakeups.get(timeout=LOOK_EVERY)
                 return True
-            if monotonic() > deadline:
+            if Real.monotonic() > deadline:
                 break
         if busy and on_late is not None:
             for worker in busy:
@@ -153,10 +152,10 @@ def linger(alive: Callable[[], Sequence[int | None]]) -> None:
 
     `alive()` gives the identifiers of the threads that are still there.
     """
-    deadline = monotonic() + LINGER
+    deadline = Real.monotonic() + LINGER
     looks, before = 0, None
     pause: SimpleQueue[None] = SimpleQueue()
-    while (idents := alive()) and looks < LOOKS_AT_THE_END and monotonic() < deadline:
+    while (idents := alive()) and looks < LOOKS_AT_THE_END and Real.monotonic() < deadline:
         frames = sys._current_frames()
         stand = [frames.get(ident or 0) for ident in idents]
         places = [(frame.f_code, frame.f_lasti) for frame in stand if frame is not None and waits(frame)]
