@@ -287,7 +287,7 @@ class RealTimeTest(Struck):
         async def test(self):
             task = mock.Mock(spec=asyncio.Task)
             task.get_name.side_effect = ValueError("no name")
-            with mock.patch("asyncio.all_tasks", lambda loop: {task}):
+            with mock.patch("solipsism_unittest.case.real_time.all_tasks", lambda loop: {task}):
                 spin()
 
         self.assertStruck(run_one(test), "its tasks cannot be shown: ValueError: no name")

@@ -366,6 +366,7 @@ class HeldClockTest(SolipsistTestCase):
 class BlockingCallTest(SolipsistTestCase):
     on_blocking_call = "ignore"
     on_slow_callback = "ignore"
+    on_polling = "jump"
 
     async def test_a_short_real_sleep(self):
         """A class that lets blocking calls be hears nothing of them."""
