@@ -23,7 +23,7 @@ from .modules import CARRIERS, carries, is_of_library, module_of, outward
 
 _working_directory = os.getcwd  # the system's own
 
-_STARTERS = {"asyncio.base_events": "_run_once", "unittest.case": "run"}
+_STARTERS = {"asyncio.base_events": "run_forever", "unittest.case": "run"}
 
 
 class Place(NamedTuple):

@@ -31,13 +31,14 @@ from ..stdlib.seal import guard
 from ..stdlib.sockets.lookups import refuse_to_block
 from ..stdlib.threads.background import in_background
 from ..stdlib.threads.job import Work
+from ..stdlib.threads.mistakes import check_callback
 from ..stdlib.worlds import World, sealed, world_here
 from .inventory import Inventory
-from .mistakes import call_soon, check_callback
 from .numbered import Answer, Task
 from .selector import VirtualSelector
 from .stuck import Hangs
-from .timers import Timer, duration, reach, schedule
+from .timers import duration, reach, schedule
+from .turns import Turns
 from .uncaught import UncaughtErrors
 
 __unittest = True  # unittest leaves frames of this module out of a traceback
@@ -76,7 +77,7 @@ def _childless(kind: str) -> Any:
     return refuse
 
 
-class SolipsistEventLoop(asyncio.SelectorEventLoop):
+class SolipsistEventLoop(Turns):
     """An event loop on which time is virtual and the network is in memory.
 
     For `asyncio.Runner(loop_factory=SolipsistEventLoop)`, for `asyncio.run(main(), loop_factory=...)` from 3.12 on, or
@@ -94,32 +95,24 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
     _remove_reader: Callable[[int], bool]
     _remove_writer: Callable[[int], bool]
     _default_executor: concurrent.futures.Executor | None
-    _ready: deque[asyncio.Handle]
-    _scheduled: list[Timer]
+    _ready: deque[Any]
     _transports: Any
+
+    __slots__ = ("_own",)
 
     _closed = True  # until __init__ is through: __del__ asks
 
     def __init__(self, start_time: float = 0.0, *, autojump: bool = True, seed: int = 0) -> None:
-        self.world = World(Kernel(start_time, seed), self, self._write_to_self)
+        world = World(Kernel(start_time, seed), self, self._write_to_self)
         around = world_here()
         if around is not None:  # made by a program in a test, which answers for it
-            self.world.guarded, self.world.escapes = around.guarded, around.escapes
-        self._clock = self.world.kernel.clock
-        self._timers_made = 0
-        # One object for all that: CPython reads attributes slowly on an instance with 30 of them or more.
+            world.guarded, world.escapes = around.guarded, around.escapes
         self._own = _Own(self)
-        self.selector = VirtualSelector(self.world, self._own.hangs, autojump)
-        super().__init__(self.selector)
+        super().__init__(world, VirtualSelector(world, self._own.hangs, autojump))
         self.kernel.names.on_blocking = refuse_to_block
         # `_run_once` takes timers before time() + this for due: the gap to the next float means "exactly due". The
         # selector renews it at each jump.
         self._clock_resolution = self._clock.resolution
-
-    @property
-    def kernel(self) -> Kernel:
-        """The machine that the loop runs on."""
-        return self.world.kernel
 
     @property
     def inventory(self) -> Inventory:
@@ -174,8 +167,6 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
             when = now + self._clock.resolution  # a positive delay ends later than now, or time would never go on
         return schedule(self, when, callback, args, context, "call_later")
 
-    call_soon = call_soon  # type: ignore[assignment]
-
     async def advance(self, seconds: float) -> None:
         """Run what is due within `seconds` from now, the end included, and be there exactly. Negative: ValueError."""
         await reach(self, self.time() + duration(seconds))
@@ -207,7 +198,7 @@ class SolipsistEventLoop(asyncio.SelectorEventLoop):
         self.selector.turns = 0
         with sealed(self):
             blocking = self.selector.blocking
-            blocking.begin_run(self._ready, self._scheduled)
+            blocking.begin_run(self._ready)
             self.world.begin_run()
             try:
                 super().run_forever()

@@ -27,11 +27,20 @@ class Owner(Protocol):
     """What an inventory reads of its loop: asyncio's own heap of timers, ready queue and transports."""
 
     selector: VirtualSelector
-    _scheduled: list[Timer]
     _ready: deque[asyncio.Handle]
     _transports: weakref.WeakValueDictionary[int, asyncio.BaseTransport]
     _remove_reader: Callable[[int], bool]
     _remove_writer: Callable[[int], bool]
+
+    @property
+    def _scheduled(self) -> list[Timer]:
+        """The timers, in the order of a heap."""
+
+    def next_timer(self) -> Timer | None:
+        """The timer that is due next."""
+
+    def drop_timers(self) -> None:
+        """Forget every timer."""
 
 
 class Inventory:
@@ -99,7 +108,7 @@ class Inventory:
 
     def next_timer(self) -> Timer | None:
         """The timer that is due next; None where there is none. A cancelled one counts until the loop drops it."""
-        return self._owner._scheduled[0] if self._owner._scheduled else None
+        return self._owner.next_timer()
 
     def ready(self) -> list[asyncio.Handle]:
         """The handles that run in the next turn of the loop, the first one first; cancelled ones are among them."""
@@ -107,11 +116,11 @@ class Inventory:
 
     def has_handles(self) -> bool:
         """Whether the loop has any timer or ready handle, cancelled ones included."""
-        return bool(self._owner._ready or self._owner._scheduled)
+        return bool(self._owner._ready or self._owner.next_timer())
 
     def drop_handles(self) -> None:
         """Forget every timer and every ready handle: none of them will run."""
-        self._owner._scheduled.clear()
+        self._owner.drop_timers()
         self._owner._ready.clear()
 
     def forget_descriptor(self, number: int) -> None:

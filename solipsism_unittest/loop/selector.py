@@ -24,6 +24,7 @@ from ..stdlib.sockets.virtual_socket import VirtualSocket
 from ..stdlib.threads.stalls import Blocking, clues
 from ..stdlib.threads.workers import Workers
 from ..stdlib.worlds import World
+from .timers import Timer
 
 # What spins, and what works hard? An effect on the world (a byte, a connection) is work. While something holds the
 # clock, the real seconds count and not the turns. Otherwise the last 100 of every 100,000 turns at one instant (a third
@@ -87,6 +88,9 @@ class Owner(Protocol):
 
     def next_deadline(self) -> float:
         """When the earliest timer is due; infinity where there is none."""
+
+    def next_timer(self) -> Timer | None:
+        """The earliest timer; None where there is none."""
 
     def stuck(self, kind: type[SolipsismError], reason: str, hint: str) -> None:
         """The program hangs: make something happen, or raise."""
@@ -255,20 +259,24 @@ class VirtualSelector(selectors.BaseSelector):
         events = self._ready() if self._awake else []
         if events or (timeout is not None and timeout <= 0):
             self.turns += 1
-            if self._line and not self.turns & 1023:
-                self._pause()
-            if self.turns > self.spins.first:
-                self._look_closer()
-                self.blocking.start()  # that took its time, and no callback did
+            self.look_after_turn()
         else:
             turn.runs = None  # what has run and is not needed any more ends now, before time goes on
-            events = self._quiesce()
+            events = self.quiesce(self._owner.next_deadline())
         ready = turn.ready
         if events or len(ready) > 1:
             turn.runs = clues(ready, events)
         else:
-            turn.runs = ready[0] if ready else turn.timers[0] if turn.timers else None
+            turn.runs = ready[0] if ready else self._owner.next_timer()
         return events
+
+    def look_after_turn(self) -> None:
+        """A turn was made at this instant: give others a chance now and then, and see whether the program spins."""
+        if self._line and not self.turns & 1023:
+            self._pause()
+        if self.turns > self.spins.first:
+            self._look_closer()
+            self.blocking.start()  # that took its time, and no callback did
 
     def _ready(self) -> list[Event]:
         keys = self.keys
@@ -287,8 +295,8 @@ class VirtualSelector(selectors.BaseSelector):
                                   f"{turns:,} turns of the loop changed nothing, and time cannot go on: something runs "
                                   "again and again without waiting for anything")
 
-    def _quiesce(self) -> list[Event]:
-        """Nothing can happen at this instant: let time, or whoever holds it, go on."""
+    def quiesce(self, due: float) -> list[Event]:
+        """Nothing can happen at this instant: let time, or whoever holds it, go on. `due` is the earliest deadline."""
         clock = self._clock
         if not self.wakeups.empty():
             self._drain_wakeups()
@@ -299,7 +307,6 @@ class VirtualSelector(selectors.BaseSelector):
             self.jumps_left = self._owner.question_the_wait()
             self.blocking.start()  # no callback took that long
             return []  # the loop may have something to do now
-        due = self._owner.next_deadline()
         if clock.deliveries and clock.deliveries[0][0] < due:
             due = clock.deliveries[0][0]
         stop = clock.stops[0][0] if clock.stops else inf

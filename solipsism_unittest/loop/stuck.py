@@ -42,7 +42,6 @@ class Loop(Protocol):
 
     selector: VirtualSelector
     _clock_resolution: float
-    _scheduled: list[Timer]
 
     @property
     def kernel(self) -> Kernel:
@@ -51,6 +50,9 @@ class Loop(Protocol):
     @property
     def inventory(self) -> Inventory:
         """What the program has made on the loop, and what will run."""
+
+    def next_timer(self) -> Timer | None:
+        """The timer that is due next."""
 
     def time(self) -> float:
         """The virtual time."""
@@ -119,8 +121,12 @@ class Hangs:
 
     def next_deadline(self) -> float:
         """When the earliest timer is due; infinity where there is none."""
-        scheduled = self.loop._scheduled  # `_run_once` has just taken the cancelled ones off the top
-        return scheduled[0]._when if scheduled else math.inf
+        timer = self.loop.next_timer()  # `_run_once` has just taken the cancelled ones off the top
+        return timer._when if timer is not None else math.inf
+
+    def next_timer(self) -> Timer | None:
+        """The earliest timer; None where there is none."""
+        return self.loop.next_timer()
 
     def stuck(self, kind: type[SolipsismError], reason: str, hint: str) -> None:
         """Report a hang, and cancel what is driven, so that the program unwinds."""
@@ -219,7 +225,7 @@ class Hangs:
     def _going_on(self) -> list[asyncio.Handle]:
         """What would run in this turn of the loop: of a program that spins, the culprit is among it."""
         inventory, keys = self.loop.inventory, self.loop.selector.keys
-        due = [timer for timer in self.loop._scheduled if timer._when <= self.loop.time()]
+        due = [timer for timer in inventory.timers() if timer.when() <= self.loop.time()]
         polled = [handle for file, _ in self.loop.kernel.ready() for handle in keys[file.number].data or ()]
         return [handle for handle in [*inventory.ready(), *due, *polled]
                 if handle is not None and not handle.cancelled()]

@@ -8,6 +8,7 @@ from asyncio import base_events, events, futures, runners, selector_events, task
 from solipsism_unittest import SolipsistEventLoop
 from solipsism_unittest.hangs import waits
 from solipsism_unittest.loop.numbered import Task
+from solipsism_unittest.loop.turns import Turns
 from tests import ROOT
 
 NOT_THERE_YET = "not there yet: refused by name, where the base class says NotImplementedError or wants the real system"
@@ -27,7 +28,10 @@ OVERRIDES = {
     "call_soon": "finds calls from a wrong thread, and coroutine functions, outside of debug mode too",
     "_create_server_getaddrinfo": "create_server puts the addresses into a set: their order must not depend on hashes",
     "create_task": "names are per loop, and tasks know where they were made",
-    "run_forever": "seals the thread",
+    "run_forever": "seals the thread, and chooses whose turns are made",
+    "_run_once": "the same turns, leaner; CPython's own in debug mode and with a program's own selector",
+    "_scheduled": "the heap of lean turns is one of tuples, which compare in C",
+    "set_debug": "debug mode has CPython's own turns",
     "call_exception_handler": "an error that a test expects is not logged",
     "default_exception_handler": "what nobody caught fails the test",
     "connect_read_pipe": "a real descriptor is refused at the call: asyncio registers it in a callback",
@@ -59,6 +63,7 @@ WRITTEN_BY_PYTHON = {
     "__static_attributes__",
     "__annotations__",
     "__dict__",
+    "__slots__",
     "__weakref__",
 }
 
@@ -66,7 +71,7 @@ WRITTEN_BY_PYTHON = {
 class OverridesTest(unittest.TestCase):
     def test_the_table_is_what_is_replaced(self):
         """SolipsistEventLoop replaces of asyncio's loop exactly what the table lists, each with a reason."""
-        ours = set(vars(SolipsistEventLoop)) - WRITTEN_BY_PYTHON
+        ours = {*vars(SolipsistEventLoop), *vars(Turns)} - WRITTEN_BY_PYTHON
         stock = asyncio.SelectorEventLoop()
         self.addCleanup(stock.close)
         known = set(vars(stock)) | {
@@ -76,13 +81,13 @@ class OverridesTest(unittest.TestCase):
         self.assertTrue(all(OVERRIDES.values()))
 
     def test_the_loop_is_asyncios(self):
-        """The loop's one base is the system's own SelectorEventLoop, with its own _run_once and its own transports'
+        """The loop's one base beside its turns is the system's own SelectorEventLoop, with its own transports'
         factories.
         """
-        self.assertEqual(SolipsistEventLoop.__bases__, (asyncio.SelectorEventLoop,))
+        self.assertEqual(SolipsistEventLoop.__bases__, (Turns,))
+        self.assertEqual(Turns.__bases__, (asyncio.SelectorEventLoop,))
         self.assertTrue(issubclass(asyncio.SelectorEventLoop, selector_events.BaseSelectorEventLoop))
         for name in (
-            "_run_once",
             "_make_socket_transport",
             "_make_ssl_transport",
             "_process_events",
@@ -95,7 +100,7 @@ class OverridesTest(unittest.TestCase):
             "_stop_serving",
             "call_soon_threadsafe",
         ):
-            self.assertNotIn(name, vars(SolipsistEventLoop))
+            self.assertNotIn(name, {**vars(SolipsistEventLoop), **vars(Turns)})
 
     def test_transports_and_servers_are_asyncios(self):
         """What a connection and a server are made of are exactly asyncio's classes; a task has a number and no more."""
@@ -166,7 +171,14 @@ PRIVATE = {
     "_ready": "what would run next",
     "_release_waiter": "the callback of the timer of 3.11's wait_for()",
     "_run": "a callback that it calls is the program's, and no call of asyncio's own",
-    "_scheduled": "the heap of timers, which call_at pushes to as asyncio's does",
+    "_scheduled": "the heap of timers; of a timer, whether it is in there",
+    "_cancelled": "a handle that was cancelled does not run; set by hand where a timer is cancelled",
+    "_debug": "debug mode has CPython's own handles and turns",
+    "_process_events": "what a jump of time has made ready goes the way that asyncio's does",
+    "_repr": "a handle is filled in by hand, as its constructor does it",
+    "_run_once": "CPython's own turn, in debug mode",
+    "_stopping": "stop() lets this turn be the last",
+    "_timer_cancelled_count": "how many cancelled timers are in the heap",
     "_selector": "a stock loop that is refused has made a real one, which is closed",
     "_set_result_unless_cancelled": "the callback of a sleep()'s timer",
     "_set_running_loop": "what is cut off at the end finds its loop when it is closed",
@@ -190,6 +202,9 @@ OF_CONTEXTLIB = {"_AsyncGeneratorContextManager", "_exit_callbacks"}
 # Private names of other modules: sys, unittest, socket, importlib, warnings (how Python tells of a coroutine never
 # awaited).
 OF_OTHERS = {
+    "_format_callback_source",  # of asyncio.format_helpers: how asyncio names a callback that failed
+    # Of asyncio.base_events: when its turn takes cancelled timers out of the heap.
+    "_MIN_CANCELLED_TIMER_HANDLES_FRACTION", "_MIN_SCHEDULED_TIMER_HANDLES",
     "_app_transport",  # of asyncio.sslproto: whether the program has closed a connection that waits for its peer
     "_LazyModule", "_initializing",  # of importlib: a module that is not loaded yet
     "_check_sendfile_params", "_sendfile_use_send", "_getframe", "_current_frames", "_base", "_done_callbacks",

@@ -37,6 +37,9 @@ class Owner:
     def next_deadline(self):
         return self.deadline
 
+    def next_timer(self):
+        return None
+
     def stuck(self, kind, reason, hint):
         raise kind(f"{reason} at t={self.kernel.clock.now!r}" + (f": {hint}" if hint else ""))
 

@@ -13,7 +13,7 @@ from ...introspection.places import user_place
 from ...pythons import runs_elsewhere
 from ..threads import background, jobs
 from ..threads.job import Work
-from ..threads.wrong import reporting
+from ..threads.mistakes import reporting
 from ..worlds import World, visiting
 from . import permits
 

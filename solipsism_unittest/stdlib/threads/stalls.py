@@ -56,7 +56,7 @@ class Blocking:
     because no handle may be kept once it has run. They become words only when a turn was slow.
     """
 
-    __slots__ = ("on_call", "on_slow_turn", "slow", "on_slow", "began", "look_at", "ready", "timers", "runs", "found",
+    __slots__ = ("on_call", "on_slow_turn", "slow", "on_slow", "began", "look_at", "ready", "runs", "found",
                  "_to_warn", "_used", "_measured")
 
     def __init__(self, on_slow: Callable[[float, Any], None]) -> None:
@@ -66,7 +66,6 @@ class Blocking:
         self.look_at = 0.0  # real time, when the next look at the processor's is due: it costs more
         self._used, self._measured = 0.0, 0.0  # of a processor by this thread, and in real time, at the last look
         self.ready: Sequence[Any] = ()  # the loop's ready queue
-        self.timers: Sequence[Any] = ()  # its heap
         self.runs: Any = None  # what the turn runs: a handle, a list of clues, or None
         self.on_call = self.on_slow_turn = "warn"
         self.found: _Found = {}  # kind, what, where -> how often
@@ -76,10 +75,9 @@ class Blocking:
         """Take the two of POLICIES that a test class sets."""
         self.on_call, self.on_slow_turn = on_call, on_slow_turn
 
-    def begin_run(self, ready: Sequence[Any], timers: Sequence[Any]) -> None:
+    def begin_run(self, ready: Sequence[Any]) -> None:
         """Start the stopwatch: the loop begins to run, and real time before that counts for no turn."""
         self.ready = ready
-        self.timers = timers
         self.start()
 
     def start(self) -> None:

@@ -1,48 +1,24 @@
 """Mistakes that asyncio finds in debug mode alone: calls from a wrong thread, coroutine functions as callbacks.
 
-They are found here in any mode: what these looks cost is what this `call_soon()` saves.
+They are found here in any mode; `call_soon()` asks here only of what is neither a task's step nor a plain function.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
+import contextlib
 import functools
 import inspect
 import threading
-from asyncio import events
 from collections.abc import Callable, Coroutine
 from threading import get_ident
-from types import BuiltinFunctionType, FunctionType, MethodType
+from types import FunctionType, MethodType
 from typing import Any, NoReturn
-
-from ..stdlib.threads.wrong import in_wrong_thread
 
 __unittest = True
 __tracebackhide__ = True
 
-_FUNCTIONS = frozenset({FunctionType, MethodType})
-
-
-def call_soon(loop: Any, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
-              ) -> asyncio.Handle:
-    """As asyncio's; from a wrong thread it is a RuntimeError, and a coroutine function as callback a TypeError."""
-    if loop._closed:
-        loop._check_closed()
-    if loop._thread_id != get_ident() and loop._thread_id is not None:
-        refuse_thread("call_soon")
-    kind = type(callback)
-    if kind in _FUNCTIONS:
-        code = getattr(callback, "__code__", None)
-        if code is not None and code.co_flags & inspect.CO_COROUTINE:
-            refuse_callback(callback, "call_soon")
-    elif kind is not BuiltinFunctionType and kind.__module__ != "_asyncio":  # the steps and the wake-ups of tasks
-        check_callback(callback, "call_soon")
-    handle = events.Handle(callback, args, loop, context)
-    if handle._source_traceback:  # type: ignore[attr-defined]
-        del handle._source_traceback[-1]  # type: ignore[attr-defined]
-    loop._ready.append(handle)
-    return handle
+FUNCTIONS = frozenset({FunctionType, MethodType})
 
 
 def check_thread(loop: Any, method: str) -> None:
@@ -64,7 +40,7 @@ def check_callback(callback: Any, method: str) -> None:
     while type(inner) is functools.partial:
         inner = inner.func
     kind = type(inner)
-    if kind in _FUNCTIONS:
+    if kind in FUNCTIONS:
         code = getattr(inner, "__code__", None)
         is_coroutine = code is not None and bool(code.co_flags & inspect.CO_COROUTINE)
     else:
@@ -80,3 +56,34 @@ def refuse_callback(callback: Any, method: str) -> NoReturn:
         callback.close()  # nobody can await it now
     raise TypeError(f"coroutines cannot be used with {method}(): {callback!r} would be called, and never awaited; give "
                     "a plain function, or make a task of it")
+
+
+# -- in a thread, where Python only prints such an error
+
+
+class _WrongThread(RuntimeError):
+    """A call that asyncio allows in the thread of the loop alone."""
+
+
+_WrongThread.__name__ = _WrongThread.__qualname__ = "RuntimeError"  # as asyncio's debug mode calls it
+_WrongThread.__module__ = "builtins"
+
+
+def in_wrong_thread(text: str) -> RuntimeError:
+    """The error of such a call; see `reporting`."""
+    return _WrongThread(text)
+
+
+def reporting(loop: Any, run: Callable[[], None]) -> Callable[[], None]:
+    """What a thread runs. The test hears of such an error when it ends the thread: Python only prints it."""
+
+    def reported() -> None:
+        try:
+            run()
+        except _WrongThread as error:
+            context = {"message": f"thread {threading.current_thread().name}", "exception": error}
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(loop.call_exception_handler, context)
+            raise
+
+    return reported

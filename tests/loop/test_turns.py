@@ -1,0 +1,279 @@
+"""A lean turn does what CPython's own turn does: the same callbacks in the same order, whatever the program is."""
+
+import asyncio
+import random
+import socket
+import time
+import unittest
+
+from solipsism_unittest import SolipsistEventLoop, SolipsistTestCase, sealed
+from solipsism_unittest.loop.turns import Turns
+from tests.case.test_case import run, told
+
+PROGRAMS = 150
+
+
+class PlainTurns(SolipsistEventLoop):
+    """The same loop with CPython's own turns."""
+
+    _run_once = asyncio.SelectorEventLoop._run_once
+
+
+class Program:
+    """A random program: callbacks that make, cancel and stop things, tasks, timers, sockets, futures; and its log."""
+
+    def __init__(self, loop, seed):
+        self.loop = loop
+        self.random = random.Random(seed)
+        self.log = []
+        self.handles = []
+        self.made = 0
+        with sealed(loop):
+            self.pairs = [socket.socketpair() for _ in range(2)]
+
+    def note(self, what):
+        """Take down what runs, at which time and in which turn's line."""
+        self.log.append((self.loop.time(), what))
+
+    def start(self):
+        """Make a few things, as a program does before its loop runs."""
+        for near, far in self.pairs:
+            near.setblocking(False)
+            far.setblocking(False)
+            self.loop.add_reader(near, self.read, near)
+        for _ in range(5):
+            self.act()
+
+    def read(self, near):
+        """A socket is ready."""
+        self.note(("read", len(near.recv(self.random.choice((1, 100))))))
+        self.act()
+
+    def act(self):
+        """Do one thing that a program may do; there is an end to it."""
+        self.made += 1
+        if self.made > 120:
+            return
+        number = self.made
+        choice = self.random.randrange(10)
+        if choice < 2:
+            self.handles.append(self.loop.call_soon(self.callback, number))
+        elif choice < 4:
+            delay = self.random.choice((0, 0, 1e-9, 0.5, 0.5, 1.0, -1, 3.25))
+            self.handles.append(self.loop.call_later(delay, self.callback, number))
+        elif choice == 4:
+            self.handles.append(self.loop.call_at(self.loop.time() + 1, self.callback, number))
+        elif choice == 5 and self.handles:
+            self.random.choice(self.handles).cancel()
+            self.act()
+        elif choice == 6:
+            self.random.choice(self.pairs)[1].send(b"x" * self.random.randrange(1, 5))
+        elif choice == 7:
+            self.loop.create_task(self.task(number))
+        elif choice == 8:
+            self.handles.append(self.loop.call_soon_threadsafe(self.callback, number))
+        else:
+            self.loop.call_soon(self.fail, number)
+
+    def callback(self, number):
+        """A plain callback."""
+        self.note(number)
+        for _ in range(self.random.randrange(3)):
+            self.act()
+
+    def fail(self, number):
+        """A callback that raises."""
+        self.note(("fail", number))
+        self.act()
+        raise ValueError(number)
+
+    async def task(self, number):
+        """A task with a few waits of several kinds."""
+        for step in range(self.random.randrange(4)):
+            self.note((number, step))
+            await asyncio.sleep(self.random.choice((0, 0, 0.5, 1)))
+            self.act()
+        try:
+            async with asyncio.timeout(self.random.choice((0.25, 2))):
+                await asyncio.sleep(1)
+        except TimeoutError:
+            self.note((number, "timeout"))
+
+    def run(self):
+        """Run it to its end, in pieces; gives its log and the digest of its journal."""
+        self.loop.set_exception_handler(lambda loop, context: self.note((context["message"].partition("(")[0],
+                                                                          repr(context["exception"]))))
+        self.start()
+        for piece in range(3):
+            self.loop.call_later(piece, self.loop.stop)
+            self.loop.run_forever()
+            self.note(("piece", piece))
+            self.act()
+        self.loop.run_until_complete(asyncio.sleep(100))
+        self.note("end")
+        return self.log, self.loop.kernel.journal.digest
+
+
+def play(factory, seed, *, debug=False):
+    """What a program of this seed comes to on a loop."""
+    loop = factory()
+    asyncio.set_event_loop(loop)
+    try:
+        loop.set_debug(debug)
+        program = Program(loop, seed)
+        found = program.run()
+        for near, far in program.pairs:
+            loop.remove_reader(near)
+            near.close()
+            far.close()
+        return found
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+class TurnsTest(unittest.TestCase):
+    maxDiff = None
+
+    def test_random_programs(self):
+        """Random programs run the same callbacks in the same order and write the same journal with both turns."""
+        sizes = []
+        for seed in range(PROGRAMS):
+            lean = play(SolipsistEventLoop, seed)
+            with self.subTest(seed):
+                self.assertEqual(lean, play(PlainTurns, seed))
+            sizes.append(len(lean[0]))
+        self.assertGreater(sum(sizes) / len(sizes), 20)  # they do something
+
+    def test_debug_mode(self):
+        """In debug mode the turns are CPython's own, with the same order."""
+        for seed in range(0, PROGRAMS, 10):
+            with self.subTest(seed):
+                self.assertEqual(play(SolipsistEventLoop, seed)[0], play(SolipsistEventLoop, seed, debug=True)[0])
+
+    def test_debug_mode_in_the_middle(self):
+        """Turning debug mode on and off while timers wait keeps every timer, in order."""
+
+        async def main():
+            loop, log = asyncio.get_running_loop(), []
+            for delay in (3, 1, 2, 1, 4):
+                loop.call_later(delay, log.append, (delay, len(loop._scheduled)))
+            cancelled = loop.call_later(2, log.append, "cancelled")
+            await asyncio.sleep(0.5)
+            loop.set_debug(True)
+            cancelled.cancel()
+            await asyncio.sleep(1)
+            loop.call_later(1, log.append, "in debug mode")
+            loop.set_debug(False)
+            await asyncio.sleep(10)
+            return log
+
+        with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
+            found = runner.run(main())
+        self.assertEqual([entry if entry == "in debug mode" else entry[0] for entry in found],
+                         [1, 1, 2, "in debug mode", 3, 4])
+
+    def test_many_cancelled_timers(self):
+        """Cancelled timers are taken out of the heap when they are many, and those on top in any case."""
+        for factory in (SolipsistEventLoop, PlainTurns):
+            with self.subTest(factory.__name__), asyncio.Runner(loop_factory=factory) as runner:
+
+                async def main():
+                    loop = asyncio.get_running_loop()
+                    timers = [loop.call_later(1000 + number, print) for number in range(300)]
+                    await asyncio.sleep(1)
+                    for timer in timers[50:]:
+                        timer.cancel()
+                        timer.cancel()
+                    await asyncio.sleep(1)
+                    left = len(loop._scheduled)
+                    for timer in timers[:50]:
+                        timer.cancel()
+                    await asyncio.sleep(1)
+                    return left, len(loop._scheduled)
+
+                self.assertEqual(runner.run(main()), (50, 0))
+
+    def test_a_subclass_with_a_turn_of_its_own(self):
+        """A subclass whose `_run_once` calls the one above gets one turn for each call."""
+
+        class Counting(SolipsistEventLoop):
+            turns = 0
+
+            def _run_once(self):
+                self.turns += 1
+                super()._run_once()
+
+        async def main():
+            for _ in range(10):
+                await asyncio.sleep(1)
+
+        loop = Counting()
+        loop.run_until_complete(main())
+        loop.close()
+        self.assertGreater(loop.turns, 20)
+
+    def test_an_error_in_a_callback(self):
+        """An error in a callback is reported as CPython reports it, word for word."""
+
+        def fail(argument):
+            raise ValueError(argument)
+
+        for debug in (False, True):
+            contexts = []
+            for factory in (SolipsistEventLoop, PlainTurns):
+                loop = factory()
+                loop.set_debug(debug)
+                loop.set_exception_handler(lambda loop, context, seen=contexts: seen.append(context))
+                loop.call_soon(fail, 7)
+                loop.call_soon(loop.stop)
+                loop.run_forever()
+                loop.close()
+            ours, theirs = contexts
+            self.assertEqual(ours["message"], theirs["message"])
+            self.assertEqual(repr(ours["exception"]), repr(theirs["exception"]))
+            self.assertEqual(ours.keys(), theirs.keys())
+
+    def test_handles_look_as_asyncios(self):
+        """The repr of a handle and of a timer, pending and cancelled, is that of asyncio."""
+        seen = []
+        for factory in (SolipsistEventLoop, asyncio.SelectorEventLoop):
+            loop = factory()
+            handles = [loop.call_soon(print, 1), loop.call_at(5.0, print, 1)]
+            before = list(map(repr, handles))
+            for handle in handles:
+                handle.cancel()
+            seen.append((before, list(map(repr, handles))))
+            loop.close()
+        ours, stock = seen
+        self.assertEqual(ours[0][0], stock[0][0])
+        self.assertEqual(ours[1][0], stock[1][0])
+        self.assertEqual(ours[0][1].replace("Timer ", "TimerHandle "), stock[0][1])
+        self.assertEqual(ours[1][1].replace("Timer ", "TimerHandle "), stock[1][1])
+
+    def test_a_slow_callback_is_the_one_that_is_named(self):
+        """Of several callbacks in one turn, the slow one is named alone."""
+        class Slow(SolipsistTestCase):
+            on_slow_callback = "fail"
+
+            async def test(self):
+                def quick():
+                    pass
+
+                def slow():
+                    end = time.perf_counter() + 0.05
+                    while time.perf_counter() < end:
+                        pass
+
+                self.loop.slow_callback_duration = 0.02
+                for callback in (quick, slow, quick):
+                    self.loop.call_soon(callback)
+                await asyncio.sleep(0.1)
+
+        text = told(run(Slow))
+        self.assertIn("slow (", text)
+        self.assertNotIn("quick", text)
+
+    def test_whose_turns(self):
+        """The loop has lean turns of its own."""
+        self.assertIs(SolipsistEventLoop._run_once, Turns._run_once)
