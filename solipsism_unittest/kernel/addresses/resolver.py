@@ -155,7 +155,8 @@ class Names(Hosts):
         if host == (b"<broadcast>" if isinstance(host, bytes) else "<broadcast>") and family != socket.AF_INET6:
             return "255.255.255.255"
         self.check_blocking(host)
-        return _literal(host, family) or self.getaddrinfo(host, None, family, socket.SOCK_DGRAM)[0][4][0]
+        literal = _literal(_host_text(host) or "", family)
+        return literal or self.getaddrinfo(host, None, family, socket.SOCK_DGRAM)[0][4][0]
 
     def getnameinfo(self, address: tuple[str, int] | tuple[str, int, int, int], flags: int = 0) -> tuple[str, str]:
         """As `socket.getnameinfo`: (host, service), by name where one is known."""
@@ -208,9 +209,9 @@ def _as_family(address: IPAddress, family: int, flags: int) -> IPAddress:
 
 
 @functools.lru_cache(1024)
-def _literal(host: str | bytes, family: int) -> str | None:
+def _literal(host: str, family: int) -> str | None:
     """A literal as an address of a family, in its usual writing; None for a name, which is asked for anew each time."""
-    literal = parse_address(_host_text(host) or "")
+    literal = parse_address(host)
     return written(_as_family(literal, family, 0)) if literal is not None else None
 
 
