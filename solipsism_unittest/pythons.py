@@ -1,8 +1,8 @@
 """What differs between the supported versions of Python: one row each, and no other file asks for a version.
 
-Owns the answers only. The running Python gives them itself wherever it can be asked without harm: its own C functions
-judge the arguments that they would refuse, so that class and text are theirs in versions to come too. They are taken
-and asked at import, before anything is sealed.
+Owns the answers only. The running Python gives them itself wherever that asks the system nothing: its own C functions
+judge the arguments that they would refuse, so that class and text are theirs in versions to come too. They are taken at
+import, before anything is sealed, and never see plain arguments that are right, which they would hand to the system.
 """
 
 from __future__ import annotations
@@ -32,17 +32,6 @@ def _error_of(call: Callable[..., Any], *args: Any) -> Exception | None:
     return None
 
 
-def _error_of_a_cut_datagram() -> str | None:
-    """What `recv(size, MSG_TRUNC)` of a longer datagram raises: it asks for more bytes than it made room for."""
-    if sys.version_info < (3, 15):
-        return None  # what lies behind the buffer comes with it
-    one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-    with one, other:
-        one.send(b"cut")
-        error = _error_of(other.recv, 1, socket.MSG_TRUNC)
-    return None if error is None else str(error)
-
-
 def _hides_where_a_for_stands() -> bool:
     """Whether a suspended `for` over a list keeps an index that nobody can see, in place of an iterator."""
 
@@ -58,9 +47,9 @@ def _hides_where_a_for_stands() -> bool:
 # -- the rows, and since when
 
 # 3.14: a bool, and any other subclass of int, is a port to `getaddrinfo()`.
-PORTS_MAY_BE_SUBCLASSES = _error_of(socket.getaddrinfo, "127.0.0.1", True, 0, 0, 0, socket.AI_NUMERICHOST) is None
+PORTS_MAY_BE_SUBCLASSES = sys.version_info >= (3, 14)
 # 3.14: the error for a name that no interface has has a number.
-NO_SUCH_INTERFACE = getattr(_error_of(socket.if_nametoindex, ""), "errno", None) is not None
+NO_SUCH_INTERFACE = sys.version_info >= (3, 14)
 # 3.12: `setblocking()` takes whatever is true or false. Before, it had to be a number.
 SETBLOCKING_TAKES_NUMBERS = isinstance(_error_of(_NEVER_OPENED.setblocking, ""), TypeError)
 # 3.12: a traced thread gets into Python functions while an exception is on its way to another thread.
@@ -68,7 +57,7 @@ STRIKES_STOP_TRACED_THREADS = sys.version_info < (3, 12)
 # 3.15: a suspended `for` over one of these has no iterator any more: how far it came cannot be seen.
 WALKED_UNSEEN = (list, tuple, str, bytes) if _hides_where_a_for_stands() else ()
 # 3.15: a datagram longer than the buffer is a ValueError with MSG_TRUNC, with this text. None: no error.
-CUT_DATAGRAM = _error_of_a_cut_datagram()
+CUT_DATAGRAM = "size larger than allocated size" if sys.version_info >= (3, 15) else None
 
 
 def runs_elsewhere(pool: object) -> bool:
@@ -89,17 +78,28 @@ def collector_of_warnings() -> object:
 
 def judge_option(*arguments: Any) -> None:
     """Raise what `setsockopt(*arguments)` raises for arguments that it does not take. 3.15: other classes and texts."""
+    if len(arguments) == 3 and all(map(_is_right, arguments[:2])) and (
+        _is_right(arguments[2]) or type(arguments[2]) is bytes
+    ):
+        return
     with contextlib.suppress(OSError):  # they are right, and the socket is not
         _NEVER_OPENED.setsockopt(*arguments)
 
 
 def judge_interface(index: Any) -> None:
     """Raise what `if_indextoname(index)` raises for what is no unsigned int. 3.14: ValueError for a negative one."""
-    with contextlib.suppress(OSError):  # a number that no real interface has
-        _IF_INDEXTONAME(index)
+    if not _is_right(index, least=0):
+        with contextlib.suppress(OSError):  # a number that no real interface has
+            _IF_INDEXTONAME(index)
 
 
 def judge_count(count: int) -> None:
     """Raise what `os.sendfile()` raises for this count by itself, if anything. 3.15: ValueError for a negative one."""
-    with contextlib.suppress(OSError):  # the system was asked, and there is no such descriptor
-        _SENDFILE(-1, -1, 0, count)
+    if not _is_right(count, least=0):
+        with contextlib.suppress(OSError):  # the system was asked, and there is no such descriptor
+            _SENDFILE(-1, -1, 0, count)
+
+
+def _is_right(number: object, least: int = -(2**31)) -> bool:
+    """Whether this is an int that fits one of C: every version takes it."""
+    return isinstance(number, int) and least <= number < 2**31
