@@ -58,6 +58,11 @@ def called_words(handle: Handle) -> str:
     return callback_words(handle._callback)  # type: ignore[attr-defined]
 
 
+def calls_plumbing(handle: Handle) -> bool:
+    """Whether a handle calls what Python or this package has, such as the end of a sleep."""
+    return is_plumbing(module_of_callback(handle._callback))  # type: ignore[attr-defined]
+
+
 def who(handle: Handle) -> Hashable:
     """A key that is the same for all handles of one task, of one function, and of one other callback."""
     callback = handle._callback  # type: ignore[attr-defined]

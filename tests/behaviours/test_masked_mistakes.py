@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import functools
 import gc
+import operator
 import sys
 import threading
 import unittest
@@ -222,10 +223,10 @@ class ForgottenAwaitTest(unittest.TestCase):
         self.check(dropped, "coroutine 'fetch' was never awaited", f"test_masked_mistakes.py:{line_of(dropped, 1)} in")
 
     def test_called_by_the_loop(self):
-        """A coroutine function that is given as a callback is told with the line where it is defined."""
+        """A coroutine that the loop itself had made is told with the line where its function is defined."""
 
         async def body(self):
-            self.loop.call_later(1, fetch)
+            self.loop.call_later(1, operator.call, fetch)
             await asyncio.sleep(2)
 
         self.check(body, "coroutine 'fetch' was never awaited",
