@@ -241,18 +241,21 @@ class RealTimeTest(Struck):
 
     def test_a_runner_that_does_not_close(self):
         """A job that keeps the executor from joining is struck when the test is over, and told; debug() raises it."""
-        go_on = threading.Event()
 
-        async def test(self):
-            self.loop.run_in_executor(None, go_on.wait, 5).cancel()
+        def case():
+            go_on = threading.Event()
+            timer = threading.Timer(0.5, go_on.set)
+            timer.start()
+            self.addCleanup(timer.join)
 
-        timer = threading.Timer(0.3, go_on.set)
-        timer.start()
-        self.addCleanup(timer.join)
-        case = type("Case", (Hidden.Limited,), {"test": test})
+            async def test(self):
+                self.loop.run_in_executor(None, go_on.wait, 5).cancel()
+
+            return type("Case", (Hidden.Limited,), {"test": test})
+
         with self.assertRaisesRegex(RealTimeLimitError, "0.03 s"):
-            case("test").debug()
-        self.assertStruck(run(case, "test"))
+            case()("test").debug()
+        self.assertStruck(run(case(), "test"))
 
     def test_a_failure_keeps_its_place(self):
         """A test that fails within its limit is told as ever; so are skips and interrupts."""

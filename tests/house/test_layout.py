@@ -8,7 +8,7 @@ import unittest
 
 from tests import ROOT, run_python
 
-TOP_LEVEL = {"LICENSE", "Makefile", "README.md", "pyproject.toml", "solipsism_unittest", "tests"}
+TOP_LEVEL = {"LICENSE", "Makefile", "README.md", "findings", "pyproject.toml", "solipsism_unittest", "tests"}
 
 # What `python -m unittest` does without arguments, but it prints the files that it would run.
 # A file that skips itself while it is imported never gets to loadTestsFromModule and shows up as a ModuleSkipped.
@@ -91,7 +91,7 @@ class DiscoveryTest(unittest.TestCase):
 
 class TopLevelTest(unittest.TestCase):
     def test_nothing_more_and_nothing_less(self):
-        """The top level holds the six known names, and else only dotfiles."""
+        """The top level holds the seven known names, and else only dotfiles."""
         names = tracked_names() or directory_names()
         self.assertEqual({name for name in names if not name.startswith(".")}, TOP_LEVEL)
 

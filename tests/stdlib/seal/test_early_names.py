@@ -22,8 +22,11 @@ class BindingsTest(unittest.TestCase):
         module = kind(name)
         exec(source, vars(module))
         # Not patch.dict: it would bring back what else was there, and tests put strange things there meanwhile.
+        if name in sys.modules:
+            self.addCleanup(sys.modules.__setitem__, name, sys.modules[name])
+        else:
+            self.addCleanup(sys.modules.pop, name, None)
         sys.modules[name] = module
-        self.addCleanup(sys.modules.pop, name, None)
         return module
 
     def world(self, start=5.0):
