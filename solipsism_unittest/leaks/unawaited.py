@@ -57,7 +57,7 @@ class Unawaited:
         if collected or not coroutine.cr_origin or not ours:
             self._warn(coroutine)
             return
-        self._found.append((coroutine.__qualname__, _made(coroutine, user_place(2))))
+        self._found.append((_name(coroutine), _made(coroutine, user_place(2))))
 
     def take(self) -> list[tuple[str, str]]:
         """The name of each, and where it was made. They are given once."""
@@ -68,8 +68,16 @@ class Unawaited:
         """Note and close the coroutines among these that have not begun: nobody will await them."""
         for thing in things:
             if type(thing) is types.CoroutineType and inspect.getcoroutinestate(thing) == inspect.CORO_CREATED:
-                self._found.append((thing.__qualname__, _made(thing, None)))
+                self._found.append((_name(thing), _made(thing, None)))
                 thing.close()
+
+
+def _name(coroutine: types.CoroutineType[Any, Any, Any]) -> str:
+    """What was called: of an AsyncMock, whose coroutines have one name, the mock by its own."""
+    frame = coroutine.cr_frame
+    if coroutine.__qualname__ == "AsyncMockMixin._execute_mock_call" and frame is not None:
+        return f"AsyncMock {frame.f_locals['self']._extract_mock_name()}"
+    return coroutine.__qualname__
 
 
 def _made(coroutine: types.CoroutineType[Any, Any, Any], place: Place | None) -> str:

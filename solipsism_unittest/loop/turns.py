@@ -183,7 +183,8 @@ class Turns(asyncio.SelectorEventLoop):
             return
         heap, ready, selector, kernel = self._heap, self._ready, self.selector, self.kernel
         clock, blocking, spins = kernel.clock, selector.blocking, selector.spins
-        began = perf_counter()
+        blocking.start()
+        began = blocking.began
         while True:
             if self._timer_cancelled_count:
                 self._drop_cancelled()

@@ -205,6 +205,7 @@ OF_OTHERS = {
     "_format_callback_source",  # of asyncio.format_helpers: how asyncio names a callback that failed
     # Of asyncio.base_events: when its turn takes cancelled timers out of the heap.
     "_MIN_CANCELLED_TIMER_HANDLES_FRACTION", "_MIN_SCHEDULED_TIMER_HANDLES",
+    "_extract_mock_name",  # of unittest.mock
     "_app_transport",  # of asyncio.sslproto: whether the program has closed a connection that waits for its peer
     "_LazyModule", "_initializing",  # of importlib: a module that is not loaded yet
     "_check_sendfile_params", "_sendfile_use_send", "_getframe", "_current_frames", "_base", "_done_callbacks",

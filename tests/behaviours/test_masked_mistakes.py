@@ -273,6 +273,22 @@ class ForgottenAwaitTest(unittest.TestCase):
 
         self.assertNotIn("never awaited", self.check(body, "the test left 1 thing behind"))
 
+    def test_a_mock_by_its_name(self):
+        """A call of an AsyncMock that is not awaited is named by the mock: its own name, or the way to it."""
+        async def own_name(self):
+            mock.AsyncMock(name="client.fetch")(1)
+
+        async def the_way_to_it(self):
+            mock.AsyncMock().session.get("/")
+
+        async def no_name(self):
+            mock.AsyncMock()()
+
+        for body, name in ((own_name, "client.fetch"), (the_way_to_it, "mock.session.get"), (no_name, "mock")):
+            with self.subTest(name):
+                self.check(body, f"coroutine 'AsyncMock {name}' was never awaited, so nothing of it ran: write `await` "
+                                 "before it, or make a task of it\n  made at tests/behaviours/test_masked_mistakes.py:")
+
     def test_what_a_failing_test_left(self):
         """A coroutine that a failing test did not come to is no mistake, in whichever frame or cause it is held."""
 

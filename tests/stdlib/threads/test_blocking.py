@@ -295,7 +295,7 @@ class SlowTest(unittest.TestCase):
         """Of a loop that something got out of nothing slow is told: there is another error."""
 
         async def main():
-            asyncio.get_running_loop().call_soon(lambda: burn(0.004) or sys.exit(3))
+            asyncio.get_running_loop().call_soon(lambda: burn(0.03) or sys.exit(3))
             await asyncio.sleep(1)
 
         loop = SolipsistEventLoop()
@@ -324,7 +324,7 @@ class SlowTest(unittest.TestCase):
 
         async def main():
             await asyncio.sleep(1)
-            burn(0.004)
+            burn(0.03)
             await asyncio.sleep(1)
 
         self.assertRegex(self.slow(main), r"^a callback kept the processor, and nothing else could run meanwhile: task "
@@ -335,7 +335,7 @@ class SlowTest(unittest.TestCase):
         """The step that ends a program is measured too."""
 
         async def main():
-            burn(0.004)
+            burn(0.03)
 
         self.assertRegex(self.slow(main), r"task Task-1 \(\S*main\), which has ended, took 0\.\d\d seconds of the "
                                           "processor")
@@ -344,7 +344,7 @@ class SlowTest(unittest.TestCase):
         """A slow callback is told with the line where it is defined, from a timer too."""
 
         def work():
-            burn(0.004)
+            burn(0.03)
 
         async def soon():
             asyncio.get_running_loop().call_soon(work)
@@ -364,7 +364,7 @@ class SlowTest(unittest.TestCase):
         async def main():
             class Slow(asyncio.Protocol):
                 def data_received(self, data):
-                    burn(0.004)
+                    burn(0.03)
 
             loop = asyncio.get_running_loop()
             server = await loop.create_server(Slow, "localhost", 8000)
@@ -380,7 +380,7 @@ class SlowTest(unittest.TestCase):
         """Where several ran in the turn, the slow one is named; in debug mode, whose turns are CPython's, all are."""
 
         def one():
-            burn(0.004)
+            burn(0.03)
 
         def other():
             """Quick."""
@@ -428,7 +428,7 @@ class SlowTest(unittest.TestCase):
         """The time in a debugger is not the program's."""
 
         async def main():
-            burn(0.004)
+            burn(0.03)
 
         with mock.patch("solipsism_unittest.loop.stuck.debugging", lambda frame: True):
             self.assertEqual(self.slow(main), "")
