@@ -28,6 +28,8 @@ def awaited(step: object) -> object:
     """What a coroutine or generator that is suspended awaits; None where it awaits nothing."""
     if type(step).__name__ in _WRAPPERS:
         return next(iter(get_referents(step)), None)
+    if getattr(step, "cr_running", False) or getattr(step, "gi_running", False):
+        return None  # up to CPython 3.12 it must not be asked: what it answers is chance, and now and then a crash
     inner = getattr(step, "cr_await", None) or getattr(step, "gi_yieldfrom", None)
     return inner or getattr(step, "ag_await", None)
 

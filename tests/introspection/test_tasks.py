@@ -1,11 +1,12 @@
 """Where a suspended task stands, and what it waits for."""
 
 import asyncio
+import types
 import unittest
 
 from solipsism_unittest import SolipsistEventLoop
 from solipsism_unittest.hangs.waits import waits_for
-from solipsism_unittest.introspection.tasks import await_chain, members_of, stated, stating, waiter_of
+from solipsism_unittest.introspection.tasks import await_chain, awaited, members_of, stated, stating, waiter_of
 
 
 class WaitingTest(unittest.TestCase):
@@ -49,6 +50,15 @@ class WaitingTest(unittest.TestCase):
             self.assertEqual(runner.run(stating(str, asyncio.sleep(1, "done"))), "done")
             with self.assertRaises(TimeoutError):
                 runner.run(stating(str, asyncio.wait_for(asyncio.sleep(2), 1)))
+
+
+class StepsTest(unittest.TestCase):
+    def test_one_that_runs_awaits_nothing(self):
+        """A coroutine or generator that runs is not asked what it awaits: CPython up to 3.12 may crash then."""
+        for running, answer in (("cr_running", "cr_await"), ("gi_running", "gi_yieldfrom")):
+            for runs, found in ((True, None), (False, self)):
+                with self.subTest(running, runs=runs):
+                    self.assertIs(awaited(types.SimpleNamespace(**{running: runs, answer: self})), found)
 
 
 class FuturesTest(unittest.TestCase):

@@ -97,6 +97,10 @@ class Awaited(Unfinished, collections.abc.Coroutine[Any, Any, T]):
         return getattr(self._coroutine, "cr_frame", None)
 
     @property
+    def cr_running(self) -> bool:
+        return getattr(self._coroutine, "cr_running", False)
+
+    @property
     def cr_await(self) -> Any:
         return getattr(self._coroutine, "cr_await", None)
 
