@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import threading
 from asyncio import all_tasks
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -15,6 +16,7 @@ from typing import Any
 
 from ..introspection.handles import calls_plumbing, who
 from ..loop.event_loop import SolipsistEventLoop
+from ..stdlib.seal.replacements import Lasting
 from ..stdlib.threads.job import Job
 from ..stdlib.threads.jobs import Jobs
 from ..stdlib.threads.workers import linger
@@ -27,19 +29,32 @@ __unittest = True
 __tracebackhide__ = True
 
 
+_watching: dict[int, SolipsistEventLoop] = {}  # by id: loops whose writers are looked at when they are collected
+
+
 @contextlib.contextmanager
 def collected_writers(loop: SolipsistEventLoop) -> Iterator[None]:
     """Inside, a StreamWriter of this loop that is collected as garbage while it is open counts as left behind.
 
     asyncio itself closes it (from 3.11.5 on) with a ResourceWarning that few people see.
     """
-    before: Any = vars(asyncio.StreamWriter).get("__del__")
-    if before is None:  # its transport stays open, and is reported as that
+    if "__del__" not in vars(asyncio.StreamWriter):  # its transport stays open, and is reported as that
         yield
         return
+    _WRITERS.arm()
+    _watching[id(loop)] = loop
+    try:
+        yield
+    finally:
+        del _watching[id(loop)]
+        _WRITERS.disarm()
 
+
+def _make_del(before: Any) -> Any:
+    @functools.wraps(before)
     def __del__(writer: Any) -> None:
-        if writer._loop is loop and not writer._transport.is_closing() and not loop.is_closed():
+        loop = _watching.get(id(getattr(writer, "_loop", None)))
+        if loop is not None and not writer._transport.is_closing() and not loop.is_closed():
             face, pipe = (writer._transport.get_extra_info(name) for name in ("socket", "pipe"))
             number = face.fileno() if face is not None else pipe.fileno()
             file = loop.kernel.files[number]
@@ -47,12 +62,10 @@ def collected_writers(loop: SolipsistEventLoop) -> Iterator[None]:
             loop.kernel.abandon(file)
         before(writer)
 
-    writers: Any = asyncio.StreamWriter
-    writers.__del__ = __del__
-    try:
-        yield
-    finally:
-        writers.__del__ = before
+    return __del__
+
+
+_WRITERS = Lasting(asyncio.StreamWriter, "__del__", _make_del)
 
 
 def is_clean(loop: SolipsistEventLoop) -> bool:

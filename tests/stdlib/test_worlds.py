@@ -75,6 +75,8 @@ class LeftThreadTest(unittest.TestCase):
     NAMES = ((time, "monotonic"), (socket, "getaddrinfo"), (select, "select"), (threading.Thread, "start"))
 
     def setUp(self):
+        with sealed(loop := SolipsistEventLoop()):  # from the first seal on an attribute of a class stays replaced
+            loop.close()
         self.real = self.names()
         self.go_on = threading.Event()
         self.threads = []

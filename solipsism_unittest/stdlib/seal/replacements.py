@@ -1,16 +1,24 @@
-"""How a name is replaced while a thread is sealed, and how it is put back."""
+"""How a name is replaced while a thread is sealed, and how it is put back.
+
+A name of a module is put back when the last thread leaves. One of a class stays replaced: from CPython 3.13 on a class
+has no more than 1,000 versions of its method cache, and each change of an attribute takes one, also from its
+subclasses. A long suite would leave asyncio's classes without any cache.
+"""
 
 from __future__ import annotations
 
 import operator
+import types
 from collections.abc import Callable, Iterable
 from typing import Any
 
 MISSING = object()
+# What has a behaviour and nothing else, so that a stand-in which calls it is as good.
+_PLAIN = (types.FunctionType, types.BuiltinFunctionType, staticmethod, type)
 
 
 class Replacement:
-    """One name of one module or class, and the stand-in that it holds while a thread is sealed."""
+    """One name of one module, and the stand-in that it holds while a thread is sealed."""
 
     def __init__(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
         self.owner = owner
@@ -51,6 +59,27 @@ class Replacement:
         It may be an old one: a patch that is undone after its test, or in another one, puts back what it had found.
         """
         return next((before for ours, before in reversed(self._made) if ours is there), there)
+
+
+class Lasting(Replacement):
+    """One attribute of one class, and the stand-in that it holds from the first seal of the process on.
+
+    The stand-in itself asks whether the thread is sealed. Where somebody has put something other than a function (a
+    mock, which is asked for its calls by this name) it is put back when the last thread leaves.
+    """
+
+    def arm(self) -> None:
+        """Put the stand-in there, unless it is."""
+        there = self._look(self.name, MISSING)
+        if there is not self._ours:
+            super().arm()
+
+    def disarm(self) -> None:
+        """Put back what is not to be hidden by a stand-in."""
+        there = self._look(self.name, MISSING)
+        before = self._before if there is self._ours else self._below(there)
+        if before is not there and before is not MISSING and not isinstance(before, _PLAIN):
+            setattr(self.owner, self.name, before)
 
 
 class Shelf:

@@ -2,7 +2,8 @@
 
 Owns the table, name -> stand-in, of what is replaced while any thread is sealed. A thread is sealed while a test runs
 on it, while a `SolipsistEventLoop` runs on it, and inside `with sealed(loop)`; threads that a sealed thread starts are
-sealed too. For every other thread each stand-in calls what it replaced.
+sealed too. For every other thread each stand-in calls what it replaced. Those in classes stay there from the first
+seal on (replacements.py says why); those in modules come and go with the sealed threads.
 
 Classes are reached through `socket.socket.__new__` and Python functions through a facade in the place of
 `socket._socket`, so names that were bound before the test are caught as well. C functions are replaced by name, also
@@ -18,6 +19,7 @@ import asyncio.tasks
 import builtins
 import concurrent.futures
 import functools
+import inspect
 import io
 import os
 import select
@@ -42,7 +44,7 @@ from ..threads.blocking import read_input, reported, reported_and_skipped, sleep
 from ..worlds import World, by_thread, thread_id
 from . import early_names, guard, replacements, thread_starts
 from .early_names import Bindings
-from .replacements import MISSING, Replacement, Shelf
+from .replacements import MISSING, Lasting, Replacement, Shelf
 from .stand_ins import (
     make_ordered_set,
     no_socket_file,
@@ -84,6 +86,8 @@ def _make_new(before: Any) -> Any:
                                    "use socket.socket, or asyncio's streams (TLS: ssl= of open_connection and "
                                    "start_server)")
 
+    # Who asks for the class's signature is shown this method's, for it stays there between tests.
+    __new__.__signature__ = inspect.signature(_SOCKET.__init__)  # type: ignore[attr-defined]
     return staticmethod(__new__)
 
 
@@ -170,7 +174,7 @@ _SELECTORS = (("SelectSelector", "_select", "select"), ("PollSelector", "_select
               ("EpollSelector", "_selector_cls", "epoll"))
 
 _TABLE: list[Replacement | Shelf] = [
-    Replacement(_SOCKET, "__new__", _make_new),
+    Lasting(_SOCKET, "__new__", _make_new),
     Shelf(os, {**_PATHS, **_DESCRIPTORS, "pipe": _PIPE, "pipe2": _PIPE}),
     Shelf(io, {"open": _OPEN}),
     Shelf(builtins, {"open": _OPEN, "input": reported(read_input)}),
@@ -178,22 +182,22 @@ _TABLE: list[Replacement | Shelf] = [
     Shelf(socket, {"_socket": _make_facade, **_LOOK_UPS, "close": _DESCRIPTORS["close"], "dup": _DESCRIPTORS["dup"]}),
     Shelf(_socket, {"socketpair": stand_over(_bare_socketpair), **{name: _LOOK_UPS[name] for name in _UNAUDITED}}),
     Shelf(select, _POLLERS),
-    *(Replacement(getattr(selectors, owner), attribute, static(_POLLERS[name]))
+    *(Lasting(getattr(selectors, owner), attribute, static(_POLLERS[name]))
       for owner, attribute, name in _SELECTORS if hasattr(selectors, owner)),
     Shelf(time, {"monotonic": stand_in(monotonic, unless=real_processes),
                  "monotonic_ns": stand_in(monotonic_ns, unless=real_processes),
                  "sleep": reported_and_skipped(sleep)}),
-    Replacement(threading.Thread, "start", stand_over(thread_starts.start, unless=thread_starts.is_no_start)),
-    Replacement(concurrent.futures.ThreadPoolExecutor, "__init__", stand_over(thread_starts.new_pool)),
-    Replacement(concurrent.futures.ThreadPoolExecutor, "submit", stand_over(thread_starts.submit)),
-    Replacement(concurrent.futures.Future, "result", _RESULT),
-    Replacement(concurrent.futures.Future, "exception", _RESULT),
+    Lasting(threading.Thread, "start", stand_over(thread_starts.start, unless=thread_starts.is_no_start)),
+    Lasting(concurrent.futures.ThreadPoolExecutor, "__init__", stand_over(thread_starts.new_pool)),
+    Lasting(concurrent.futures.ThreadPoolExecutor, "submit", stand_over(thread_starts.submit)),
+    Lasting(concurrent.futures.Future, "result", _RESULT),
+    Lasting(concurrent.futures.Future, "exception", _RESULT),
     Shelf(concurrent.futures._base, {"_create_and_install_waiters": stand_over(thread_starts.waiter)}),
-    Replacement(asyncio.selector_events.BaseSelectorEventLoop, "_make_self_pipe", stand_in(_refuse_stock_loop)),
+    Lasting(asyncio.selector_events.BaseSelectorEventLoop, "_make_self_pipe", stand_in(_refuse_stock_loop)),
     Replacement(asyncio.tasks, "set", make_ordered_set),
     Replacement(asyncio.taskgroups, "set", make_ordered_set),
-    Replacement(threading.Condition, "wait", reported(wait)),
-    Replacement(subprocess.Popen, "wait", reported(wait_for_child)),
+    Lasting(threading.Condition, "wait", reported(wait)),
+    Lasting(subprocess.Popen, "wait", reported(wait_for_child)),
 ]
 _BINDINGS = Bindings(name for replacement in _TABLE for name in replacement.names())
 

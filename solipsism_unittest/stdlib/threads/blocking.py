@@ -29,7 +29,8 @@ def reported(describe: Words) -> Callable[[Any], Any]:
     def make(before: Callable[..., Any]) -> Any:
         @functools.wraps(before)
         def replacement(*args: Any, **kwargs: Any) -> Any:
-            _report(describe, args, kwargs)
+            if events._get_running_loop() is not None:
+                _report(describe, args, kwargs)
             return before(*args, **kwargs)
 
         return replacement

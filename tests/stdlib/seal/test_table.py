@@ -5,6 +5,7 @@ import concurrent.futures
 import contextlib
 import datetime
 import gc
+import inspect
 import multiprocessing
 import os
 import socket
@@ -63,10 +64,12 @@ def tell_the_world(writer):
 
 
 class Hermetic(unittest.TestCase):
-    """Every test begins and ends with the doors as they were."""
+    """Every test begins and ends with the doors as they were: those of classes as the first seal has left them."""
 
     def setUp(self):
         self.loop = SolipsistEventLoop(start_time=1000.0)
+        with sealed(self.loop):
+            pass
         before = doors()
         self.addCleanup(lambda: self.assertEqual(doors(), before))
         self.addCleanup(self.loop.close)
@@ -534,6 +537,52 @@ class StrangersTest(Hermetic):
         with unittest.mock.patch.object(socket, "gethostname", socket.gethostname), sealed(self.loop):
             del socket.gethostname
         self.assertTrue(callable(socket.gethostname))
+
+    def test_attributes_of_classes(self):
+        """A patch of a class's attribute counts inside and outside until it is undone, also when that is later."""
+        class Pool(concurrent.futures.ThreadPoolExecutor):
+            pass
+
+        calls = ((threading.Thread, "start", lambda: threading.Thread(target=print).start()),
+                 (concurrent.futures.ThreadPoolExecutor, "submit", lambda: Pool().submit(print)),
+                 (concurrent.futures.Future, "result", lambda: concurrent.futures.Future().result(0)),
+                 (threading.Condition, "wait", lambda: threading.Condition().wait(0)))
+        for owner, name, call in calls:
+            before = vars(owner)[name]
+            with self.subTest(name, undone="inside"):
+                with sealed(self.loop), unittest.mock.patch.object(owner, name, return_value=7) as fake:
+                    self.assertEqual((call(), fake.call_count), (fake.return_value, 1))
+                self.assertIs(vars(owner)[name], before)
+            patch = unittest.mock.patch.object(owner, name, return_value=7)
+            with self.subTest(name, undone="later"):
+                with sealed(self.loop):
+                    fake = patch.start()
+                self.assertIs(vars(owner)[name], fake)
+                with sealed(self.loop):
+                    self.assertIsNot(vars(owner)[name], fake)
+                self.assertIs(vars(owner)[name], fake)
+                patch.stop()
+                self.assertIs(vars(owner)[name], before)
+            with self.subTest(name, undone="inside of another seal"):
+                patch.start()
+                with sealed(self.loop):
+                    patch.stop()
+                self.assertIs(vars(owner)[name], before)
+
+    def test_the_real_thing_is_put_back(self):
+        """Who put the real function back, as it was before the first seal, has it until the next seal."""
+        before = threading.Thread.start
+        threading.Thread.start = before.__wrapped__
+        self.assertIsNone(in_thread(world_here))
+        with sealed(self.loop):
+            self.assertIs(in_thread(world_here), self.loop.world)
+        self.assertIs(threading.Thread.start, before)
+
+    def test_signatures(self):
+        """What stays in a class looks like what it stands for."""
+        self.assertEqual(str(inspect.signature(socket.socket)), "(family=-1, type=-1, proto=-1, fileno=None)")
+        self.assertEqual(str(inspect.signature(threading.Condition.wait)), "(self, timeout=None)")
+        self.assertEqual(threading.Thread.start.__qualname__, "Thread.start")
 
     def test_start_of_a_thread(self):
         """A patched Thread.start is called, and the original is back at the end."""
