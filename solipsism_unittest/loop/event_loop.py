@@ -136,10 +136,6 @@ class SolipsistEventLoop(Turns):
         self.selector.blocking.slow = seconds
         self.selector.blocking.look_at = 0.0
 
-    def time(self) -> float:
-        """The virtual time in seconds; works on a closed loop too."""
-        return self._clock.now
-
     @property
     def autojump(self) -> bool:
         """Whether time jumps by itself when nothing else can happen."""
@@ -161,7 +157,7 @@ class SolipsistEventLoop(Turns):
         """As asyncio's; see `call_at`."""
         if delay is None:
             raise TypeError("delay must not be None")
-        now = self._clock.now
+        now = self.time()
         when = now + delay
         if when == now and delay > 0:
             when = now + self._clock.resolution  # a positive delay ends later than now, or time would never go on

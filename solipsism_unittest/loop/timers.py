@@ -59,7 +59,7 @@ class Timer(events.TimerHandle):
 
     def _run(self) -> None:
         loop = self._loop
-        if self._when > loop._clock.now:
+        if self._when > loop.reached():
             # `_run_once` of CPython 3.15 takes what is due before now + math.ulp(now): the next float is among it where
             # the time is a negative power of two (gh-145703).
             self._scheduled = True
@@ -102,6 +102,9 @@ class Loop(Protocol):
 
     def add_timer(self, timer: Timer, when: float, sequence: int) -> None:
         """Put a timer in line."""
+
+    def reached(self) -> float:
+        """Up to when timers are due."""
 
     def create_future(self) -> asyncio.Future[None]:
         """As asyncio's."""

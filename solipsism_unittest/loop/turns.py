@@ -39,6 +39,8 @@ __tracebackhide__ = True  # and so does pytest
 _MANY_TIMERS: int = base_events._MIN_SCHEDULED_TIMER_HANDLES  # type: ignore[attr-defined]
 _TOO_MANY_CANCELLED: float = base_events._MIN_CANCELLED_TIMER_HANDLES_FRACTION  # type: ignore[attr-defined]
 
+_STOCK_TIME: Any = asyncio.SelectorEventLoop.time
+
 _Entry = tuple[float, int, Timer]
 
 
@@ -91,6 +93,15 @@ class Turns(asyncio.SelectorEventLoop):
     def kernel(self) -> Kernel:
         """The machine that the loop runs on."""
         return self.world.kernel
+
+    def time(self) -> float:
+        """The virtual time in seconds; works on a closed loop too."""
+        # A test may have put something in the place of asyncio's own.
+        return self._clock.now if asyncio.SelectorEventLoop.time is _STOCK_TIME else super().time()
+
+    def reached(self) -> float:
+        """Up to when timers are due: by the loop's clock, or by what a test has put in the place of its `time`."""
+        return max(self._clock.now, self.time())
 
     # -- two heaps, of which one is in use
 
@@ -179,10 +190,17 @@ class Turns(asyncio.SelectorEventLoop):
     def _run_once(self) -> None:
         """Make turns until the loop stops, or turns have to be CPython's."""
         if not self._is_lean:
+            timers, now = self._plain_timers, self.reached()
+            while self.time() != self._clock.now and timers and timers[0].when() <= now:  # by the time of a mock
+                timer = heappop(timers)
+                timer._scheduled = False
+                self._ready.append(timer)
+            timer = None  # type: ignore[assignment]
             super()._run_once()  # type: ignore[misc]
             return
         heap, ready, selector, kernel = self._heap, self._ready, self.selector, self.kernel
         clock, blocking, spins = kernel.clock, selector.blocking, selector.spins
+        mine, kind, time, stock = vars(self), type(self), Turns.time, asyncio.SelectorEventLoop
         blocking.start()
         began = blocking.began
         while True:
@@ -206,11 +224,14 @@ class Turns(asyncio.SelectorEventLoop):
                 if events:
                     self._process_events(events)
                 began = perf_counter()
-            now = clock.now
-            while heap and heap[0][0] <= now:
-                timer = heappop(heap)[2]
-                timer._scheduled = False
-                ready.append(timer)
+            if heap:
+                now = clock.now
+                if "time" in mine or kind.time is not time or stock.time is not _STOCK_TIME:
+                    now = self.reached()
+                while heap and heap[0][0] <= now:
+                    timer = heappop(heap)[2]
+                    timer._scheduled = False
+                    ready.append(timer)
             for _ in range(len(ready)):
                 handle = ready.popleft()
                 if handle._cancelled:

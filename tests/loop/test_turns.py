@@ -5,6 +5,7 @@ import random
 import socket
 import time
 import unittest
+from unittest import mock
 
 from solipsism_unittest import SolipsistEventLoop, SolipsistTestCase, sealed
 from solipsism_unittest.loop.turns import Turns
@@ -277,3 +278,53 @@ class TurnsTest(unittest.TestCase):
     def test_whose_turns(self):
         """The loop has lean turns of its own."""
         self.assertIs(SolipsistEventLoop._run_once, Turns._run_once)
+
+
+class ReplacedTimeTest(unittest.TestCase):
+    """What a test puts in the place of `loop.time` says when timers are due; the loop's own clock goes on as well."""
+
+    PLACES = {
+        "the loop": lambda loop: loop,
+        "its class": type,
+        "asyncio's class": lambda loop: asyncio.SelectorEventLoop,
+        "the class below": lambda loop: asyncio.BaseEventLoop,
+    }
+
+    def play(self, place, main, **options):
+        for debug in (False, True):
+            with self.subTest(place, debug=debug), \
+                    asyncio.Runner(loop_factory=SolipsistEventLoop, debug=debug) as runner:
+                loop = runner.get_loop()
+                with mock.patch.object(self.PLACES[place](loop), "time", **options) as stand_in:
+                    runner.run(main(loop, stand_in))
+                self.assertEqual(runner.run(self.measure(loop)), 5.0)
+
+    async def measure(self, loop):
+        before = loop.time()
+        await asyncio.sleep(5)
+        return loop.time() - before
+
+    def test_moved_to_a_timer(self):
+        """A timer runs when the mock has got to its time, and not before; the clock does not move."""
+        async def main(loop, time):
+            ran = []
+            timer = loop.call_later(3630, ran.append, True)
+            self.assertEqual(timer.when(), 4630)
+            for now, expected in ((4629.999, []), (4630, [True])):
+                time.return_value = now
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+                self.assertEqual(ran, expected)
+            self.assertEqual(loop.kernel.clock.now, 0)
+
+        for place in self.PLACES:
+            self.play(place, main, return_value=1000.0)
+
+    def test_standing_still(self):
+        """Time that never goes on keeps nobody waiting: the loop's own clock does."""
+        async def main(loop, time):
+            await asyncio.sleep(5)
+            self.assertEqual(loop.kernel.clock.now, 1005)
+
+        for place in self.PLACES:
+            self.play(place, main, return_value=1000.0)
