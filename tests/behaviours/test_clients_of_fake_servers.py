@@ -1,7 +1,9 @@
 """A client that is not closed is a leak with its line, whatever the end of its fake server makes of it."""
 
 import asyncio
+import gc
 import unittest
+import warnings
 
 from solipsism_unittest import SolipsistTestCase
 from tests.clean.test_streams import tls_contexts
@@ -66,6 +68,14 @@ class Forgetful(Silent):
         self.transport, _ = await self.loop.create_unix_connection(asyncio.Protocol, "\0name")
 
 
+class Collected(Silent):
+    async def test(self):
+        await self.connect_streams()
+        del self.reader, self.writer
+        await asyncio.sleep(1)
+        gc.collect()
+
+
 class Careful(Silent):
     async def test_closed(self):
         await self.connect(Reconnecting, tls=True)
@@ -122,6 +132,16 @@ class ClientsTest(unittest.TestCase):
                                  r"AssertionError: the test left 1 thing behind; end what you start, or let a cleanup "
                                  r"do it\n  1 open transport\n    <SelectorSocketTransport .* established\S*>\n"
                                  r"      made at \S+ in \S+\n$")
+
+    def test_collected(self):
+        """A client that went as garbage is reported once, as such."""
+        result = unittest.TestResult()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            Collected("test").run(result)
+        self.assertEqual((result.errors, len(result.failures)), ([], 1))
+        self.assertRegex(result.failures[0][1], r"the test left 1 thing behind.*\n  1 open transport\n"
+                                                r"    <.* > .*>, never closed and collected as garbage\n")
 
     def test_closed(self):
         """A client that is closed, in the test or in a cleanup, is not reported."""
