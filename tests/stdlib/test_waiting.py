@@ -349,6 +349,41 @@ class BesideALoopThatStandsTest(World):
         thread.join(10)
         self.assertEqual([str(answer) for answer in self.answers], ["timed out"])
 
+    def test_after_a_run(self):
+        """A call that the loop had taken over goes on by itself when the loop stops."""
+        thread = self.start(self.one.recv, 9)
+        while not self.loop.world.calls:
+            thread.join(0.001)
+        self.loop.run_until_complete(asyncio.sleep(1))
+        with sealed(self.loop):
+            self.two.send(b"hello")
+        thread.join(10)
+        self.assertEqual(self.answers, [b"hello"])
+        self.loop.run_until_complete(asyncio.sleep(1))
+        self.assertEqual(self.loop.time(), 2)
+
+    def test_a_loop_that_begins_to_run_meanwhile(self):
+        """Time is left to the loop, though a moment ago it stood."""
+        looks = []
+
+        async def main():
+            while len(looks) < 200:  # no await: the loop is at work
+                pass
+            self.two.send(b"hello")
+
+        with (unittest.mock.patch.object(waiting, "_SIGN_OF_LIFE", 0.0001),
+              unittest.mock.patch.object(waiting._Call, "_others_wait", lambda call: looks.append(call) or True)):
+            self.one.settimeout(50)
+            self.assertEqual(self.run_beside(lambda: self.one.recv(9), main), (b"hello", 0))
+
+    def test_a_closed_loop(self):
+        """Nobody can wait in a world whose loop is closed: its sockets are."""
+        with sealed(self.loop):
+            self.loop.close()
+            with self.assertRaises(OSError) as caught:
+                self.one.recv(9)
+        self.assertEqual(caught.exception.errno, errno.EBADF)
+
     def test_the_thread_of_the_loop(self):
         """The loop's own thread may wait for another one; when all of them wait, that is refused."""
         def late():

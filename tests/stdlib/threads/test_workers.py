@@ -389,15 +389,33 @@ class LibraryTest(unittest.TestCase):
     def test_a_thread_that_works_for_itself(self):
         """A thread that has nothing of the loop in hand does not hold the clock."""
 
-        async def main():
+        async def main(step):
             over = threading.Event()
 
             def work():
                 while not over.is_set():
-                    time.sleep(0.001)
+                    step()
 
             thread = on_a_thread(work)
             await asyncio.sleep(60)
+            over.set()
+            thread.join()
+            return asyncio.get_running_loop().time()
+
+        for step in (lambda: time.sleep(0.001), lambda: sum(range(10_000))):
+            with self.subTest(step):
+                self.assertEqual(run(main(step)), 60.0)
+
+    def test_a_thread_that_no_longer_works_for_itself(self):
+        """A thread that waits after long work of its own may wait for the loop from then on."""
+
+        async def main():
+            over = threading.Event()
+            thread = on_a_thread(over.wait)
+            (worker,) = asyncio.get_running_loop().world.jobs.workers.alive
+            worker.on_its_own = True
+            await asyncio.sleep(60)
+            self.assertFalse(worker.on_its_own)
             over.set()
             thread.join()
             return asyncio.get_running_loop().time()
