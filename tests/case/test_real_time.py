@@ -242,7 +242,7 @@ class RealTimeTest(Struck):
     def test_a_runner_that_does_not_close(self):
         """A job that keeps the executor from joining is struck when the test is over, and told; debug() raises it."""
 
-        def case():
+        def case(ends=lambda test: None):
             go_on = threading.Event()
             timer = threading.Timer(0.5, go_on.set)
             timer.start()
@@ -250,12 +250,16 @@ class RealTimeTest(Struck):
 
             async def test(self):
                 self.loop.run_in_executor(None, go_on.wait, 5).cancel()
+                ends(self)
 
             return type("Case", (Hidden.Limited,), {"test": test})
 
         with self.assertRaisesRegex(RealTimeLimitError, "0.03 s"):
             case()("test").debug()
         self.assertStruck(run(case(), "test"))
+        result = run(case(lambda test: test.fail("mine")), "test")
+        self.assertEqual((len(result.failures), result.errors), (1, []))
+        self.assertRegex(told(result), r"AssertionError: mine\n(.*\n)*.*its real-time limit of 0\.03 s")
 
     def test_a_failure_keeps_its_place(self):
         """A test that fails within its limit is told as ever; so are skips and interrupts."""
