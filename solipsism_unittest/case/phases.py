@@ -25,6 +25,7 @@ from typing import Any, ClassVar, NoReturn, TypeVar
 from ..errors import ReturnedValueWarning, SolipsismError
 from ..introspection import names
 from ..introspection.exceptions import clean
+from ..introspection.modules import written_on
 from ..leaks import expected
 from . import real_time, verdict, world
 from .assertions.awaited import awaiting
@@ -58,7 +59,7 @@ class Phases(Settings):
             if inspect.iscoroutinefunction(getattr(cls, name)):
                 setattr(cls, name, classmethod(functools.partial(_refuse_async, name)))
                 continue
-            fixture = inspect.getattr_static(cls, name)
+            fixture = written_on(cls, name)
             if isinstance(fixture, classmethod) and fixture is not vars(Phases)[name] and \
                     not hasattr(fixture.__func__, "in_order"):
                 setattr(cls, name, _in_order(name, fixture))
@@ -309,7 +310,7 @@ def _begin_class(cls: type[Phases]) -> None:
     scope = scope_of(cls, _end_module)
     if scope is None:
         for name in ("asyncSetUpClass", "asyncTearDownClass"):
-            if inspect.getattr_static(cls, name) is not inspect.getattr_static(Phases, name):
+            if written_on(cls, name) is not vars(Phases)[name]:
                 raise SolipsismError(f"{cls.__qualname__}.{name} needs a loop that lasts as long as the class: set "
                                      "loop_scope = 'class'")
         return

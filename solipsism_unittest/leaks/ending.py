@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 from asyncio import all_tasks, current_task, events
 from asyncio import tasks as asyncio_tasks
 from collections.abc import AsyncGenerator, Collection, Coroutine, Iterable
@@ -37,9 +36,8 @@ Keep = Collection[int]  # ids of what is to stay
 def prepare(loop: SolipsistEventLoop) -> None:
     """Undo what the test chose for its loop: time jumps, and a task that spins is given up soon."""
     loop.autojump = True  # a cancelled task may need time for its `finally`
-    limits = dataclasses.replace(loop.selector.limits, turns=TURNS_AT_THE_END, polling=False,
-                                 real_seconds=REAL_SECONDS)
-    loop.selector.limits = limits
+    loop.selector.limits = loop.selector.limits._replace(turns=TURNS_AT_THE_END, polling=False,
+                                                         real_seconds=REAL_SECONDS)
 
 
 def sweep(loop: SolipsistEventLoop) -> None:

@@ -12,9 +12,8 @@ import queue
 import selectors
 import stat
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from math import inf
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ..errors import LivelockError, RealTimeLimitError, SleepForeverError, SolipsismError
 from ..hangs.spins import Look
@@ -61,8 +60,7 @@ class _Map(Mapping[Any, selectors.SelectorKey]):
         return iter(self._selector.keys)
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """How much a selector allows before it reports a hang; it is replaced as a whole."""
 
     turns: int = TURNS_AT_ONE_INSTANT  # of the loop, at one instant and without an effect, whatever they did

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import math
 import sys
 import weakref
@@ -243,7 +242,7 @@ class Hangs:
 def limit_virtual_time(loop: Loop, seconds: float | None) -> None:
     """Let the loop's time go `seconds` from now and no further: beyond that it is stuck. None lifts the limit."""
     seconds = math.inf if seconds is None else seconds
-    limits = dataclasses.replace(loop.selector.limits, virtual_seconds=seconds, horizon=loop.time() + seconds)
+    limits = loop.selector.limits._replace(virtual_seconds=seconds, horizon=loop.time() + seconds)
     loop.selector.limits = limits
 
 
