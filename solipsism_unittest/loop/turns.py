@@ -22,10 +22,10 @@ from inspect import CO_COROUTINE
 from math import inf
 from selectors import EVENT_READ, EVENT_WRITE
 from threading import get_ident
-from time import perf_counter
 from types import BuiltinFunctionType
 from typing import Any
 
+from ..introspection.threads import Real
 from ..kernel import Kernel
 from ..stdlib.threads.mistakes import FUNCTIONS, check_callback, refuse_callback, refuse_thread
 from ..stdlib.worlds import World
@@ -201,6 +201,7 @@ class Turns(asyncio.SelectorEventLoop):
         heap, ready, selector, kernel = self._heap, self._ready, self.selector, self.kernel
         clock, blocking, spins = kernel.clock, selector.blocking, selector.spins
         mine, kind, time, stock = vars(self), type(self), Turns.time, asyncio.SelectorEventLoop
+        perf_counter = Real.perf_counter
         blocking.start()
         began = blocking.began
         while True:
