@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import contextvars
 import functools
+import gc
 import inspect
 import sys
 import types
@@ -106,6 +107,7 @@ class Phases(Settings):
 
     def run(self, result: unittest.TestResult | None = None) -> unittest.TestResult | None:
         """As unittest's."""
+        _collect_worlds()
         try:
             return super().run(result)
         finally:
@@ -267,6 +269,16 @@ def _release(run: Run) -> None:
     held, run.held = run.held, None
     if held is not None:
         held.release()
+
+
+def _collect_worlds() -> None:
+    """Collect the worlds of earlier tests about as often as the collector itself would: each is a large cycle.
+
+    Each test has a collection of the youngest objects, so the collector's own never comes in a suite of small tests,
+    and never one of those that got older. They would pile up, until a test that is not so small had to wait for it.
+    """
+    if gc.isenabled() and gc.get_count()[1] > gc.get_threshold()[1]:
+        gc.collect(1)
 
 
 # -- the fixtures of a class

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import glob
+import inspect
 import os
 import pathlib
 import shutil
@@ -20,7 +21,7 @@ from solipsism_unittest import SolipsismError, SolipsistEventLoop, SolipsistTest
 from tests.contracts.arms import Arm, Contract, awaited, outcome, scenario
 
 STREAM, DATAGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
-start_outside = threading.Thread.start  # as it is outside of every world
+start_outside = inspect.unwrap(threading.Thread.start)  # as it is outside of every world
 ABSTRACT = f"\0solipsism-{os.getpid()}-"
 
 
