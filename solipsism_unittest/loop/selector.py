@@ -19,6 +19,7 @@ from ..errors import LivelockError, RealTimeLimitError, SleepForeverError, Solip
 from ..hangs.spins import Look
 from ..introspection.threads import Real
 from ..kernel import Kernel
+from ..stdlib.escapes import noted
 from ..stdlib.sockets.virtual_socket import VirtualSocket
 from ..stdlib.threads.stalls import Blocking, clues
 from ..stdlib.threads.workers import Workers
@@ -200,14 +201,14 @@ class VirtualSelector(selectors.BaseSelector):
         return number
 
     def number(self, fileobj: Any) -> int:
-        """The descriptor of a file object of this world; SolipsismError for any other."""
+        """The descriptor of a file object of this world; any other is an EscapeError."""
         if isinstance(fileobj, VirtualSocket):
             fileobj.join(self._world)
         number = self.known(fileobj)
         if number in self._kernel.files or number in self.keys:
             return number
-        raise SolipsismError(f"{fileobj!r} is not a descriptor of this event loop: only sockets that were made in its "
-                             "world (socket.socket() in a test, socketpair()) can be waited for")
+        raise noted(self._world, f"{fileobj!r} is not a descriptor of this event loop: only sockets that were made in "
+                                 "its world (socket.socket() in a test, socketpair()) can be waited for")
 
     def check_pipe(self, pipe: Any) -> None:
         """Refuse a real pipe or terminal, as `number()` does; a file of another kind asyncio refuses by itself."""

@@ -15,8 +15,10 @@ import threading
 import unittest
 from unittest import mock
 
-from solipsism_unittest import EscapeError, SolipsismError, SolipsistEventLoop, socketpair
+from solipsism_unittest import EscapeError, SolipsismError, SolipsistEventLoop, SolipsistTestCase, socketpair
 from tests import run_python
+from tests.case.test_case import run as run_case
+from tests.case.test_case import told
 
 
 def run(main, **options):
@@ -289,8 +291,33 @@ class RealDescriptorTest(unittest.TestCase):
             for method, number, mode in (("connect_read_pipe", reads, "rb"), ("connect_write_pipe", writes, "wb")):
                 with self.subTest(method), open(number, mode, 0) as file, \
                         asyncio.Runner(loop_factory=SolipsistEventLoop) as runner, \
-                        self.assertRaisesRegex(SolipsismError, "is not a descriptor of this event loop"):
+                        self.assertRaisesRegex(EscapeError, "is not a descriptor of this event loop"):
                     runner.run(connect(method, file))
+
+    def test_a_refusal_that_is_swallowed(self):
+        """The refusal fails the test, and is told with a hang that follows, although the program swallowed it."""
+        class Swallowing(SolipsistTestCase):
+            async def swallow(self, register):
+                reads, writes = os.openpty()
+                with open(reads, "rb", 0) as file, open(writes, "wb", 0), contextlib.suppress(Exception):
+                    await register(file)
+
+            async def test_pipe(self):
+                await self.swallow(functools.partial(self.loop.connect_read_pipe, asyncio.Protocol))
+
+            async def test_reader(self):
+                async def add(file):
+                    self.loop.add_reader(file, print)
+
+                await self.swallow(add)
+
+            async def test_hang(self):
+                await self.test_reader()
+                await self.loop.create_future()
+
+        text = told(run_case(Swallowing))
+        self.assertEqual(text.count("EscapeError: <_io.FileIO"), 3, text)
+        self.assertEqual(text.count("the code under test swallowed this"), 3, text)
 
 
 class RefusalTest(unittest.TestCase):
