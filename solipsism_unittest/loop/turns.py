@@ -39,8 +39,6 @@ __tracebackhide__ = True  # and so does pytest
 _MANY_TIMERS: int = base_events._MIN_SCHEDULED_TIMER_HANDLES  # type: ignore[attr-defined]
 _TOO_MANY_CANCELLED: float = base_events._MIN_CANCELLED_TIMER_HANDLES_FRACTION  # type: ignore[attr-defined]
 
-_STOCK_TIME: Any = asyncio.SelectorEventLoop.time
-
 _Entry = tuple[float, int, Timer]
 
 
@@ -96,8 +94,7 @@ class Turns(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         """The virtual time in seconds; works on a closed loop too."""
-        # A test may have put something in the place of asyncio's own.
-        return self._clock.now if asyncio.SelectorEventLoop.time is _STOCK_TIME else super().time()
+        return self._clock.now
 
     def reached(self) -> float:
         """Up to when timers are due: by the loop's clock, or by what a test has put in the place of its `time`."""
@@ -200,8 +197,7 @@ class Turns(asyncio.SelectorEventLoop):
             return
         heap, ready, selector, kernel = self._heap, self._ready, self.selector, self.kernel
         clock, blocking, spins = kernel.clock, selector.blocking, selector.spins
-        mine, kind, time, stock = vars(self), type(self), Turns.time, asyncio.SelectorEventLoop
-        perf_counter = Real.perf_counter
+        mine, kind, time, perf_counter = vars(self), type(self), Turns.time, Real.perf_counter
         blocking.start()
         began = blocking.began
         while True:
@@ -227,7 +223,7 @@ class Turns(asyncio.SelectorEventLoop):
                 began = perf_counter()
             if heap:
                 now = clock.now
-                if "time" in mine or kind.time is not time or stock.time is not _STOCK_TIME:
+                if "time" in mine or kind.time is not time:
                     now = self.reached()
                 while heap and heap[0][0] <= now:
                     timer = heappop(heap)[2]

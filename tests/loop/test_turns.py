@@ -286,8 +286,6 @@ class ReplacedTimeTest(unittest.TestCase):
     PLACES = {
         "the loop": lambda loop: loop,
         "its class": type,
-        "asyncio's class": lambda loop: asyncio.SelectorEventLoop,
-        "the class below": lambda loop: asyncio.BaseEventLoop,
     }
 
     def play(self, place, main, **options):

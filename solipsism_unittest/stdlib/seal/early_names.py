@@ -13,6 +13,7 @@ from __future__ import annotations
 import importlib.machinery
 import importlib.util
 import sys
+import time
 import types
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -39,19 +40,24 @@ class Bindings:
         self._wanted = [(name, vars(owner)[name], vars(owner)) for owner, name in names
                         if isinstance(vars(owner).get(name), types.BuiltinFunctionType)]
         self._seen: dict[str, types.ModuleType] = {}
-        self._looked: tuple[int, Any] = 0, None  # how many modules there were, and the last of them, at the last look
+        # At the last look: how many modules there were, the last of them, and what stood for the clock. A tool that
+        # freezes time hides the functions that modules have bound.
+        self._looked: tuple[int, Any, Any] = 0, None, None
         self._unfinished: dict[str, types.ModuleType] = {}  # those that have not all their names yet
         self._found: list[_Binding] = []
         self._replaced: list[tuple[_Binding, Any]] = []
 
-    def arm(self) -> None:
-        """Bind each of them to what its function's own module holds now."""
-        looked = len(sys.modules), _last_module()
+    def arm(self, only: str = "") -> None:
+        """Bind each of them, or `only` those of one name, to what its function's own module holds now."""
+        looked = len(sys.modules), _last_module(), time.monotonic
         if looked != self._looked or any(not _is_unfinished(module) for module in self._unfinished.values()):
+            if looked[2] is not self._looked[2]:
+                self._seen.clear()
+                self._found.clear()
             self._look_through_modules()
             self._looked = looked
         for binding in self._found:
-            if binding.names.get(binding.name) is binding.function:
+            if binding.names.get(binding.name) is binding.function and only in ("", binding.name):
                 ours = binding.names[binding.name] = binding.home[binding.name]
                 self._replaced.append((binding, ours))
 

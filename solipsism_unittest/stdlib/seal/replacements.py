@@ -53,6 +53,14 @@ class Replacement:
         """The names that it replaces, each after the module or class that has it."""
         return ((self.owner, self.name),)
 
+    def made_from(self, before: Any) -> Any:
+        """The stand-in for what stood there at some time."""
+        ours = next((ours for ours, one in self._made if one is before), None)
+        if ours is None:
+            ours = self._make(before)
+            self._made.insert(0, (ours, before))
+        return ours
+
     def _below(self, there: Any) -> Any:
         """What a stand-in of ours stands for; anything else stands for itself.
 
@@ -115,3 +123,36 @@ class Shelf:
             return
         for replacement in self._replacements:
             replacement.disarm()
+
+
+class Clocks(Shelf):
+    """The same of module `time`: a tool that freezes it keeps the real functions, and puts them back inside a test.
+
+    While a thread is sealed, the module is one that takes the stand-in in place of the real function.
+    """
+
+    def __init__(self, owner: Any, makers: dict[str, Callable[[Any], Any]], then: Callable[[str], None]) -> None:
+        super().__init__(owner, makers)
+        self._owner, self._plain = owner, owner.__class__
+        named = {one.name: one for one in self._replacements}
+
+        class Module(types.ModuleType):
+            """A module whose C functions keep their stand-ins."""
+
+            def __setattr__(self, name: str, value: Any) -> None:
+                put_back = name in named and isinstance(value, types.BuiltinFunctionType)
+                super().__setattr__(name, named[name].made_from(value) if put_back else value)
+                if put_back:
+                    then(name)
+
+        self._kind = Module
+
+    def arm(self) -> None:
+        """As `Replacement.arm`."""
+        super().arm()
+        self._owner.__class__ = self._kind
+
+    def disarm(self) -> None:
+        """As `Replacement.disarm`."""
+        self._owner.__class__ = self._plain
+        super().disarm()

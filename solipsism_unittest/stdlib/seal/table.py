@@ -44,7 +44,7 @@ from ..threads.blocking import read_input, reported, reported_and_skipped, sleep
 from ..worlds import World, by_thread, thread_id
 from . import early_names, guard, replacements, thread_starts
 from .early_names import Bindings
-from .replacements import MISSING, Lasting, Replacement, Shelf
+from .replacements import MISSING, Clocks, Lasting, Replacement, Shelf
 from .stand_ins import (
     make_ordered_set,
     no_socket_file,
@@ -153,8 +153,14 @@ def _refuse_stock_loop(world: World, loop: Any) -> None:
     # The stock loop would register a virtual socket with a real selector and die of EBADF.
     loop._selector.close()
     loop._closed = True  # or __del__ would close what was never opened
+    if next(map(modules.module_of, modules.program_frames(modules.outward(sys._getframe()))), "") == "freezegun.api":
+        return  # it closes the loop at once: all it wants to know is the class
     raise escapes.noted(world, f"{type(loop).__name__} is a real event loop, made inside the simulation: use "
                                "asyncio.Runner(loop_factory=SolipsistEventLoop), or await on the test's own loop")
+
+
+def _bind_anew(name: str) -> None:
+    _BINDINGS.arm(only=name)
 
 
 # -- the table
@@ -184,9 +190,9 @@ _TABLE: list[Replacement | Shelf] = [
     Shelf(select, _POLLERS),
     *(Lasting(getattr(selectors, owner), attribute, static(_POLLERS[name]))
       for owner, attribute, name in _SELECTORS if hasattr(selectors, owner)),
-    Shelf(time, {"monotonic": stand_in(monotonic, unless=real_processes),
-                 "monotonic_ns": stand_in(monotonic_ns, unless=real_processes),
-                 "sleep": reported_and_skipped(sleep)}),
+    Clocks(time, {"monotonic": stand_in(monotonic, unless=real_processes),
+                  "monotonic_ns": stand_in(monotonic_ns, unless=real_processes),
+                  "sleep": reported_and_skipped(sleep)}, then=_bind_anew),
     Lasting(threading.Thread, "start", stand_over(thread_starts.start, unless=thread_starts.is_no_start)),
     Lasting(concurrent.futures.ThreadPoolExecutor, "__init__", stand_over(thread_starts.new_pool)),
     Lasting(concurrent.futures.ThreadPoolExecutor, "submit", stand_over(thread_starts.submit)),
@@ -199,7 +205,7 @@ _TABLE: list[Replacement | Shelf] = [
     Lasting(threading.Condition, "wait", reported(wait)),
     Lasting(subprocess.Popen, "wait", reported(wait_for_child)),
 ]
-_BINDINGS = Bindings(name for replacement in _TABLE for name in replacement.names())
+_BINDINGS: Bindings = Bindings(name for replacement in _TABLE for name in replacement.names())
 
 
 def _arm() -> None:
