@@ -47,6 +47,8 @@ __tracebackhide__ = True  # and so does pytest
 T = TypeVar("T")
 
 _GETADDRINFO = socket.getaddrinfo
+_STOCK = asyncio.SelectorEventLoop
+_LOOK_UPS: tuple[Any, Any] = _STOCK.getaddrinfo, _STOCK.getnameinfo
 
 # A hang that is met while these run is the end of a run already judged: it is reported, never raised.
 _CLOSING = frozenset({runners._cancel_all_tasks.__code__, runners.Runner.close.__code__})  # type: ignore[attr-defined]
@@ -341,7 +343,8 @@ class SolipsistEventLoop(Turns):
                           flags: int = 0) -> Any:
         """As asyncio's, from the virtual resolver and without a thread; a slow name takes its virtual seconds."""
         # A program that puts its own function there means asyncio's look-ups too.
-        if base_events.socket.getaddrinfo is not _GETADDRINFO:  # type: ignore[attr-defined]
+        if (base_events.socket.getaddrinfo is not _GETADDRINFO  # type: ignore[attr-defined]
+                or _STOCK.getaddrinfo is not _LOOK_UPS[0]):
             return await super().getaddrinfo(host, port, family=family, type=type, proto=proto, flags=flags)
         try:
             return self.kernel.names.getaddrinfo(host, port, family, type, proto, flags)
@@ -356,6 +359,8 @@ class SolipsistEventLoop(Turns):
 
     async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> tuple[str, str]:
         """As asyncio's, from the virtual resolver and without a thread."""
+        if _STOCK.getnameinfo is not _LOOK_UPS[1]:
+            return await super().getnameinfo(sockaddr, flags)
         lookup = base_events.socket.getnameinfo  # type: ignore[attr-defined]  # the virtual one, or a program's own
         return lookup(sockaddr, flags)  # type: ignore[no-any-return]
 

@@ -280,6 +280,21 @@ class OtherSelectorTest(unittest.TestCase):
                     loop._selector = below
 
 
+class PatchedLookUpTest(SolipsistTestCase):
+    async def test_a_class_of_asyncios(self):
+        """What a test puts in the place of a look-up of asyncio's loop answers, and only as long as it is there."""
+        answer = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.7", 80))]
+        for owner in (asyncio.BaseEventLoop, asyncio.SelectorEventLoop):
+            with mock.patch.object(owner, "getaddrinfo", return_value=answer) as lookup:
+                self.assertEqual(await self.loop.getaddrinfo("name.test", 80), answer)
+                lookup.assert_awaited_once()
+            self.assertNotEqual(await self.loop.getaddrinfo("localhost", 80), answer)
+            with mock.patch.object(owner, "getnameinfo", return_value=("name.test", "http")) as lookup:
+                self.assertEqual(await self.loop.getnameinfo(("127.0.0.1", 80)), ("name.test", "http"))
+                lookup.assert_awaited_once()
+            self.assertEqual((await self.loop.getnameinfo(("127.0.0.1", 80)))[0], "localhost")
+
+
 class RealDescriptorTest(unittest.TestCase):
     def test_a_terminal_and_a_pipe(self):
         """A descriptor that is not of this world is refused at the line that hands it to the loop."""
