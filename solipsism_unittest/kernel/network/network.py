@@ -50,6 +50,7 @@ class Network:
         self.names = names
         self.faults = Faults()
         self.refused: dict[Address, Refusal] = {}  # the last of each address
+        self._listened: set[int] = set()  # the ports that ever had a listener: few, where thousands are bound
         self._clock = clock
         self._journal = journal
         self.tcp: Ports[Stream] = Ports(names, lambda end: end.state is LISTENING)
@@ -174,6 +175,7 @@ class Network:
                     and self.tcp.overlap(address, end.v6_only, other.local[0], other.v6_only)):  # type: ignore[index]
                 raise os_error(errno.EADDRINUSE)
         end.listen(backlog)
+        self._listened.add(port)
 
     def connect(self, end: Stream | Datagram, address: str, port: int) -> None:
         """Start connecting; the answer, where there is one, has arrived when this returns."""
@@ -245,7 +247,8 @@ class Network:
 
     def listeners(self) -> list[Stream]:
         """Who listens, in the order of the ports."""
-        return [end for _, ends in sorted(self.tcp.bound.items()) for end in ends if end.state is LISTENING]
+        return [end for port in sorted(self._listened) for end in self.tcp.bound.get(port, ())
+                if end.state is LISTENING]
 
     def listener(self, address: str, port: int) -> Stream | None:
         """Who answers a connect to this address: the most exact one that listens."""
