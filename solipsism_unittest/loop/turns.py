@@ -5,8 +5,8 @@ handle of the line runs once. The order is that of CPython's own `_run_once`, ca
 programs on both. Three things make it lean: the heap is one of tuples, which compare in C; a handle is made without
 asking for debug mode; and readiness goes from the kernel into the line without a selector's tuples.
 
-CPython's own `_run_once` is used in debug mode, when a program has put a selector of its own in the loop's place, and
-when a subclass has a `_run_once` of its own.
+CPython's own `_run_once` is used in debug mode, when a program has put a selector of its own in the loop's place, when
+`_run_once` is somebody else's, in a subclass or by a patch, and when a tool has wrapped the method that runs a handle.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ __tracebackhide__ = True  # and so does pytest
 # When cancelled timers are taken out of the heap, although they are not on top: CPython's own numbers.
 _MANY_TIMERS: int = base_events._MIN_SCHEDULED_TIMER_HANDLES  # type: ignore[attr-defined]
 _TOO_MANY_CANCELLED: float = base_events._MIN_CANCELLED_TIMER_HANDLES_FRACTION  # type: ignore[attr-defined]
+
+_STOCK_RUN: Any = events.Handle._run
 
 _Entry = tuple[float, int, Timer]
 
@@ -105,7 +107,9 @@ class Turns(asyncio.SelectorEventLoop):
     @property
     def _scheduled(self) -> list[Timer]:
         """As asyncio's, for whoever reads it: the heap of CPython's own turns, a copy of that of lean ones."""
-        return [entry[2] for entry in self._heap] if self._is_lean else self._plain_timers
+        if self._is_lean:
+            self._choose_turns()  # it may be a turn of somebody else's that reads it, inside of one of ours
+        return self._timers()
 
     @_scheduled.setter
     def _scheduled(self, timers: list[Timer]) -> None:
@@ -115,6 +119,9 @@ class Turns(asyncio.SelectorEventLoop):
         else:
             self._plain_timers = timers
 
+    def _timers(self) -> list[Timer]:
+        return [entry[2] for entry in self._heap] if self._is_lean else self._plain_timers
+
     def set_debug(self, enabled: bool) -> None:
         """As asyncio's."""
         super().set_debug(enabled)
@@ -122,15 +129,22 @@ class Turns(asyncio.SelectorEventLoop):
 
     def _choose_turns(self) -> None:
         """Decide whose turns are made, and hand the timers over."""
-        is_lean = not self._debug and type(self)._run_once is Turns._run_once \
+        is_lean = not self._debug and not self._is_replaced() \
             and vars(self).get("_selector", self.selector) is self.selector
         if is_lean != self._is_lean:
-            timers = self._scheduled
+            timers = self._timers()
             self._is_lean = is_lean
             self._scheduled = timers
-            if not is_lean:
+            if is_lean:
+                self._plain_timers = []  # a timer that has run must not be kept there
+            else:
                 heapify(self._plain_timers)
                 self._heap.clear()
+
+    def _is_replaced(self) -> bool:
+        """Whether somebody else's code makes the turns, or runs the handles."""
+        return (type(self)._run_once is not Turns._run_once or "_run_once" in vars(self)
+                or events.Handle._run is not _STOCK_RUN)
 
     def add_timer(self, timer: Timer, when: float, sequence: int) -> None:
         """Put a timer in line; `when` and `sequence` are its own."""
@@ -198,6 +212,7 @@ class Turns(asyncio.SelectorEventLoop):
         heap, ready, selector, kernel = self._heap, self._ready, self.selector, self.kernel
         clock, blocking, spins = kernel.clock, selector.blocking, selector.spins
         mine, kind, time, perf_counter = vars(self), type(self), Turns.time, Real.perf_counter
+        lean_turns, run_class = Turns._run_once, events.Handle
         blocking.start()
         began = blocking.began
         while True:
@@ -217,9 +232,9 @@ class Turns(asyncio.SelectorEventLoop):
                 if self._selector is not selector:
                     self._choose_turns()
                     return
-                events = selector.quiesce(heap[0][0] if heap else inf)
-                if events:
-                    self._process_events(events)
+                arrived = selector.quiesce(heap[0][0] if heap else inf)
+                if arrived:
+                    self._process_events(arrived)
                 began = perf_counter()
             if heap:
                 now = clock.now
@@ -247,6 +262,8 @@ class Turns(asyncio.SelectorEventLoop):
                     ended = perf_counter()
                 began = ended
             handle = timer = None  # type: ignore[assignment]  # what has run ends now, before time goes on
+            if run_class._run is not _STOCK_RUN or kind._run_once is not lean_turns or "_run_once" in mine:
+                self._choose_turns()
             if self._stopping or not self._is_lean:
                 blocking.began = began
                 return

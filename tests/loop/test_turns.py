@@ -1,10 +1,12 @@
 """A lean turn does what CPython's own turn does: the same callbacks in the same order, whatever the program is."""
 
 import asyncio
+import heapq
 import random
 import socket
 import time
 import unittest
+import weakref
 from unittest import mock
 
 from solipsism_unittest import SolipsistEventLoop, SolipsistTestCase, sealed
@@ -133,6 +135,13 @@ def play(factory, seed, *, debug=False):
         loop.close()
 
 
+class Callback:
+    """What a timer calls, and that a test can look for."""
+
+    def __call__(self):
+        """Do nothing."""
+
+
 class TurnsTest(unittest.TestCase):
     maxDiff = None
 
@@ -213,6 +222,90 @@ class TurnsTest(unittest.TestCase):
         loop.run_until_complete(main())
         loop.close()
         self.assertGreater(loop.turns, 20)
+
+    def test_what_wraps_handles_and_turns(self):
+        """A tool that wraps the method that runs a handle, or a turn, sees each, from the next turn on."""
+        for owner, name in (("Handle", "_run"), ("class", "_run_once"), ("loop", "_run_once")):
+            for inside in (False, True):
+                seen = []
+                for factory in (PlainTurns, type("Loop", (SolipsistEventLoop,), {})):
+                    with self.subTest(owner=owner, inside=inside, factory=factory.__name__):
+                        seen.append(self.count_calls(factory, owner, name, inside))
+                # CPython's own turn meets a wrapped handle in the rest of its line too.
+                self.assertAlmostEqual(seen[0], seen[1], delta=inside)
+                self.assertGreater(seen[1], 5)
+
+    def count_calls(self, factory, owner, name, inside):
+        """How often what wraps a method is called while a few callbacks and timers run."""
+        loop, calls = factory(), []
+        place = {"Handle": asyncio.Handle, "class": factory, "loop": loop}[owner]
+        real = getattr(place, name)
+
+        def wrapped(*args):
+            calls.append(1)
+            return real(*args)
+
+        patch = mock.patch.object(place, name, wrapped)
+
+        async def main():
+            for delay in (1, 0, 0, 2, 0, 0):
+                await asyncio.sleep(delay)
+
+        if inside:
+            loop.call_soon(patch.start)
+        else:
+            patch.start()
+        try:
+            loop.run_until_complete(main())
+        finally:
+            patch.stop()
+        self.assertEqual(loop.time(), 3)
+        loop.close()
+        return len(calls)
+
+    def test_turns_that_are_put_there_inside_of_a_callback(self):
+        """A tool that lets a callback run the loop (nest_asyncio) takes its timers from the heap that asyncio has."""
+
+        def turn(loop):
+            while not loop._ready and loop._scheduled:
+                loop._process_events(loop._selector.select(loop._scheduled[0].when() - loop.time()))
+                while loop._scheduled and loop._scheduled[0].when() <= loop.time():
+                    loop._ready.append(heapq.heappop(loop._scheduled))
+            while loop._ready:
+                loop._ready.popleft()._run()
+
+        log = []
+        loop_class = type("Loop", (SolipsistEventLoop,), {})
+        loop = loop_class()
+
+        def nested():
+            for delay in (1, 2):
+                loop.call_later(delay, log.append, delay)
+            with mock.patch.object(loop_class, "_run_once", turn):
+                loop._run_once()
+                log.append("nested")
+            loop.call_later(3, loop.stop)
+
+        loop.call_soon(nested)
+        loop.run_forever()
+        self.assertEqual(log, [1, "nested", 2])
+        loop.close()
+
+    def test_what_ran_is_let_go(self):
+        """A timer that waited through debug mode and has run is not kept."""
+        for factory in (SolipsistEventLoop, PlainTurns):
+            with self.subTest(factory.__name__):
+                loop = factory()
+                loop.set_debug(True)
+                callback = Callback()
+                loop.call_later(1, callback)
+                kept = weakref.ref(callback)
+                del callback
+                loop.set_debug(False)
+                loop.call_later(2, loop.stop)
+                loop.run_forever()
+                self.assertIsNone(kept())
+                loop.close()
 
     def test_an_error_in_a_callback(self):
         """An error in a callback is reported as CPython reports it, word for word."""
