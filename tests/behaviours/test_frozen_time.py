@@ -14,6 +14,7 @@ from time import monotonic, monotonic_ns
 from unittest import mock
 
 from solipsism_unittest import SolipsistTestCase
+from solipsism_unittest.stdlib.seal.replacements import Clocks
 from tests.case.test_case import run, told
 
 REAL = {name: getattr(time, name) for name in ("monotonic", "monotonic_ns", "perf_counter", "time")}
@@ -130,6 +131,19 @@ class FrozenTimeTest(unittest.TestCase):
                 self.assertTrue(result.wasSuccessful(), told(result))
                 self.assertEqual({name: getattr(time, name) for name in REAL}, REAL)
                 self.assertIs(monotonic, time.monotonic)
+
+    def test_the_first_seal_is_in_a_block(self):
+        """A real function that comes back and was never seen before gets a stand-in too, and stays when all is over."""
+        clock, fake, bound = types.ModuleType("clock"), lambda: 1, []
+        clock.tick = fake
+        clocks = Clocks(clock, {"tick": lambda before: (before,)}, bound.append)
+        clocks.arm()
+        self.assertEqual(clock.tick, (fake,))
+        clock.tick = len
+        self.assertEqual((clock.tick, bound), ((len,), ["tick"]))
+        clocks.disarm()
+        self.assertIs(clock.tick, len)
+        self.assertIs(type(clock), types.ModuleType)
 
     def test_no_real_seconds(self):
         """Frozen clocks neither bring the real-time limit near nor keep it away, and no turn takes long by them."""

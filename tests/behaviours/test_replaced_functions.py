@@ -2,6 +2,7 @@
 
 import asyncio
 import pkgutil
+import socket
 import sys
 import time
 import unittest
@@ -87,3 +88,32 @@ class ReplacedTest(unittest.TestCase):
                 self.assertRegex(self.outcome(case, "test_hang"),
                                  rf"(?s){SleepForeverError.__name__}: nothing can wake the program.*waits for Lock")
                 self.assertRegex(self.outcome(case, "test_leak"), r"(?s)left 1 thing behind.*left \(sleep\)")
+
+
+class BlockerTest(SolipsistTestCase):
+    """A class that blocks sockets, in the place of `socket.socket`, as pytest-socket puts one there."""
+
+    def block(self):
+        class Guarded(socket.socket):
+            def __new__(cls, *args, **kwargs):
+                raise PermissionError("blocked")
+
+        return unittest.mock.patch("socket.socket", Guarded)
+
+    async def test_blocker(self):
+        """It stops the program's sockets and those that asyncio makes for it, and none of the framework's own."""
+        async def handler(reader, writer):
+            writer.write(b"hello")
+            writer.close()
+
+        with self.block():
+            await self.start_fake_server(handler, "api.test", 80)
+            await self.start_fake_datagram_server(None, "api.test", 53)
+            with self.assertRaisesRegex(PermissionError, "blocked"):
+                socket.socket()
+            with self.assertRaisesRegex(PermissionError, "blocked"):
+                await asyncio.open_connection("api.test", 80)
+        reader, writer = await asyncio.open_connection("api.test", 80)
+        self.assertEqual(await reader.read(), b"hello")
+        writer.close()
+        await writer.wait_closed()
