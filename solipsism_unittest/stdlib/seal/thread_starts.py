@@ -45,7 +45,13 @@ def start(world: World, real: Callable[..., None], thread: threading.Thread) -> 
 
 def _pool_of(starter: types.FrameType) -> Any:
     """The thread pool whose worker is started; None where no pool starts the thread."""
-    return starter.f_locals["self"] if starter.f_globals.get("__name__") == "concurrent.futures.thread" else None
+    frame: types.FrameType | None = starter
+    while frame is not None:  # a tool may have wrapped `Thread.start`
+        if frame.f_globals.get("__name__") == "concurrent.futures.thread" \
+                and frame.f_code.co_name == "_adjust_thread_count":
+            return frame.f_locals["self"]
+        frame = frame.f_back
+    return None
 
 
 def new_pool(world: World, real: Callable[..., None], pool: Any, *args: Any, **kwargs: Any) -> None:

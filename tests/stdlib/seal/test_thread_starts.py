@@ -1,12 +1,15 @@
-"""What a sealed thread starts: pools of other interpreters get plain functions."""
+"""What a sealed thread starts: workers of pools; pools of other interpreters get plain functions."""
 
 import asyncio
 import concurrent.futures
 import math
 import operator
+import threading
 import unittest
+from unittest import mock
 
 from solipsism_unittest import SolipsistTestCase
+from tests.case.test_case import run
 
 NEWER = hasattr(concurrent.futures, "InterpreterPoolExecutor")
 
@@ -55,3 +58,49 @@ class InterpreterPoolTest(SolipsistTestCase):
         pool = self.pool()
         await asyncio.wait_for(self.loop.run_in_executor(pool, sum, range(100_000)), 0.001)
         self.assertNow(0)
+
+
+class WrappedStartTest(unittest.TestCase):
+    """A tool that wraps `Thread.start`, as tracers do."""
+
+    class Jobs(SolipsistTestCase):
+        """Starts workers of pools."""
+
+        async def test(self):
+            """The loop's pool is shut down by the loop, another one by its block."""
+            await asyncio.to_thread(abs, -1)
+            with concurrent.futures.ThreadPoolExecutor(2) as pool:
+                await asyncio.wrap_future(pool.submit(abs, -1))
+
+    def wrapped(self):
+        """A patch that is not there yet, and the list of the workers that it has seen start."""
+        real, calls = threading.Thread.start, []
+
+        def start(thread):
+            if thread.name.startswith(("asyncio_", "ThreadPoolExecutor-")):  # and no watchdog of the framework's own
+                calls.append(thread)
+            real(thread)
+
+        return mock.patch.object(threading.Thread, "start", start), calls
+
+    def test_around_tests(self):
+        """Whose worker it is, is seen through a wrapper that came before the test, also after an earlier test."""
+        for _ in range(2):
+            patch, calls = self.wrapped()
+            with patch:
+                self.assertTrue(run(self.Jobs).wasSuccessful())
+            self.assertEqual(len(calls), 2)
+            self.assertTrue(run(self.Jobs).wasSuccessful())
+            self.assertEqual(len(calls), 2)
+
+    def test_inside_of_a_test(self):
+        """And through one that comes and goes inside of the test."""
+        test = self
+
+        class Inside(self.Jobs):
+            def setUp(self):
+                patch, self.calls = test.wrapped()
+                patch.start()
+                self.addCleanup(patch.stop)
+
+        self.assertTrue(run(Inside).wasSuccessful())
