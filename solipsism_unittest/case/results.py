@@ -12,7 +12,7 @@ import unittest
 from collections.abc import Iterable
 from typing import Any
 
-from ..introspection.exceptions import clean, parts
+from ..introspection.exceptions import clean, ids, parts
 
 __unittest = True
 __tracebackhide__ = True
@@ -60,8 +60,17 @@ class Note(str):
     __slots__ = ()
 
 
+class Reason(Note):
+    """The note on an error that we have made the cause of another one."""
+
+    __slots__ = ()
+
+
 def forget_notes(errors: Iterable[BaseException]) -> None:
-    """Remove the notes that an earlier test put on these errors: a program may raise the same one in several tests."""
+    """Remove what an earlier test put on these errors: a program may raise the same one in several tests."""
+    for error in parts(errors):
+        if any(type(note) is Reason for note in getattr(error.__cause__, "__notes__", ())):
+            error.__cause__ = None
     for error in errors:
         notes = getattr(error, "__notes__", None)
         if isinstance(notes, list):
@@ -74,6 +83,19 @@ def can_be_cause(error: BaseException) -> bool:
         error.__traceback__ = error.__traceback__
     except Exception:
         return False
+    return True
+
+
+def put_first(failure: BaseException, error: BaseException, words: str) -> bool:
+    """Let an error that came before a failure stand above it, as the first of its causes; False where it cannot."""
+    known = ids([failure])
+    if not can_be_cause(error) or any(id(each) in known for each in parts([error], hidden=True)):
+        return False
+    first = failure
+    while (before := first.__cause__ or (None if first.__suppress_context__ else first.__context__)) is not None:
+        first = before
+    first.__cause__ = error
+    error.add_note(Reason(words))
     return True
 
 

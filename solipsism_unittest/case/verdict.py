@@ -20,7 +20,7 @@ from ..leaks import report
 from ..leaks.kinds import Found, Leak
 from ..leaks.unawaited import forgotten_by
 from .fixtures.scopes import is_test
-from .results import as_note, can_be_cause, forget_notes
+from .results import as_note, can_be_cause, forget_notes, put_first
 from .world import Run
 
 __unittest = True
@@ -66,7 +66,7 @@ def handlers(end: Ending) -> list[BaseException]:
     """What the handlers of fake servers raised."""
     errors: list[BaseException] = []
     for server in end.run.servers:
-        errors += [error for error in server.errors if error not in errors]
+        errors += [error for error in server.errors if error not in errors and id(error) not in end.known]
     return errors
 
 
@@ -166,6 +166,8 @@ def judge(case: unittest.TestCase, run: Run, outcome: Any) -> None:
         for failure in failures:  # held by its traceback: the collector will not find them
             run.unawaited.look(forgotten_by(failure))
         run.last_world.explain(failures)
+        if first is not None:
+            _put_first(run, first, exceptions.ids(failures))
         error = verdict(case, run, passed=passed, failures=failures)
         if error is None:
             pass
@@ -175,6 +177,17 @@ def judge(case: unittest.TestCase, run: Run, outcome: Any) -> None:
             raise error
         elif passed and any(error in server.errors for server in run.servers):
             outcome.expectedFailure = type(error), error, error.__traceback__  # a handler failed, as expected
+
+
+def _put_first(run: Run, failure: BaseException, known: Collection[int]) -> None:
+    """Let the first error of a handler or a task that died unseen stand above the failure that came of it."""
+    died = [(error, f"raised by the handler of {server!r}, made at {server.made_at}")
+            for server in run.servers for error in server.errors]
+    if run.checks["loop_exceptions"]:
+        died += run.last_world.died(run)
+    for error, words in died:
+        if id(error) not in known and put_first(failure, error, words):
+            return
 
 
 def _expects_failure(case: unittest.TestCase) -> bool:

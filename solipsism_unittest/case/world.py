@@ -315,6 +315,14 @@ class VirtualWorld:
             for words in refusal_words(failure, self._loop.kernel.network):
                 failure.add_note(Note(words))
 
+    def died(self, run: Run) -> list[tuple[BaseException, str]]:
+        """The errors that nobody caught while the test ran, with words for each; what it left is not ended yet."""
+        meant = {*expected.things_of(self._loop, run.expected), *run.before.things}
+        left = [each for each in self._loop.inventory.unread() if id(each) not in meant]
+        return [(each.error, f"1 error went by unseen while the test ran, and the failure below may come of it\n"
+                             f"  {each.what}\n    {'raised' if each.kind == 'error' else 'made'} at {each.place}")
+                for each in [*self._loop.uncaught.found, *map(unread, left)] if each.error is not None]
+
     def stopped(self, known: Collection[int]) -> tuple[Sequence[EscapeError], str]:
         """The escapes that nobody has reported, without those `known` by id, and the text for calls that block."""
         swallowed = escapes.swallowed(self._loop.world.escapes, known)
@@ -356,6 +364,10 @@ class Nowhere:
 
     def explain(self, failures: Iterable[BaseException]) -> None:
         """Nothing is known."""
+
+    def died(self, run: Run) -> list[tuple[BaseException, str]]:
+        """Nothing is found."""
+        return []
 
     def end(self, run: Run, held: Collection[object]) -> Found:
         """Nothing is looked at; closing the loop ends what there is."""

@@ -137,12 +137,16 @@ class TableTest(unittest.TestCase):
                     self.assertEqual(told(run(name, None)).count(text), 0)
 
     def test_own_failure_comes_first(self):
-        """A failing test keeps its own failure, with its own line; the report of the leak stands below it."""
+        """A failing test keeps its own failure, with its own line; the report of the leak stands below it.
+
+        Only an error that went by unseen stands above: the failure may come of it.
+        """
         for name in ("fail", "error", "subtest", "set_up", "async_tear_down", "cleanup"):
             for fault, text in FAULTS.items():
                 with self.subTest(name, fault=fault):
-                    self.assertRegex(told(run(name, fault)),
-                                     rf"(?s)test_outcomes\.py.*of the (test|subtest|fixture)\n.*also: {text}")
+                    own = r"test_outcomes\.py.*of the (test|subtest|fixture)\n"
+                    order = rf"{text}.*{own}" if fault == "unread" else rf"{own}.*also: {text}"
+                    self.assertRegex(told(run(name, fault)), rf"(?s){order}")
 
     def test_debug(self):
         """debug() raises what a fault or the test itself makes of it, and nothing for a clean test."""

@@ -87,7 +87,7 @@ class MistakesTest(LeakTest):
         self.assertEqual((told(run(case_of(clean))), len(seen)), ("", 1))
 
     def test_errors_beside_each_other(self):
-        """Of several errors each has its traceback; a test that fails itself has them in a note."""
+        """Of several errors each has its traceback; a test that fails itself has one above it, the others in a note."""
 
         async def leaky(self):
             self.loop.call_soon(int, "x")
@@ -100,7 +100,8 @@ class MistakesTest(LeakTest):
             with self.subTest(fails), self.assertLogs("asyncio"):
                 result = run(case_of(leaky))
                 self.assertEqual((len(result.failures), len(result.errors)), (1, 0))
-                self.assertEqual(told(result).count("2 errors that nobody caught"), 1)
+                self.assertEqual(told(result).count("errors that nobody caught"), not fails)
+                self.assertEqual(told(result).count("1 error that nobody caught"), fails)
                 for letter in "xy":
                     self.assertIn(f"ValueError: invalid literal for int() with base 10: '{letter}'\n", told(result))
 

@@ -308,7 +308,7 @@ class HandlerTest(unittest.TestCase):
         self.assertRegex(text, r"(?s)LookupError: first\nalso: Traceback.*, in second\n.*KeyError: 'second'")
 
     def test_beside_the_failure_of_the_test(self):
-        """Where the test fails of what its server did, the handler's error is a note, which explains it."""
+        """Where the test fails of what its server did, the handler's error stands first, as the cause."""
 
         async def handler(reader, writer):
             raise LookupError("why")
@@ -318,7 +318,7 @@ class HandlerTest(unittest.TestCase):
 
         text = self.told_of(handler, client=client)
         self.assertEqual(len(self.result.errors), 1)
-        self.assertRegex(text, r"(?s)IncompleteReadError.*also: Traceback.*LookupError: why")
+        self.assertRegex(text, r"(?s)LookupError: why\nraised by the handler of .*IncompleteReadError: ")
 
     def test_not_async(self):
         """A plain function as a handler is an error that names it and its server."""
