@@ -122,23 +122,30 @@ def _joined(call: _Call) -> str:
             f"{queue.qsize()} still in it): {_repr(queue)}")
 
 
-def _on_their_way(call: _Call, transport: Any) -> int:
-    """Bytes that were written at the other end and have not come to this end's program."""
+def _peer(call: _Call, transport: Any) -> tuple[Any, Any]:
+    """The end of a connection, and the transport at its other end; None for what there is not."""
     end = _end(_socket_of(transport))
     if end is None or end.peer is None:
-        return 0
-    other = call.task.get_loop().inventory.transport_of(end.peer.number)  # type: ignore[attr-defined]
-    return len(end.incoming) + (other.get_write_buffer_size() if other is not None else 0)
+        return None, None
+    return end, call.task.get_loop().inventory.transport_of(end.peer.number)  # type: ignore[attr-defined]
+
+
+def _on_their_way(end: Any, other: Any) -> int:
+    """Bytes that were written at the other end and have not come to this end's program."""
+    return (len(end.incoming) if end is not None else 0) + (other.get_write_buffer_size() if other is not None else 0)
 
 
 def _received(call: _Call) -> str:
     reader, name = call.owner, call.frame.f_code.co_name
     wanted = call.frame.f_locals["n"] if name in ("read", "readexactly") else ""
     come = f", and {len(reader._buffer)} bytes have come so far" if reader._buffer else ""
-    flying = _on_their_way(call, reader._transport)
+    end, other = _peer(call, reader._transport)
+    flying = _on_their_way(end, other)
     flight = f", and {flying} bytes are in flight" if flying else ""
     name = "the next line" if name == "__anext__" else f"{name}({wanted})"
-    return f"{name} from {_end_of(reader._transport)}{come}{flight}"
+    left = getattr(other.get_protocol(), "left_open_by", "") if other is not None else ""  # a fake server's says so
+    gone = f"; {left} has returned and left this connection open: end it with writer.close()" if left else ""
+    return f"{name} from {_end_of(reader._transport)}{come}{flight}{gone}"
 
 
 def _drained(call: _Call) -> str:

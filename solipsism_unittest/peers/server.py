@@ -87,6 +87,13 @@ class _Protocol(asyncio.StreamReaderProtocol):
         self._connection = FakeConnection(reader, writer)
         self._server._got(self._connection)
 
+    @property
+    def left_open_by(self) -> str:
+        """The name of the handler that has returned while its connection is open, for a hang's report; "" for none."""
+        connection = self._connection
+        task = connection.task if connection is not None and not connection.writer.is_closing() else None
+        return task.get_name() if task is not None and task.done() else ""
+
     def data_received(self, data: bytes) -> None:
         assert self._connection is not None
         self._connection._received += data

@@ -150,5 +150,36 @@ class CauseFirstTest(TextsCase):
         self.assertNotIn(CAUSE, self.told_of(second))
 
 
+class PendingReadTest(TextsCase):
+    def told_of_handler(self, handler):
+        async def body(self):
+            await self.start_fake_server(handler, "api.test", 80)
+            reader, writer = await asyncio.open_connection("api.test", 80)
+            self.addCleanup(writer.close)
+            await reader.readline()
+
+        return self.told_of(body)
+
+    def test_a_handler_that_has_returned(self):
+        """A read says what has come so far, and that the handler at the other end has returned."""
+        async def silent(reader, writer):
+            pass
+
+        async def half(reader, writer):
+            writer.write(b"hello")
+
+        left = "; handler 1 of api.test:80 has returned and left this connection open: end it with writer.close()\n"
+        self.assertIn(f" bytes to read>{left}", self.told_of_handler(silent))
+        self.assertIn(f" bytes to read>, and 5 bytes have come so far{left}", self.told_of_handler(half))
+
+    def test_a_handler_that_goes_on(self):
+        """Nothing is said of a handler that has not returned, or of a server without one."""
+        async def waiting(reader, writer):
+            await reader.read()
+
+        for handler in (waiting, None):
+            self.assertNotIn("has returned", self.told_of_handler(handler))
+
+
 if __name__ == "__main__":
     unittest.main()
