@@ -53,7 +53,6 @@ class Bindings:
         if looked != self._looked or any(not _is_unfinished(module) for module in self._unfinished.values()):
             if looked[2] is not self._looked[2]:
                 self._seen.clear()
-                self._found.clear()
             self._look_through_modules()
             self._looked = looked
         for binding in self._found:
