@@ -18,6 +18,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NoReturn, Protocol
 
 from ..errors import EscapeError, RealTimeLimitError, SolipsismError
+from ..hangs import bound
 from ..hangs.refused import refusal_words
 from ..introspection import names
 from ..introspection.modules import OWN_NAME
@@ -235,6 +236,7 @@ class VirtualWorld:
         """Live in this world until the run leaves it."""
         loop, world = self._loop, self._loop.world
         world.guarded = case.hermetic
+        bound.tests.setdefault(loop, case.id())
         run.leaving.enter_context(sealed(loop))
         run.unawaited.is_ours = lambda: world_here() is world
         run.leaving.enter_context(survey.collected_writers(loop))
@@ -310,9 +312,9 @@ class VirtualWorld:
         return found
 
     def explain(self, failures: Iterable[BaseException]) -> None:
-        """Add to the failures of the test why connections were refused."""
+        """Add to the failures of the test why connections were refused, and whose a lock of another loop is."""
         for failure in failures:
-            for words in refusal_words(failure, self._loop.kernel.network):
+            for words in (*refusal_words(failure, self._loop.kernel.network), *bound.bound_words(failure)):
                 failure.add_note(Note(words))
 
     def died(self, run: Run) -> list[tuple[BaseException, str]]:

@@ -37,7 +37,7 @@ INSIDE: dict[str, tuple[tuple[str, ...], ...]] = {
     "stdlib.threads": (("background", "stalls", "workers", "mistakes"), ("blocking", "job"), ("jobs",)),
     "stdlib.seal": (("early_names", "permits"), ("guard", "get_event_loop", "replacements"),
                     ("thread_starts", "stand_ins"), ("table",)),
-    "hangs": (("words", "refused"), ("locks",), ("waits", "reachability", "spins"), ("report",)),
+    "hangs": (("words", "refused", "bound"), ("locks",), ("waits", "reachability", "spins"), ("report",)),
     "peers": (("server", "datagram_server"),),
     "loop": (("numbered", "uncaught"), ("timers",), ("selector",), ("inventory", "turns"), ("stuck",),
              ("event_loop",)),
