@@ -3,6 +3,7 @@
 import asyncio
 import unittest
 
+from solipsism_unittest import fail_on
 from tests.behaviours.test_masked_mistakes import case_of, line_of, no_warnings
 from tests.case.test_case import run, told
 
@@ -148,6 +149,20 @@ class CauseFirstTest(TextsCase):
 
         self.assertIn(CAUSE, self.told_of(first))
         self.assertNotIn(CAUSE, self.told_of(second))
+
+
+class NotAskedForTest(TextsCase):
+    def test_a_class_that_lets_errors_be(self):
+        """Where errors that nobody caught do not fail a test, none stands above its failure."""
+        @fail_on(loop_exceptions=False)
+        async def body(self):
+            self.task = asyncio.create_task(worker(), name="Worker")
+            await asyncio.sleep(1)
+            self.fail("mine")
+
+        text = self.told_of(body)
+        self.assertIn("AssertionError: mine", text)
+        self.assertNotIn("KeyError", text)
 
 
 class PendingReadTest(TextsCase):

@@ -33,6 +33,14 @@ class RefusedTest(unittest.TestCase):
                          r"  the network is in memory, and no packet leaves the process: `await "
                          r"self\.start_fake_server\(handler, 'api\.test', 80\)` puts a server there\n")
 
+    def test_a_host_with_two_addresses(self):
+        """A host whose two addresses both refuse is named once."""
+        async def body(self):
+            self.network.add_host("two.test", "10.0.0.1", "10.0.0.2")
+            await asyncio.open_connection("two.test", 80)
+
+        self.assertEqual(self.told_of(body).count("nobody listens on two.test:80"), 1)
+
     def test_no_server(self):
         """Where nobody listens at all that is said; a name of several addresses is named once."""
         async def body(self):

@@ -10,6 +10,7 @@ import weakref
 from unittest import mock
 
 from solipsism_unittest import SolipsistEventLoop, SolipsistTestCase, sealed
+from solipsism_unittest.loop.selector import VirtualSelector
 from solipsism_unittest.loop.turns import Turns
 from tests.case.test_case import run, told
 
@@ -367,6 +368,68 @@ class TurnsTest(unittest.TestCase):
         text = told(run(Slow))
         self.assertIn("slow (", text)
         self.assertNotIn("quick", text)
+
+    def test_a_registration_whose_handle_was_cancelled(self):
+        """A reader and a writer whose handles were cancelled are taken away when their socket is ready, and not run."""
+        for factory in (SolipsistEventLoop, PlainTurns):
+            loop, log = factory(), []
+            with sealed(loop):
+                near, far = socket.socketpair()
+                far.send(b"x")
+                loop.add_reader(near, log.append, "read")
+                loop.add_writer(near, log.append, "write")
+                for handle in loop.selector.get_key(near).data:
+                    handle.cancel()
+                loop.run_until_complete(asyncio.sleep(1))
+                self.assertEqual((log, len(loop.selector.get_map())), ([], 0), factory.__name__)
+                near.close()
+                far.close()
+            loop.close()
+
+    def test_a_selector_that_is_put_there_in_the_middle(self):
+        """A selector that a callback puts in the loop's place is asked from the next time on that nothing is ready."""
+
+        class Asked(VirtualSelector):
+            times = 0
+
+            def select(self, timeout=None):
+                self.times += 1
+                return below.select(timeout)
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            loop._selector = asked
+            await asyncio.sleep(1)
+            await asyncio.sleep(1)
+            loop._selector = below
+
+        with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
+            below = runner.get_loop().selector
+            asked = Asked.__new__(Asked)
+            runner.run(main())
+        self.assertGreater(asked.times, 0)
+
+    def test_an_error_of_a_handle_that_debug_mode_made(self):
+        """The context of the error has the stack that debug mode kept, though debug mode is off when it runs."""
+        loop, contexts = SolipsistEventLoop(), []
+        loop.set_exception_handler(lambda loop, context: contexts.append(context))
+        loop.set_debug(True)
+        loop.call_soon([].pop)
+        loop.set_debug(False)
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.close()
+        self.assertIn("source_traceback", contexts[0])
+
+    def test_what_arrives_now_in_debug_mode(self):
+        """What is in flight and due arrives before the timers of that instant, in CPython's own turns too."""
+        for debug in (False, True):
+            loop, log = SolipsistEventLoop(), []
+            loop.set_debug(debug)
+            loop.call_later(0, log.append, "timer")
+            loop.kernel.clock.deliver_at(loop.time(), lambda log=log: log.append("arrived"))
+            loop.run_until_complete(asyncio.sleep(1))
+            loop.close()
+            self.assertEqual(log, ["arrived", "timer"])
 
     def test_whose_turns(self):
         """The loop has lean turns of its own."""

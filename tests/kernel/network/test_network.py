@@ -312,6 +312,15 @@ class ClientPortTest(Base):
 
 
 class TellingTest(Base):
+    def test_refusals_that_are_kept(self):
+        """Of refused connections a bounded number is kept for reports."""
+        for port in range(1, 200):
+            self.dialled(port=port)
+        kept = len(self.network.refused)
+        self.dialled(port=300)
+        self.assertEqual(len(self.network.refused), kept)
+        self.assertLess(kept, 199)
+
     def test_journal(self):
         """Binding, listening, connecting and being refused are written down with addresses."""
         self.listening(port=80)
