@@ -431,6 +431,17 @@ class TurnsTest(unittest.TestCase):
             loop.close()
             self.assertEqual(log, ["arrived", "timer"])
 
+    def test_a_timer_that_is_run_too_early(self):
+        """A timer that CPython's own turn takes before its time, as 3.15 does near a power of two, waits for it."""
+        loop, log = SolipsistEventLoop(), []
+        loop.set_debug(True)
+        timer = loop.call_later(1, lambda: log.append(loop.time()))
+        heapq.heappop(loop._scheduled)._run()
+        self.assertEqual(log, [])
+        loop.run_until_complete(asyncio.sleep(2))
+        loop.close()
+        self.assertEqual((log, timer.when()), ([1.0], 1.0))
+
     def test_whose_turns(self):
         """The loop has lean turns of its own."""
         self.assertIs(SolipsistEventLoop._run_once, Turns._run_once)
