@@ -29,6 +29,9 @@ from solipsism_unittest import SolipsistEventLoop
 
 LIMIT = 20.0
 """Seconds after which a body is stuck: real ones on the real arm, virtual ones on the other."""
+PLAYS = 3
+"""How often the real arm is played when it does not see the stated truth. The loopback is shared with all that runs on
+the machine, which takes ports between one call and the next."""
 
 STREAM = socket.SOCK_STREAM
 
@@ -301,10 +304,13 @@ def scenario(body: Body) -> Callable[[Any], None]:
 
     @functools.wraps(body)
     def test(case: Contract) -> None:
-        real = Arm("real loopback", case.real_loop)
         virtual = Arm("virtual loop", case.virtual_loop)
         try:
-            truth = real.play(functools.partial(body, case))
+            for _ in range(PLAYS):
+                real = Arm("real loopback", case.real_loop)
+                truth = real.play(functools.partial(body, case))
+                if truth is None or real.facts == truth:
+                    break
             if truth is not None:
                 case.assertEqual(real.facts, truth, "the scenario is wrong about the real loopback")
             virtual.play(functools.partial(body, case))
