@@ -13,7 +13,7 @@ import os
 import socket
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 # A socket of the C class that was never opened: its methods look at their arguments first, and then say EBADF.
@@ -22,14 +22,6 @@ _NEVER_OPENED = _CSocket.__new__(_CSocket)
 _SENDFILE: Any = getattr(os, "sendfile", None)
 _warnings_context: Any = getattr(warnings, "_get_context", None)
 _IF_INDEXTONAME = socket.if_indextoname
-
-
-def _error_of(call: Callable[..., Any], *args: Any) -> Exception | None:
-    try:
-        call(*args)
-    except Exception as error:
-        return error.with_traceback(None)
-    return None
 
 
 def _hides_where_a_for_stands() -> bool:
@@ -41,7 +33,9 @@ def _hides_where_a_for_stands() -> bool:
 
     begun = steps([None, None])
     next(begun)
-    return type(iter([])) not in map(type, gc.get_referents(begun))
+    hidden = type(iter([])) not in map(type, gc.get_referents(begun))
+    list(begun)  # to its end
+    return hidden
 
 
 # -- the rows, and since when
@@ -51,7 +45,7 @@ PORTS_MAY_BE_SUBCLASSES = sys.version_info >= (3, 14)
 # 3.14: the error for a name that no interface has has a number.
 NO_SUCH_INTERFACE = sys.version_info >= (3, 14)
 # 3.12: `setblocking()` takes whatever is true or false. Before, it had to be a number.
-SETBLOCKING_TAKES_NUMBERS = isinstance(_error_of(_NEVER_OPENED.setblocking, ""), TypeError)
+SETBLOCKING_TAKES_NUMBERS = sys.version_info < (3, 12)
 # 3.12: a traced thread gets into Python functions while an exception is on its way to another thread.
 STRIKES_STOP_TRACED_THREADS = sys.version_info < (3, 12)
 # 3.15: a suspended `for` over one of these has no iterator any more: how far it came cannot be seen.

@@ -265,9 +265,12 @@ class ThreadsAndCallbacksTest(unittest.TestCase):
         async def body(self):
             self.loop.set_exception_handler(lambda loop, context: None)
             self.loop.call_soon(asyncio.get_event_loop)
-            await self.settle()
+            await asyncio.sleep(0)
 
-        self.assertIn("get_event_loop() was called, which forbid", text_of(run_one(body)))
+        for attributes in ({}, {"loop_debug": True}, {"loop_factory": asyncio.SelectorEventLoop}):
+            with self.subTest(**attributes):
+                text = text_of(run_one(body, **attributes))
+                self.assertIn("get_event_loop() was called, which forbid", text)
 
     def test_a_callback_that_was_bound_in_a_module(self):
         """A module's earlier name that is handed to C code is refused as well."""
