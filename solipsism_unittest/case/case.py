@@ -23,6 +23,7 @@ from ..stdlib.seal import permits
 from ..stdlib.sockets.pairs import StreamPair, abort, stream_pairs
 from ..stdlib.sockets.virtual_socket import VirtualSocket
 from .assertions.buffers import BufferAssertions
+from .assertions.received import ReceiveAssertions
 from .assertions.time import TimeAssertions
 from .assertions.uncaught import UncaughtAssertions
 from .phases import Phases
@@ -51,7 +52,7 @@ class unless_assigned(Generic[T]):  # noqa: N801 - a decorator that reads as a w
         return self if case is None else self._given(case)
 
 
-class SolipsistTestCase(TimeAssertions, UncaughtAssertions, BufferAssertions, Phases):
+class SolipsistTestCase(TimeAssertions, UncaughtAssertions, BufferAssertions, ReceiveAssertions, Phases):
     """A test that runs alone in the world: virtual time, a network in memory, and nothing left behind.
 
     To set on the class:

@@ -169,6 +169,7 @@ PRIVATE = {
     "_remove_writer": "see _remove_reader",
     "_log_destroy_pending": "a task that is given up was told of already",
     "_loop": "whether a runner has made its loop, which loop a timer belongs to, and whether a transport is over",
+    "_protocol_paused": "whether the writing at a transport is paused",
     "_ready": "what would run next",
     "_release_waiter": "the callback of the timer of 3.11's wait_for()",
     "_run": "a callback that it calls is the program's, and no call of asyncio's own",
@@ -209,6 +210,7 @@ OF_OTHERS = {
     "_MIN_CANCELLED_TIMER_HANDLES_FRACTION", "_MIN_SCHEDULED_TIMER_HANDLES",
     "_extract_mock_name",  # of unittest.mock
     "_app_transport",  # of asyncio.sslproto: whether the program has closed a connection that waits for its peer
+    "_ssl_protocol", "_app_writing_paused",  # of asyncio.sslproto: whether the writing at a TLS transport is paused
     "_LazyModule", "_initializing",  # of importlib: a module that is not loaded yet
     "_check_sendfile_params", "_sendfile_use_send", "_getframe", "_current_frames", "_base", "_done_callbacks",
     "_outcome", "_testMethodName", "_showwarnmsg_impl", "_warn_unawaited_coroutine", "_get_context",

@@ -25,7 +25,8 @@ VOCABULARY = {
     "now", "settle", "socketpair", "start_fake_datagram_server", "start_fake_server", "stream_pairs", "unused_port",
     "assertBlocks", "assertBufferEmpty", "assertBufferFull", "assertBuffered", "assertCompletesAfter",
     "assertCompletesWithin", "assertElapses", "assertLoopException", "assertNextTimer", "assertNoTimers", "assertNow",
-    "assertTimesOut",
+    "assertTimesOut", "assertEOF", "assertReceives", "assertReceivesNothing", "assertWritingPaused",
+    "assertWritingResumed",
 }
 # Short names that the framework once had on the class.
 FORMER = {

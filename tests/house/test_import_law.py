@@ -43,7 +43,7 @@ INSIDE: dict[str, tuple[tuple[str, ...], ...]] = {
              ("event_loop",)),
     "leaks": (("kinds", "checks", "unawaited"), ("expected", "report", "ending"), ("finders",), ("survey",)),
     "case": (("results", "real_time", "fixtures"), ("world",), ("assertions", "verdict"), ("phases",), ("case",)),
-    "case.assertions": (("failures", "awaited", "elapsed"), ("time", "buffers", "uncaught")),
+    "case.assertions": (("failures", "awaited", "elapsed"), ("time", "buffers", "uncaught"), ("received",)),
     "case.fixtures": (("settings",), ("loops",), ("scopes",)),
 }
 

@@ -398,6 +398,27 @@ class TlsTest(ServerCase):
         cls.server_side.load_cert_chain(certificate, key)
         cls.client_side = ssl.create_default_context(cafile=str(certificate))
 
+    async def test_assertions(self):
+        """The assertions about an end see what a program does: the clear text, and the pauses of the TLS layer."""
+        server = await self.start_fake_server(host="api.test", port=443, ssl=self.server_side, capacity=100)
+        reader, writer = await asyncio.open_connection("api.test", 443, ssl=self.client_side)
+        connection = await server.accept()
+        writer.write(b"PING")
+        await self.settle()
+        self.assertBuffered(connection, b"PING")
+        await self.assertReceives(connection, b"PING")
+        self.assertWritingResumed(connection)
+        connection.writer.write(bytes(1_000_000))
+        self.assertWritingResumed(connection)  # the transport under TLS took it
+        connection.writer.write(bytes(1_000_000))
+        self.assertWritingPaused(connection)
+        await reader.readexactly(2_000_000)
+        await self.settle()
+        self.assertWritingResumed(connection)
+        await self.assertReceivesNothing(reader, 1)
+        writer.close()
+        await self.assertEOF(connection)
+
     async def test_echo(self):
         """With ssl= the server speaks TLS: a client that verifies its name is served, and received is in the clear."""
         server = await self.start_fake_server(echo, "api.test", 443, ssl=self.server_side)

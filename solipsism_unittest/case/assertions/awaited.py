@@ -43,24 +43,15 @@ class Unfinished:
 
 
 class Awaited(Unfinished, collections.abc.Coroutine[Any, Any, T]):
-    """The coroutine of an assertion about an awaitable, which knows whether it was ever awaited.
+    """The coroutine of an assertion, which knows whether it was ever awaited.
 
-    `function(case, aw, *seconds)` is the assertion itself.
+    `function(case, *given)` is the assertion itself.
     """
 
     def __init__(self, case: unittest.TestCase, name: str, function: Callable[..., Coroutine[Any, Any, T]],
-                 aw: Awaitable[Any], *seconds: float) -> None:
-        if not inspect.isawaitable(aw):
-            hint = f": call it, as in self.{name}({name_of_awaited(aw)}(), ...)" if callable(aw) else ""
-            raise TypeError(f"{name}() takes a coroutine or another awaitable, not {names.plain(aw)}{hint}")
-        self._given: tuple[Any, ...] = (aw, *seconds)
-        try:
-            for number in seconds:
-                check_seconds(number)
-        except ValueError:
-            self.abandon()
-            raise
+                 *given: Any) -> None:
         super().__init__(case, f"{name}()", "awaited")
+        self._given = given
         self.__name__ = self.__qualname__ = name
         self._function = function
         self._coroutine: Coroutine[Any, Any, T] | None = None
@@ -110,6 +101,23 @@ class Awaited(Unfinished, collections.abc.Coroutine[Any, Any, T]):
 
     def __repr__(self) -> str:
         return f"<{self.name} made at {self.place}>"
+
+
+class AwaitedOf(Awaited[T]):
+    """The coroutine of an assertion about an awaitable and some durations: `function(case, aw, *seconds)`."""
+
+    def __init__(self, case: unittest.TestCase, name: str, function: Callable[..., Coroutine[Any, Any, T]],
+                 aw: Awaitable[Any], *seconds: float) -> None:
+        if not inspect.isawaitable(aw):
+            hint = f": call it, as in self.{name}({name_of_awaited(aw)}(), ...)" if callable(aw) else ""
+            raise TypeError(f"{name}() takes a coroutine or another awaitable, not {names.plain(aw)}{hint}")
+        try:
+            for number in seconds:
+                check_seconds(number)
+        except ValueError:
+            discard(aw)
+            raise
+        super().__init__(case, name, function, aw, *seconds)
 
 
 def awaiting(thing: Awaitable[T]) -> Coroutine[Any, Any, T]:

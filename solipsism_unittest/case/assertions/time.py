@@ -21,7 +21,7 @@ from ...introspection import names, tasks
 from ...loop.event_loop import SolipsistEventLoop
 from ...loop.timers import Timer
 from ..world import run_of
-from .awaited import Awaited, T, Unfinished, awaiting, check_seconds, discard, name_of_awaited
+from .awaited import Awaited, AwaitedOf, T, Unfinished, awaiting, check_seconds, discard, name_of_awaited
 from .elapsed import LongestWait, pending_timers, purpose, sleep_on_record
 from .failures import fail
 
@@ -56,22 +56,22 @@ class TimeAssertions(unittest.TestCase):
 
     def assertCompletesWithin(self, aw: Awaitable[T], seconds: float) -> Awaited[T]:
         """Await `aw` for at most `seconds` of virtual time and return its result. What it raises passes through."""
-        return Awaited(self, "assertCompletesWithin", _complete, aw, seconds)
+        return AwaitedOf(self, "assertCompletesWithin", _complete, aw, seconds)
 
     def assertCompletesAfter(self, aw: Awaitable[T], seconds: float) -> Awaited[T]:
         """Await `aw`, which must take exactly `seconds` of virtual time, and return its result."""
-        return Awaited(self, "assertCompletesAfter", _complete_after, aw, seconds)
+        return AwaitedOf(self, "assertCompletesAfter", _complete_after, aw, seconds)
 
     def assertTimesOut(self, aw: Awaitable[object], seconds: float) -> Awaited[None]:
         """`aw` raises TimeoutError by itself when exactly `seconds` of virtual time have passed."""
-        return Awaited(self, "assertTimesOut", _time_out, aw, seconds)
+        return AwaitedOf(self, "assertTimesOut", _time_out, aw, seconds)
 
     def assertBlocks(self, aw: Awaitable[object], seconds: float | None = None) -> Awaited[None]:
         """`aw` is pending when nothing more can happen at this instant, or after `seconds`.
 
         A coroutine is cancelled then. A task or another future goes on: who made it still needs it.
         """
-        return Awaited(self, "assertBlocks", _block, aw, *(() if seconds is None else (seconds,)))
+        return AwaitedOf(self, "assertBlocks", _block, aw, *(() if seconds is None else (seconds,)))
 
     def assertNextTimer(self, *, after: float | None = None, at: float | None = None) -> None:
         """The next timer of the loop is due in `after` seconds from now, or at the virtual time `at`.

@@ -90,6 +90,59 @@ class BufferTest(SolipsistTestCase):
             with self.assertRaisesRegex(AssertionError, "cannot send at all, so a send would not block"):
                 self.assertBufferFull(end)
 
+    async def test_writing_paused(self):
+        """Writing is paused from one byte above asyncio's limit on, until what waits has gone down to the lower one."""
+        one, two = self.socketpair(capacity=10)
+        reader, writer = await asyncio.open_connection(sock=one)
+        writer.transport.set_write_buffer_limits(high=5, low=2)
+        sock = writer.transport.get_extra_info("socket")
+        for end in (reader, writer, writer.transport, (reader, writer), sock, sock._sock):
+            with self.subTest(end):
+                writer.write(bytes(15))
+                self.assertWritingResumed(end)
+                with self.assertRaisesRegex(AssertionError, r"^writing is not paused at <.*>: 5 bytes wait to be sent, "
+                                                            r"and asyncio pauses it above 5"):
+                    self.assertWritingPaused(end)
+                writer.write(b"x")
+                self.assertWritingPaused(end)
+                two.recv(3)
+                await self.settle()
+                with self.assertRaisesRegex(AssertionError, r"^writing is paused at <.*>: 3 bytes wait to be sent, and "
+                                                            r"asyncio resumes it at 2"):
+                    self.assertWritingResumed(end)
+                two.recv(1)
+                await self.settle()
+                self.assertWritingResumed(end)
+                two.recv(100)
+                await self.settle()
+                two.recv(100)
+        writer.close()
+
+    async def test_writing_at_a_socket(self):
+        """A bare socket is paused when a send would block."""
+        one, two = self.socketpair(capacity=5)
+        self.assertWritingResumed(one)
+        one.send(b"1234")
+        with self.assertRaisesRegex(AssertionError, "^writing is not paused: <stream .*> takes 1 more bytes"):
+            self.assertWritingPaused(one)
+        one.send(b"5")
+        self.assertWritingPaused(one)
+        with self.assertRaisesRegex(AssertionError, "^writing is paused: <stream .*> takes 0 more bytes"):
+            self.assertWritingResumed(one)
+        two.close()
+        one.close()
+        self.assertWritingPaused(one)
+
+    async def test_writing_at_a_connection_of_a_server(self):
+        """A server's connection is an end too."""
+        server = await self.start_fake_server(capacity=10)
+        _, self.client = await asyncio.open_connection(*server.address)
+        connection = await server.accept()
+        self.assertWritingResumed(connection)
+        connection.writer.write(bytes(100_000))
+        self.assertWritingPaused(connection)
+        self.client.close()
+
     async def test_closed_ends(self):
         """A closed end has nothing in its buffer and cannot be full; a reader keeps what it has."""
         one, two = self.socketpair()
