@@ -207,8 +207,10 @@ def _call_inside(case: Phases, run: Run, context: contextvars.Context, function:
         except RuntimeError as error:
             if str(error) == "no running event loop":
                 name = getattr(function, "__name__", "it")
+                # unittest awaits a fixture by its own name only: `async def setUp` would work nowhere else.
+                wanted = {"setUp": "asyncSetUp", "tearDown": "asyncTearDown"}.get(name, name)
                 error.add_note(f"{name}() is a plain function, and no event loop runs in one: write `async def "
-                               f"{name}`, or ask self.loop, as in self.loop.create_task(...)")
+                               f"{wanted}`, or ask self.loop, as in self.loop.create_task(...)")
             raise
         if value is None:
             return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import itertools
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from gc import get_referents
@@ -64,6 +65,12 @@ def stated(frame: FrameType) -> str | None:
     """What a task waits for in the words of the wait's owner, for a frame of `stating()`; None for any other."""
     words = frame.f_locals["words"] if frame.f_code is stating.__code__ else None
     return str(words()) if words is not None else None
+
+
+def is_new(task: Task) -> bool:
+    """Whether a task has not made its first step."""
+    coroutine = task.get_coro()
+    return inspect.iscoroutine(coroutine) and inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED
 
 
 def waiter_of(task: object) -> Any:

@@ -145,7 +145,8 @@ PRIVATE = {
     "_callbacks": "a shield() shows only in the callbacks of its future",
     "_cancel_all_tasks": "a hang while a runner closes is told and not raised",
     "_ContextManagerMixin": "what of asyncio can be held: locks, semaphores, conditions",
-    "_get_loop": "where asyncio refuses a lock of another loop, whose test a report names",
+    "_get_loop": "where asyncio refuses a lock of another loop, whose test and first wait a report names",
+    "_LoopBoundMixin": "whose method that is",
     "_lock": "who waits for a condition's lock waits for who holds it",
     "_unfinished_tasks": "a join() says how many items nobody reported as done",
     "_check_closed": "as asyncio's own methods begin",
@@ -261,6 +262,7 @@ def known_to_asyncio(names):
         asyncio.Runner(),
         asyncio.StreamWriter,
         asyncio.locks,
+        asyncio.mixins,
         asyncio.Condition(),
         asyncio.Queue(),
     ]

@@ -474,12 +474,13 @@ class FixtureTest(unittest.TestCase):
         def start(self):
             self.task = asyncio.create_task(fetch())
 
-        for name in ("setUp", "asyncSetUp", "tearDown", "asyncTearDown"):
+        for name, wanted in (("setUp", "asyncSetUp"), ("asyncSetUp", "asyncSetUp"), ("tearDown", "asyncTearDown"),
+                             ("asyncTearDown", "asyncTearDown"), ("test_it", "test_it")):
             with self.subTest(name):
                 start.__name__ = name
                 self.check(rf"RuntimeError: no running event loop\n{name}\(\) is a plain function, and no event loop "
-                           rf"runs in one: write `async def {name}`, or ask self\.loop, as in self\.loop\.create_task",
-                           **{name: start})
+                           rf"runs in one: write `async def {wanted}`, or ask self\.loop, as in "
+                           r"self\.loop\.create_task", **{name: start})
         self.assertIn("it() is a plain function", told(run(case_of(functools.partialmethod(start)))))
 
     def test_another_runtime_error(self):

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import unittest
 
-from solipsism_unittest import SolipsistTestCase
+from solipsism_unittest import SolipsistEventLoop, SolipsistTestCase
 from tests.case.test_case import run, told
 
 
@@ -23,9 +23,50 @@ class BoundTest(unittest.TestCase):
                 self.assertEqual(told(run(Case)), "")
                 self.assertIn(
                     "is bound to a different event loop\n"
-                    f"this {kind.__name__} was first waited for in {Case.__module__}.{Case.__qualname__}.test, and "
-                    "belongs to the loop of that test: make a new one in asyncSetUp(), or set loop_scope = 'class' for "
-                    "tests that share it\n", told(run(Case)))
+                    f"this {kind.__name__} was first waited for in {Case.__module__}.{Case.__qualname__}.test at "
+                    f"tests/hangs/test_bound.py:{Case.test.__code__.co_firstlineno + 2} in {Case.test.__qualname__}, "
+                    "and belongs to the loop of that test: make a new one in asyncSetUp(), or set loop_scope = 'class' "
+                    "for tests that share it\n", told(run(Case)))
+
+    def test_a_line_of_no_test(self):
+        """Of a virtual loop that no test had the line of the first wait is named alone."""
+        lock = asyncio.Lock()
+
+        async def two():
+            async with lock:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(lock.acquire(), 1)
+
+        with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
+            runner.run(two())
+
+        class Case(SolipsistTestCase):
+            async def test(self):
+                await lock.acquire()
+                await lock.acquire()
+
+        line = two.__code__.co_firstlineno + 3
+        made = rf"tests/hangs/test_bound.py:{line} in {two.__qualname__}"
+        self.assertIn(f"this Lock was first waited for at {made}, and belongs to the loop that ran there: make a new "
+                      "one for each loop\n", told(run(Case)))
+
+    def test_the_first_wait_stays_the_first(self):
+        """Later waits in the test of the first one change nothing, and on the right loop nothing is refused."""
+        event = asyncio.Event()
+
+        class Case(SolipsistTestCase):
+            async def test_a(self):
+                for _ in range(2):
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(event.wait(), 1)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(event.wait(), 1)
+
+            async def test_b(self):
+                await event.wait()
+
+        first = Case.test_a.__code__.co_firstlineno + 3
+        self.assertIn(f".test_a at tests/hangs/test_bound.py:{first} in ", told(run(Case)))
 
     def test_a_loop_of_nobody(self):
         """Of a loop that no test had nothing is said."""

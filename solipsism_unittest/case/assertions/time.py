@@ -18,6 +18,7 @@ from typing import Any, Self
 from ...errors import SolipsismError
 from ...hangs import waits, words
 from ...introspection import names, tasks
+from ...introspection.places import made_at
 from ...loop.event_loop import SolipsistEventLoop
 from ...loop.timers import Timer
 from ..world import run_of
@@ -91,7 +92,7 @@ class TimeAssertions(unittest.TestCase):
             due, wanted = float(at), f"at t={at!r}"
         timers = pending_timers(loop)
         if not timers:
-            fail(self, f"no timer is pending at t={now!r}: the next one was to be due {wanted}")
+            fail(self, f"no timer is pending at t={now!r}: the next one was to be due {wanted}{_not_begun(loop)}")
         when = timers[0].when()
         if not abs(when - due) <= tolerance(max(now, when)):
             seen = f"in {when - now!r} s" if after is not None else f"at t={when!r}"
@@ -271,6 +272,16 @@ def _check_took(case: unittest.TestCase, start: float, seconds: float, what: str
 
 def _apart(seen: float, expected: float, less: str, more: str) -> str:
     return f"{abs(seen - expected):.6g} s too {more if seen > expected else less}"
+
+
+def _not_begun(loop: SolipsistEventLoop) -> str:
+    """The tasks that have made no step yet, and so no timer."""
+    new = [task for task in sorted(asyncio.all_tasks(loop), key=tasks.by_name) if tasks.is_new(task)]
+    if not new:
+        return ""
+    made = [f"{task.get_name()}, made at {place}" if (place := made_at(task)) else task.get_name() for task in new]
+    count = "1 task has" if len(new) == 1 else f"{len(new)} tasks have"
+    return f"\n  {count} not run yet ({names.listed(made)}): `await self.settle()` first"
 
 
 def _timer_lines(timers: Sequence[Timer]) -> str:

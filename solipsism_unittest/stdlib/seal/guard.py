@@ -90,6 +90,8 @@ def _subprocess(call: str, *target: int, does: str = "would start a real process
     return _Escape("subprocess", call, does, dict.fromkeys(target, _text))
 
 
+# What a process does not notice where nobody handles it.
+_HARMLESS = frozenset({"SIGCHLD", "SIGCONT", "SIGURG", "SIGWINCH"})
 _FORKS = "would fork this process"
 _SIGNALS = "would signal a process other than this one"
 
@@ -150,7 +152,7 @@ def _judge(world: World, event: str, args: tuple[Any, ...]) -> EscapeError | Non
     if event != "subprocess.Popen" and _is_managed(frame, event, args):
         return None
     if event == "os.kill" and args[0] == os.getpid():
-        return None
+        return _suicide(world, args[1])
     shown = [form(args[index]) for index, form in target.items()]
     steps = 0
     while (module := module_of(frame)) in ON_THE_WAY and frame.f_back is not None:
@@ -168,6 +170,17 @@ def _judge(world: World, event: str, args: tuple[Any, ...]) -> EscapeError | Non
     if category == "subprocess" and asks_about_the_machine(frame):
         return None
     return _escape(world, category, call, ", ".join(shown), does, steps + 4)
+
+
+def _suicide(world: World, number: int) -> EscapeError | None:
+    """The error of a signal to this process that nobody handles and that would end or stop the test runner."""
+    if number not in signal.valid_signals() or _signal(number) in _HARMLESS or is_let_out("signal") \
+            or signal.getsignal(number) != signal.SIG_DFL:
+        return None
+    place, name = user_place(4), _signal(number)
+    at = f" ({place})" if place is not None else ""
+    return noted(world, f"os.kill(own pid, {name}) would end the test runner{at}: nobody handles {name}; install a "
+                         "handler first", f"os.kill{at}")
 
 
 def _is_managed(caller: FrameType, event: str, args: tuple[Any, ...]) -> bool:

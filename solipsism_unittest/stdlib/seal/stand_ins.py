@@ -9,10 +9,12 @@ from __future__ import annotations
 import functools
 import os
 import sys
+from asyncio import _get_running_loop
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ...introspection import modules
+from ...introspection.places import Place, place_here
 from ..files.descriptors import is_virtual
 from ..files.polling import number_of
 from ..worlds import World, by_thread, thread_id
@@ -111,6 +113,31 @@ def make_ordered_set(before: Any) -> Any:
         return set(*members) if by_thread.get(thread_id()) is None else OrderedSet(*members)
 
     return ordered_set
+
+
+def make_get_loop(before: Any) -> Any:
+    """What stands for the method by which a lock, event or queue of asyncio finds its loop, and keeps its first one.
+
+    It notes the line of the first wait: by another test's loop it is all that says where the object was used.
+    """
+
+    @functools.wraps(before)
+    def _get_loop(self: Any) -> Any:
+        loop, bound = _get_running_loop(), self._loop
+        if bound is loop:
+            return loop
+        found = before(self)  # it raises where the loop is another one
+        if by_thread.get(thread_id()) is not None:
+            vars(self)[modules.OWN_NAME] = place_here(2)
+        return found
+
+    return _get_loop
+
+
+def first_wait(thing: object) -> Place | None:
+    """Where a lock, event or queue of asyncio was waited for first; None where nobody knows."""
+    place = vars(thing).get(modules.OWN_NAME)
+    return place if isinstance(place, Place) else None
 
 
 # -- conditions: when the real thing answers

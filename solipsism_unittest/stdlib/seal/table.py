@@ -13,6 +13,7 @@ where another module has bound them (early_names.py). What gets past all that me
 from __future__ import annotations
 
 import _socket
+import asyncio.mixins
 import asyncio.selector_events
 import asyncio.taskgroups
 import asyncio.tasks
@@ -46,6 +47,7 @@ from . import early_names, guard, replacements, thread_starts
 from .early_names import Bindings
 from .replacements import MISSING, Clocks, Lasting, Replacement, Shelf
 from .stand_ins import (
+    make_get_loop,
     make_ordered_set,
     no_socket_file,
     real_children,
@@ -200,6 +202,7 @@ _TABLE: list[Replacement | Shelf] = [
     Lasting(concurrent.futures.Future, "exception", _RESULT),
     Shelf(concurrent.futures._base, {"_create_and_install_waiters": stand_over(thread_starts.waiter)}),
     Lasting(asyncio.selector_events.BaseSelectorEventLoop, "_make_self_pipe", stand_in(_refuse_stock_loop)),
+    Lasting(asyncio.mixins._LoopBoundMixin, "_get_loop", make_get_loop),
     Replacement(asyncio.tasks, "set", make_ordered_set),
     Replacement(asyncio.taskgroups, "set", make_ordered_set),
     Lasting(threading.Condition, "wait", reported(wait)),

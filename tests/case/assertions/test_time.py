@@ -387,6 +387,28 @@ class TimersTest(SolipsistTestCase):
         with self.fails(r"^no timer is pending at t=0\.0: the next one was to be due at t=5"):
             self.assertNextTimer(at=5)
 
+    async def test_tasks_that_have_not_run(self):
+        """Without a timer the tasks that have not made their first step are named; one that has ended is none."""
+        async def sleeper():
+            await asyncio.sleep(5)
+
+        over = asyncio.create_task(asyncio.sleep(0))
+        begun = asyncio.create_task(asyncio.Event().wait())
+        await over
+        self.addCleanup(begun.cancel)
+        one = asyncio.create_task(sleeper(), name="one")
+        self.addCleanup(one.cancel)
+        made = r", made at tests/case/assertions/test_time\.py:\d+ in \S+test_tasks_that_have_not_run"
+        with self.fails(r"^no timer is pending at t=0\.0: the next one was to be due in 5 s\n"
+                        rf"  1 task has not run yet \(one{made}\): `await self\.settle\(\)` first"):
+            self.assertNextTimer(after=5)
+        two = asyncio.Task(sleeper(), loop=self.loop, name="two")  # nobody knows where
+        self.addCleanup(two.cancel)
+        with self.fails(rf"^no timer .*\n  2 tasks have not run yet \(one{made}, two\): `await"):
+            self.assertNextTimer(at=5)
+        await self.settle()
+        self.assertNextTimer(after=5)
+
     async def test_timers_that_are_there(self):
         """assertNoTimers fails for one timer, and lists what there is."""
         self.addCleanup(self.loop.call_later(2, print).cancel)

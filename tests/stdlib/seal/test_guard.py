@@ -327,11 +327,44 @@ become("replaced")
                     sys.audit(event, *arguments)
 
     def test_this_process_itself(self):
-        """A signal to the own process is no escape."""
+        """A signal to the own process is no escape where somebody handles it, or where nobody need."""
+        self.addCleanup(signal.signal, signal.SIGUSR1, signal.signal(signal.SIGUSR1, lambda *_: seen.append(1)))
+        seen = []
 
         class Case(SolipsistTestCase):
             async def test(self):
-                os.kill(os.getpid(), 0)
+                for number in (0, signal.SIGUSR1, signal.SIGWINCH, signal.SIGURG, signal.SIGCHLD, signal.SIGCONT):
+                    os.kill(os.getpid(), number)
+
+        self.assertEqual(told(run(Case)), "")
+        self.assertEqual(seen, [1])
+
+    def test_what_would_end_the_runner(self):
+        """A signal to the own process that nobody handles is an escape: no word would be left of the test."""
+        for number in (signal.SIGTERM, signal.SIGUSR2, signal.SIGTSTP, signal.SIGKILL):
+            name = number.name
+
+            class Case(SolipsistTestCase):
+                async def test(self, number=number):
+                    os.kill(os.getpid(), number)
+
+            with self.subTest(name):
+                self.assertRegex(told(run(Case)), rf"EscapeError: os\.kill\(own pid, {name}\) would end the test "
+                                 r"runner \(tests/stdlib/seal/test_guard\.py:\d+ in \S+\.test\): nobody handles "
+                                 rf"{name}; install a handler first\n")
+
+    def test_a_runner_that_is_to_end(self):
+        """allow_escape("signal") lets such a signal out; a number that is none is the system's to refuse."""
+        self.addCleanup(signal.pthread_sigmask, signal.SIG_UNBLOCK, [signal.SIGUSR2])
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
+
+        class Case(SolipsistTestCase):
+            async def test(self):
+                with self.allow_escape("signal"):
+                    os.kill(os.getpid(), signal.SIGUSR2)
+                signal.sigwait([signal.SIGUSR2])
+                with self.assertRaises(OSError):
+                    os.kill(os.getpid(), 999)
 
         self.assertEqual(told(run(Case)), "")
 
