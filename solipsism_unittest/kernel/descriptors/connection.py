@@ -67,7 +67,8 @@ class Connection(End):
         self.is_tcp = family in (socket.AF_INET, socket.AF_INET6)
         self._transitions = TRANSITIONS if self.is_tcp else UNIX_TRANSITIONS
         self.state = FRESH
-        self.incoming = bytearray()
+        # Received, and not read. Bytes that a sender gave whole go to the reader as they are, without a copy.
+        self.incoming: bytes | bytearray = b""
         self.capacity = DEFAULT_CAPACITY  # of `incoming`
         if self.is_tcp:
             self.send_buffer, self.receive_buffer = TCP_BUFFERS
@@ -121,10 +122,12 @@ class Connection(End):
 
     def room(self) -> int:
         """The number of bytes that a send would take now."""
-        return max(0, self.peer.capacity - len(self.peer.incoming)) if self.peer is not None else 0
+        peer = self.peer
+        room = peer.capacity - len(peer.incoming) if peer is not None else 0
+        return room if room > 0 else 0
 
-    def send(self, data: memoryview) -> int:
-        """Send the bytes (a memoryview) that there is room for, and return their number."""
+    def send(self, data: bytes | memoryview) -> int:
+        """Send the bytes that there is room for, and return their number."""
         answer = ON_SEND[self.state]
         if answer:
             if not self.is_tcp and self.peer is None:
@@ -149,7 +152,7 @@ class Connection(End):
             self.transmit(DATA, data)
         return size
 
-    def send_to(self, data: memoryview, address: Address) -> int:
+    def send_to(self, data: bytes | memoryview, address: Address) -> int:
         """As `send`: TCP ignores the address, a UNIX socket refuses one."""
         if not self.is_tcp:
             raise os_error(errno.EISCONN if self.peer is not None else errno.EOPNOTSUPP)
@@ -162,14 +165,16 @@ class Connection(End):
             self._nothing_to_read()
             return b""
         if size >= len(incoming):
-            data = bytes(incoming)
-            incoming.clear()
+            data = incoming if type(incoming) is bytes else bytes(incoming)
+            self.incoming = b""
+            if self.interest == READABLE and self.state is ESTABLISHED and not self.shut:
+                self.awake.pop(self, None)  # drained: the selector need not ask again
         else:
             data = bytes(memoryview(incoming)[:size])
-            del incoming[:size]
-        self._was_read()
-        if not incoming and self.interest == READABLE and self.state is ESTABLISHED and not self.shut:
-            self.awake.pop(self, None)  # drained: the selector need not ask again
+            self._drop(size)
+        peer = self.peer
+        if peer is not None and peer.interest & WRITABLE:
+            peer.changed()
         return data
 
     def recv_into(self, buffer: memoryview) -> int:
@@ -179,10 +184,23 @@ class Connection(End):
             self._nothing_to_read()
             return 0
         size = min(len(buffer), len(incoming))
-        buffer[:size] = memoryview(incoming)[:size]
-        del incoming[:size]
-        self._was_read()
+        with memoryview(incoming) as view:
+            buffer[:size] = view[:size]
+        self._drop(size)
+        peer = self.peer
+        if peer is not None and peer.interest & WRITABLE:
+            peer.changed()
         return size
+
+    def _drop(self, size: int) -> None:
+        """Forget the first bytes. What is left is a bytearray: it may be read a few bytes at a time."""
+        incoming = self.incoming
+        if size == len(incoming):
+            self.incoming = b""
+        elif isinstance(incoming, bytearray):
+            del incoming[:size]
+        else:
+            self.incoming = bytearray(memoryview(incoming)[size:])
 
     def unread(self) -> int:
         """The number of bytes that the next read could give (FIONREAD); EINVAL for a listener."""
@@ -215,11 +233,6 @@ class Connection(End):
         if answer and not (self.shut & NO_READING and answer in DEAF_TO[self.is_tcp] and self.state is not LISTENING):
             raise self._refusal(answer)
 
-    def _was_read(self) -> None:
-        peer = self.peer
-        if peer is not None and peer.interest & WRITABLE:
-            peer.changed()
-
     def _refusal(self, answer: int | str) -> OSError:
         return os_error(self.take_error() if isinstance(answer, str) else answer)
 
@@ -242,7 +255,14 @@ class Connection(End):
                 self.arrive(RST)
                 self.transmit(RST, b"")
             else:
-                self.incoming += data
+                incoming = self.incoming
+                if not incoming:
+                    self.incoming = data if type(data) is bytes else bytes(data)
+                elif isinstance(incoming, bytearray):
+                    incoming += data
+                else:
+                    self.incoming = bytearray(incoming)
+                    self.incoming += data
                 if self.interest & READABLE:
                     self.changed()
             return
@@ -275,8 +295,10 @@ class Connection(End):
             ready |= READABLE
         if self.shut == NO_READING | NO_WRITING:
             ready |= WRITABLE  # a hang-up
-        if (state is ESTABLISHED or state is CLOSE_WAIT) and self.room() > 0:
-            ready |= WRITABLE
+        peer = self.peer
+        if state is ESTABLISHED or state is CLOSE_WAIT:
+            if peer is not None and peer.capacity > len(peer.incoming):
+                ready |= WRITABLE
         elif (state is FIN_WAIT or state is SILENT) and not self.is_tcp and self.room() == 0:
             ready &= ~WRITABLE  # a UNIX socket looks at its queue alone
         return ready

@@ -184,15 +184,15 @@ class Datagram(End):
         """How many bytes a datagram can have."""
         return 65_507 if self.is_udp else max(0, self.send_buffer - UNIX_OVERHEAD)
 
-    def send(self, data: memoryview) -> int:
+    def send(self, data: bytes | memoryview) -> int:
         """Send one datagram to the peer: all of it, or an error."""
         return self._send(data, None)
 
-    def send_to(self, data: memoryview, address: Address) -> int:
+    def send_to(self, data: bytes | memoryview, address: Address) -> int:
         """Send one datagram to an address."""
         return self._send(data, address)
 
-    def _send(self, data: memoryview, address: Address | None) -> int:
+    def _send(self, data: bytes | memoryview, address: Address | None) -> int:
         if self.is_udp:
             self.carry(self, bytes(data), address)
         else:

@@ -126,11 +126,11 @@ class End(File):
         """The number of bytes that a send would take now."""
         raise NotImplementedError
 
-    def send(self, data: memoryview) -> int:
-        """Send to the other end and return how many bytes it took. `data` is a memoryview of bytes."""
+    def send(self, data: bytes | memoryview) -> int:
+        """Send to the other end and return how many bytes it took; a memoryview is one of bytes."""
         raise NotImplementedError
 
-    def send_to(self, data: memoryview, address: Address) -> int:
+    def send_to(self, data: bytes | memoryview, address: Address) -> int:
         """As `send`, to an address."""
         raise NotImplementedError
 

@@ -6,6 +6,7 @@ file announces that its readiness may have changed, and nobody ever walks over t
 
 from __future__ import annotations
 
+import functools
 import os
 import stat
 
@@ -19,7 +20,10 @@ PEER_ENDED = 16  # nothing comes from the peer any more
 
 def os_error(code: int) -> OSError:
     """The OSError that Linux would give, of the right subclass on every system, for an errno taken by name."""
-    return OSError(code, os.strerror(code))
+    return OSError(code, _text(code))
+
+
+_text = functools.cache(os.strerror)  # a busy sender is refused thousands of times
 
 
 class Descriptor:

@@ -83,8 +83,8 @@ class PipeEnd(File):
             self.peer.changed()
         return bytes(found)
 
-    def send(self, data: memoryview) -> int:
-        """Write what there is room for and return its size; `data` is a memoryview of bytes.
+    def send(self, data: bytes | memoryview) -> int:
+        """Write what there is room for and return its size; a memoryview is one of bytes.
 
         At most PIPE_BUF bytes go whole or not at all (EAGAIN). EPIPE: nobody can read any more.
         """

@@ -206,7 +206,7 @@ class Stream(Connection):
         if self.peer is not None:
             self.peer.transmit = _into_nothing
         self.peer = self.remote = None
-        self.incoming.clear()
+        self.incoming = b""
         if self.local is not None and not self.has_own_address:
             self.local = "::" if self.family == socket.AF_INET6 else "0.0.0.0", self.local[1]
         return code
@@ -264,7 +264,7 @@ class Stream(Connection):
         if state is CLOSED:
             return
         self._turn_away()
-        self.incoming.clear()
+        self.incoming = b""
         self.move(CLOSE)
         self.awake.pop(self, None)
         self.unbind(self)

@@ -43,7 +43,7 @@ def sendfile(world: World, out_fd: int, in_fd: int, offset: int | None, count: i
         if not data:
             break
         try:
-            went: int = file.send(memoryview(data))  # type: ignore[attr-defined]
+            went: int = file.send(data)  # type: ignore[attr-defined]
         except OSError as error:
             if isinstance(error, BlockingIOError) and file.blocking:
                 raise SolipsismError(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import operator
 import socket
+import sys
+from collections.abc import Iterable
 from typing import Any
 
 from ...errors import SolipsismError
@@ -27,6 +29,26 @@ def bytes_of(data: Any) -> memoryview:
     if view.format == "B" and view.ndim == 1:
         return view
     return view.cast("B") if view.nbytes else memoryview(b"")  # an empty view cannot be cast
+
+
+def join_buffers(buffers: Iterable[Any], room: int | None = None) -> bytes:
+    """Join the bytes of several buffers, as far as there is room; without room it is some of them.
+
+    Bytes that fill the room alone are not copied. What cannot go now is not copied at each call either.
+    """
+    parts: list[bytes | memoryview] = []
+    left = sys.maxsize if room is None else room
+    for buffer in buffers:
+        if type(buffer) is bytes:
+            if buffer and (left > 0 or not parts):
+                parts.append(memoryview(buffer)[:left] if parts else buffer)
+            left -= len(buffer)
+        else:
+            with bytes_of(buffer) as view:
+                if view and (left > 0 or not parts):
+                    parts.append(bytes(view[:max(left, 1)]))
+                left -= len(view)
+    return b"".join(parts)
 
 
 def check_flags(flags: int) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import math
 import operator
 import os
 import socket
@@ -35,6 +34,7 @@ from .buffers import (
     check_ancillary_size,
     check_cut,
     check_flags,
+    join_buffers,
     socket_result,
     take_buffer,
 )
@@ -118,12 +118,14 @@ class Traffic(socket.socket):
     # -- sending
 
     def send(self, data: Buffer, flags: int = 0, /) -> int:
+        if type(data) is bytes and not flags and self._timeout == 0.0:
+            return (self._end or self.end).send(data)
         with bytes_of(data) as view:  # released before an error is raised: its handler may resize the buffer
             if not flags and self._timeout == 0.0:
                 return (self._end or self.end).send(view)
             return self._send("send", view, flags)
 
-    def _send(self, call: str, view: memoryview, flags: int, where: Address | None = None) -> int:
+    def _send(self, call: str, view: bytes | memoryview, flags: int, where: Address | None = None) -> int:
         end = self.end
         check_flags(flags)
         if where is None:
@@ -150,21 +152,19 @@ class Traffic(socket.socket):
     def sendmsg(self, buffers: Iterable[Buffer], ancdata: Iterable[Any] = (), flags: int = 0,
                 address: Any = None, /) -> int:
         """As on a real socket, without ancillary data."""
+        end = self._end
+        if (end is not None and not end.blocking and self._timeout == 0.0  # as asyncio calls it
+                and not flags and address is None and type(ancdata) is tuple and not ancdata):
+            return end.send(join_buffers(buffers, end.room() if self._type == socket.SOCK_STREAM else None))
         where = None if address is None else self._parse(address, "sendmsg")
-        room = self._end.room() if self._end and self._type == socket.SOCK_STREAM else math.inf
-        data = bytearray()
-        for buffer in buffers:
-            with bytes_of(buffer) as view:
-                if len(data) <= room:  # the rest cannot go now: do not copy it at each call
-                    data += view
+        data = join_buffers(buffers)
         ancillary = list(ancdata)
         if not all(isinstance(item, tuple) and len(item) == 3 for item in ancillary):
             raise TypeError("[sendmsg() ancillary data items] must be 3-item tuples")
         if ancillary:
             raise SolipsismError("sendmsg() with ancillary data is not simulated: nothing but bytes goes from one "
                                  "virtual socket to another, no descriptors and no credentials")
-        with memoryview(data) as view:
-            return self._send("sendmsg", view, flags, where)
+        return self._send("sendmsg", data, flags, where)
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         """As on a real socket: from `offset` of a regular file, else by reading and sending."""
@@ -185,8 +185,7 @@ class Traffic(socket.socket):
                 data = os.pread(descriptor, wanted, offset + sent)
                 if not data:
                     return sent
-                with memoryview(data) as view:
-                    sent += self._send("sendfile", view, 0)
+                sent += self._send("sendfile", data, 0)
             return sent
         finally:
             if sent:

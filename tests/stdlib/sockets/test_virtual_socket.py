@@ -11,6 +11,7 @@ import io
 import mmap
 import os
 import pickle
+import random
 import socket
 import stat
 import struct
@@ -849,6 +850,57 @@ class CapacityTest(World):
         one, two = self.pair(4)
         self.assertEqual((outcome(one.sendall, b"data"), two.recv(9)), (None, b"data"))
         self.assertEqual((outcome(one.sendall, b"datax"), two.recv(9)), ("EAGAIN", b"data"))
+
+    def test_whole_bytes_are_handed_over(self):
+        """Bytes that are sent whole and read whole are the same object; what can change is copied when it is sent."""
+        one, two = self.pair(1000)
+        data = bytes(1000)
+        for send in (one.send, lambda data: one.sendmsg([data]), lambda data: one.sendmsg([data, b"more"])):
+            send(data)
+            self.assertTrue(two.recv(1000) is data)
+        buffer = bytearray(b"abcd")
+        for send in (one.send, lambda data: one.sendmsg([data]), lambda data: one.sendmsg([b"", memoryview(data)])):
+            send(buffer)
+            buffer[:] = b"wxyz"
+            self.assertEqual(two.recv(9), b"abcd")
+            buffer[:] = b"abcd"
+            buffer.append(0)  # BufferError where somebody still looks at it
+            del buffer[4:]
+
+    def test_any_sends_and_reads(self):
+        """Random sends and reads of any size, whole and in part, keep every byte and its place."""
+        sends = (
+            (lambda sock, data: sock.send(data), 1),
+            (lambda sock, data: sock.send(bytearray(data)), 1),
+            (lambda sock, data: sock.send(memoryview(data)), 1),
+            (lambda sock, data: sock.sendmsg([data, data, bytearray(data)]), 3),
+            (lambda sock, data: sock.sendmsg([bytearray(data), data]), 2),
+        )
+        for seed in range(60):
+            choose = random.Random(seed)
+            one, two = self.pair(40)
+            held = bytearray()
+            for step in range(60):
+                with self.subTest(seed=seed, step=step):
+                    if choose.random() < 0.5:
+                        data = bytes((step + index) % 256 for index in range(choose.randrange(30)))
+                        send, times = choose.choice(sends)
+                        room = 40 - len(held)
+                        answer = "EAGAIN" if data and not room else min(len(data) * times, room)
+                        self.assertEqual(outcome(send, one, data), answer)
+                        held += (data * times)[:room]
+                    else:
+                        size = choose.choice((1, 5, 20, 40, 100))
+                        peeked = outcome(two.recv, size, socket.MSG_PEEK)
+                        received = outcome(two.recv, size) if choose.random() < 0.5 else self.recv_into(two, size)
+                        answer = bytes(held[:size]) or "EAGAIN"
+                        self.assertEqual((peeked, received), (answer, answer))
+                        del held[:size]
+
+    def recv_into(self, sock, size):
+        buffer = bytearray(size)
+        received = outcome(sock.recv_into, buffer)
+        return received if isinstance(received, str) else bytes(buffer[:received])
 
 
 class BlockingTest(World):
