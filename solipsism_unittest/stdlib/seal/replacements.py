@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 MISSING = object()
@@ -49,6 +49,11 @@ class Replacement:
         elif before is not there:
             setattr(self.owner, self.name, before)
 
+    @property
+    def pair(self) -> tuple[Any, Any]:
+        """The stand-in that is in use, and what it stands for."""
+        return self._made[-1]
+
     def names(self) -> Iterable[tuple[Any, str]]:
         """The names that it replaces, each after the module or class that has it."""
         return ((self.owner, self.name),)
@@ -86,42 +91,37 @@ class Lasting(Replacement):
         """Put back what is not to be hidden by a stand-in."""
         there = self._look(self.name, MISSING)
         before = self._before if there is self._ours else self._below(there)
-        if before is not there and before is not MISSING and not isinstance(before, _PLAIN):
+        if before is not there and _may_be_missed(before):
             setattr(self.owner, self.name, before)
+
+    def hides(self) -> bool:
+        """Whether a stand-in that it has made stands for something that is not to be hidden."""
+        return any(_may_be_missed(before) for _, before in self._made)
+
+
+def _may_be_missed(before: Any) -> bool:
+    return before is not MISSING and not isinstance(before, _PLAIN)
 
 
 class Shelf:
-    """Many names of one module. Where nobody else has touched them they are replaced together, which is much faster."""
+    """Many names of one module; those that it does not have are left out."""
 
     def __init__(self, owner: Any, makers: dict[str, Callable[[Any], Any]]) -> None:
-        self._globals = vars(owner)
-        self._replacements = [Replacement(owner, name, make) for name, make in makers.items() if hasattr(owner, name)]
-        self._ours: dict[str, Any] = {}
-        self._before: dict[str, Any] = {}
-
-    def _is_there(self, wanted: dict[str, Any]) -> bool:
-        return bool(wanted) and all(map(operator.is_, map(self._globals.get, wanted), wanted.values()))
+        self.names_of_owner: dict[str, Any] = vars(owner)
+        self.replacements = [Replacement(owner, name, make) for name, make in makers.items() if hasattr(owner, name)]
 
     def arm(self) -> None:
         """As `Replacement.arm`."""
-        if self._is_there(self._before):
-            self._globals.update(self._ours)
-            return
-        for replacement in self._replacements:
+        for replacement in self.replacements:
             replacement.arm()
-        self._ours = {one.name: one._made[-1][0] for one in self._replacements}
-        self._before = {one.name: one._made[-1][1] for one in self._replacements}
 
     def names(self) -> Iterable[tuple[Any, str]]:
         """As `Replacement.names`."""
-        return ((one.owner, one.name) for one in self._replacements)
+        return ((one.owner, one.name) for one in self.replacements)
 
     def disarm(self) -> None:
         """As `Replacement.disarm`."""
-        if self._is_there(self._ours):
-            self._globals.update(self._before)
-            return
-        for replacement in self._replacements:
+        for replacement in self.replacements:
             replacement.disarm()
 
 
@@ -134,7 +134,7 @@ class Clocks(Shelf):
     def __init__(self, owner: Any, makers: dict[str, Callable[[Any], Any]], then: Callable[[str], None]) -> None:
         super().__init__(owner, makers)
         self._owner, self._plain = owner, owner.__class__
-        named = {one.name: one for one in self._replacements}
+        named = {one.name: one for one in self.replacements}
 
         class Module(types.ModuleType):
             """A module whose C functions keep their stand-ins."""
@@ -150,9 +150,102 @@ class Clocks(Shelf):
     def arm(self) -> None:
         """As `Replacement.arm`."""
         super().arm()
-        self._owner.__class__ = self._kind
+        self.keep()
 
     def disarm(self) -> None:
         """As `Replacement.disarm`."""
-        self._owner.__class__ = self._plain
+        self.keep_no_longer()
         super().disarm()
+
+    def keep(self) -> None:
+        """Let the module take stand-ins in place of the real functions."""
+        self._owner.__class__ = self._kind
+
+    def keep_no_longer(self) -> None:
+        """Let the module take what it is given."""
+        self._owner.__class__ = self._plain
+
+
+class Table:
+    """All replacements, put there and taken away in one go where nobody else has touched their names since.
+
+    Each test does both, so the common case is short: every name is looked at, and each module gets one update.
+    """
+
+    def __init__(self, parts: Sequence[Replacement | Shelf]) -> None:
+        self._parts = parts
+        self._single = [part for part in parts if type(part) is Replacement]
+        self._lasting = [part for part in parts if isinstance(part, Lasting)]
+        self._shelves = [part for part in parts if isinstance(part, Shelf) and part.replacements]
+        self._clocks = [part for part in parts if isinstance(part, Clocks)]
+        self._looks = [(_getter([one.name for one in shelf.replacements]), shelf.names_of_owner)
+                       for shelf in self._shelves]
+        self._of_classes = [(vars(one.owner).get, one.name) for one in self._lasting]
+        # As it was when they were put there one by one for the last time
+        self._in_classes: list[Any] = []
+        self._ours: list[Any] = []  # what the names of modules hold, in the order of `_looks`
+        self._before: list[Any] = []
+        self._updates: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = []
+        self._hidden: list[Lasting] = []  # what somebody may miss in a class
+
+    def names(self) -> Iterable[tuple[Any, str]]:
+        """As `Replacement.names`."""
+        return (name for part in self._parts for name in part.names())
+
+    def arm(self) -> None:
+        """Put all stand-ins there."""
+        in_classes = [look(name, MISSING) for look, name in self._of_classes]
+        if self._in_modules(self._before) and all(map(operator.is_, in_classes, self._in_classes)):
+            for names, ours, _ in self._updates:
+                names.update(ours)
+            for one in self._single:
+                one.arm()
+            for clocks in self._clocks:
+                clocks.keep()
+            return
+        for part in self._parts:
+            part.arm()
+        self._learn()
+
+    def disarm(self) -> None:
+        """Put back what stood there."""
+        if not self._in_modules(self._ours):
+            for part in reversed(self._parts):
+                part.disarm()
+            return
+        for clocks in self._clocks:
+            clocks.keep_no_longer()
+        for names, _, before in self._updates:
+            names.update(before)
+        for one in self._single:
+            one.disarm()
+        for hidden in self._hidden:
+            hidden.disarm()
+
+    def _in_modules(self, wanted: list[Any]) -> bool:
+        """Whether the names of modules hold exactly these."""
+        there: list[Any] = []
+        try:
+            for look, names in self._looks:
+                there += look(names)
+        except KeyError:  # somebody has taken one away
+            return False
+        return len(wanted) == len(there) and all(map(operator.is_, there, wanted))
+
+    def _learn(self) -> None:
+        """Note what is there now that all stand-ins are."""
+        self._updates.clear()
+        self._ours, self._before = [], []
+        for shelf, (look, _) in zip(self._shelves, self._looks, strict=True):
+            ours = {one.name: one.pair[0] for one in shelf.replacements}
+            before = {one.name: one.pair[1] for one in shelf.replacements}
+            self._updates.append((shelf.names_of_owner, ours, before))
+            self._ours += look(ours)
+            self._before += look(before)
+        self._in_classes = [one.pair[0] for one in self._lasting]
+        self._hidden = [one for one in self._lasting if one.hides()]
+
+
+def _getter(names: Sequence[str]) -> Callable[[dict[str, Any]], tuple[Any, ...]]:
+    """What gives the values of these keys, in C: of a single key it would give no tuple, so one is asked for twice."""
+    return operator.itemgetter(*names, names[0])

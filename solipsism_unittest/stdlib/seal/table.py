@@ -45,7 +45,7 @@ from ..threads.blocking import read_input, reported, reported_and_skipped, sleep
 from ..worlds import World, by_thread, thread_id
 from . import early_names, guard, replacements, thread_starts
 from .early_names import Bindings
-from .replacements import MISSING, Clocks, Lasting, Replacement, Shelf
+from .replacements import MISSING, Clocks, Lasting, Replacement, Shelf, Table
 from .stand_ins import (
     make_get_loop,
     make_ordered_set,
@@ -181,7 +181,7 @@ _UNAUDITED = ("getprotobyname", "if_nameindex", "if_nametoindex", "if_indextonam
 _SELECTORS = (("SelectSelector", "_select", "select"), ("PollSelector", "_selector_cls", "poll"),
               ("EpollSelector", "_selector_cls", "epoll"))
 
-_TABLE: list[Replacement | Shelf] = [
+_TABLE = Table([
     Lasting(_SOCKET, "__new__", _make_new),
     Shelf(os, {**_PATHS, **_DESCRIPTORS, "pipe": _PIPE, "pipe2": _PIPE}),
     Shelf(io, {"open": _OPEN}),
@@ -207,21 +207,19 @@ _TABLE: list[Replacement | Shelf] = [
     Replacement(asyncio.taskgroups, "set", make_ordered_set),
     Lasting(threading.Condition, "wait", reported(wait)),
     Lasting(subprocess.Popen, "wait", reported(wait_for_child)),
-]
-_BINDINGS: Bindings = Bindings(name for replacement in _TABLE for name in replacement.names())
+])
+_BINDINGS: Bindings = Bindings(_TABLE.names())
 
 
 def _arm() -> None:
     _install_guard()
-    for replacement in _TABLE:
-        replacement.arm()
+    _TABLE.arm()
     _BINDINGS.arm()
 
 
 def _disarm() -> None:
     _BINDINGS.disarm()
-    for replacement in reversed(_TABLE):
-        replacement.disarm()
+    _TABLE.disarm()
 
 
 @functools.cache
