@@ -43,6 +43,7 @@ The folders, from the ground up; each imports only from those above it in this l
     peers           the other side: fake servers
     loop            asyncio on the machine: the event loop and its selector
     leaks           what a test left behind: found, reported, ended
+    mocks           files and sockets that a test plays; waiting until a mock is awaited
     case            the test case: what a test may use, and what its end comes to
 """
 

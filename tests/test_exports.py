@@ -77,6 +77,19 @@ class NamesTest(unittest.TestCase):
             getattr(solipsism_unittest, name)
 
 
+class MocksTest(unittest.TestCase):
+    def test_the_vocabulary_is_there(self):
+        """`solipsism_unittest.mocks` has asynctest's names, and two more; each says what it is."""
+        from solipsism_unittest import mocks
+
+        names = {"FileMock", "SocketMock", "SSLSocketMock", "FileDescriptor", "TestSelector", "fd", "isfilemock",
+                 "set_read_ready", "set_write_ready", "exhaust_callbacks", "get_registered_events", "awaited", "Awaits",
+                 "while_running"}
+        self.assertEqual(set(mocks.__all__), names)
+        self.assertEqual(mocks.__all__, sorted(mocks.__all__))
+        self.assertTrue(all(getattr(mocks, name).__doc__ for name in names))
+
+
 class ImportTest(unittest.TestCase):
     def test_quiet_and_from_the_standard_library_alone(self):
         """Importing the package warns of nothing and imports nothing but itself and the standard library."""

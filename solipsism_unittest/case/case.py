@@ -23,6 +23,7 @@ from ..stdlib.seal import permits
 from ..stdlib.sockets.pairs import StreamPair, abort, stream_pairs
 from ..stdlib.sockets.virtual_socket import VirtualSocket
 from .assertions.buffers import BufferAssertions
+from .assertions.raised import RaisedAssertions
 from .assertions.received import ReceiveAssertions
 from .assertions.time import TimeAssertions
 from .assertions.uncaught import UncaughtAssertions
@@ -52,13 +53,14 @@ class unless_assigned(Generic[T]):  # noqa: N801 - a decorator that reads as a w
         return self if case is None else self._given(case)
 
 
-class SolipsistTestCase(TimeAssertions, UncaughtAssertions, BufferAssertions, ReceiveAssertions, Phases):
+class SolipsistTestCase(TimeAssertions, UncaughtAssertions, RaisedAssertions, BufferAssertions, ReceiveAssertions,
+                        Phases):
     """A test that runs alone in the world: virtual time, a network in memory, and nothing left behind.
 
     To set on the class:
 
     * `loop_factory`: a class or function that makes the event loop. Any other than a SolipsistEventLoop has no virtual
-      world.
+      world. A loop that was there before is lent: what the test leaves is ended, and nothing else, and it stays open.
     * `start_time`: the loop's first time in seconds.
     * `autojump`: whether time jumps when nothing else can happen.
     * `loop_debug`: asyncio's debug mode, which is 5 to 9 times slower.

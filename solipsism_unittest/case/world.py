@@ -31,10 +31,11 @@ from ..loop.uncaught import Expectation, UncaughtError, unread
 from ..peers.datagram_server import FakeDatagramServer
 from ..peers.server import FakeServer
 from ..stdlib import escapes
+from ..stdlib.files import played
 from ..stdlib.seal import get_event_loop
 from ..stdlib.worlds import sealed, world_here
 from . import real_time
-from .fixtures import settings
+from .fixtures import loops, settings
 from .fixtures.scopes import Scope
 from .fixtures.settings import Settings
 from .results import HeldResult, Note
@@ -145,7 +146,7 @@ def enter(case: Settings, run: Run, scope: Scope | None) -> None:
     limit = real_time.real_time_limit(case.real_time_limit, lambda: loop_of(run.runner))
     run.limit = run.leaving.enter_context(limit)
     loop = run.limit.run(lambda: run.loop)
-    run.leaving.callback(asyncio.set_event_loop, None)
+    run.leaving.callback(asyncio.set_event_loop, loop if loops.is_lent(run.runner) else None)
     asyncio.set_event_loop(loop)
     run.leaving.enter_context(run.unawaited)
     said = checks.said(type(case), getattr(case, case._testMethodName))
@@ -172,6 +173,8 @@ def _use_executor(case: Settings, run: Run) -> None:
         raise SolipsismError(f"executor_factory of {type(case).__qualname__} gave {names.plain(executor)}, "
                              "which is no executor: return a new concurrent.futures.Executor, or None")
     run.world.use_executor(executor)
+    if loops.is_lent(run.runner):  # which nobody closes
+        run.leaving.callback(executor.shutdown)
     if run.scope is not None:
         run.scope.has_executor = True
 
@@ -200,7 +203,9 @@ def loop_of(runner: asyncio.Runner | None) -> asyncio.AbstractEventLoop | None:
 
 
 def close(runner: asyncio.Runner) -> None:
-    """Close a runner with its loop, and let no exception out."""
+    """Close a runner with its loop, unless that is only lent, and let no exception out."""
+    if loops.is_lent(runner):
+        return
     # Whatever could go wrong here was in the report; an exception would end the whole suite.
     try:
         loop = loop_of(runner)
@@ -240,13 +245,15 @@ class VirtualWorld:
         run.leaving.enter_context(sealed(loop))
         run.unawaited.is_ours = lambda: world_here() is world
         run.leaving.enter_context(survey.collected_writers(loop))
-        if run.scope is not None:
+        if run.scope is not None or loops.is_lent(run.runner):
             run.before = self.before()
-            run.scope.uncaught += loop.uncaught.found
+            if run.scope is not None:
+                run.scope.uncaught += loop.uncaught.found
             loop.uncaught.found.clear()
         # The code under test draws its jitter from module random: the same in every run of this test.
         run.leaving.callback(random.setstate, random.getstate())
         random.seed(loop.kernel.choices.below(2**32, "random.seed"))
+        played.restart_numbers()
         # The test has a limit of its own, or wants none.
         loop.selector.limits = loop.selector.limits._replace(real_seconds=FOR_EVER)
         loop.selector.blocking.choose(on_blocking_call, case.on_slow_callback)
@@ -307,7 +314,7 @@ class VirtualWorld:
         if not held and not run.clients and survey.is_clean(self._loop):
             return Found([])
         found = survey.clear(self._loop, run.checks, run.before, run.expected, run.clients,
-                             goes_on=run.scope is not None and not run.is_last)
+                             goes_on=run.scope is not None and not run.is_last or loops.is_lent(run.runner))
         gc.collect(0)
         return found
 

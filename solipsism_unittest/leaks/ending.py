@@ -155,6 +155,9 @@ def _close_transports(loop: SolipsistEventLoop, keep: Keep) -> None:
             abort(transport)
         else:
             transport.close()
+    for _, transport, handle in loop.inventory.played_transports():
+        if id(handle) not in keep:
+            abort(transport)
 
 
 async def _finish(agen: AsyncGenerator[Any, Any]) -> None:

@@ -77,7 +77,7 @@ def _things(loop: SolipsistEventLoop, thing: Any) -> Iterable[object]:
         ends = [thing.get_extra_info("socket"), thing.get_extra_info("pipe")]
         return [file for end in ends if end is not None for file in _things(loop, end)]
     thing = getattr(thing, "_sock", thing)
-    number = thing.fileno()
+    number = int(thing.fileno())
     file = loop.kernel.files.get(number)
     key = loop.selector.keys.get(number)
     return [each for each in (file, *(key.data if key is not None else ())) if each is not None]

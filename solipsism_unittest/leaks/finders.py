@@ -25,6 +25,7 @@ from ..introspection.threads import standing
 from ..kernel.descriptors.file import File
 from ..loop.event_loop import SolipsistEventLoop
 from ..loop.uncaught import UncaughtError, unread
+from ..stdlib.files.played import is_played
 from ..stdlib.threads.background import in_background
 from .expected import is_left
 from .kinds import Leak
@@ -127,7 +128,8 @@ def _find_registrations(remains: Remains) -> Iterator[Leak]:
             if handle in known and not handle.cancelled() and not _is_of_background(handle):
                 method, place = known[handle]
                 file = loop.kernel.files.get(number)
-                of = repr(file) if file is not None else f"closed descriptor {number}"
+                lost = "descriptor of a mock" if is_played(key.fileobj) else "closed descriptor"
+                of = repr(file) if file is not None else f"{lost} {number}"
                 yield Leak("registration", f"{method}({of}), calls {called_words(handle)}", place, handle)
 
 
@@ -159,6 +161,9 @@ def _files(loop: SolipsistEventLoop) -> Iterator[Leak]:
             yield Leak("transport", f"<{name} {file.ends()} {file.state}{more}>", file.place, file)
         else:
             yield Leak(_kind(file), repr(file), file.place, file)
+    for number, transport, handle in loop.inventory.played_transports():
+        name = type(transport).__name__.strip("_")
+        yield Leak("transport", f"<{name} on descriptor {number} of a mock>", None, handle)
 
 
 def _server_of(loop: SolipsistEventLoop, number: int) -> asyncio.Server | None:

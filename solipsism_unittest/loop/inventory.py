@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from ..introspection.handles import owner_of
 from ..introspection.places import Place
+from ..stdlib.files.played import is_played
 from .selector import VirtualSelector
 from .timers import Timer, in_line
 
@@ -137,3 +138,9 @@ class Inventory:
             if isinstance(owner, asyncio.BaseTransport):
                 return owner
         return transport
+
+    def played_transports(self) -> list[tuple[int, Any, asyncio.Handle]]:
+        """The transports on mocks: the number of the descriptor, the transport, and the handle that waits for it."""
+        keys = [key for key in self._owner.selector.keys.values() if is_played(key.fileobj)]
+        found = [(key.fd, owner_of(handle), handle) for key in keys for handle in key.data if handle is not None]
+        return [each for each in found if isinstance(each[1], asyncio.BaseTransport)]

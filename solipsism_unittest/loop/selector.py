@@ -20,6 +20,7 @@ from ..hangs.spins import Look
 from ..introspection.threads import Real
 from ..kernel import Kernel
 from ..stdlib.escapes import noted
+from ..stdlib.files.played import is_played, number_of
 from ..stdlib.sockets.virtual_socket import VirtualSocket
 from ..stdlib.threads.stalls import Blocking, clues
 from ..stdlib.threads.workers import Workers
@@ -189,7 +190,7 @@ class VirtualSelector(selectors.BaseSelector):
     def known(self, fileobj: Any) -> int:
         """The descriptor of a file object, for a look-up. One of another world is not refused: it is not found."""
         try:
-            number = fileobj if isinstance(fileobj, int) else int(fileobj.fileno())
+            number = int(number_of(fileobj))
         except (AttributeError, TypeError, ValueError):
             raise ValueError(f"Invalid file object: {fileobj!r}") from None
         if number < 0:
@@ -205,7 +206,7 @@ class VirtualSelector(selectors.BaseSelector):
         if isinstance(fileobj, VirtualSocket):
             fileobj.join(self._world)
         number = self.known(fileobj)
-        if number in self._kernel.files or number in self.keys:
+        if number in self._kernel.files or number in self.keys or is_played(fileobj):
             return number
         raise noted(self._world, f"{fileobj!r} is not a descriptor of this event loop: only sockets that were made in "
                                  "its world (socket.socket() in a test, socketpair()) can be waited for")
@@ -234,7 +235,7 @@ class VirtualSelector(selectors.BaseSelector):
         return key
 
     def unregister(self, fileobj: Any) -> selectors.SelectorKey:
-        number = fileobj if isinstance(fileobj, int) else self.known(fileobj)
+        number = int(fileobj) if isinstance(fileobj, int) else self.known(fileobj)
         key = self.keys.pop(number)
         self._kernel.watch(number, 0)
         return key

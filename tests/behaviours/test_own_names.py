@@ -23,6 +23,7 @@ FIXTURES = {"asyncSetUpClass", "asyncTearDownClass"}
 VOCABULARY = {
     "advance", "advance_to", "allow_escape", "background", "expect_leak", "hold_clock", "localhost", "loop", "network",
     "now", "settle", "socketpair", "start_fake_datagram_server", "start_fake_server", "stream_pairs", "unused_port",
+    "assertAsyncRaises", "assertAsyncRaisesRegex", "assertAsyncWarns", "assertAsyncWarnsRegex",
     "assertBlocks", "assertBufferEmpty", "assertBufferFull", "assertBuffered", "assertCompletesAfter",
     "assertCompletesWithin", "assertElapses", "assertLoopException", "assertNextTimer", "assertNoTimers", "assertNow",
     "assertTimesOut", "assertEOF", "assertReceives", "assertReceivesNothing", "assertWritingPaused",
@@ -142,7 +143,7 @@ class SettingsTest(unittest.TestCase):
         ("start_time", datetime.datetime(2024, 1, 1), "the loop's first time. Set it to a number of seconds"),
         ("seed", "abc", "what decides what is left open. Set it to an int"),
         ("loop_scope", 5, "which tests share a loop. Set it to one of 'test', 'class', 'module'"),
-        ("loop_factory", None, "what makes the event loop. Set it to a class or function that returns a new one"),
+        ("loop_factory", None, "what makes the event loop. Set it to a class or function that returns a loop"),
         ("loop_debug", "verbose", "asyncio's debug mode. Set it to True or False"),
         ("autojump", own_method, "whether time jumps when nothing else can happen. Set it to True or False"),
         ("hermetic", None, "whether a call that would leave the virtual world fails. Set it to True or False"),

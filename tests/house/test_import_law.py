@@ -31,7 +31,7 @@ INSIDE: dict[str, tuple[tuple[str, ...], ...]] = {
                            ("stream", "datagram", "pipe")),
     "kernel.network": (("faults", "handshake"), ("ports", "unix"), ("udp",), ("network",)),
     "stdlib": (("threads",), ("worlds",), ("escapes", "clocks", "waiting"), ("files",), ("sockets",), ("seal",)),
-    "stdlib.files": (("paths", "sendfile"), ("descriptors",), ("file_objects", "polling")),
+    "stdlib.files": (("paths", "sendfile", "played"), ("descriptors",), ("file_objects", "polling")),
     "stdlib.sockets": (("buffers", "addresses", "multicast", "lookups"), ("options", "traffic"), ("virtual_socket",),
                        ("pairs",)),
     "stdlib.threads": (("background", "stalls", "workers", "mistakes"), ("blocking", "job"), ("jobs",)),
@@ -42,8 +42,9 @@ INSIDE: dict[str, tuple[tuple[str, ...], ...]] = {
     "loop": (("numbered", "uncaught"), ("timers",), ("selector",), ("inventory", "turns"), ("stuck",),
              ("event_loop",)),
     "leaks": (("kinds", "checks", "unawaited"), ("expected", "report", "ending"), ("finders",), ("survey",)),
+    "mocks": (("files", "selector", "readiness", "awaited"), ("",)),
     "case": (("results", "real_time", "fixtures"), ("world",), ("assertions", "verdict"), ("phases",), ("case",)),
-    "case.assertions": (("failures", "awaited", "elapsed"), ("time", "buffers", "uncaught"), ("received",)),
+    "case.assertions": (("failures", "awaited", "elapsed"), ("time", "buffers", "raised", "uncaught"), ("received",)),
     "case.fixtures": (("settings",), ("loops",), ("scopes",)),
 }
 

@@ -1,0 +1,1 @@
+"""Tests of the mocks, on the virtual loop and on a stock one."""
