@@ -40,7 +40,7 @@ The folders, from the ground up; each imports only from those above it in this l
     kernel          the machine: clock, journal, addresses, descriptors, network; it knows no asyncio
     stdlib          Python's modules as a program in a test meets them: sockets, files, threads, the seal
     hangs           why a program does not go on: who waits for what, who holds it, whether it can ever come
-    peers           the other side: fake servers
+    peers           the other side: fake servers and scripted peers
     loop            asyncio on the machine: the event loop and its selector
     leaks           what a test left behind: found, reported, ended
     mocks           files and sockets that a test plays; waiting until a mock is awaited
@@ -67,6 +67,7 @@ from .errors import (
 from .leaks.checks import fail_on, lenient, strict
 from .loop.event_loop import SolipsistEventLoop, policy_class
 from .peers.datagram_server import FakeDatagramServer
+from .peers.script import Script
 from .peers.server import FakeServer
 from .stdlib.sockets.pairs import socketpair, stream_pairs
 from .stdlib.sockets.virtual_socket import VirtualSocket
@@ -81,6 +82,7 @@ __all__ = [
     "NotSimulatedError",
     "RealTimeLimitError",
     "ReturnedValueWarning",
+    "Script",
     "SleepForeverError",
     "SlowCallbackWarning",
     "SolipsismError",

@@ -11,7 +11,7 @@ from tests import ROOT, run_python
 
 VOCABULARY = {
     *("SolipsistTestCase", "SolipsistEventLoop", "sealed"),
-    *("VirtualSocket", "socketpair", "stream_pairs", "FakeServer", "FakeDatagramServer"),
+    *("VirtualSocket", "socketpair", "stream_pairs", "FakeServer", "FakeDatagramServer", "Script"),
     *("SolipsismError", "SleepForeverError", "LivelockError", "EscapeError", "SolipsismWarning"),
 }
 

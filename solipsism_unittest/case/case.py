@@ -18,6 +18,7 @@ from ..kernel.network.network import Network
 from ..leaks import expected
 from ..loop.event_loop import SolipsistEventLoop
 from ..peers.datagram_server import DatagramHandler, FakeDatagramServer
+from ..peers.script import Script
 from ..peers.server import FakeServer, Handler
 from ..stdlib.seal import permits
 from ..stdlib.sockets.pairs import StreamPair, abort, stream_pairs
@@ -182,16 +183,20 @@ class SolipsistTestCase(TimeAssertions, UncaughtAssertions, RaisedAssertions, Bu
 
     async def start_fake_server(self, handler: Handler | None = None, host: str = "localhost", port: int = 0, *,
                                 path: str | bytes | os.PathLike[str] | None = None,
+                                script: Script | Sequence[Script] | None = None,
                                 ssl: SSLContext | None = None, capacity: Capacity = None) -> FakeServer:
         """A server for the code under test to talk to, on any host name and port, or UNIX path; closed at the end.
 
         `handler` is an async function (reader, writer); what it raises fails the test. Without one the test plays the
-        server: `reader, writer = await server.accept()`. Port 0 is the next free one. `capacity` bounds what is under
-        way to the client and to the server, in bytes. A port in use is OSError EADDRINUSE. With `path`, host and port
-        say nothing; the path's directory has to exist, and no real file is made.
+        server: `reader, writer = await server.accept()`. With `script` each connection plays it, or, of a list, its own
+        one in order of connecting; what does not fit, and a script not played to its end, fails the test.
+
+        Port 0 is the next free one. `capacity` bounds what is under way to the client and to the server, in bytes. A
+        port in use is OSError EADDRINUSE. With `path`, host and port say nothing; the path's directory has to exist,
+        and no real file is made.
         """
         loop = _loop_for(self, "start_fake_server()")
-        server = FakeServer(loop.world, handler, host)
+        server = FakeServer(loop.world, handler, host, script)
         if path is None:
             await server.start(port, ssl=ssl, capacity=capacity)
         else:
@@ -202,16 +207,17 @@ class SolipsistTestCase(TimeAssertions, UncaughtAssertions, RaisedAssertions, Bu
         return server
 
     async def start_fake_datagram_server(self, handler: DatagramHandler | None = None, host: str = "localhost",
-                                         port: int = 0) -> FakeDatagramServer:
+                                         port: int = 0, *, script: Script | Sequence[Script] | None = None
+                                         ) -> FakeDatagramServer:
         """A UDP server for the code under test to talk to, on any host name and port; closed at the end of the test.
 
         `handler` is a function (data, address), async or not, that returns the bytes of its answer or None; what it
         raises fails the test. Without one the test plays the server: `data, address = await server.receive()`, then
-        `server.send(answer, address)`. Port 0 is the next free one. A multicast group is a host too. A port in use is
-        OSError EADDRINUSE.
+        `server.send(answer, address)`. With `script` each sender plays it, or, of a list, its own one. Port 0 is
+        the next free one. A multicast group is a host too. A port in use is OSError EADDRINUSE.
         """
         loop = _loop_for(self, "start_fake_datagram_server()")
-        server = FakeDatagramServer(loop.world, handler, host)
+        server = FakeDatagramServer(loop.world, handler, host, script)
         await server.start(port)
         run_of(self).servers.append(server)
         unittest.TestCase.addCleanup(self, server.finish)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import functools
 import inspect
 import socket
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from ..introspection.names import plain
@@ -22,6 +23,8 @@ from ..kernel.network.ports import WILDCARDS
 from ..stdlib.sockets.pairs import abort
 from ..stdlib.sockets.virtual_socket import VirtualSocket
 from ..stdlib.worlds import World
+from .conversation import DatagramLine, Scripts
+from .script import Script
 
 __unittest = True
 __tracebackhide__ = True
@@ -56,9 +59,12 @@ class FakeDatagramServer:
     first, each as (data, address of the sender).
     """
 
-    def __init__(self, world: World, handler: DatagramHandler | None, host: str) -> None:
+    def __init__(self, world: World, handler: DatagramHandler | None, host: str,
+                 script: Script | Sequence[Script] | None = None) -> None:
         if handler is not None and not callable(handler):
             raise TypeError(f"handler is a function (data, address), async or not, or None, not {handler!r}")
+        if handler is not None and script is not None:
+            raise TypeError("a fake datagram server has a handler or a script, not both")
         if not isinstance(host, str):
             raise TypeError(f"host is a name or an address as text, not {host!r}")
         self.host = host
@@ -68,6 +74,8 @@ class FakeDatagramServer:
         self.made_at: Place | None = user_place(2)
         self._world = world
         self._handler = handler
+        self._scripts = Scripts(script, "sender", streams=False) if script is not None else None
+        self._lines: dict[Any, DatagramLine] = {}  # by sender
         self._waiting: asyncio.Queue[tuple[bytes, Any]] = asyncio.Queue()
         self._sockets: list[_Protocol] = []
         self._answering: list[asyncio.Task[None]] = []
@@ -120,6 +128,9 @@ class FakeDatagramServer:
     def _got(self, protocol: _Protocol, data: bytes, address: Any) -> None:
         self.received.append((data, address))
         self._last_at[address] = protocol
+        if self._scripts is not None:
+            self._play(self._scripts, data, address)
+            return
         if self._handler is None:
             self._waiting.put_nowait((data, address))
             return
@@ -129,13 +140,28 @@ class FakeDatagramServer:
             self._failed(error)
             return
         if inspect.isawaitable(answer):
-            name = f"handler of datagram {len(self.received)} of {self.host}:{self.port}"
-            task = asyncio.get_running_loop().create_task(self._answer_later(answer, address), name=name)
-            task.made_at = self.made_at  # type: ignore[attr-defined]
-            self._answering.append(task)
-            task.add_done_callback(self._answering.remove)
+            self._start(self._answer_later(answer, address), f"datagram {len(self.received)}")
         else:
             self._answer(answer, address)
+
+    def _start(self, coroutine: Coroutine[Any, Any, None], what: str) -> None:
+        name = f"handler of {what} of {self.host}:{self.port}"
+        task = asyncio.get_running_loop().create_task(coroutine, name=name)
+        task.made_at = self.made_at  # type: ignore[attr-defined]
+        self._answering.append(task)
+        task.add_done_callback(self._answering.remove)
+
+    def _play(self, scripts: Scripts, data: bytes, address: Any) -> None:
+        """Hand a datagram to the script of its sender, which begins with the first."""
+        if address not in self._lines:
+            line = self._lines[address] = DatagramLine(self._world, functools.partial(self.send, address=address))
+            try:
+                conversation = scripts.begin(line, f"{self.host}:{self.port}", address)
+            except AssertionError as error:
+                self._failed(error)
+                return
+            self._start(self._answer_later(conversation.play(), address), f"sender {len(self._lines)}")
+        self._lines[address].queue.put_nowait(data)
 
     async def _answer_later(self, awaitable: Awaitable[Answer], address: Any) -> None:
         try:
@@ -179,7 +205,14 @@ class FakeDatagramServer:
             protocol.transport.close()
 
     async def finish(self) -> None:
-        """End everything at once, handlers included; the end of a test does this."""
+        """End everything at once, handlers included; the end of a test does this.
+
+        A script that was not played to its end is an error of the server.
+        """
+        if self._scripts is not None:
+            await self._world.loop.settle()
+            if not self.errors:
+                self.errors += map(AssertionError, self._scripts.unfinished(f"{self.host}:{self.port}"))
         self._finishing = True
         self.close()
         tasks = list(self._answering)

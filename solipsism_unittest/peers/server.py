@@ -13,7 +13,7 @@ import inspect
 import os
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from ssl import SSLContext
 from typing import Any
 
@@ -28,6 +28,8 @@ from ..stdlib.sockets.addresses import parse
 from ..stdlib.sockets.pairs import abort
 from ..stdlib.sockets.virtual_socket import VirtualSocket
 from ..stdlib.worlds import World
+from .conversation import Scripts, StreamLine
+from .script import Script
 
 __unittest = True
 __tracebackhide__ = True
@@ -109,9 +111,12 @@ class FakeServer:
     arrival.
     """
 
-    def __init__(self, world: World, handler: Handler | None, host: str) -> None:
+    def __init__(self, world: World, handler: Handler | None, host: str,
+                 script: Script | Sequence[Script] | None = None) -> None:
         if handler is not None and not callable(handler):
             raise TypeError(f"handler is an async function (reader, writer) or None, not {handler!r}")
+        if handler is not None and script is not None:
+            raise TypeError("a fake server has a handler or a script, not both")
         if not isinstance(host, str):
             raise TypeError(f"host is a name or an address as text, not {host!r}")
         self.host = host
@@ -123,6 +128,7 @@ class FakeServer:
         self.made_at: Place | None = user_place(2)
         self._world = world
         self._handler = handler
+        self._scripts = Scripts(script, "connection") if script is not None else None
         self._received = bytearray()
         self._waiting: asyncio.Queue[FakeConnection] = asyncio.Queue()
         self._servers: list[asyncio.Server] = []
@@ -198,10 +204,11 @@ class FakeServer:
     def _got(self, connection: FakeConnection) -> None:
         self.connections.append(connection)
         self._waiting.put_nowait(connection)
-        if self._handler is not None:
+        handler = self._handler if self._scripts is None else self._play
+        if handler is not None:
             loop = asyncio.get_running_loop()
             name = f"handler {len(self.connections)} of {self._where()}"
-            connection.task = loop.create_task(self._serve(self._handler, connection), name=name)
+            connection.task = loop.create_task(self._serve(handler, connection), name=name)
             connection.task.made_at = self.made_at  # type: ignore[attr-defined]
 
     async def _serve(self, handler: Handler, connection: FakeConnection) -> None:
@@ -216,6 +223,12 @@ class FakeServer:
             if not self._finishing:
                 self.errors.append(error)
             abort(connection.writer.transport)
+
+    async def _play(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert self._scripts is not None
+        connection = next(each for each in self.connections if each.writer is writer)
+        line = StreamLine(self._world, reader, writer, connection.reset)
+        await self._scripts.begin(line, self._where(), connection.address).play()
 
     async def accept(self) -> FakeConnection:
         """Wait for the next connection that was not accepted yet, and return it."""
@@ -255,7 +268,14 @@ class FakeServer:
         return f"{self.host}:{self.port}" if self.path is None else repr(self.path)
 
     async def finish(self) -> None:
-        """End everything at once, handlers included; the end of a test does this."""
+        """End everything at once, handlers included; the end of a test does this.
+
+        A script that was not played to its end is an error of the server.
+        """
+        if self._scripts is not None:
+            await self._world.loop.settle()
+            if not self.errors:
+                self.errors += map(AssertionError, self._scripts.unfinished(self._where()))
         self._finishing = True
         self._stop_listening()
         tasks = [connection.task for connection in self.connections if connection.task is not None]

@@ -38,7 +38,7 @@ INSIDE: dict[str, tuple[tuple[str, ...], ...]] = {
     "stdlib.seal": (("early_names", "permits"), ("guard", "get_event_loop", "replacements"),
                     ("thread_starts", "stand_ins"), ("table",)),
     "hangs": (("words", "refused", "bound"), ("locks",), ("waits", "reachability", "spins"), ("report",)),
-    "peers": (("server", "datagram_server"),),
+    "peers": (("script",), ("conversation",), ("server", "datagram_server")),
     "loop": (("numbered", "uncaught"), ("timers",), ("selector",), ("inventory", "turns"), ("stuck",),
              ("event_loop",)),
     "leaks": (("kinds", "checks", "unawaited"), ("expected", "report", "ending"), ("finders",), ("survey",)),
