@@ -5,6 +5,7 @@ Owns what has come and fits no step yet. A mismatch and a script that was not pl
 
 from __future__ import annotations
 
+import abc
 import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -22,7 +23,7 @@ SHOWN = 60  # bytes that a mismatch shows of what came
 YES, MAYBE, NO = "yes", "maybe", "no"  # whether what has come is what a step expects
 
 
-class Line:
+class Line(abc.ABC):
     """One side of a conversation: what has come and was not taken yet."""
 
     def __init__(self, world: World) -> None:
@@ -30,32 +31,32 @@ class Line:
         self.came: Any = bytearray()
         self.ended = False
 
+    @abc.abstractmethod
     def fit(self, step: Step) -> str:
         """Whether what has come is what the step expects: YES, NO, or MAYBE when more has come."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def take(self, step: Step) -> None:
         """Take what the step expects from what has come."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     async def more(self) -> None:
         """Wait until more has come, or the end."""
-        raise NotImplementedError
 
     async def settle(self) -> None:
         """Let come what comes at this instant."""
 
+    @abc.abstractmethod
     async def send(self, data: bytes) -> None:
         """Send this."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     async def end(self, how: str) -> None:
         """Do what an End step says."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def shown(self) -> bytes:
         """What has come and was not taken, for a message."""
-        raise NotImplementedError
 
 
 class StreamLine(Line):

@@ -150,9 +150,7 @@ def _flow(case: unittest.TestCase, end: object) -> Flow:
         room = stream.room() if stream is not None else 0
         return Flow(not room, f"{described(end)} takes {room} more bytes")
     layer = getattr(transport, "_ssl_protocol", None)  # of a TLS transport
-    paused = layer._app_writing_paused if layer is not None else getattr(transport, "_protocol_paused", None)
-    if paused is None:
-        raise TypeError(f"{names.plain(transport)} is not a transport that asyncio pauses")
+    paused = layer._app_writing_paused if layer is not None else transport._protocol_paused
     low, high = transport.get_write_buffer_limits()
     return Flow(paused, f"{described(end)}: {transport.get_write_buffer_size()} bytes wait to be sent", low, high)
 

@@ -91,6 +91,7 @@ async def _take(face: VirtualSocket, size: int) -> bytes:
 
 
 async def _receive(case: unittest.TestCase, take: Taker, end: object, wanted: bytes) -> None:
+    loop = run_of(case).world.loop_for("assertReceives()")
     came = b""
 
     def state() -> str:
@@ -104,9 +105,7 @@ async def _receive(case: unittest.TestCase, take: Taker, end: object, wanted: by
         came += part
         if not wanted.startswith(came):
             fail(case, _difference(came, wanted) + f", at {described(end)}")
-    loop = run_of(case).world.virtual_loop
-    if loop is not None:
-        await loop.settle()
+    await loop.settle()
     more = buffered(end)
     if more:
         fail(case, f"{shown_data(wanted)} was received and {count_of(more)} behind it: {shown_data(more)} at "
