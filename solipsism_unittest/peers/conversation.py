@@ -43,16 +43,13 @@ class Line(abc.ABC):
     async def more(self) -> None:
         """Wait until more has come, or the end."""
 
+    @abc.abstractmethod
     async def settle(self) -> None:
         """Let come what comes at this instant."""
 
     @abc.abstractmethod
     async def send(self, data: bytes) -> None:
         """Send this."""
-
-    @abc.abstractmethod
-    async def end(self, how: str) -> None:
-        """Do what an End step says."""
 
     @abc.abstractmethod
     def shown(self) -> bytes:
@@ -106,6 +103,7 @@ class StreamLine(Line):
         await self._writer.drain()
 
     async def end(self, how: str) -> None:
+        """Do what an End step says."""
         if how == "reset":
             self._reset()
         elif how == "close":
@@ -140,6 +138,9 @@ class DatagramLine(Line):
     async def more(self) -> None:
         self.came.append(await self.queue.get())
 
+    async def settle(self) -> None:
+        """A datagram is whole when it comes."""
+
     async def send(self, data: bytes) -> None:
         self._send(data)
 
@@ -172,6 +173,7 @@ class Conversation:
                 raise AssertionError(f"{self.who}: at t={self._now()!r} {shown(line.shown())} came after the last step "
                                      "of the script")
             await line.more()
+        assert isinstance(line, StreamLine), line  # datagrams have no end
         await line.end("close")
 
     def unfinished(self) -> str:
@@ -190,6 +192,7 @@ class Conversation:
             case Wait():
                 await asyncio.sleep(step.seconds)
             case End():
+                assert isinstance(self._line, StreamLine), step  # see refuse_stream_steps()
                 await self._line.end(step.how)
             case Branches():
                 await self._branch(step)
