@@ -28,6 +28,7 @@ from .assertions.raised import RaisedAssertions
 from .assertions.received import ReceiveAssertions
 from .assertions.time import TimeAssertions
 from .assertions.uncaught import UncaughtAssertions
+from .fixtures import tls as certificates
 from .phases import Phases
 from .world import run_of
 
@@ -184,7 +185,8 @@ class SolipsistTestCase(TimeAssertions, UncaughtAssertions, RaisedAssertions, Bu
     async def start_fake_server(self, handler: Handler | None = None, host: str = "localhost", port: int = 0, *,
                                 path: str | bytes | os.PathLike[str] | None = None,
                                 script: Script | Sequence[Script] | None = None,
-                                ssl: SSLContext | None = None, capacity: Capacity = None) -> FakeServer:
+                                ssl: SSLContext | None = None, tls: bool | str = False, capacity: Capacity = None
+                                ) -> FakeServer:
         """A server for the code under test to talk to, on any host name and port, or UNIX path; closed at the end.
 
         `handler` is an async function (reader, writer); what it raises fails the test. Without one the test plays the
@@ -194,8 +196,15 @@ class SolipsistTestCase(TimeAssertions, UncaughtAssertions, RaisedAssertions, Bu
         Port 0 is the next free one. `capacity` bounds what is under way to the client and to the server, in bytes. A
         port in use is OSError EADDRINUSE. With `path`, host and port say nothing; the path's directory has to exist,
         and no real file is made.
+
+        With `tls=True` it has a certificate for its host, which a program believes after `self.trust()`; `tls` may be
+        another kind of certificate (see `tls_contexts`). `ssl` is a context of your own.
         """
         loop = _loop_for(self, "start_fake_server()")
+        if tls is not False:
+            if ssl is not None:
+                raise ValueError("a server has one context: give ssl= or tls=, not both")
+            ssl = certificates.server_context((host,), "good" if tls is True else tls)
         server = FakeServer(loop.world, handler, host, script)
         if path is None:
             await server.start(port, ssl=ssl, capacity=capacity)
@@ -205,6 +214,27 @@ class SolipsistTestCase(TimeAssertions, UncaughtAssertions, RaisedAssertions, Bu
         run.servers.append(server)
         unittest.TestCase.addCleanup(self, run.end_server, server, loop, self._cleanups)
         return server
+
+    def tls_contexts(self, *hosts: str, certificate: str = "good", key: str = "ed25519"
+                     ) -> tuple[SSLContext, SSLContext]:
+        """An SSLContext for a server on these hosts, names or addresses, and one for its clients, which trusts it.
+
+        Both have a certificate, so that the server may ask: `server.verify_mode = ssl.CERT_REQUIRED`. `certificate`,
+        the server's, is "good", or one that clients refuse: "expired", "not yet valid", "wrong host", "self-signed",
+        "untrusted", "no names". With `key="p256"` in place of Ed25519 handshakes are not as long in every run.
+        """
+        return certificates.contexts(hosts, certificate, key)
+
+    def trust(self, *contexts: SSLContext) -> None:
+        """Let the program trust the certificates of `tls_contexts()` and of `tls=True`, until the test ends.
+
+        A context that verifies nothing does not begin to, and one that the program gave authorities of its own gets no
+        others: name it here, and it trusts them from now on.
+        """
+        for context in contexts:
+            certificates.trust_in(context)
+        if not contexts:
+            certificates.trust(_loop_for(self, "trust()").world, run_of(self).leaving)
 
     async def start_fake_datagram_server(self, handler: DatagramHandler | None = None, host: str = "localhost",
                                          port: int = 0, *, script: Script | Sequence[Script] | None = None

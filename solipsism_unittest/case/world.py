@@ -104,9 +104,11 @@ class Run:
         ours = all(getattr(function, "__func__", None) is Run.end_server for function, *_ in cleanups)
         if self.is_ending and ours and self.clients is None:
             await ending.settle(loop)
-            own = [connection.writer for each in self.servers if isinstance(each, FakeServer)
-                   for connection in each.connections if not connection.writer.is_closing()]
-            self.clients = survey.Clients(loop, [*own, *self.expected])
+            servers = [each for each in self.servers if isinstance(each, FakeServer)]
+            own = [connection.writer for each in servers for connection in each.connections
+                   if not connection.writer.is_closing()]
+            beginning = [transport for each in servers for transport in each.in_handshake()]
+            self.clients = survey.Clients(loop, [*own, *beginning, *self.expected])
         await server.finish()
 
     @property

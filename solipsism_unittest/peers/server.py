@@ -46,6 +46,7 @@ class FakeConnection:
         self.reader = reader
         self.writer = writer
         self.address = writer.get_extra_info("peername")
+        self.number: int = writer.get_extra_info("socket").fileno()  # a closed transport of TLS has no socket
         self.task: asyncio.Task[None] | None = None
         self._received = bytearray()
 
@@ -66,8 +67,7 @@ class FakeConnection:
         """End the connection with a reset: the client gets ConnectionResetError."""
         transport = self.writer.transport
         if not transport.is_closing() or transport.get_write_buffer_size():
-            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            abort(transport)
+            _reset(transport)
 
     def __iter__(self) -> Iterator[Any]:
         return iter((self.reader, self.writer))
@@ -75,6 +75,11 @@ class FakeConnection:
     def __repr__(self) -> str:
         state = "closing" if self.writer.is_closing() else "open"
         return f"<FakeConnection from {self.address} {state}, {len(self._received)} bytes received>"
+
+
+def _reset(transport: asyncio.WriteTransport) -> None:
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    abort(transport)
 
 
 class _Protocol(asyncio.StreamReaderProtocol):
@@ -246,6 +251,8 @@ class FakeServer:
 
     def reset_connections(self) -> None:
         """Reset every open connection: its client gets ConnectionResetError."""
+        for transport in self.in_handshake():
+            _reset(transport)
         for connection in self.connections:
             connection.reset()
 
@@ -254,6 +261,15 @@ class FakeServer:
         self._stop_listening()
         for connection in self.connections:
             connection.close()
+
+    def in_handshake(self) -> list[asyncio.WriteTransport]:
+        """The transports of clients whose TLS handshake goes on here: they are no connections yet."""
+        ours = [listener.local for listener in self._listeners]
+        known = [connection.number for connection in self.connections]
+        ends = [end for end in self._world.kernel.files.values() if isinstance(end, Stream) and end.local in ours]
+        found = [self._world.loop.inventory.transport_of(end.number) for end in ends
+                 if end not in self._listeners and end.number not in known]
+        return [transport for transport in found if transport is not None]
 
     def _stop_listening(self) -> None:
         for server in self._servers:
@@ -283,6 +299,8 @@ class FakeServer:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=LAST_WILL)  # one that refuses is reported as a pending task
+        for transport in self.in_handshake():
+            abort(transport)
         for connection in self.connections:
             abort(connection.writer.transport)
         await asyncio.sleep(0)

@@ -6,6 +6,7 @@ border. The table says for each sealed thread in which world it is; every other 
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable
 from typing import Any, Self
@@ -28,7 +29,7 @@ class World:
     """
 
     __slots__ = ("kernel", "loop", "jobs", "guarded", "escapes", "loose", "adopted_by", "home", "runs",
-                 "calls", "guests", "over")
+                 "calls", "guests", "over", "trust")
 
     def __init__(self, kernel: Kernel, loop: Any = None, wake: Callable[[], None] = _wake_nobody, *,
                  loose: bool = False) -> None:
@@ -42,6 +43,8 @@ class World:
         self.calls: dict[Any, None] = {}  # blocking calls of threads, which the loop takes over when it runs
         self.guests = 0  # threads that it has started and that are in it
         self.over = False
+        # Gives another context for a connection of a client with this one: its store of authorities counts.
+        self.trust: Callable[[ssl.SSLContext], ssl.SSLContext | None] | None = None
         self.loose = loose
         self.adopted_by: World | None = None
 

@@ -22,7 +22,8 @@ FIXTURES = {"asyncSetUpClass", "asyncTearDownClass"}
 # What a test calls, and what it is given: its own meaning of these names is its own affair.
 VOCABULARY = {
     "advance", "advance_to", "allow_escape", "background", "expect_leak", "hold_clock", "localhost", "loop", "network",
-    "now", "settle", "socketpair", "start_fake_datagram_server", "start_fake_server", "stream_pairs", "unused_port",
+    "now", "settle", "socketpair", "start_fake_datagram_server", "start_fake_server", "stream_pairs", "tls_contexts",
+    "trust", "unused_port",
     "assertAsyncRaises", "assertAsyncRaisesRegex", "assertAsyncWarns", "assertAsyncWarnsRegex",
     "assertBlocks", "assertBufferEmpty", "assertBufferFull", "assertBuffered", "assertCompletesAfter",
     "assertCompletesWithin", "assertElapses", "assertLoopException", "assertNextTimer", "assertNoTimers", "assertNow",

@@ -3,12 +3,7 @@
 import asyncio
 import contextlib
 import errno
-import pathlib
-import shutil
 import socket
-import ssl
-import subprocess
-import tempfile
 import unittest
 from unittest import mock
 
@@ -385,23 +380,12 @@ class HandlerTest(unittest.TestCase):
                          r"(?s)SleepForeverError.*handler 1 of localhost:60001 .*made at \S*test_server\.py:\d+")
 
 
-@unittest.skipUnless(shutil.which("openssl"), "no openssl binary to make a certificate with")
 class TlsTest(ServerCase):
-    @classmethod
-    def setUpClass(cls):
-        folder = pathlib.Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
-        key, certificate = folder / "key.pem", folder / "certificate.pem"
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-                        "-nodes", "-keyout", key, "-out", certificate, "-days", "30", "-subj", "/CN=api.test",
-                        "-addext", "subjectAltName=DNS:api.test"], check=True, capture_output=True)
-        cls.server_side = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        cls.server_side.load_cert_chain(certificate, key)
-        cls.client_side = ssl.create_default_context(cafile=str(certificate))
-
     async def test_assertions(self):
         """The assertions about an end see what a program does: the clear text, and the pauses of the TLS layer."""
-        server = await self.start_fake_server(host="api.test", port=443, ssl=self.server_side, capacity=100)
-        reader, writer = await asyncio.open_connection("api.test", 443, ssl=self.client_side)
+        self.trust()
+        server = await self.start_fake_server(host="api.test", port=443, tls=True, capacity=100)
+        reader, writer = await asyncio.open_connection("api.test", 443, ssl=True)
         connection = await server.accept()
         writer.write(b"PING")
         await self.settle()
@@ -421,20 +405,58 @@ class TlsTest(ServerCase):
 
     async def test_echo(self):
         """With ssl= the server speaks TLS: a client that verifies its name is served, and received is in the clear."""
-        server = await self.start_fake_server(echo, "api.test", 443, ssl=self.server_side)
-        reader, writer = await self.connect("api.test", 443, ssl=self.client_side)
+        server_side, client_side = self.tls_contexts("api.test")
+        server = await self.start_fake_server(echo, "api.test", 443, ssl=server_side)
+        reader, writer = await self.connect("api.test", 443, ssl=client_side)
         writer.write(b"secret")
         self.assertEqual(await reader.readexactly(6), b"secret")
         self.assertEqual(server.received, b"secret")
 
     async def test_reset(self):
-        """reset_connections() resets a TLS connection too."""
-        server = await self.start_fake_server(host="api.test", port=443, ssl=self.server_side)
-        reader, _ = await self.connect("api.test", 443, ssl=self.client_side)
+        """reset_connections() resets a TLS connection too, one that is still in its handshake included."""
+        self.trust()
+        server = await self.start_fake_server(host="api.test", port=443, tls=True)
+        reader, _ = await self.connect("api.test", 443, ssl=True)
         await server.accept()
+        early, _ = await self.connect("api.test", 443)  # it never begins
+        await self.settle()
+        self.assertEqual(len(server.connections), 1)
+        late, _ = await self.connect("api.test", 443, ssl=True)  # TLS 1.3: its own half is done first
         server.reset_connections()
-        with self.assertRaises(ConnectionResetError):
-            await reader.read()
+        for each in (reader, early, late):
+            with self.assertRaises(ConnectionResetError):
+                await each.read()
+        self.assertEqual(len(server.connections), 1)
+
+    def test_end_in_a_handshake(self):
+        """A handshake that goes on when the test ends is ended with the server."""
+
+        class Case(ServerCase):
+            async def test(self):
+                for arguments in ({"host": "api.test", "port": 443}, {"path": "/tmp/tls-handshake.sock"}):
+                    await self.start_fake_server(tls=True, **arguments)
+                self.expect_leak((await asyncio.open_connection("api.test", 443))[1])
+                self.expect_leak((await asyncio.open_unix_connection("/tmp/tls-handshake.sock"))[1])
+
+        self.assertEqual(told(run(Case)), "")
+
+    async def test_start_tls(self):
+        """A handler may begin TLS in mid-connection; received goes on in the clear."""
+        server_side, client_side = self.tls_contexts("mail.test")
+
+        async def serve(reader, writer):
+            await reader.readline()
+            writer.write(b"go ahead\n")
+            await writer.start_tls(server_side)
+            writer.write((await reader.readline()).upper())
+
+        server = await self.start_fake_server(serve, "mail.test", 25)
+        reader, writer = await self.connect("mail.test", 25)
+        writer.write(b"STARTTLS\n")
+        await reader.readline()
+        await writer.start_tls(client_side, server_hostname="mail.test")
+        writer.write(b"hello\n")
+        self.assertEqual((await reader.readline(), server.received), (b"HELLO\n", b"STARTTLS\nhello\n"))
 
 
 if __name__ == "__main__":

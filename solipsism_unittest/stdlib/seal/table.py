@@ -26,6 +26,7 @@ import os
 import select
 import selectors
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -165,6 +166,18 @@ def _bind_anew(name: str) -> None:
     _BINDINGS.arm(only=name)
 
 
+# -- TLS
+
+
+def _wrap_bio(world: World, real: Any, context: ssl.SSLContext, *args: Any, **kwargs: Any) -> ssl.SSLObject:
+    """A client's connection takes authorities from another store, where the world says so."""
+    made: ssl.SSLObject = real(context, *args, **kwargs)
+    other = world.trust(context) if world.trust is not None and not made.server_side else None
+    if other is not None:
+        made.context = other  # all else it has from its own context already
+    return made
+
+
 # -- the table
 
 _LOOK_UPS = {name: stand_in(answer, unless=real_network) for name, answer in lookups.ANSWERS.items()}
@@ -207,6 +220,7 @@ _TABLE = Table([
     Replacement(asyncio.taskgroups, "set", make_ordered_set),
     Lasting(threading.Condition, "wait", reported(wait)),
     Lasting(subprocess.Popen, "wait", reported(wait_for_child)),
+    Lasting(ssl.SSLContext, "wrap_bio", stand_over(_wrap_bio)),
 ])
 _BINDINGS: Bindings = Bindings(_TABLE.names())
 

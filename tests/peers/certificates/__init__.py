@@ -1,0 +1,1 @@
+"""Certificates for tests: how they are written, signed, minted, and who trusts them."""
