@@ -21,7 +21,7 @@ from ..introspection.threads import Real
 from ..kernel import Kernel
 from ..stdlib.escapes import noted
 from ..stdlib.files.played import is_played, number_of
-from ..stdlib.sockets.virtual_socket import VirtualSocket
+from ..stdlib.sockets.virtual_socket import Face
 from ..stdlib.threads.stalls import Blocking, clues
 from ..stdlib.threads.workers import Workers
 from ..stdlib.worlds import World
@@ -203,7 +203,7 @@ class VirtualSelector(selectors.BaseSelector):
 
     def number(self, fileobj: Any) -> int:
         """The descriptor of a file object of this world; any other is an EscapeError."""
-        if isinstance(fileobj, VirtualSocket):
+        if isinstance(fileobj, Face):
             fileobj.join(self._world)
         number = self.known(fileobj)
         if number in self._kernel.files or number in self.keys or is_played(fileobj):

@@ -21,7 +21,7 @@ from ..introspection.tasks import stating
 from ..kernel.addresses.interfaces import INTERFACES, is_many, is_multicast
 from ..kernel.network.ports import WILDCARDS
 from ..stdlib.sockets.pairs import abort
-from ..stdlib.sockets.virtual_socket import VirtualSocket
+from ..stdlib.sockets.virtual_socket import OwnSocket
 from ..stdlib.worlds import World
 from .conversation import DatagramLine, Scripts
 from .script import Script
@@ -104,7 +104,7 @@ class FakeDatagramServer:
             raise
 
     async def _open(self, address: str) -> None:
-        face = VirtualSocket.on(self._world, socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+        face = OwnSocket.on(self._world, socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
         face.end.place = self.made_at
         face.end.v6_only = ":" in address
         try:
@@ -229,7 +229,7 @@ class FakeDatagramServer:
         return f"<FakeDatagramServer {self.host}:{self.port}, {count} datagram{'s' if count != 1 else ''} received>"
 
 
-def _join(face: VirtualSocket, group: str, interface: int) -> None:
+def _join(face: OwnSocket, group: str, interface: int) -> None:
     """Make the socket a member of the group on one interface."""
     if ":" in group:
         request = socket.inet_pton(socket.AF_INET6, group) + struct.pack("=I", interface)

@@ -26,7 +26,7 @@ from ..kernel.network.ports import WILDCARDS
 from ..stdlib.files.paths import name_space
 from ..stdlib.sockets.addresses import parse
 from ..stdlib.sockets.pairs import abort
-from ..stdlib.sockets.virtual_socket import VirtualSocket
+from ..stdlib.sockets.virtual_socket import OwnSocket
 from ..stdlib.worlds import World
 from .conversation import Scripts, StreamLine
 from .script import Script
@@ -157,14 +157,14 @@ class FakeServer:
         addresses = (self.host,) if self.host in WILDCARDS else self._world.kernel.names.addresses_of(self.host)
         room = capacities(capacity)
         self.port = port or network.free_port(addresses)
-        faces: list[VirtualSocket] = []
+        faces: list[OwnSocket] = []
         try:
             for address in addresses:
                 taken = network.listener(address, self.port)
                 if taken is not None:
                     raise OSError(errno.EADDRINUSE, f"port {self.port} on {self.host} is taken by {taken!r} "
                                                     f"made at {taken.place}")
-                face = VirtualSocket.on(self._world, socket.AF_INET6 if ":" in address else socket.AF_INET)
+                face = OwnSocket.on(self._world, socket.AF_INET6 if ":" in address else socket.AF_INET)
                 faces.append(face)
                 face.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 end = face.end
@@ -188,7 +188,7 @@ class FakeServer:
         The directory has to exist; a real file that has the name is hidden from the test as long as this listens.
         """
         self.path = os.fspath(path)
-        face = VirtualSocket.on(self._world, socket.AF_UNIX)
+        face = OwnSocket.on(self._world, socket.AF_UNIX)
         stream = face.end
         assert isinstance(stream, Stream)
         stream.place = self.made_at

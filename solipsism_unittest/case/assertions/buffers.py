@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from ...introspection import names
 from ...kernel.descriptors.stream import Stream
 from ...kernel.descriptors.transitions import CLOSE_WAIT, ESTABLISHED
-from ...stdlib.sockets.virtual_socket import VirtualSocket
+from ...stdlib.sockets.virtual_socket import Face
 from ..world import run_of
 from .failures import fail
 
@@ -90,14 +90,14 @@ def _transport(end: object) -> Any:
     return getattr(writer, "transport", writer)
 
 
-def face_of(end: object) -> VirtualSocket:
+def face_of(end: object) -> Face:
     """The socket behind any kind of end; TypeError for what has none."""
     face = end
-    if not isinstance(end, (VirtualSocket, trsock.TransportSocket)):
+    if not isinstance(end, (Face, trsock.TransportSocket)):
         transport = _transport(end)
         face = transport.get_extra_info("socket") if hasattr(transport, "get_extra_info") else None
     face = getattr(face, "_sock", face)
-    if not isinstance(face, VirtualSocket):
+    if not isinstance(face, Face):
         raise TypeError(f"{end!r} is not an end of a virtual connection: "
                         "give a socket, reader, writer, transport, stream pair or connection")
     return face

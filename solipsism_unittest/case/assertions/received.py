@@ -7,10 +7,11 @@ import contextlib
 import unittest
 from asyncio import trsock
 from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
 
 from ...introspection import names
 from ...introspection.tasks import stating
-from ...stdlib.sockets.virtual_socket import VirtualSocket
+from ...stdlib.sockets.virtual_socket import Face
 from ..world import run_of
 from .awaited import Awaited, check_seconds
 from .buffers import buffered, count_of, described, face_of, reader_of, shown_data, transport_of
@@ -68,18 +69,18 @@ def taker(case: unittest.TestCase, end: object) -> tuple[object, Taker]:
     A socket that a transport has taken over is that transport. TypeError for what is no end.
     """
     face = face_of(end)
-    if isinstance(end, (VirtualSocket, trsock.TransportSocket)):
+    if isinstance(end, (Face, trsock.TransportSocket)):
         end = transport_of(case, end) or end
     reader = reader_of(end)
     if reader is not None:
         return end, reader.read
-    if not isinstance(end, VirtualSocket):
+    if not isinstance(end, Face):
         raise TypeError(f"what arrives at {described(end)} goes to {transport_of(case, end).get_protocol()!r}: compare "
                         "what that got, or use a reader or a socket")
     return end, lambda size: _take(face, size)
 
 
-async def _take(face: VirtualSocket, size: int) -> bytes:
+async def _take(face: Any, size: int) -> bytes:
     # asyncio takes from sockets that do not block only.
     timeout = face.gettimeout()
     face.setblocking(False)

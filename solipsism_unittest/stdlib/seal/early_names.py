@@ -15,11 +15,12 @@ import importlib.util
 import sys
 import time
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ...introspection.modules import globals_of, is_plumbing
 
+_METHODS = (types.MethodDescriptorType, types.FunctionType)
 # A module that is loaded on its first use; it becomes a plain one then.
 _LAZY = importlib.util._LazyModule  # type: ignore[attr-defined]
 
@@ -34,9 +35,14 @@ class _Binding(NamedTuple):
 
 
 class Bindings:
-    """Where other modules have bound the C functions among `names`, which are pairs of a module and a name in it."""
+    """Where other modules have bound the C functions among `names`, which are pairs of a module and a name in it.
 
-    def __init__(self, names: Iterable[tuple[Any, str]]) -> None:
+    What modules have kept of `lasting`, under whatever name, they get the other for, for good: methods of classes.
+    """
+
+    def __init__(self, names: Iterable[tuple[Any, str]], lasting: Mapping[Any, Any] = types.MappingProxyType({})
+                 ) -> None:
+        self._lasting = lasting
         self._wanted = [(name, vars(owner)[name], vars(owner)) for owner, name in names
                         if isinstance(vars(owner).get(name), types.BuiltinFunctionType)]
         self._seen: dict[str, types.ModuleType] = {}
@@ -81,6 +87,10 @@ class Bindings:
             else:
                 self._seen[module_name] = module
             names = globals_of(module)
+            if self._lasting:
+                for name, value in names.copy().items():
+                    if type(value) in _METHODS and value in self._lasting:
+                        names[name] = self._lasting[value]
             self._found += [_Binding(names, name, function, home) for name, function, home in self._wanted
                             if names.get(name) is function]
 

@@ -39,9 +39,9 @@ from .. import escapes, worlds
 from ..clocks import monotonic, monotonic_ns
 from ..files import descriptors, file_objects, paths, polling, sendfile
 from ..files.descriptors import is_virtual
-from ..sockets import lookups
+from ..sockets import lookups, patches
 from ..sockets.pairs import socketpair_of
-from ..sockets.virtual_socket import VirtualSocket
+from ..sockets.virtual_socket import Face, VirtualSocket, blank
 from ..threads.blocking import read_input, reported, reported_and_skipped, sleep, wait, wait_for_child
 from ..worlds import World, by_thread, thread_id
 from . import early_names, guard, replacements, thread_starts
@@ -65,7 +65,7 @@ from .stand_ins import (
 # Who stops a program must not stop it in one of these: a thread would stay half sealed. Nothing in them takes long.
 UNINTERRUPTED = frozenset({__name__, worlds.__name__, replacements.__name__, early_names.__name__})
 
-_SOCKET = socket.socket  # by that name somebody else's class may stand there in a test
+_SOCKET: Any = patches.StockSocket
 
 
 # -- sockets
@@ -80,9 +80,11 @@ def _make_new(before: Any) -> Any:
         if world is None or _is_real_here(cls, sys._getframe(1)):
             return make(cls, *args, **kwargs)
         if cls is _SOCKET:
-            return VirtualSocket.blank(world)
-        if issubclass(cls, VirtualSocket):
-            return cls.blank(world)
+            return blank(VirtualSocket, world)
+        if issubclass(cls, Face):
+            return blank(cls, world)
+        if not issubclass(cls, ssl.SSLSocket) and (world.guarded or cls is socket.socket):
+            return blank(patches.virtual_class(cls, Face), world)
         if not world.guarded:
             return make(cls, *args, **kwargs)
         raise escapes.noted(world, f"{cls.__module__}.{cls.__qualname__} is a real socket class: inside the simulation "
@@ -95,7 +97,7 @@ def _make_new(before: Any) -> Any:
 
 
 def _is_real_here(cls: type, maker: types.FrameType) -> bool:
-    return modules.manages_processes(maker) or (guard.wants_real_network(maker) and not issubclass(cls, VirtualSocket))
+    return modules.manages_processes(maker) or (guard.wants_real_network(maker) and not issubclass(cls, Face))
 
 
 def _real_pair(world: World, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
@@ -222,11 +224,12 @@ _TABLE = Table([
     Lasting(subprocess.Popen, "wait", reported(wait_for_child)),
     Lasting(ssl.SSLContext, "wrap_bio", stand_over(_wrap_bio)),
 ])
-_BINDINGS: Bindings = Bindings(_TABLE.names())
+_BINDINGS: Bindings = Bindings(_TABLE.names(), patches.KEPT)
 
 
 def _arm() -> None:
     _install_guard()
+    patches.check_what_is_there()
     _TABLE.arm()
     _BINDINGS.arm()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _socket
 import asyncio
 import errno
 import operator
@@ -33,7 +34,7 @@ def socketpair_of(world: World, family: int = PAIR_FAMILY, type: int = socket.SO
     if operator.index(proto):
         raise os_error(errno.EPROTONOSUPPORT)
     flags = getattr(socket, "SOCK_NONBLOCK", 0) | getattr(socket, "SOCK_CLOEXEC", 0)
-    timeout = 0.0 if type & getattr(socket, "SOCK_NONBLOCK", 0) else socket.getdefaulttimeout()
+    timeout = 0.0 if type & getattr(socket, "SOCK_NONBLOCK", 0) else _socket.getdefaulttimeout()
     if operator.index(type) & ~flags == socket.SOCK_DGRAM:
         return VirtualSocket.datagram_pair(world, timeout)
     if operator.index(type) & ~flags != socket.SOCK_STREAM:

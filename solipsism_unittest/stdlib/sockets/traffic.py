@@ -38,6 +38,7 @@ from .buffers import (
     socket_result,
     take_buffer,
 )
+from .patches import Fallbacks
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
@@ -48,7 +49,7 @@ _SENDFILE_BLOCK = 1 << 18  # bytes read at once
 T = TypeVar("T")
 
 
-class Traffic(socket.socket):
+class Traffic(Fallbacks):
     """A socket without a descriptor: one end in a world, and the calls that send and receive."""
 
     # Set between __new__ and __init__ by whoever knows which world this is (stdlib/seal).
@@ -135,7 +136,7 @@ class Traffic(socket.socket):
 
     def sendall(self, data: Buffer, flags: int = 0, /) -> None:
         with bytes_of(data) as view:
-            sent = self._send("sendall", view[:0], flags) if not view or self.type == socket.SOCK_STREAM else 0
+            sent = self._send("sendall", view[:0], flags) if not view or self._type == socket.SOCK_STREAM else 0
             while sent < len(view):
                 with view[sent:] as rest:
                     sent += self._send("sendall", rest, flags)

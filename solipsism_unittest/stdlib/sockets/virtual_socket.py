@@ -1,8 +1,9 @@
 """`VirtualSocket`: the face of `socket.socket` over the kernel.
 
 Owns how a socket is made, what it is, how it is bound, connected and closed, its timeout and its options. Does not own
-sending and receiving (traffic.py) or the machine behind it (kernel/descriptors). It is a `socket.socket`, so
-`isinstance` and `TransportSocket` hold. It never calls the C constructor: there is no descriptor behind it.
+sending and receiving (traffic.py), the machine behind it (kernel/descriptors), or in which order Python looks for a
+method (patches.py). It is a `socket.socket`, so `isinstance` and `TransportSocket` hold. It never calls the C
+constructor: there is no descriptor behind it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import operator
 import socket
 import warnings
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from ...errors import SolipsismError, UnclosedWarning
 from ...introspection.places import Place, place_here, user_place
@@ -25,12 +26,19 @@ from ...kernel.descriptors.file import os_error
 from ...pythons import SETBLOCKING_TAKES_NUMBERS
 from .. import escapes
 from ..worlds import World
-from . import addresses, options
+from . import addresses
+from .patches import StockSocket, keep_from_patches, let_patches_reach
+from .settings import options
 from .traffic import Traffic
 
 _UNDER_WAY = frozenset({errno.EAGAIN, errno.EINPROGRESS, errno.EALREADY})
 _NEW: Any = _socket.socket.__new__
-
+_STOCK: Any = StockSocket
+_ACCEPT, _DUP = _STOCK.accept, _STOCK.dup
+# A program may put something else there; the C code, which this stands for, does not ask for it by that name.
+_default_timeout = _socket.getdefaulttimeout
+_FAMILIES = {int(family): family for family in socket.AddressFamily}
+_TYPES = {int(kind): kind for kind in socket.SocketKind}
 
 
 def running_world() -> World | None:
@@ -39,12 +47,10 @@ def running_world() -> World | None:
     return world if isinstance(world, World) else None
 
 
-class VirtualSocket(Traffic):
-    """A socket in memory: TCP and UDP over IPv4 and IPv6, UNIX sockets of both kinds, and pairs.
+class Face(Traffic):
+    """What is behind a socket in memory, whatever class it has."""
 
-    It is made like `socket.socket`; inside a test, `socket.socket(...)` makes one. What Linux refuses is the same
-    OSError. A blocking call that would wait in the loop's thread is a SolipsismError: nothing else could run meanwhile.
-    """
+    _accepted: ClassVar[type[Face]]  # the class of what accept() makes
 
     def __init__(self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:
         self._io_refs = 0
@@ -54,7 +60,7 @@ class VirtualSocket(Traffic):
         if world is None:
             world = World(Kernel(), loose=True)
         self._world = world
-        self._timeout = socket.getdefaulttimeout()
+        self._timeout = _default_timeout()
         if fileno is not None:
             self._take(world, fileno, proto)
             return
@@ -99,16 +105,9 @@ class VirtualSocket(Traffic):
     def _of(cls, world: World, end: End, timeout: float | None, proto: int = 0) -> Self:
         face = cls.__new__(cls)
         face._world = world
-        VirtualSocket.__init__(face, proto=proto, fileno=end.number)
+        Face.__init__(face, proto=proto, fileno=end.number)
         face._timeout = timeout
         end.blocking = timeout is None
-        return face
-
-    @classmethod
-    def blank(cls, world: World) -> Self:
-        """A socket of a given world before its `__init__`, made past what stands in for `socket.socket.__new__`."""
-        face: Self = _NEW(cls)
-        face._world = world
         return face
 
     @classmethod
@@ -152,11 +151,11 @@ class VirtualSocket(Traffic):
 
     @property
     def family(self) -> socket.AddressFamily:
-        return socket.AddressFamily(self._family)
+        return _FAMILIES[self._family]
 
     @property
     def type(self) -> socket.SocketKind:
-        return socket.SocketKind(self._type)
+        return _TYPES[self._type]
 
     @property
     def proto(self) -> int:
@@ -184,7 +183,7 @@ class VirtualSocket(Traffic):
     def setblocking(self, flag: bool) -> None:
         if SETBLOCKING_TAKES_NUMBERS:
             operator.index(flag)
-        self.settimeout(None if flag else 0.0)
+        Face.settimeout(self, None if flag else 0.0)
 
     def getblocking(self) -> bool:
         return self._timeout != 0.0
@@ -214,12 +213,23 @@ class VirtualSocket(Traffic):
         addresses.space(self.kernel, end).listen(end, backlog)
 
     def accept(self) -> tuple[socket.socket, Any]:
+        if socket.socket is not _STOCK and self._accepted is VirtualSocket:
+            return _ACCEPT(self)  # type: ignore[no-any-return]  # it makes one of the class that stands there
+        world, end = self.world, self._next_end()
+        face = self._accepted._of(world, end, _default_timeout(), self._proto)
+        return face, face._show(end.remote)  # type: ignore[return-value]
+
+    def _next_end(self) -> End:
+        """The end of the next connection, with a descriptor of its own."""
         world, listener = self.world, self.end
         end = self._attempt("accept", listener.accept, READABLE)
         world.kernel.open(end)
-        timeout = socket.getdefaulttimeout()
-        face = VirtualSocket._of(world, end, timeout, self._proto)
-        return face, face._show(end.remote)
+        return end
+
+    def _accept(self) -> tuple[int, Any]:
+        """As the C method of this name."""
+        end = self._next_end()
+        return end.number, self._show(end.remote)
 
     def connect(self, address: Any) -> None:
         code = self._connect(self._parse(address, "connect"), "connect")
@@ -262,18 +272,20 @@ class VirtualSocket(Traffic):
 
     def detach(self) -> int:
         """Return the descriptor and forget it: this socket is closed, and the connection goes on."""
-        number = self.fileno()
+        number = Face.fileno(self)
         self._end = None
         self._closed = True
         return number
 
     def dup(self) -> Self:
         """Another socket with another descriptor of the same end, which is closed with the last one."""
+        if not isinstance(self, self._accepted):
+            return _DUP(self)  # type: ignore[no-any-return]  # made as the program's own class says
         world, timeout = self.world, self._timeout
         _ = self.end
         face = type(self).__new__(type(self))
         face._world = world
-        VirtualSocket.__init__(face, self._family, self._type, self._proto, world.kernel.duplicate(self._number))
+        Face.__init__(face, self._family, self._type, self._proto, world.kernel.duplicate(self._number))
         face.settimeout(timeout)
         return face
 
@@ -303,7 +315,33 @@ class VirtualSocket(Traffic):
 
     def __repr__(self) -> str:
         end = self._end
-        return f"<VirtualSocket fd={self._number} {end!r}>" if end else "<VirtualSocket [closed]>"
+        kind = type(self).__name__
+        return f"<{kind} fd={self._number} {end!r}>" if end else f"<{kind} [closed]>"
+
+
+class VirtualSocket(StockSocket, Face):  # type: ignore[misc]
+    """A socket in memory: TCP and UDP over IPv4 and IPv6, UNIX sockets of both kinds, and pairs.
+
+    It is made like `socket.socket`; inside a test, `socket.socket(...)` makes one. What Linux refuses is the same
+    OSError. A blocking call that would wait in the loop's thread is a SolipsismError: nothing else could run meanwhile.
+    """
+
+
+class OwnSocket(Face, StockSocket):
+    """A socket of the framework itself, which a program's patches of `socket.socket` do not reach."""
+
+
+VirtualSocket._accepted, OwnSocket._accepted = VirtualSocket, OwnSocket
+Face._accepted = VirtualSocket
+let_patches_reach(Face)
+keep_from_patches(OwnSocket, Face)
+
+
+def blank(cls: type, world: World) -> Any:
+    """A socket of a given world before its `__init__`, made past what stands in for `socket.socket.__new__`."""
+    face = _NEW(cls)
+    face._world = world
+    return face
 
 
 # The kinds of sockets, by family and type: their protocols, and what makes an end.

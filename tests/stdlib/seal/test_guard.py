@@ -14,8 +14,10 @@ import os
 import platform
 import pty
 import queue
+import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import sysconfig
@@ -49,6 +51,11 @@ PARENT = os.getppid()
 
 class Subclass(socket.socket):
     pass
+
+
+class Encrypted(ssl.SSLSocket):
+    def __init__(self):
+        socket.socket.__init__(self)
 
 
 class WithOwnNew(socket.socket):
@@ -100,7 +107,7 @@ def routes(made):
     network["SocketType"] = lambda: close(socket.SocketType(type=socket.SOCK_DGRAM)), r"_socket\.socket\(.*DGRAM\) "
     network["_socket.socketpair"] = lambda: close(_socket.socketpair()), r"_socket\.socketpair\(\) would make real "
     network["socketpair, bound"] = lambda: close(socketpair()), r"_socket\.socketpair\(\) would make real sockets"
-    network["subclass"] = lambda: close(Subclass()), r"tests\.stdlib\.seal\.test_guard\.Subclass is a real socket class"
+    network["subclass"] = lambda: close(Encrypted()), rf"{re.escape(__name__)}\.Encrypted is a real socket class"
     network["__new__"] = lambda: close(WithOwnNew()), r"_socket\.socket\(AF_INET, SOCK_STREAM\)"
     network["connect"] = lambda: made.connect(where), rf"socket\.connect\({shown}\) would reach the real network"
     network["connect_ex"] = lambda: made.connect_ex(where), rf"socket\.connect\({shown}\)"
@@ -1034,7 +1041,7 @@ class SwallowedTest(unittest.TestCase):
 
     def test_from_our_own_doors(self):
         """A real socket class, a real loop and a real descriptor are told too where they were swallowed."""
-        for call in (Subclass, asyncio.SelectorEventLoop, lambda: socket.socket(fileno=0)):
+        for call in (Encrypted, asyncio.SelectorEventLoop, lambda: socket.socket(fileno=0)):
 
             async def body(test, call=call):
                 with contextlib.suppress(Exception):

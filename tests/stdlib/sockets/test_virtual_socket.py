@@ -1,5 +1,6 @@
 """The face of `socket.socket`: what a program passes in and gets back. What happens to bytes is in tests/contracts."""
 
+import _socket
 import array
 import asyncio
 import contextlib
@@ -24,6 +25,8 @@ import weakref
 
 from solipsism_unittest import SolipsistEventLoop, VirtualSocket, sealed, socketpair, stream_pairs
 from solipsism_unittest.errors import EscapeError, SolipsismError, UnclosedWarning
+from solipsism_unittest.stdlib.sockets.patches import Fallbacks
+from solipsism_unittest.stdlib.sockets.virtual_socket import Face
 from tests.worlds import World
 
 LINGER = socket.SOL_SOCKET, socket.SO_LINGER
@@ -505,9 +508,11 @@ class DescriptorTest(World):
             one.sendmsg([b"x"], [(socket.SOL_SOCKET, 1, b"")])
 
 
-# What VirtualSocket takes from socket.socket as it is: Python code that ends in calls that are its own.
+# What VirtualSocket takes from socket.socket as it is: Python code that ends in calls that are its own. The others of
+# socket.socket's own methods ask whether a socket is virtual.
 INHERITED = {
     "close": "the last of it and its files calls _real_close()",
+    "detach": "it calls what it finds above socket.socket",
     "makefile": "a SocketIO, over recv_into() and send()",
 }
 
@@ -544,17 +549,17 @@ class KindsTest(World):
 
 class WholeFaceTest(unittest.TestCase):
     def test_nothing_reaches_the_c_base(self):
-        """Every public attribute of a socket is the virtual one's own, or on the list of what it inherits."""
-        public = {name for name in dir(socket.socket) if not name.startswith("_")}
-        self.assertGreater(len(public), 30)
-        classes = VirtualSocket.__mro__[:VirtualSocket.__mro__.index(socket.socket)]
-        own = {name for name in public for cls in classes if name in vars(cls)}
-        self.assertEqual(public - own, set(INHERITED))
-
-    def test_private_methods_that_sockets_call(self):
-        """What inherited code calls, and the C base has too, is the virtual one's own."""
-        missing = {"_real_close", "__init__", "__repr__", "__del__"} - set(vars(VirtualSocket))
-        self.assertEqual(missing, set())
+        """Every attribute of C's class is found in ours before, and every method of socket.socket leads there."""
+        ways = VirtualSocket.__mro__
+        ours = {name for cls in ways[ways.index(Face):ways.index(Fallbacks)] for name in vars(cls)}
+        of_c = set(vars(_socket.socket)) - {"__new__", "__getattribute__", "__doc__", "__module__"}
+        self.assertGreater(len(of_c), 30)
+        self.assertEqual(of_c - ours - {"close"}, set())
+        stock = {name for name in vars(socket.socket) if not name.startswith("_")}
+        leads = {name for name, method in vars(socket.socket).items()
+                 if hasattr(getattr(method, "fget", method), "__wrapped__")}
+        self.assertEqual(stock - leads, set(INHERITED))
+        self.assertEqual(leads - stock - {"__new__"}, {"__init__", "__repr__", "_real_close"})
 
 
 class StreamCallsTest(World):

@@ -13,10 +13,10 @@ import socket
 import sys
 from collections.abc import Callable
 
-from ...kernel.addresses.interfaces import INTERFACES, OUTSIDE, interface_at
-from ...kernel.descriptors.datagram import Datagram, Memberships
-from ...kernel.descriptors.end import End
-from ...kernel.descriptors.file import os_error
+from ....kernel.addresses.interfaces import INTERFACES, OUTSIDE, interface_at
+from ....kernel.descriptors.datagram import Datagram, Memberships
+from ....kernel.descriptors.end import End
+from ....kernel.descriptors.file import os_error
 
 Key = tuple[int, int]
 Value = int | bytes

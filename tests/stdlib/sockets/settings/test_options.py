@@ -7,8 +7,8 @@ import struct
 import unittest
 
 from solipsism_unittest import sealed
-from solipsism_unittest.stdlib.sockets.multicast import MULTICAST
-from solipsism_unittest.stdlib.sockets.options import OPTIONS
+from solipsism_unittest.stdlib.sockets.settings.multicast import MULTICAST
+from solipsism_unittest.stdlib.sockets.settings.options import OPTIONS
 from tests.worlds import World
 
 KINDS = {

@@ -16,11 +16,11 @@ import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ...kernel.descriptors.datagram import Datagram
-from ...kernel.descriptors.end import End
-from ...kernel.descriptors.file import os_error
-from ...kernel.descriptors.stream import Stream
-from ...kernel.descriptors.transitions import (
+from ....kernel.descriptors.datagram import Datagram
+from ....kernel.descriptors.end import End
+from ....kernel.descriptors.file import os_error
+from ....kernel.descriptors.stream import Stream
+from ....kernel.descriptors.transitions import (
     CLOSE_WAIT,
     CONNECTING,
     ESTABLISHED,
@@ -31,7 +31,7 @@ from ...kernel.descriptors.transitions import (
     SILENT,
     SILENT_END,
 )
-from ...pythons import judge_option
+from ....pythons import judge_option
 from .multicast import MULTICAST
 
 # Linux's numbers, for systems and Pythons that do not name them.

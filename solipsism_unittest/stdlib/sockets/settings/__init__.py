@@ -1,0 +1,1 @@
+"""What a socket is set to: its options, and its membership in multicast groups."""
