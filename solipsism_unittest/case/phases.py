@@ -33,7 +33,7 @@ from .assertions.awaited import awaiting
 from .fixtures import loops
 from .fixtures.scopes import Scope, fixtures_of, no_test, scope_of
 from .fixtures.settings import Settings
-from .results import HeldResult, as_note
+from .results import HeldResult, as_note, give_line
 from .world import Run, begin_run, run_of
 
 __unittest = True
@@ -368,6 +368,8 @@ def _survey_class(cls: type[Phases], scope: Scope, *, goes_on: bool) -> None:
         run.world.report_again(scope.uncaught)
         error = verdict.verdict(case, run)
         if error is not None:
+            give_line(error, *(value for value in vars(cls).values()
+                               if isinstance(value, types.FunctionType | classmethod)))
             raise error
 
 

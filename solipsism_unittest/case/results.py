@@ -6,13 +6,16 @@ is known. Frames of the machinery do not show.
 
 from __future__ import annotations
 
+import functools
+import inspect
 import traceback
 import types
 import unittest
 from collections.abc import Iterable
 from typing import Any
 
-from ..introspection.exceptions import clean, ids, parts
+from ..introspection.exceptions import clean, ids, lines_of, parts, trace_of
+from ..introspection.handles import code_of
 
 __unittest = True
 __tracebackhide__ = True
@@ -50,8 +53,38 @@ class HeldResult:
             if err is not None:
                 for error in parts([err[1]]):
                     clean(error)
+                case = test[0] if isinstance(test, tuple) else test
+                give_line(err[1], getattr(case, case._testMethodName))
                 err = err[0], err[1], err[1].__traceback__
             getattr(self._result, name)(*(test if isinstance(test, tuple) else (test,)), err)
+
+
+_RAISE = compile("raise error", "", "exec")
+
+
+def give_line(error: BaseException, *functions: Any) -> None:
+    """Let a failure that no line of the program raised stand at the first line of the first of these that has one.
+
+    A leak, for example. pytest would say that all entries of the traceback are hidden. unittest leaves the line out.
+    """
+    code = next(filter(None, map(code_of, map(_innermost, functions))), None)
+    if code is None or any(not line.tb_frame.f_globals.get("__tracebackhide__")
+                           for line in lines_of(error.__traceback__)):
+        return
+    here = _RAISE.replace(co_filename=code.co_filename, co_name=code.co_name, co_qualname=code.co_qualname,
+                          co_firstlineno=code.co_firstlineno)
+    before = error.__context__
+    try:
+        exec(here, {"__name__": __name__, "__unittest": True, "error": error.with_traceback(None)})
+    except type(error):
+        error.__traceback__ = trace_of(lines_of(error.__traceback__)[1:])
+        error.__context__ = before
+
+
+def _innermost(function: Any) -> Any:
+    while isinstance(function, functools.partial | functools.partialmethod):
+        function = function.func
+    return inspect.unwrap(function)
 
 
 class Note(str):

@@ -11,15 +11,15 @@ import functools
 import gc
 import types
 import unittest
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from ..errors import RealTimeLimitError
 from ..introspection import exceptions
 from ..leaks import report
-from ..leaks.kinds import Found, Leak
+from ..leaks.kinds import Found, Leak, no_earlier
 from ..leaks.unawaited import forgotten_by
-from .fixtures.scopes import is_test
+from .fixtures.scopes import fixtures_of, is_test
 from .results import as_note, can_be_cause, forget_notes, put_first
 from .world import Run
 
@@ -34,12 +34,14 @@ UNUSED = ("the test is async but gave the loop nothing to do: nothing in it had 
 class Ending:
     """The end of one test, as its checks see it."""
 
-    def __init__(self, case: unittest.TestCase, run: Run, passed: bool, known: Collection[int]) -> None:
+    def __init__(self, case: unittest.TestCase, run: Run, passed: bool, known: Collection[int],
+                 is_reported: bool = True) -> None:
         self.case = case
         self.run = run
         self.world = run.last_world
         self.passed = passed
         self.known = known  # the ids of the errors that are reported already
+        self.is_reported = is_reported  # somebody reads what the checks give
         self.errors: list[BaseException] = []  # what the checks gave so far
 
     def reported(self, *more: BaseException | None) -> set[int]:
@@ -86,7 +88,10 @@ def stopped(end: Ending) -> list[BaseException]:
 
 def leftovers(end: Ending) -> list[BaseException]:
     """What the test left behind, in one failure."""
-    return _lost(end.case, end.found)
+    if not (end.is_reported and is_test(end.case)):
+        return _lost(end.case, end.found)
+    seen = fixtures_of(type(end.case)).seen
+    return _lost(end.case, end.found, seen.by(end.case._testMethodName, end.found.leaks))
 
 
 def unused_loop(end: Ending) -> list[BaseException]:
@@ -111,13 +116,16 @@ def _stopped(end: Ending, known: Collection[int]) -> list[BaseException]:
     return [*swallowed, *(end.case.failureException(text) for text in (refused, blocking) if text)]
 
 
-def _lost(case: unittest.TestCase, found: Found) -> list[BaseException]:
-    """The failure for what is left, from the errors that nobody caught, with their tracebacks; none for nothing."""
-    text = report.report(found, "test" if is_test(case) else "class")
+def _lost(case: unittest.TestCase, found: Found, earlier: Callable[[Leak], str] = no_earlier) -> list[BaseException]:
+    """The failure for what is left, from the errors that nobody caught, with their tracebacks; none for nothing.
+
+    What `earlier` has words for, another test of the class was the first to leave.
+    """
+    text = report.report(found, "test" if is_test(case) else "class", earlier)
     if not text:
         return []
     error = case.failureException(text)
-    causes = [leak.error for leak in found.leaks if leak.error is not None]
+    causes = [leak.error for leak in found.leaks if leak.error is not None and not earlier(leak)]
     if causes and can_be_cause(causes[0]):
         error.__cause__ = causes.pop(0)
     for other in causes[:TRACEBACKS]:
@@ -131,12 +139,15 @@ def _lost(case: unittest.TestCase, found: Found) -> list[BaseException]:
 
 
 def verdict(case: unittest.TestCase, run: Run, *, passed: bool = True,
-            failures: Iterable[BaseException] = ()) -> BaseException | None:
-    """End everything, and give the error that this test deserves beside its `failures`; None for a clean end."""
+            failures: Iterable[BaseException] = (), is_reported: bool = True) -> BaseException | None:
+    """End everything, and give the error that this test deserves beside its `failures`; None for a clean end.
+
+    Of a skipped test, for example, it is not reported.
+    """
     known = exceptions.ids(failures)
 
     def judged() -> BaseException | None:
-        end = Ending(case, run, passed, known)
+        end = Ending(case, run, passed, known, is_reported)
         for check in CHECKS:
             end.errors += check(end)
         for other in end.errors[1:]:
@@ -168,12 +179,13 @@ def judge(case: unittest.TestCase, run: Run, outcome: Any) -> None:
         run.last_world.explain(failures)
         if first is not None:
             _put_first(run, first, exceptions.ids(failures))
-        error = verdict(case, run, passed=passed, failures=failures)
+        counts = passed and not _expects_failure(case)
+        error = verdict(case, run, passed=passed, failures=failures, is_reported=counts or first is not None)
         if error is None:
             pass
         elif first is not None:
             first.add_note(as_note(error))
-        elif passed and not _expects_failure(case):
+        elif counts:
             raise error
         elif passed and any(error in server.errors for server in run.servers):
             outcome.expectedFailure = type(error), error, error.__traceback__  # a handler failed, as expected

@@ -247,6 +247,7 @@ class VirtualWorld:
         run.leaving.enter_context(sealed(loop))
         run.unawaited.is_ours = lambda: world_here() is world
         run.leaving.enter_context(survey.collected_writers(loop))
+        survey.warn_of_the_rest(loop, run.checks)
         if run.scope is not None or loops.is_lent(run.runner):
             run.before = self.before()
             if run.scope is not None:

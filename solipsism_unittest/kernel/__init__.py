@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from ..errors import SolipsismError
 from .addresses.resolver import Names
@@ -42,6 +42,10 @@ def capacities(capacity: Capacity) -> tuple[int, int]:
     return pair[0], pair[1]
 
 
+def _by_nobody(file: File) -> bool:
+    return False
+
+
 class Kernel:
     """One machine and the world around it."""
 
@@ -56,6 +60,7 @@ class Kernel:
         self.awake: dict[File, None] = {}
         self.moved: dict[int, int] = {}  # descriptors: what the number is in the kernel that adopted this one
         self.abandoned: list[File] = []  # collected as garbage while open
+        self.is_reported: Callable[[File], bool] = _by_nobody  # of those: then no warning is needed
         self.next_descriptor = FIRST_DESCRIPTOR
 
     def open(self, file: File) -> File:

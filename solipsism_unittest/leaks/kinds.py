@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
 __unittest = True
@@ -49,6 +49,37 @@ class Leak(NamedTuple):
     place: object  # a Place, or words; None where nobody knows
     thing: object = None
     error: BaseException | None = None
+
+
+def no_earlier(leak: Leak) -> str:
+    """No test left this before."""
+    return ""
+
+
+class Seen:
+    """What tests of one class left before: each cause has its whole text in the first test, and is counted later."""
+
+    __slots__ = ("_tests",)
+
+    def __init__(self) -> None:
+        self._tests: dict[object, dict[str, None]] = {}  # of each cause, in the order in which they came
+
+    def by(self, test: str, leaks: Iterable[Leak]) -> Callable[[Leak], str]:
+        """Note what a test left. The result says of each cause who left it first, or "" where this test did."""
+        for leak in leaks:
+            self._tests.setdefault(_cause(leak), {})[test] = None
+
+        def earlier(leak: Leak) -> str:
+            tests = self._tests[_cause(leak)]
+            first = next(iter(tests))
+            return f"as in {first} ({len(tests)} tests of this class so far)" if first != test else ""
+
+        return earlier
+
+
+def _cause(leak: Leak) -> object:
+    """What is the same for leftovers of one cause: not how far they came, and not at which time."""
+    return leak.kind, str(leak.place), type(leak.error)
 
 
 class Found(NamedTuple):

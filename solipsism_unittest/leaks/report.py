@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from .kinds import KINDS, MISTAKES, Found, Leak
+from .kinds import KINDS, MISTAKES, Found, Leak, no_earlier
 
 __unittest = True
 __tracebackhide__ = True
@@ -17,18 +17,22 @@ _PLACE_WORDS = {"error": "raised at"}
 # -- the report
 
 
-def report(found: Found, who: str = "test") -> str:
-    """The text of the failure: how much, then each with the place where it was made; equal ones are counted."""
+def report(found: Found, who: str = "test", earlier: Callable[[Leak], str] = no_earlier) -> str:
+    """The text of the failure: how much, then each with the place where it was made; equal ones are counted.
+
+    What `earlier` has words for was described by another test's failure, and has one line.
+    """
     leaks, stubborn, troubles = found
     if not (leaks or stubborn or troubles):
         return ""
     left = [leak for leak in leaks if leak.kind not in MISTAKES]
     if leaks and all(leak.kind == "coroutine" for leak in leaks):
-        lines = [line for (_, what, place, *_), count in Counter(leaks).items() for line in
-                 (f"coroutine '{what}' was never awaited{_times(count)}, {_ADVICE}", f"  made at {place}")]
+        lines = [line for leak, count in Counter(leaks).items() for line in
+                 (f"coroutine '{leak.what}' was never awaited{_times(count)}, {earlier(leak) or _ADVICE}",
+                  f"  made at {leak.place}")]
     else:
         lines = [_headline(len(leaks), bool(left), who)] if leaks else [f"the {who} did not come to a clean end"]
-        lines += _groups(leaks)
+        lines += _groups(leaks, earlier)
     lines += [f"  when it was ended: {trouble}" for trouble in dict.fromkeys(troubles)]
     if stubborn:
         lines.append(f"  refused to be cancelled: {', '.join(stubborn)}")
@@ -46,7 +50,7 @@ def _headline(number: int, left: bool, who: str) -> str:
     return f"{number} error{'s' if number != 1 else ''} went by unseen while the {who} ran"
 
 
-def _groups(leaks: list[Leak]) -> Iterable[str]:
+def _groups(leaks: list[Leak], earlier: Callable[[Leak], str]) -> Iterable[str]:
     for name, kind in KINDS.items():
         of_kind = [leak for leak in leaks if leak.kind == name]
         if of_kind:
@@ -55,6 +59,10 @@ def _groups(leaks: list[Leak]) -> Iterable[str]:
         for leak in of_kind:
             per_place.setdefault(leak.place, []).append(leak)
         for place, same in per_place.items():
+            if known := earlier(same[0]):
+                verb = f", {_PLACE_WORDS.get(name, 'made at')} {place}" if place else ""
+                yield f"    {known}{_times(len(same))}{verb}"
+                continue
             for what, count in Counter(leak.what for leak in same[:3]).items():
                 advice = f", {_ADVICE}" if name == "coroutine" else ""
                 yield f"    {what}{_times(count)}{advice}"

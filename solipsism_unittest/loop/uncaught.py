@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+from asyncio.log import logger
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ..hangs import words
@@ -60,36 +62,50 @@ class Expectation:
         return names + (f" with a text that {self._pattern.pattern!r} is found in" if self._pattern else "")
 
 
+def _by_nobody(kind: str) -> bool:
+    return False
+
+
 class UncaughtErrors:
     """The errors of one loop that nobody caught, and those that a test expects."""
 
-    __slots__ = ("found", "expected")
+    __slots__ = ("found", "expected", "is_reported")
 
     def __init__(self) -> None:
         self.found: list[UncaughtError] = []
         self.expected: list[Expectation] = []  # the innermost comes last
+        self.is_reported: Callable[[str], bool] = _by_nobody  # of each kind, whether a test fails for it
 
     def is_expected(self, error: BaseException | None) -> bool:
         """Whether a test expects this error; each expectation takes one."""
         return any(expectation.takes(error) for expectation in reversed(self.expected))
 
     def note(self, context: dict[str, Any]) -> bool:
-        """Note what asyncio's default handler got; gives whether it is an error."""
+        """Note what asyncio's default handler got; gives whether it is to be logged.
+
+        It is not where the report of a test says it, and where no handler of the program's takes what asyncio logs: on
+        stderr the same would stand twice.
+        """
+        kind = self._note(context)
+        return kind is not None and (logger.hasHandlers() or not self.is_reported(kind))
+
+    def _note(self, context: dict[str, Any]) -> str | None:
+        """The kind of what asyncio's default handler got; None for what is no error."""
         error, future = context.get("exception"), context.get("future")
         if isinstance(future, asyncio.Future) and error is not None and _UNREAD in str(context.get("message")):
             self.found.append(unread(future))
-            return True
+            return "unread"
         lost = context.get("task")
         if isinstance(lost, asyncio.Task) and context.get("message") == _DESTROYED:
             what = f"{words.task_words(lost)}, which was collected as garbage: keep a reference to it"
             self.found.append(UncaughtError("task", what, None, made_at(lost)))
-            return True
+            return "task"
         # Some versions of asyncio report that a server's handler was cancelled: nothing went wrong.
-        is_error = not isinstance(error, asyncio.CancelledError)
-        if is_error:
-            place = user_line(error.__traceback__) if error is not None else None
-            self.found.append(UncaughtError("error", _words(context, error), error, place))
-        return is_error
+        if isinstance(error, asyncio.CancelledError):
+            return None
+        place = user_line(error.__traceback__) if error is not None else None
+        self.found.append(UncaughtError("error", _words(context, error), error, place))
+        return "error"
 
 
 def unread(future: asyncio.Future[Any]) -> UncaughtError:

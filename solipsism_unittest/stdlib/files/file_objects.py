@@ -105,7 +105,8 @@ class PipeFile(io.RawIOBase):
         if not self.closed and self.closefd:
             file = self._world.kernel.files.get(self._number)
             try:
-                warnings.warn(f"unclosed file {self!r}", UnclosedWarning, stacklevel=2, source=self)
+                if file is None or not self._world.kernel.is_reported(file):
+                    warnings.warn(f"unclosed file {self!r}", UnclosedWarning, stacklevel=2, source=self)
             finally:  # the warning may be an error
                 if file is not None:
                     self._world.kernel.abandon(file)

@@ -294,7 +294,8 @@ class Face(Traffic):
         if end is not None and self.kernel.files.get(self._number) is end:
             self._end = end
             try:
-                warnings.warn(f"unclosed {self!r}", UnclosedWarning, stacklevel=2, source=self)
+                if not self.kernel.is_reported(end):
+                    warnings.warn(f"unclosed {self!r}", UnclosedWarning, stacklevel=2, source=self)
             finally:  # the warning may be an error
                 self._end = None
                 self.kernel.abandon(end)
