@@ -45,6 +45,7 @@ The folders, from the ground up; each imports only from those above it in this l
     leaks           what a test left behind: found, reported, ended
     mocks           files and sockets that a test plays; waiting until a mock is awaited
     case            the test case: what a test may use, and what its end comes to
+    runs            many runs of one test: each under another loop, or another executor
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ from .loop.event_loop import SolipsistEventLoop, policy_class
 from .peers.datagram_server import FakeDatagramServer
 from .peers.script import Script
 from .peers.server import FakeServer
+from .runs.variants import over_executors, over_loops
 from .stdlib.sockets.pairs import socketpair, stream_pairs
 from .stdlib.sockets.virtual_socket import VirtualSocket
 from .stdlib.worlds import sealed
@@ -94,6 +96,8 @@ __all__ = [
     "VirtualTimeLimitError",
     "fail_on",
     "lenient",
+    "over_executors",
+    "over_loops",
     "sealed",
     "socketpair",
     "stream_pairs",

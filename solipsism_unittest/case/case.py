@@ -29,6 +29,7 @@ from .assertions.received import ReceiveAssertions
 from .assertions.time import TimeAssertions
 from .assertions.uncaught import UncaughtAssertions
 from .fixtures import tls as certificates
+from .fixtures.context import Context
 from .phases import Phases
 from .world import run_of
 
@@ -78,7 +79,7 @@ class SolipsistTestCase(TimeAssertions, UncaughtAssertions, RaisedAssertions, Bu
       open a browser.
     * `loop_scope`: which tests share a loop: those of "class" or "module", or none ("test").
 
-    A test may assign to `loop`, `now`, `network` and `localhost`; the framework goes on with its own.
+    A test may assign to `loop`, `now`, `network`, `context` and `localhost`; the framework goes on with its own.
     """
 
     @unless_assigned
@@ -110,6 +111,18 @@ class SolipsistTestCase(TimeAssertions, UncaughtAssertions, RaisedAssertions, Bu
     def localhost(self) -> str:
         """The address of the machine that the test runs on."""
         return "127.0.0.1"
+
+    @unless_assigned
+    def context(self) -> Context:
+        """Values by name: `self.context["name"] = value`, and `await self.context["name"]` waits until it is set."""
+        return run_of(self).context
+
+    def delayed_future(self, seconds: float, result: Any = True) -> asyncio.Future[Any]:
+        """A future that gets its result after so many seconds; a `result` that is an exception is raised."""
+        loop = run_of(self).loop
+        future: asyncio.Future[Any] = loop.create_future()
+        loop.call_later(seconds, _settle_future, future, result)
+        return future
 
     def unused_port(self, host: str = "localhost") -> int:
         """A port that nobody uses for TCP or UDP on any address of `host`. Every call gives another one."""
@@ -257,6 +270,15 @@ class SolipsistTestCase(TimeAssertions, UncaughtAssertions, RaisedAssertions, Bu
 def _loop_for(case: unittest.TestCase, what: str) -> SolipsistEventLoop:
     """The loop for `what`, which needs the virtual world; SolipsismError without one."""
     return run_of(case).world.loop_for(what)
+
+
+def _settle_future(future: asyncio.Future[Any], result: object) -> None:
+    if future.done():  # it was cancelled
+        return
+    if isinstance(result, BaseException):
+        future.set_exception(result)
+    else:
+        future.set_result(result)
 
 
 def _close_pair(loop: SolipsistEventLoop, pair: Sequence[VirtualSocket], ends: Sequence[End]) -> None:

@@ -30,9 +30,10 @@ from ..introspection.modules import written_on
 from ..leaks import expected
 from . import real_time, verdict, world
 from .assertions.awaited import awaiting
-from .fixtures import loops
+from .fixtures import context, loops
 from .fixtures.scopes import Scope, fixtures_of, no_test, scope_of
-from .fixtures.settings import Settings
+from .fixtures.services import services_of
+from .fixtures.settings import VARIANT, Settings
 from .results import HeldResult, as_note, give_line
 from .world import Run, begin_run, run_of
 
@@ -52,6 +53,7 @@ class Phases(Settings):
 
     def __init__(self, methodName: str = "runTest") -> None:
         super().__init__(methodName)
+        vars(self).update(vars(getattr(getattr(self, methodName, None), "__func__", Phases)).get(VARIANT, ()))
         begin_run(self, None)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -134,6 +136,10 @@ class Phases(Settings):
         if outcome is not None:  # not in debug()
             run.held = outcome.result = HeldResult(outcome.result)
         world.enter(self, run, scope_of(type(self), _end_module))
+        context.fill(self, run.context, self._asyncioTestContext)
+        for service in services_of(self) if run.scope is None else ():
+            unittest.TestCase.addCleanup(self, service.stop)
+            _call(self, service.start)
         _call(self, self.setUp)
         if type(self).asyncSetUp is not unittest.IsolatedAsyncioTestCase.asyncSetUp:
             _call(self, self.asyncSetUp)
@@ -331,6 +337,9 @@ def _begin_class(cls: type[Phases]) -> None:
     fixtures.stage = "begun"
     scope.before = world.world_of(scope.runner.get_loop()).before()
     try:
+        for service in services_of(no_test(cls)):
+            fixtures.services.append(service)
+            _run_fixture(cls, scope, service.start)
         _run_fixture(cls, scope, cls.asyncSetUpClass)
     except BaseException as error:
         fixtures.trouble = error
@@ -338,10 +347,23 @@ def _begin_class(cls: type[Phases]) -> None:
 
 
 def _end_class(cls: type[Phases]) -> None:
-    fixtures = fixtures_of(cls)
-    if fixtures.scope is not None and fixtures.stage == "begun" and fixtures.trouble is None:
-        fixtures.stage = "ended"
-        _run_fixture(cls, fixtures.scope, cls.asyncTearDownClass)
+    """Run asyncTearDownClass, where the set-up succeeded, and stop the services. The first error is raised."""
+    fixtures, errors = fixtures_of(cls), []
+    if fixtures.scope is None or fixtures.stage != "begun":
+        return
+    fixtures.stage = "ended"
+    calls: list[Callable[[], Any]] = [service.stop for service in reversed(fixtures.services)]
+    if fixtures.trouble is None:
+        calls.insert(0, cls.asyncTearDownClass)
+    for call in calls:
+        try:
+            _run_fixture(cls, fixtures.scope, call)
+        except Exception as error:
+            errors.append(error)
+    for other in errors[1:]:
+        errors[0].add_note(as_note(other))
+    if errors:
+        raise errors[0]
 
 
 def _run_fixture(cls: type[Phases], scope: Scope, call: Callable[[], Any]) -> None:

@@ -36,6 +36,7 @@ from ..stdlib.seal import get_event_loop
 from ..stdlib.worlds import sealed, world_here
 from . import real_time
 from .fixtures import loops, settings
+from .fixtures.context import Context
 from .fixtures.scopes import Scope
 from .fixtures.settings import Settings
 from .results import HeldResult, Note
@@ -70,6 +71,7 @@ class Run:
         self.unawaited = Unawaited()
         self.unfinished: dict[Statement, None] = {}  # in the order in which they were made
         self.servers: list[FakeServer | FakeDatagramServer] = []
+        self.context = Context()
         self.refusals: get_event_loop.Refusals | None = None
         self.is_ending = False  # its cleanups run, or have run
         self.clients: survey.Clients | None = None  # of fake servers, as they were found before those ended
@@ -143,6 +145,9 @@ def enter(case: Settings, run: Run, scope: Scope | None) -> None:
     if scope is not None:
         case._asyncioTestContext = scope.context.copy()  # type: ignore[attr-defined]
         case._asyncioRunner = run.runner = scope.runner  # type: ignore[attr-defined]
+        if hasattr(getattr(case, case._testMethodName), settings.VARIANT):
+            raise SolipsismError(f"over_loops() and over_executors() give each test a loop of its own, and loop_scope "
+                                 f"of {type(case).__qualname__} is {case.loop_scope!r}: set it to 'test'")
     settings.check(case, *settings.OF_THE_TEST)
     # First in, last out: leaving may take real time too.
     limit = real_time.real_time_limit(case.real_time_limit, lambda: loop_of(run.runner))

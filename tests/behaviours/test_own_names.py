@@ -15,15 +15,16 @@ THE_ONE_NAME = "_solipsism_unittest"  # no program would take it
 
 # What a class sets: another value is refused, in words.
 SETTINGS = {
-    "autojump", "executor_factory", "forbid_get_event_loop", "hermetic", "loop_debug", "loop_factory", "loop_scope",
-    "on_blocking_call", "on_polling", "on_slow_callback", "real_time_limit", "seed", "start_time", "virtual_time_limit",
+    "autojump", "default_context", "executor_factory", "forbid_get_event_loop", "hermetic", "loop_debug",
+    "loop_factory", "loop_scope", "on_blocking_call", "on_polling", "on_slow_callback", "real_time_limit", "seed",
+    "services", "start_time", "virtual_time_limit",
 }
 FIXTURES = {"asyncSetUpClass", "asyncTearDownClass"}
 # What a test calls, and what it is given: its own meaning of these names is its own affair.
 VOCABULARY = {
-    "advance", "advance_to", "allow_escape", "background", "expect_leak", "hold_clock", "localhost", "loop", "network",
-    "now", "settle", "socketpair", "start_fake_datagram_server", "start_fake_server", "stream_pairs", "tls_contexts",
-    "trust", "unused_port",
+    "advance", "advance_to", "allow_escape", "background", "context", "delayed_future", "expect_leak", "hold_clock",
+    "localhost", "loop", "network", "now", "settle", "socketpair", "start_fake_datagram_server", "start_fake_server",
+    "stream_pairs", "tls_contexts", "trust", "unused_port",
     "assertAsyncRaises", "assertAsyncRaisesRegex", "assertAsyncWarns", "assertAsyncWarnsRegex",
     "assertBlocks", "assertBufferEmpty", "assertBufferFull", "assertBuffered", "assertCompletesAfter",
     "assertCompletesWithin", "assertElapses", "assertLoopException", "assertNextTimer", "assertNoTimers", "assertNow",
@@ -156,6 +157,8 @@ class SettingsTest(unittest.TestCase):
         ("on_polling", "warn", "what becomes of a program that runs again and again without waiting. Set it to one of "
          "'fail', 'jump'"),
         ("executor_factory", None, "what makes the default executor. Set it to a method that gives one or None"),
+        ("services", ["database"], "what runs around each test. Set it to a method that gives a list of services"),
+        ("default_context", {}, "what self.context holds at first. Set it to a method that gives a mapping"),
     )
 
     def test_every_setting(self):

@@ -49,6 +49,20 @@ class WorldTest(SolipsistTestCase):
         self.assertEqual((seen, self.now), ([1], 0.0))
         timer.cancel()
 
+    async def test_delayed_future(self):
+        """delayed_future() has its result after its seconds, or raises; one that was cancelled stays so."""
+        future = self.delayed_future(5, "result")
+        self.assertIs(await self.delayed_future(1), True)
+        self.assertNow(1)
+        self.assertEqual(await future, "result")
+        self.assertNow(5)
+        with self.assertRaisesRegex(LookupError, "late"):
+            await self.delayed_future(2, LookupError("late"))
+        cancelled = self.delayed_future(1)
+        cancelled.cancel()
+        await asyncio.sleep(2)
+        self.assertTrue(cancelled.cancelled())
+
     async def test_hold_clock(self):
         """While hold_clock() is entered, no timer fires; time goes on when it is left."""
         with self.hold_clock():

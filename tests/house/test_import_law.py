@@ -48,7 +48,8 @@ INSIDE: dict[str, tuple[tuple[str, ...], ...]] = {
     "mocks": (("files", "selector", "readiness", "awaited"), ("",)),
     "case": (("results", "real_time", "fixtures"), ("world",), ("assertions", "verdict"), ("phases",), ("case",)),
     "case.assertions": (("failures", "awaited", "elapsed"), ("time", "buffers", "raised", "uncaught"), ("received",)),
-    "case.fixtures": (("settings", "tls"), ("loops",), ("scopes",)),
+    "case.fixtures": (("settings", "tls"), ("loops", "context", "services"), ("scopes",)),
+    "runs": (("variants",),),
 }
 
 # The kernel has no loop, no tests, no threads and no real time, and does no input or output.

@@ -1,0 +1,1 @@
+"""Many runs of one test: each under another loop, or another executor."""
