@@ -66,8 +66,10 @@ def submit(world: World, real: Callable[..., Any], pool: Any, fn: Callable[..., 
     """`ThreadPoolExecutor.submit`: the job lives in the world of who submits it."""
     elsewhere = runs_elsewhere(pool)
     if isinstance(fn, Work):  # of run_in_executor
+        fn.goes_to(pool)
         return real(pool, fn.__wrapped__ if elsewhere else _inside(world, fn), *args, **kwargs)
     job = world.jobs.begin(f"executor job {names.name_of(fn)}", user_place(3))
+    job.pool = pool
     try:
         future = real(pool, fn if elsewhere else _inside(world, Work(job, fn)), *args, **kwargs)
     except BaseException:

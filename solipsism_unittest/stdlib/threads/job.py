@@ -45,6 +45,7 @@ class Job(Hold):
         self.endless = False  # that wait has no timeout of its own: it looks now and then whether its loop is there
         self.future: asyncio.Future[Any] | None = None  # of the loop: gets the result
         self.source: _Submitted | None = None  # of the executor: has the result
+        self.pool: Any = None  # of threads, one of which will run it
 
     def hold(self) -> None:
         """Keep time from moving. Any thread may call it."""
@@ -84,13 +85,19 @@ class Job(Hold):
         self._jobs.wake()
 
     def is_queued(self) -> bool:
-        """Whether it only waits for a thread."""
+        """Whether it waits for a thread, and every thread of its pool has a job that waits itself.
+
+        Any other thread of the pool is going to take it, however long it is about it: it may not have begun yet.
+        """
         source = self.source  # which its thread may take away meanwhile
-        return source is not None and not source.running() and not source.done()
+        if source is None or source.running() or source.done():
+            return False
+        ahead = [self._jobs.working.get(thread.ident or 0) for thread in list(getattr(self.pool, "_threads", ()))]
+        return all(job is not None and job.blocked_in is not None for job in ahead)
 
     def forget(self) -> None:
         """Its result is the program's alone from now on, as nobody else's; a cycle would keep it until a collection."""
-        self.future = self.source = None
+        self.future = self.source = self.pool = None
 
     @contextlib.contextmanager
     def on_this_thread(self) -> Iterator[None]:
@@ -153,6 +160,10 @@ class Work:
     def __init__(self, job: Job, function: Callable[..., Any]) -> None:
         self._job = job
         self.__wrapped__ = function
+
+    def goes_to(self, pool: concurrent.futures.Executor) -> None:
+        """Note which pool of threads it was handed to."""
+        self._job.pool = pool
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         with self._job.on_this_thread():

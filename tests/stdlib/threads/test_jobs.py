@@ -204,6 +204,19 @@ class OrderTest(unittest.TestCase):
         self.assertEqual(run(main(2, 1)), ([0, 1], 2.0))
         self.assertEqual(run(main(5, 2)), ([0, 1, 2, 3, 4], 3.0))
 
+    def test_a_thread_that_takes_long_to_begin(self):
+        """Jobs whose thread is not ready yet hold the clock: a busy machine, an initializer, another interpreter."""
+
+        def ask(pool):
+            return [future.result() for future in [pool.submit(abs, number) for number in (-2, -1)]]
+
+        async def main(pool):
+            return await asyncio.wait_for(asyncio.to_thread(ask, pool), 9), asyncio.get_running_loop().time()
+
+        for slow in (True, False):
+            with concurrent.futures.ThreadPoolExecutor(1, initializer=time.sleep, initargs=(0.2 * slow,)) as pool:
+                self.assertEqual(run(main(pool)), ([2, 1], 0.0))
+
     def test_an_executor_without_threads(self):
         """An executor that does the job at once, in the loop's thread, works."""
 
