@@ -130,18 +130,20 @@ class Phases(Settings):
         begin_run(self, self._asyncioRunner)
 
     def _callSetUp(self) -> None:
-        _begin_class(type(self))
-        run = run_of(self)
+        cls, run = type(self), run_of(self)
+        _begin_class(cls)
         outcome = self._outcome  # type: ignore[attr-defined]
         if outcome is not None:  # not in debug()
             run.held = outcome.result = HeldResult(outcome.result)
-        world.enter(self, run, scope_of(type(self), _end_module))
+        world.enter(self, run, scope_of(cls, _end_module))
         context.fill(self, run.context, self._asyncioTestContext)
         for service in services_of(self) if run.scope is None else ():
             unittest.TestCase.addCleanup(self, service.stop)
             _call(self, service.start)
-        _call(self, self.setUp)
-        if type(self).asyncSetUp is not unittest.IsolatedAsyncioTestCase.asyncSetUp:
+        set_up = self.setUp
+        if not _is_stock(set_up, _SET_UP):
+            _call(self, set_up)
+        if cls.asyncSetUp is not _ASYNC_SET_UP:
             _call(self, self.asyncSetUp)
 
     def _callTestMethod(self, method: Callable[[], Any]) -> None:
@@ -154,9 +156,11 @@ class Phases(Settings):
                           ReturnedValueWarning, stacklevel=4)
 
     def _callTearDown(self) -> None:
-        if type(self).asyncTearDown is not unittest.IsolatedAsyncioTestCase.asyncTearDown:
+        if type(self).asyncTearDown is not _ASYNC_TEAR_DOWN:
             _call(self, self.asyncTearDown)
-        _call(self, self.tearDown)
+        tear_down = self.tearDown
+        if not _is_stock(tear_down, _TEAR_DOWN):
+            _call(self, tear_down)
 
     def _callCleanup(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         task = getattr(function, "__self__", None)
@@ -195,6 +199,15 @@ class Phases(Settings):
 
 # -- calls
 
+# Those of unittest do nothing.
+_SET_UP, _TEAR_DOWN = unittest.TestCase.setUp, unittest.TestCase.tearDown
+_ASYNC_SET_UP = unittest.IsolatedAsyncioTestCase.asyncSetUp
+_ASYNC_TEAR_DOWN = unittest.IsolatedAsyncioTestCase.asyncTearDown
+
+
+def _is_stock(method: object, stock: object) -> bool:
+    return type(method) is types.MethodType and method.__func__ is stock
+
 
 def _call(case: Phases, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Call it in the test's context, and await on the loop what is to be awaited, whoever returned it."""
@@ -207,7 +220,8 @@ def _call(case: Phases, function: Callable[..., Any], *args: Any, **kwargs: Any)
 
 def _call_inside(case: Phases, run: Run, context: contextvars.Context, function: Callable[..., Any], *args: Any,
                  **kwargs: Any) -> Any:
-    with _phase(run):
+    before, run.in_phase = run.in_phase, True
+    try:
         try:
             value = context.run(function, *args, **kwargs)
         except RuntimeError as error:
@@ -227,6 +241,8 @@ def _call_inside(case: Phases, run: Run, context: contextvars.Context, function:
             raise case.failureException(f"{value.__qualname__}() has a `yield`, so calling it only made a "
                                         "generator and nothing of it ran: take the `yield` out")
         return value
+    finally:
+        run.in_phase = before
 
 
 def _run_on_loop(run: Run, coroutine: Coroutine[Any, Any, Any], context: contextvars.Context) -> Any:
@@ -240,16 +256,6 @@ def _run_on_loop(run: Run, coroutine: Coroutine[Any, Any, Any], context: context
     except real_time.Strike:
         real_time.unwind(runner.get_loop(), coroutine)
         raise
-
-
-@contextlib.contextmanager
-def _phase(run: Run) -> Iterator[None]:
-    """Inside, a call of doCleanups() is the user's own; outside it is unittest's, and the last."""
-    before, run.in_phase = run.in_phase, True
-    try:
-        yield
-    finally:
-        run.in_phase = before
 
 
 @contextlib.contextmanager
@@ -291,6 +297,8 @@ def _collect_worlds() -> None:
 
 # -- the fixtures of a class
 
+_SET_UP_CLASS, _TEAR_DOWN_CLASS = (vars(Phases)[name].__func__ for name in ("asyncSetUpClass", "asyncTearDownClass"))
+
 
 def _refuse_async(name: str, cls: type) -> NoReturn:
     raise SolipsismError(f"{cls.__qualname__}.{name} is a coroutine function, and unittest does not await it: make it "
@@ -329,6 +337,8 @@ def _begin_class(cls: type[Phases]) -> None:
         return
     scope = scope_of(cls, _end_module)
     if scope is None:
+        if _is_plain(cls):
+            return
         for name in ("asyncSetUpClass", "asyncTearDownClass"):
             if written_on(cls, name) is not vars(Phases)[name]:
                 raise SolipsismError(f"{cls.__qualname__}.{name} needs a loop that lasts as long as the class: set "
@@ -344,6 +354,11 @@ def _begin_class(cls: type[Phases]) -> None:
     except BaseException as error:
         fixtures.trouble = error
         raise
+
+
+def _is_plain(cls: type[Phases]) -> bool:
+    """Whether a class is seen at a glance to have no asynchronous fixtures of its own."""
+    return _is_stock(cls.asyncSetUpClass, _SET_UP_CLASS) and _is_stock(cls.asyncTearDownClass, _TEAR_DOWN_CLASS)
 
 
 def _end_class(cls: type[Phases]) -> None:

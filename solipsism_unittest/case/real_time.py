@@ -78,10 +78,14 @@ class RealTimeLimit:
         return call()
 
 
+NO_LIMIT = RealTimeLimit()
+
+
 class _Armed(RealTimeLimit):
     """A limit that strikes: what the signal and the second thread have in common."""
 
     _shortest = SHORTEST
+    _strikes_come_late = True
 
     def __init__(self, seconds: float, loop: Callable[[], asyncio.AbstractEventLoop | None]) -> None:
         self._seconds = seconds
@@ -100,7 +104,10 @@ class _Armed(RealTimeLimit):
         error: BaseException | None = None
         try:
             try:
-                return self._unless_struck(call())
+                result = call()
+                if self._verdict is not None:
+                    raise Strike  # the program has swallowed it
+                return result
             except Strike:
                 self._open = before
             except BaseException as raised:
@@ -110,7 +117,8 @@ class _Armed(RealTimeLimit):
                 error = raised
             finally:
                 self._open = before
-                self._calm_down()
+                if self._strikes_come_late:
+                    self._calm_down()
         except Strike:  # it came while one of these lines ran
             self._open = before
         verdict, self._verdict = self._verdict, None
@@ -123,11 +131,6 @@ class _Armed(RealTimeLimit):
             raise verdict from error
         finally:
             del verdict, error  # no cycle with the traceback
-
-    def _unless_struck(self, result: T) -> T:
-        if self._verdict is not None:
-            raise Strike  # the program has swallowed it
-        return result
 
     def _calm_down(self) -> None:
         """Wait for a strike that is under way: none comes after this."""
@@ -179,12 +182,16 @@ class _Alarm(_Armed):
     """On the main thread: SIGALRM. An earlier owner of the timer gets its alarm in time, and in the end the timer back.
     """
 
+    _strikes_come_late = False  # a signal is handled before the next line
+
     def __enter__(self) -> Self:
         self._handler = self._on_alarm  # one object, to be known again
+        self._former_due = math.inf
         self._former = signal.signal(signal.SIGALRM, self._handler)
-        remaining, self._interval = signal.setitimer(signal.ITIMER_REAL, 0)
-        self._former_due = self._last + remaining if remaining else math.inf
-        self._arm()
+        remaining, self._interval = signal.setitimer(signal.ITIMER_REAL, self._patience())
+        if remaining:
+            self._former_due = self._last + remaining
+            self._arm()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -309,7 +316,7 @@ _RUNNING = frozenset({"run_forever", "run_until_complete", "_run_forever_setup",
 def real_time_limit(seconds: float | None, loop: Callable[[], asyncio.AbstractEventLoop | None]) -> RealTimeLimit:
     """The limit for a test on this thread; `loop()` gives its loop, or None."""
     if seconds is None:
-        return RealTimeLimit()
+        return NO_LIMIT
     with_signal = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
     return (_Alarm if with_signal else _Watchdog)(seconds, loop)
 

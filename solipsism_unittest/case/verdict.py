@@ -11,7 +11,7 @@ import functools
 import gc
 import types
 import unittest
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from ..errors import RealTimeLimitError
@@ -26,6 +26,7 @@ from .world import Run
 __unittest = True
 __tracebackhide__ = True
 
+_KEPT = types.CoroutineType, asyncio.Future
 TRACEBACKS = 5  # of errors that nobody caught: those that are printed beside the first
 UNUSED = ("the test is async but gave the loop nothing to do: nothing in it had to wait. Is an `await` missing? If "
           "not, a plain `def` says the same")
@@ -44,21 +45,25 @@ class Ending:
         self.is_reported = is_reported  # somebody reads what the checks give
         self.errors: list[BaseException] = []  # what the checks gave so far
 
-    def reported(self, *more: BaseException | None) -> set[int]:
+    def reported(self, *more: BaseException | None) -> Collection[int]:
         """The ids of all errors that are reported already, and of some more."""
+        if not self.errors and not more:
+            return self.known
         return {*self.known, *exceptions.ids([*self.errors, *more])}
 
     @functools.cached_property
     def found(self) -> Found:
         """What the test left. Asking for it ends everything, and so comes after what must be seen before."""
         # What is held meanwhile the collector cannot report in asyncio's way.
-        kinds = types.CoroutineType, asyncio.Future
-        kept = [thing for thing in vars(self.case).values() if issubclass(type(thing), kinds)]
+        kept = [thing for thing in vars(self.case).values() if issubclass(type(thing), _KEPT)]
         self.run.unawaited.look(kept)
         held = self.world.hold(kept)
         gc.collect(0)  # what was forgotten may be part of a cycle; the next test must not find it
         forgotten = _forgotten(self.run)  # before the end: it throws coroutines away that nobody forgot
-        return forgotten.and_(self.world.end(self.run, held)).without(self.reported())
+        left = self.world.end(self.run, held)
+        if not (forgotten.leaks or any(left)):
+            return left
+        return forgotten.and_(left).without(self.reported())
 
 
 # -- the checks, each with the errors that it finds
@@ -121,9 +126,9 @@ def _lost(case: unittest.TestCase, found: Found, earlier: Callable[[Leak], str] 
 
     What `earlier` has words for, another test of the class was the first to leave.
     """
-    text = report.report(found, "test" if is_test(case) else "class", earlier)
-    if not text:
+    if not any(found):
         return []
+    text = report.report(found, "test" if is_test(case) else "class", earlier)
     error = case.failureException(text)
     causes = [leak.error for leak in found.leaks if leak.error is not None and not earlier(leak)]
     if causes and can_be_cause(causes[0]):
@@ -139,12 +144,12 @@ def _lost(case: unittest.TestCase, found: Found, earlier: Callable[[Leak], str] 
 
 
 def verdict(case: unittest.TestCase, run: Run, *, passed: bool = True,
-            failures: Iterable[BaseException] = (), is_reported: bool = True) -> BaseException | None:
+            failures: Collection[BaseException] = (), is_reported: bool = True) -> BaseException | None:
     """End everything, and give the error that this test deserves beside its `failures`; None for a clean end.
 
     Of a skipped test, for example, it is not reported.
     """
-    known = exceptions.ids(failures)
+    known = exceptions.ids(failures) if failures else ()
 
     def judged() -> BaseException | None:
         end = Ending(case, run, passed, known, is_reported)
@@ -173,10 +178,11 @@ def judge(case: unittest.TestCase, run: Run, outcome: Any) -> None:
         first = failures[0] if failures else None
         if outcome.expectedFailure is not None:
             failures.append(outcome.expectedFailure[1])
-        forget_notes([*failures, *(error for server in run.servers for error in server.errors)])
-        for failure in failures:  # held by its traceback: the collector will not find them
-            run.unawaited.look(forgotten_by(failure))
-        run.last_world.explain(failures)
+        if failures or run.servers:
+            forget_notes([*failures, *(error for server in run.servers for error in server.errors)])
+            for failure in failures:  # held by its traceback: the collector will not find them
+                run.unawaited.look(forgotten_by(failure))
+            run.last_world.explain(failures)
         if first is not None:
             _put_first(run, first, exceptions.ids(failures))
         counts = passed and not _expects_failure(case)

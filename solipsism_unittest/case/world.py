@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import contextlib
 import gc
 import math
 import random
@@ -33,10 +32,11 @@ from ..peers.server import FakeServer
 from ..stdlib import escapes
 from ..stdlib.files import played
 from ..stdlib.seal import get_event_loop
-from ..stdlib.worlds import sealed, world_here
+from ..stdlib.worlds import inside, world_here
 from . import real_time
 from .fixtures import loops, settings
 from .fixtures.context import Context
+from .fixtures.leaving import Leaving
 from .fixtures.scopes import Scope
 from .fixtures.settings import Settings
 from .results import HeldResult, Note
@@ -60,13 +60,13 @@ class Run:
 
     def __init__(self, runner: asyncio.Runner | None = None) -> None:
         self.runner = runner  # None outside of a run
-        self.leaving = contextlib.ExitStack()  # what ends the world
-        self.limit = real_time.RealTimeLimit()
+        self.leaving = Leaving()  # what ends the world
+        self.limit = real_time.NO_LIMIT
         self.held: HeldResult | None = None  # set while the test has an outcome
         self.scope: Scope | None = None  # of a loop that tests share
         self.is_last = False  # nothing comes after this on the shared loop
         self.checks = checks.DEFAULTS
-        self.before = expected.Before()
+        self.before = expected.NOTHING
         self.expected: list[object] = []
         self.unawaited = Unawaited()
         self.unfinished: dict[Statement, None] = {}  # in the order in which they were made
@@ -74,8 +74,10 @@ class Run:
         self.context = Context()
         self.refusals: get_event_loop.Refusals | None = None
         self.is_ending = False  # its cleanups run, or have run
+        self.is_clean = False  # the test is over, and nothing is left on its loop
         self.clients: survey.Clients | None = None  # of fake servers, as they were found before those ended
-        self.in_phase = False  # whether a call of the test's is under way
+        # Whether a call of the test's is under way: one of doCleanups() is its own then, and not the last of the test.
+        self.in_phase = False
         self.was_used: bool | None = None  # whether the last coroutine gave the loop something to do
         self.body_used: bool | None = None  # the same of the body of an async test
         self.late: RealTimeLimitError | None = None  # what was struck while the loop was closed
@@ -150,14 +152,14 @@ def enter(case: Settings, run: Run, scope: Scope | None) -> None:
                                  f"of {type(case).__qualname__} is {case.loop_scope!r}: set it to 'test'")
     settings.check(case, *settings.OF_THE_TEST)
     # First in, last out: leaving may take real time too.
-    limit = real_time.real_time_limit(case.real_time_limit, lambda: loop_of(run.runner))
-    run.limit = run.leaving.enter_context(limit)
+    run.limit = run.leaving.enter_context(real_time.real_time_limit(case.real_time_limit, lambda: loop_of(run.runner)))
     loop = run.limit.run(lambda: run.loop)
     run.leaving.callback(asyncio.set_event_loop, loop if loops.is_lent(run.runner) else None)
     asyncio.set_event_loop(loop)
     run.leaving.enter_context(run.unawaited)
     said = checks.said(type(case), getattr(case, case._testMethodName))
-    run.checks = {**checks.DEFAULTS, **said}
+    if said:
+        run.checks = {**checks.DEFAULTS, **said}
     if scope is None or not scope.has_executor:
         _use_executor(case, run)
     run.world.enter(case, run, _on_blocking_call(case, said.get("blocking_calls")))
@@ -194,14 +196,14 @@ def leave(run: Run) -> None:
     if run.scope is not None:
         run.scope.expected += run.expected
     run.expected.clear()
-    with run.leaving:
-        try:
-            if runner is not None and run.scope is None:
-                run.limit.run(lambda: close(runner))
-        except RealTimeLimitError as error:
-            run.late = error
-        finally:
-            run.runner = None  # until then the limit asks for its loop
+    try:
+        if runner is not None and run.scope is None:
+            run.limit.run(lambda: close(runner, is_clean=run.is_clean))
+    except RealTimeLimitError as error:
+        run.late = error
+    finally:
+        run.runner = None  # until then the limit asks for its loop
+        run.leaving.end()
 
 
 def loop_of(runner: asyncio.Runner | None) -> asyncio.AbstractEventLoop | None:
@@ -209,15 +211,18 @@ def loop_of(runner: asyncio.Runner | None) -> asyncio.AbstractEventLoop | None:
     return getattr(runner, "_loop", None)
 
 
-def close(runner: asyncio.Runner) -> None:
-    """Close a runner with its loop, unless that is only lent, and let no exception out."""
+def close(runner: asyncio.Runner, *, is_clean: bool = False) -> None:
+    """Close a runner with its loop, unless that is only lent, and let no exception out.
+
+    `is_clean` says that nothing of a test is left there.
+    """
     if loops.is_lent(runner):
         return
     # Whatever could go wrong here was in the report; an exception would end the whole suite.
     try:
         loop = loop_of(runner)
         if loop is not None:
-            world_of(loop).close(runner)
+            world_of(loop).close(runner, is_clean)
     except (KeyboardInterrupt, real_time.Strike):
         raise
     except BaseException:
@@ -249,7 +254,7 @@ class VirtualWorld:
         loop, world = self._loop, self._loop.world
         world.guarded = case.hermetic
         bound.tests.setdefault(loop, case.id())
-        run.leaving.enter_context(sealed(loop))
+        run.leaving.enter_context(inside(world))
         run.unawaited.is_ours = lambda: world_here() is world
         run.leaving.enter_context(survey.collected_writers(loop))
         survey.warn_of_the_rest(loop, run.checks)
@@ -319,7 +324,9 @@ class VirtualWorld:
         """End what the test left, and return what to report; `held` is what `hold` returned."""
         if self._loop.selector.limits.horizon != math.inf:
             limit_virtual_time(self._loop, None)
-        if not held and not run.clients and survey.is_clean(self._loop):
+        # A task that none of them is was made since, and stands in line for its first step.
+        if not held and not run.clients and survey.is_quiet(self._loop) and not self._loop.inventory.unread():
+            run.is_clean = True
             return Found([])
         found = survey.clear(self._loop, run.checks, run.before, run.expected, run.clients,
                              goes_on=run.scope is not None and not run.is_last or loops.is_lent(run.runner))
@@ -342,18 +349,19 @@ class VirtualWorld:
 
     def stopped(self, known: Collection[int]) -> tuple[Sequence[EscapeError], str]:
         """The escapes that nobody has reported, without those `known` by id, and the text for calls that block."""
-        swallowed = escapes.swallowed(self._loop.world.escapes, known)
-        self._loop.world.escapes.clear()
-        return swallowed, self._loop.selector.blocking.report()
+        found, blocking = self._loop.world.escapes, self._loop.selector.blocking.report()
+        swallowed = escapes.swallowed(found, known) if found else ()
+        found.clear()
+        return swallowed, blocking
 
     def report_again(self, errors: list[UncaughtError]) -> None:
         """Report these errors as if they had just come, and take them out of the list."""
         self._loop.uncaught.found += errors
         errors.clear()
 
-    def close(self, runner: asyncio.Runner) -> None:
+    def close(self, runner: asyncio.Runner, is_clean: bool) -> None:
         """Close the loop. What the verdict has not ended is ended first."""
-        if not survey.is_clean(self._loop):
+        if not (is_clean and survey.is_quiet(self._loop)) and not survey.is_clean(self._loop):
             ending.sweep(self._loop)  # an interrupt, or debug()
         if self._loop._default_executor is None:
             self._loop.close()  # Runner.close() would run two coroutines that find nothing to do
@@ -427,6 +435,6 @@ class ForeignWorld(Nowhere):
         """SolipsismError: errors that nobody catches are found in the virtual world."""
         self.loop_for("assertLoopException()")
 
-    def close(self, runner: asyncio.Runner) -> None:
+    def close(self, runner: asyncio.Runner, is_clean: bool) -> None:
         """Close the runner."""
         runner.close()

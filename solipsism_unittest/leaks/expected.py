@@ -36,6 +36,9 @@ class Before:
         return {**stays, **{id(thing): thing for thing in background}}
 
 
+NOTHING = Before()
+
+
 def _everything(loop: SolipsistEventLoop) -> list[object]:
     inventory = loop.inventory
     return [*all_tasks(loop), *inventory.timers(), *inventory.ready(), *loop.kernel.files.values(),

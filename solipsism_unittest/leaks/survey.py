@@ -7,11 +7,10 @@ finders.py.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import threading
 from asyncio import all_tasks
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from ..introspection.handles import calls_plumbing, who
@@ -34,22 +33,23 @@ __tracebackhide__ = True
 _watching: dict[int, SolipsistEventLoop] = {}  # by id: loops whose writers are looked at when they are collected
 
 
-@contextlib.contextmanager
-def collected_writers(loop: SolipsistEventLoop) -> Iterator[None]:
+class collected_writers:  # noqa: N801 - a context manager that reads as a word, like contextlib's
     """Inside, a StreamWriter of this loop that is collected as garbage while it is open counts as left behind.
 
     asyncio itself closes it (from 3.11.5 on) with a ResourceWarning that few people see.
     """
-    if "__del__" not in vars(asyncio.StreamWriter):  # its transport stays open, and is reported as that
-        yield
-        return
-    _WRITERS.arm()
-    _watching[id(loop)] = loop
-    try:
-        yield
-    finally:
-        del _watching[id(loop)]
-        _WRITERS.disarm()
+
+    def __init__(self, loop: SolipsistEventLoop) -> None:
+        self._loop = loop
+
+    def __enter__(self) -> None:
+        if "__del__" in vars(asyncio.StreamWriter):  # else its transport stays open, and is reported as that
+            _WRITERS.arm()
+            _watching[id(self._loop)] = self._loop
+
+    def __exit__(self, *exc_info: object) -> None:
+        if _watching.pop(id(self._loop), None) is not None:
+            _WRITERS.disarm()
 
 
 def _make_del(before: Any) -> Any:
@@ -89,11 +89,15 @@ def _is_reported_lost(checks: Mapping[str, bool], collector: object, file: File)
 
 
 def is_clean(loop: SolipsistEventLoop) -> bool:
-    """Whether there is nothing to look at: the common case. Asking costs little."""
-    kernel, inventory = loop.kernel, loop.inventory
+    """Whether there is nothing to look at: the common case."""
+    return is_quiet(loop) and not all_tasks(loop) and not loop.inventory.unread()
+
+
+def is_quiet(loop: SolipsistEventLoop) -> bool:
+    """Whether there is nothing but tasks, if anything. Asking costs little."""
+    kernel, inventory, jobs = loop.kernel, loop.inventory, loop.world.jobs
     return not (kernel.files or kernel.abandoned or inventory.has_handles() or loop.selector.keys
-                or loop.world.jobs.started or loop.world.jobs.working or loop.uncaught.found or inventory.generators
-                or all_tasks(loop) or inventory.unread())
+                or jobs.started or jobs.working or loop.uncaught.found or inventory.generators)
 
 
 class Clients:

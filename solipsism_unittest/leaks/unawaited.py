@@ -13,7 +13,6 @@ import threading
 import types
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from types import TracebackType
 from typing import Any, Self
 
 from ..introspection.exceptions import parts
@@ -46,8 +45,7 @@ class Unawaited:
         warnings._warn_unawaited_coroutine = self._take_down  # type: ignore[attr-defined]
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         warnings._warn_unawaited_coroutine = self._warn  # type: ignore[attr-defined]
         sys.set_coroutine_origin_tracking_depth(self._depth)
 

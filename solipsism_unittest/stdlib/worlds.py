@@ -132,29 +132,35 @@ class inside:  # noqa: N801 - a context manager that reads as a word, like conte
         self._world = world
 
     def __enter__(self) -> Self:
-        ident = thread_id()
+        ident, world = thread_id(), self._world
         with _lock:
             self._count(1)
-            _entered.setdefault(ident, []).append(self._world)
-            by_thread[ident] = self._world
+            if ident in _entered:
+                _entered[ident].append(world)
+            else:
+                _entered[ident] = [world]
+            by_thread[ident] = world
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         ident = thread_id()
         with _lock:
             worlds = _entered.get(ident, [])
-            if self._world not in worlds:
+            if worlds and worlds[-1] is self._world:
+                del worlds[-1]
+            elif self._world in worlds:
+                # The latest of this world: of two that overlap the first may be left first.
+                del worlds[len(worlds) - 1 - worlds[::-1].index(self._world)]
+            else:
                 raise SolipsismError("sealed() is left in a thread that did not enter it: leave it there")
-            # The latest of this world: of two that overlap the first may be left first.
-            del worlds[len(worlds) - 1 - worlds[::-1].index(self._world)]
             if worlds:
                 by_thread[ident] = worlds[-1]
             else:
                 del _entered[ident], by_thread[ident]
             self._count(-1)
 
-    def _count(self, more: int) -> None:
-        _seal.count(more)
+    # The block itself does not matter here.
+    _count = staticmethod(_seal.count)
 
 
 class visiting(inside):  # noqa: N801
@@ -170,8 +176,9 @@ def end(world: World) -> None:
     """The world is over: its loop is closed, and threads that it has started and that are still there do not count."""
     with _lock:
         world.over = True
-        _seal.count(-world.guests)
-        world.guests = 0
+        if world.guests:
+            _seal.count(-world.guests)
+            world.guests = 0
 
 
 class sealed(inside):  # noqa: N801
@@ -184,4 +191,4 @@ class sealed(inside):  # noqa: N801
         world = getattr(loop, "world", None)
         if not isinstance(world, World):
             raise SolipsismError(f"{loop!r} has no virtual world: sealed() needs a SolipsistEventLoop")
-        super().__init__(world)
+        self._world = world

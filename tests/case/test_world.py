@@ -6,6 +6,7 @@ import signal
 import socket
 import time
 import unittest
+from unittest import mock
 
 from solipsism_unittest import EscapeError, SolipsistTestCase
 from tests.case.test_case import run, told
@@ -19,6 +20,22 @@ class SealTest(unittest.TestCase):
         self.assertEqual(names, self.REAL)
         with socket.socket() as made:
             self.assertIs(type(made), socket.socket)
+
+    def test_undone_where_a_step_fails(self):
+        """Where one step of the way back raises, all the others are made, and the error comes out."""
+
+        class Case(SolipsistTestCase):
+            async def test(self):
+                """Nothing."""
+
+        handler = signal.getsignal(signal.SIGALRM)
+        for patch in (mock.patch("random.setstate", side_effect=KeyError("random")),
+                      mock.patch("asyncio.set_event_loop", side_effect=[None, KeyError("loop")])):
+            with patch, self.assertRaises(KeyError):
+                Case("test").run(unittest.TestResult())
+            self.check_real()
+            self.assertIs(signal.getsignal(signal.SIGALRM), handler)
+            self.assertEqual(signal.getitimer(signal.ITIMER_REAL), (0.0, 0.0))
 
     def test_undone_whatever_happens(self):
         """After a test that passes, fails, errs, hangs, skips or fails in any phase the real world is back."""

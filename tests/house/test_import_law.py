@@ -48,7 +48,7 @@ INSIDE: dict[str, tuple[tuple[str, ...], ...]] = {
     "mocks": (("files", "selector", "readiness", "awaited"), ("",)),
     "case": (("results", "real_time", "fixtures"), ("world",), ("assertions", "verdict"), ("phases",), ("case",)),
     "case.assertions": (("failures", "awaited", "elapsed"), ("time", "buffers", "raised", "uncaught"), ("received",)),
-    "case.fixtures": (("settings", "tls"), ("loops", "context", "services"), ("scopes",)),
+    "case.fixtures": (("leaving", "settings"), ("tls",), ("loops", "context", "services"), ("scopes",)),
     "runs": (("variants",),),
 }
 

@@ -123,6 +123,8 @@ class Blocking:
 
     def _warn(self) -> None:
         # Not at once, in the middle of the loop: a warning may be an error.
+        if not self._to_warn:
+            return
         due, self._to_warn = self._to_warn, {}
         for (kind, what, place), count in due.items():
             text = f"{_HEADS[kind]}: {_words(kind, what, place, count)}; {_CURES[kind]}"
@@ -131,6 +133,8 @@ class Blocking:
 
     def report(self) -> str:
         """The text of the failure, or "" for none. What it reports is forgotten."""
+        if not self.found:
+            return ""
         found, self.found = self.found, {}
         lines = []
         for kind, head in _HEADS.items():
