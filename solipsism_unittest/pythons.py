@@ -48,6 +48,8 @@ NO_SUCH_INTERFACE = sys.version_info >= (3, 14)
 SETBLOCKING_TAKES_NUMBERS = sys.version_info < (3, 12)
 # 3.12: a traced thread gets into Python functions while an exception is on its way to another thread.
 STRIKES_STOP_TRACED_THREADS = sys.version_info < (3, 12)
+# 3.12: `datetime.utcnow()` warns.
+UTCNOW_WARNS = sys.version_info >= (3, 12)
 # 3.15: a suspended `for` over one of these has no iterator any more: how far it came cannot be seen.
 WALKED_UNSEEN = (list, tuple, str, bytes) if _hides_where_a_for_stands() else ()
 # 3.15: a datagram longer than the buffer is a ValueError with MSG_TRUNC, with this text. None: no error.

@@ -8,18 +8,21 @@ import unittest
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager
 from ssl import SSLContext
-from typing import Any, Generic, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
+from ..errors import SolipsismError
 from ..introspection import names
 from ..kernel import Capacity
 from ..kernel.clock import Hold
 from ..kernel.descriptors.end import End
 from ..kernel.network.network import Network
+from ..kernel.wall import WallClock
 from ..leaks import expected
 from ..loop.event_loop import SolipsistEventLoop
 from ..peers.datagram_server import DatagramHandler, FakeDatagramServer
 from ..peers.script import Script
 from ..peers.server import FakeServer, Handler
+from ..stdlib.clocks.wall import is_moment, moment_of, set_wall
 from ..stdlib.seal import permits
 from ..stdlib.sockets.pairs import StreamPair, abort, stream_pairs
 from ..stdlib.sockets.virtual_socket import VirtualSocket
@@ -32,6 +35,9 @@ from .fixtures import tls as certificates
 from .fixtures.context import Context
 from .phases import Phases
 from .world import run_of
+
+if TYPE_CHECKING:
+    import datetime
 
 __unittest = True
 __tracebackhide__ = True
@@ -65,6 +71,8 @@ class SolipsistTestCase(TimeAssertions, UncaughtAssertions, RaisedAssertions, Bu
     * `loop_factory`: a class or function that makes the event loop. Any other than a SolipsistEventLoop has no virtual
       world. A loop that was there before is lent: what the test leaves is ended, and nothing else, and it stays open.
     * `start_time`: the loop's first time in seconds.
+    * `wall_start`: the time of day at which a test begins, a datetime with a time zone or "now": `time.time()`,
+      `datetime.now()` and their kin follow virtual time from there. None leaves them real.
     * `autojump`: whether time jumps when nothing else can happen.
     * `loop_debug`: asyncio's debug mode, which is 5 to 9 times slower.
     * `seed`: an int that decides what is left open. By default it is taken from the test's name.
@@ -79,7 +87,8 @@ class SolipsistTestCase(TimeAssertions, UncaughtAssertions, RaisedAssertions, Bu
       open a browser.
     * `loop_scope`: which tests share a loop: those of "class" or "module", or none ("test").
 
-    A test may assign to `loop`, `now`, `network`, `context` and `localhost`; the framework goes on with its own.
+    A test may assign to `loop`, `now`, `network`, `context`, `localhost` and `wall_now`; the framework goes on with its
+    own.
     """
 
     @unless_assigned
@@ -101,6 +110,21 @@ class SolipsistTestCase(TimeAssertions, UncaughtAssertions, RaisedAssertions, Bu
     def now(self) -> float:
         """The loop's time in seconds."""
         return run_of(self).loop.time()
+
+    @unless_assigned
+    def wall_now(self) -> datetime.datetime:
+        """The time of day with a time zone, as the program sees it. SolipsismError without `wall_start`."""
+        return moment_of(_wall_of(self, "self.wall_now"))  # type: ignore[no-any-return]
+
+    def set_wall_clock(self, when: datetime.datetime) -> None:
+        """Set the time of day, as NTP or a user does: timers, and time.monotonic(), go on as they were.
+
+        `when` has a time zone. SolipsismError without `wall_start`.
+        """
+        wall = _wall_of(self, "set_wall_clock()")
+        if not is_moment(when):
+            raise ValueError(f"set_wall_clock() takes a datetime with a time zone, not {when!r}")
+        set_wall(wall, when)
 
     @unless_assigned
     def network(self) -> Network:
@@ -279,6 +303,15 @@ def _settle_future(future: asyncio.Future[Any], result: object) -> None:
         future.set_exception(result)
     else:
         future.set_result(result)
+
+
+def _wall_of(case: SolipsistTestCase, what: str) -> WallClock:
+    """The clock on the wall, for `what` needs one that is set."""
+    wall = _loop_for(case, what).kernel.wall
+    if not wall.is_set:
+        raise SolipsismError(f"{what} needs a time of day of the test's own: set wall_start on "
+                             f"{type(case).__qualname__}")
+    return wall
 
 
 def _close_pair(loop: SolipsistEventLoop, pair: Sequence[VirtualSocket], ends: Sequence[End]) -> None:

@@ -32,6 +32,7 @@ from ..peers.server import FakeServer
 from ..stdlib import escapes
 from ..stdlib.files import played
 from ..stdlib.seal import get_event_loop
+from ..stdlib.seal.table import wall_clock
 from ..stdlib.worlds import inside, world_here
 from . import real_time
 from .fixtures import loops, settings
@@ -255,6 +256,8 @@ class VirtualWorld:
         world.guarded = case.hermetic
         bound.tests.setdefault(loop, case.id())
         run.leaving.enter_context(inside(world))
+        if case.wall_start is not None:
+            run.leaving.enter_context(wall_clock(world.kernel.wall, case.wall_start))
         run.unawaited.is_ours = lambda: world_here() is world
         run.leaving.enter_context(survey.collected_writers(loop))
         survey.warn_of_the_rest(loop, run.checks)
@@ -336,7 +339,9 @@ class VirtualWorld:
     def explain(self, failures: Iterable[BaseException]) -> None:
         """Add to the failures of the test why connections were refused, and whose a lock of another loop is."""
         for failure in failures:
-            for words in (*refusal_words(failure, self._loop.kernel.network), *bound.bound_words(failure)):
+            clock = self._loop.kernel.wall.words() if isinstance(failure, AssertionError) else ""
+            for words in (*refusal_words(failure, self._loop.kernel.network), *bound.bound_words(failure),
+                          *filter(None, [clock])):
                 failure.add_note(Note(words))
 
     def died(self, run: Run) -> list[tuple[BaseException, str]]:
@@ -423,9 +428,10 @@ class ForeignWorld(Nowhere):
         self._loop.set_default_executor(executor)
 
     def enter(self, case: Settings, run: Run, on_blocking_call: str) -> None:
-        """Nothing is to be entered. SolipsismError where the test limits virtual time."""
-        if case.virtual_time_limit is not None:
-            self.loop_for("virtual_time_limit")
+        """Nothing is to be entered. SolipsismError where the test limits virtual time, or sets the time of day."""
+        for name in ("virtual_time_limit", "wall_start"):
+            if getattr(case, name) is not None:
+                self.loop_for(name)
 
     def things_of(self, thing: object) -> NoReturn:
         """SolipsismError: leftovers are found in the virtual world."""

@@ -14,6 +14,7 @@ from ..introspection.names import NAMES, listed
 from ..introspection.places import Place, made_at
 from ..introspection.tasks import Task, by_name, coroutine_name
 from ..kernel import Kernel
+from ..kernel.wall import MANY
 from .locks import Waiting
 from .waits import waits_for
 from .words import way, where
@@ -97,6 +98,7 @@ def report(reason: str, kernel: Kernel, tasks: Iterable[Task], hint: str = "",
     return "\n".join([
         f"{reason} at t={kernel.clock.now!r}: {count}{fate}",
         *([f"  {hint}"] if hint else []),
+        *([f"  {kernel.wall.words()}"] if kernel.wall.reads >= MANY else []),
         *cycle_lines(waiting),
         *([f"  it runs now: {now}"] if now else []),
         *([f"  the clock is held by: {holds}"] if holds else []),

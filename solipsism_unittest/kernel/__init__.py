@@ -22,6 +22,7 @@ from .descriptors.transitions import JOIN
 from .journal import Journal
 from .network.network import Network
 from .network.unix import Paths
+from .wall import WallClock
 
 __all__ = ["DEFAULT_CAPACITY", "FIRST_DESCRIPTOR", "READABLE", "WRITABLE", "Capacity", "Kernel", "capacities"]
 
@@ -51,6 +52,7 @@ class Kernel:
 
     def __init__(self, start_time: float = 0.0, seed: int = 0, replay: Iterable[int] = ()) -> None:
         self.clock = VirtualClock(start_time)
+        self.wall = WallClock(self.clock)
         self.journal = Journal(self.clock)
         self.choices = Choices(seed, replay)
         self.names = Names(self.clock, self.journal)

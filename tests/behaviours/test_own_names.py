@@ -17,14 +17,14 @@ THE_ONE_NAME = "_solipsism_unittest"  # no program would take it
 SETTINGS = {
     "autojump", "default_context", "executor_factory", "forbid_get_event_loop", "hermetic", "loop_debug",
     "loop_factory", "loop_scope", "on_blocking_call", "on_polling", "on_slow_callback", "real_time_limit", "seed",
-    "services", "start_time", "virtual_time_limit",
+    "services", "start_time", "virtual_time_limit", "wall_start",
 }
 FIXTURES = {"asyncSetUpClass", "asyncTearDownClass"}
 # What a test calls, and what it is given: its own meaning of these names is its own affair.
 VOCABULARY = {
     "advance", "advance_to", "allow_escape", "background", "context", "delayed_future", "expect_leak", "hold_clock",
-    "localhost", "loop", "network", "now", "settle", "socketpair", "start_fake_datagram_server", "start_fake_server",
-    "stream_pairs", "tls_contexts", "trust", "unused_port",
+    "localhost", "loop", "network", "now", "set_wall_clock", "settle", "socketpair", "start_fake_datagram_server",
+    "start_fake_server", "stream_pairs", "tls_contexts", "trust", "unused_port", "wall_now",
     "assertAsyncRaises", "assertAsyncRaisesRegex", "assertAsyncWarns", "assertAsyncWarnsRegex",
     "assertBlocks", "assertBufferEmpty", "assertBufferFull", "assertBuffered", "assertCompletesAfter",
     "assertCompletesWithin", "assertElapses", "assertLoopException", "assertNextTimer", "assertNoTimers", "assertNow",

@@ -26,12 +26,14 @@ FLOORS = (
 # The same inside of each folder.
 INSIDE: dict[str, tuple[tuple[str, ...], ...]] = {
     "introspection": (("modules",), ("places", "debuggers"), ("tasks", "threads", "names"), ("handles", "exceptions")),
-    "kernel": (("clock", "choices"), ("journal",), ("addresses",), ("descriptors",), ("network", "processes"), ("",)),
+    "kernel": (("clock", "choices"), ("journal", "wall"), ("addresses",), ("descriptors",),
+               ("network", "processes"), ("",)),
     "kernel.addresses": (("interfaces", "services"), ("literals",), ("hosts",), ("resolver",)),
     "kernel.descriptors": (("file",), ("transitions", "end"), ("backlog", "connection"),
                            ("stream", "datagram", "pipe")),
     "kernel.network": (("faults", "handshake"), ("ports", "unix"), ("udp",), ("network",)),
     "stdlib": (("threads",), ("worlds",), ("escapes", "clocks", "waiting"), ("files",), ("sockets",), ("seal",)),
+    "stdlib.clocks": (("monotonic", "wall"), ("datetimes",)),
     "stdlib.files": (("paths", "sendfile", "played"), ("descriptors",), ("file_objects", "polling")),
     "stdlib.sockets": (("buffers", "addresses", "settings", "lookups", "patches"), ("traffic",), ("virtual_socket",),
                        ("pairs",)),

@@ -38,13 +38,14 @@ class Bindings:
     """Where other modules have bound the C functions among `names`, which are pairs of a module and a name in it.
 
     What modules have kept of `lasting`, under whatever name, they get the other for, for good: methods of classes.
+    `kinds` are the types of what is looked for by name.
     """
 
-    def __init__(self, names: Iterable[tuple[Any, str]], lasting: Mapping[Any, Any] = types.MappingProxyType({})
-                 ) -> None:
+    def __init__(self, names: Iterable[tuple[Any, str]], lasting: Mapping[Any, Any] = types.MappingProxyType({}),
+                 kinds: tuple[type, ...] = (types.BuiltinFunctionType,)) -> None:
         self._lasting = lasting
         self._wanted = [(name, vars(owner)[name], vars(owner)) for owner, name in names
-                        if isinstance(vars(owner).get(name), types.BuiltinFunctionType)]
+                        if isinstance(vars(owner).get(name), kinds)]
         self._seen: dict[str, types.ModuleType] = {}
         # At the last look: how many modules there were, the last of them, and what stood for the clock. A tool that
         # freezes time hides the functions that modules have bound.

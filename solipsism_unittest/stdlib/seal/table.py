@@ -19,6 +19,7 @@ import asyncio.taskgroups
 import asyncio.tasks
 import builtins
 import concurrent.futures
+import contextlib
 import functools
 import inspect
 import io
@@ -32,11 +33,14 @@ import sys
 import threading
 import time
 import types
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ...introspection import modules
+from ...kernel.wall import WallClock
 from .. import escapes, worlds
-from ..clocks import monotonic, monotonic_ns
+from ..clocks import datetimes, wall
+from ..clocks.monotonic import monotonic, monotonic_ns
 from ..files import descriptors, file_objects, paths, polling, sendfile
 from ..files.descriptors import is_virtual
 from ..sockets import lookups, patches
@@ -165,7 +169,10 @@ def _refuse_stock_loop(world: World, loop: Any) -> None:
 
 
 def _bind_anew(name: str) -> None:
-    _BINDINGS.arm(only=name)
+    if name in _WALL:
+        _WALL_NAMES.bind_anew(name)
+    else:
+        _BINDINGS.arm(only=name)
 
 
 # -- TLS
@@ -189,6 +196,7 @@ _PATHS = {name: stand_over(answer, unless=no_socket_file) for name, answer in pa
 _POLLERS = {name: stand_over(answer) for name, answer in polling.ANSWERS.items()}
 _PIPE = stand_in(descriptors.pipe, unless=real_children)
 _OPEN = stand_over(_open, unless=real_file)
+_WALL = {name: stand_over(answer) for name, answer in wall.ANSWERS.items()}
 _RESULT = stand_over(thread_starts.result)
 # Those without an audit event. The others the guard sees.
 _UNAUDITED = ("getprotobyname", "if_nameindex", "if_nametoindex", "if_indextoname")
@@ -209,7 +217,7 @@ _TABLE = Table([
       for owner, attribute, name in _SELECTORS if hasattr(selectors, owner)),
     Clocks(time, {"monotonic": stand_in(monotonic, unless=real_processes),
                   "monotonic_ns": stand_in(monotonic_ns, unless=real_processes),
-                  "sleep": reported_and_skipped(sleep)}, then=_bind_anew),
+                  "sleep": reported_and_skipped(sleep), **_WALL}, then=_bind_anew),
     Lasting(threading.Thread, "start", stand_over(thread_starts.start, unless=thread_starts.is_no_start)),
     Lasting(concurrent.futures.ThreadPoolExecutor, "__init__", stand_over(thread_starts.new_pool)),
     Lasting(concurrent.futures.ThreadPoolExecutor, "submit", stand_over(thread_starts.submit)),
@@ -224,7 +232,9 @@ _TABLE = Table([
     Lasting(subprocess.Popen, "wait", reported(wait_for_child)),
     Lasting(ssl.SSLContext, "wrap_bio", stand_over(_wrap_bio)),
 ])
-_BINDINGS: Bindings = Bindings(_TABLE.names(), patches.KEPT)
+# A program's own names of the clock on the wall lead to it only where a test has set it: what stops the real one looks
+# for these names too.
+_BINDINGS: Bindings = Bindings(((owner, name) for owner, name in _TABLE.names() if name not in _WALL), patches.KEPT)
 
 
 def _arm() -> None:
@@ -237,6 +247,73 @@ def _arm() -> None:
 def _disarm() -> None:
     _BINDINGS.disarm()
     _TABLE.disarm()
+
+
+class _WallNames:
+    """The names that lead to a clock on the wall, as long as one is set for some test of the process."""
+
+    def __init__(self) -> None:
+        self._tests = 0
+        self._functions = Bindings((time, name) for name in _WALL)
+        self._pickling = datetimes.Pickling()
+        self._table: Table | None = None  # of module datetime, which is not loaded before
+        self._classes: Bindings | None = None
+
+    def arm(self) -> None:
+        """One more test has set it."""
+        self._tests += 1
+        if self._tests > 1:
+            return
+        if self._table is None or self._classes is None:
+            self._table, self._classes = _datetime_names()
+        self._functions.arm()
+        self._pickling.begin()
+        self._table.arm()
+        self._classes.arm()
+
+    def bind_anew(self, name: str) -> None:
+        """The module has one of its functions back: a program's own names of it are to lead to the clock again."""
+        if self._tests:
+            self._functions.arm(only=name)
+
+    def disarm(self) -> None:
+        """One of them is over."""
+        self._tests -= 1
+        if not self._tests and self._table is not None and self._classes is not None:
+            self._classes.disarm()
+            self._table.disarm()
+            self._pickling.end()
+            self._functions.disarm()
+
+
+def _datetime_names() -> tuple[Table, Bindings]:
+    import datetime
+    import uuid
+
+    names = [(datetime, name) for name in datetimes.stand_ins()]
+    clocks_of_uuid = [name for name in vars(uuid) if name.startswith(("_generate_time_safe", "_last_timestamp"))]
+    table = Table([Shelf(datetime, {name: _always(cls) for name, cls in datetimes.stand_ins().items()}),
+                   Shelf(uuid, {name: _always(None) for name in clocks_of_uuid})])
+    return table, Bindings(names, kinds=(type,))
+
+
+def _always(thing: object) -> Callable[[Any], Any]:
+    return lambda before: thing
+
+
+_WALL_NAMES = _WallNames()
+
+
+@contextlib.contextmanager
+def wall_clock(clock: WallClock, start: Any) -> Iterator[None]:
+    """In the block a program sees this clock on the wall, which is set to `start` unless it is set already."""
+    if not clock.is_set:
+        wall.set_wall(clock, start)
+    _WALL_NAMES.arm()
+    try:
+        yield
+    finally:
+        _WALL_NAMES.disarm()
 
 
 @functools.cache

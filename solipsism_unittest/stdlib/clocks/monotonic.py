@@ -1,8 +1,8 @@
-"""The clocks of module time."""
+"""`time.monotonic()` and `monotonic_ns()`."""
 
 from __future__ import annotations
 
-from .worlds import World
+from ..worlds import World
 
 
 def monotonic(world: World) -> float:
