@@ -143,7 +143,7 @@ class OwnNamesTest(unittest.TestCase):
 class SettingsTest(unittest.TestCase):
     CLASHES = (
         ("start_time", datetime.datetime(2024, 1, 1), "the loop's first time. Set it to a number of seconds"),
-        ("wall_start", datetime.datetime(2024, 1, 1), "the time of day at which a test begins. Set it to a datetime with"),
+        ("wall_start", datetime.datetime(2024, 1, 1), "the time of day at which a test begins. Set it to a datetime"),
         ("seed", "abc", "what decides what is left open. Set it to an int"),
         ("loop_scope", 5, "which tests share a loop. Set it to one of 'test', 'class', 'module'"),
         ("loop_factory", None, "what makes the event loop. Set it to a class or function that returns a loop"),
