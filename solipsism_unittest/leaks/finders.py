@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
 from asyncio import all_tasks, futures
 from asyncio import tasks as asyncio_tasks
 from collections.abc import Callable, Iterable, Iterator
@@ -22,6 +23,7 @@ from ..introspection.modules import is_of_program, is_ours
 from ..introspection.places import made_at, shorten
 from ..introspection.tasks import Task, by_name, steps, waiter_of
 from ..introspection.threads import standing
+from ..kernel.descriptors.end import shown
 from ..kernel.descriptors.file import File
 from ..loop.event_loop import SolipsistEventLoop
 from ..loop.uncaught import UncaughtError, unread
@@ -176,7 +178,8 @@ def _server_of(loop: SolipsistEventLoop, number: int) -> asyncio.Server | None:
 
 
 def _shown(address: Any) -> str:
-    return "{}:{}".format(*address[:2]) if isinstance(address, tuple) else str(address)
+    """What getsockname() gave, for people."""
+    return shown(address[:2] if isinstance(address, tuple) else (os.fsencode(address),))
 
 
 def _collected(loop: SolipsistEventLoop) -> Iterator[Leak]:

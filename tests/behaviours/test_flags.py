@@ -10,7 +10,7 @@ import unittest
 from tests import ROOT
 
 SUITE = '''
-import asyncio, os, socket, unittest, warnings
+import asyncio, os, queue, socket, tempfile, threading, time, unittest, warnings
 from solipsism_unittest import SolipsistTestCase
 
 
@@ -95,6 +95,74 @@ class TimeTest(SolipsistTestCase):
                 for _ in things:
                     await asyncio.sleep(0)
 
+    async def test_advance(self):
+        timer = self.loop.call_later(5, print)
+        self.assertNextTimer(after=5)
+        self.loop.call_later(2, print).cancel()
+        await self.advance(4)
+        self.assertNow(4)
+        timer.cancel()
+
+    async def test_timers_of_threads(self):
+        done = asyncio.Event()
+        timer = threading.Timer(0.001, self.loop.call_soon_threadsafe, [done.set])
+        timer.start()
+        await done.wait()
+        timer.join()
+
+    async def test_library_threads(self):
+        def work():
+            while (request := requests.get()) is not None:
+                self.loop.call_soon_threadsafe(request.set_result, b"done")
+
+        requests = queue.SimpleQueue()
+        thread = threading.Thread(target=work)
+        thread.start()
+        for _ in range(3):
+            future = self.loop.create_future()
+            requests.put(future)
+            self.assertEqual(await asyncio.wait_for(future, 60), b"done")
+        requests.put(None)
+        thread.join()
+
+    def test_plain(self):
+        self.assertEqual(time.monotonic(), 0)
+
+
+class FilesTest(SolipsistTestCase):
+    async def test_pipes(self):
+        reader, writer = os.pipe()
+        stream = asyncio.StreamReader()
+        transport, _ = await self.loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(reader, "rb", 0))
+        os.write(writer, b"line\\n")
+        self.assertEqual(await stream.readline(), b"line\\n")
+        os.close(writer)
+        transport.close()
+        await self.settle()
+
+    async def test_sockets(self):
+        one, other = socket.socketpair()
+        with one, other:
+            one.setblocking(False)
+            other.setblocking(False)
+            for data in (b"bytes", bytearray(b"array"), memoryview(b"view")):
+                await self.loop.sock_sendall(one, data)
+                self.assertEqual(await self.loop.sock_recv(other, 10), data)
+
+    async def test_sendfile(self):
+        one, other = await self.stream_pairs()
+        with tempfile.TemporaryFile() as file:
+            file.write(b"0123456789")
+            file.seek(0)
+            await self.loop.sendfile(one[1].transport, file)
+        await self.assertReceives(other[0], b"0123456789")
+
+    async def test_a_real_file(self):
+        with tempfile.NamedTemporaryFile() as file:
+            for name in (file.name, file.name.encode()):
+                self.assertEqual(os.stat(name).st_size, 0)
+
 
 class WarningsTest(SolipsistTestCase):
     async def test_expected(self):
@@ -138,6 +206,84 @@ class ReportedTest(unittest.TestCase):
         self.assertEqual(len(result.failures + result.errors), 2)
         for _, text in result.failures + result.errors:
             self.assertIn("forgotten", text)
+
+
+async def hang(self):
+    await asyncio.Event().wait()
+
+async def hang_in_read(self):
+    async def silent(reader, writer):
+        await reader.read()
+    await self.start_fake_server(silent, path=b"\\0silent")
+    reader, writer = await asyncio.open_unix_connection("\\0silent")
+    writer.write(b"question")
+    await reader.read()
+
+async def refused(self):
+    with socket.socket() as sock:
+        sock.bind((b"localhost", 80))
+        await asyncio.open_connection(b"localhost", 81)
+
+async def refused_unix(self):
+    await asyncio.open_unix_connection(b"/tmp/nobody.sock")
+
+async def spin(self):
+    while True:
+        await asyncio.sleep(0)
+
+async def leak_sockets(self):
+    self.sock = socket.socket(socket.AF_UNIX)
+    self.sock.bind(b"\\0bytes")
+    self.sock.listen()
+
+async def leak_a_task(self):
+    self.task = asyncio.create_task(asyncio.sleep(9))
+
+async def died(self):
+    async def fail():
+        raise ValueError(b"reason")
+    self.task = asyncio.create_task(fail())
+    await asyncio.sleep(1)
+
+async def wrong_bytes(self):
+    one, other = await self.stream_pairs()
+    one[1].write(b"one")
+    await self.assertReceives(other[0], b"two")
+
+async def wrong_buffer(self):
+    one, other = self.socketpair()
+    one.send(b"one")
+    self.assertBuffered(other, b"two")
+
+async def escape(self):
+    os.fork()
+
+async def escape_by_bytes(self):
+    await asyncio.create_subprocess_exec(b"true", b"x")
+
+async def wrong_thread(self):
+    await asyncio.to_thread(self.loop.call_soon, len, b"x")
+
+async def wrong_time(self):
+    await self.advance(1)
+    self.assertNow(2)
+
+
+class ReportsTest(unittest.TestCase):
+    def test_reports(self):
+        for body, words in {
+            hang: "nothing can wake", hang_in_read: "nothing can wake", refused: "nobody listens on localhost:81",
+            refused_unix: "/tmp/nobody.sock", spin: "LivelockError", leak_sockets: "bytes", leak_a_task: "1 pending",
+            died: "reason", wrong_bytes: "b'two'", wrong_buffer: "b'two'", escape: "EscapeError",
+            escape_by_bytes: "EscapeError", wrong_thread: "thread", wrong_time: "2",
+        }.items():
+            with self.subTest(body.__name__):
+                result = unittest.TestResult()
+                type("Inner", (SolipsistTestCase,), {"test": body})("test").run(result)
+                texts = [text for _, text in result.failures + result.errors]
+                self.assertEqual(len(texts), 1, texts)
+                self.assertIn(words, texts[0])
+                self.assertNotIn("BytesWarning", texts[0])
 '''
 
 NEWER = sys.version_info >= (3, 14)

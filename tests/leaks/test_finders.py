@@ -128,6 +128,15 @@ class FindersTest(LeakTest):
         self.assertIn("the test left 1 thing behind", text)
         self.assertIn("<Server listening on 127.0.0.1:80, ::1:80>", text)
 
+    def test_server_with_an_abstract_name(self):
+        """A UNIX server whose address has no file is named as ss(8) names it, whether its name was bytes or text."""
+        for path in ("\0name", b"\0name"):
+            async def leaky(self, path=path):
+                self.server = await asyncio.start_unix_server(print, path)
+
+            with self.subTest(path):
+                self.assertIn("<Server listening on @name>", told(run(case_of(leaky))))
+
     def test_transport(self):
         """A client's connection."""
 
