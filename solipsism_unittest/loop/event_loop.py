@@ -38,7 +38,7 @@ from .numbered import Answer, Task
 from .selector import VirtualSelector
 from .stuck import Hangs
 from .timers import duration, reach, schedule
-from .turns import Turns
+from .turns import Stock, Turns, let_patches_reach
 from .uncaught import UncaughtErrors
 
 __unittest = True  # unittest leaves frames of this module out of a traceback
@@ -47,8 +47,6 @@ __tracebackhide__ = True  # and so does pytest
 T = TypeVar("T")
 
 _GETADDRINFO = socket.getaddrinfo
-_STOCK = asyncio.SelectorEventLoop
-_LOOK_UPS: tuple[Any, Any] = _STOCK.getaddrinfo, _STOCK.getnameinfo
 
 # A hang that is met while these run is the end of a run already judged: it is reported, never raised.
 _CLOSING = frozenset({runners._cancel_all_tasks.__code__, runners.Runner.close.__code__})  # type: ignore[attr-defined]
@@ -241,7 +239,7 @@ class SolipsistEventLoop(Turns):
             if task._source_traceback:
                 del task._source_traceback[-1]
         else:  # of a program's own factory, or of what stands in the place of asyncio's class, as its pure Python one
-            task = super().create_task(coro, name=name, context=context, **kwargs)
+            task = Stock.create_task(self, coro, name=name, context=context, **kwargs)
         try:  # noqa: SIM105 - suppress() costs more than all the rest
             task.made_at = place
             self._own.inventory.add_task(task)
@@ -257,17 +255,17 @@ class SolipsistEventLoop(Turns):
         """As asyncio's; what a test expects is not logged."""
         expected = self.uncaught.is_expected(context.get("exception"))
         if not expected or self.get_exception_handler() is not None:
-            super().call_exception_handler(context)
+            Stock.call_exception_handler(self, context)
 
     def default_exception_handler(self, context: dict[str, Any]) -> None:
         """As asyncio's; nobody has caught this error, so it fails the test."""
         if self.uncaught.note(context):
-            super().default_exception_handler(context)
+            Stock.default_exception_handler(self, context)
 
     def _asyncgen_firstiter_hook(self, agen: AsyncGenerator[Any, Any]) -> None:
         if not in_background():
             self.inventory.add_generator(agen, user_place(2))
-        super()._asyncgen_firstiter_hook(agen)  # type: ignore[misc]
+        Stock._asyncgen_firstiter_hook(self, agen)  # type: ignore[attr-defined]
 
     def _asyncgen_finalizer_hook(self, agen: Any) -> None:
         # As asyncio's, but the task that closes it knows what it closes.
@@ -279,12 +277,12 @@ class SolipsistEventLoop(Turns):
 
     def add_reader(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:  # type: ignore[override]
         """As asyncio's; the registration knows where it was made."""
-        super().add_reader(fd, callback, *args)
+        Stock.add_reader(self, fd, callback, *args)
         self._note_registration(fd, 0, "add_reader")
 
     def add_writer(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:  # type: ignore[override]
         """As asyncio's; see `add_reader`."""
-        super().add_writer(fd, callback, *args)
+        Stock.add_writer(self, fd, callback, *args)
         self._note_registration(fd, 1, "add_writer")
 
     def _note_registration(self, fd: Any, index: int, method: str) -> None:
@@ -294,12 +292,12 @@ class SolipsistEventLoop(Turns):
     async def connect_read_pipe(self, protocol_factory: Any, pipe: Any) -> Any:
         """As asyncio's; a real descriptor is refused at the call, and not in the callback that registers it."""
         self.selector.check_pipe(pipe)
-        return await super().connect_read_pipe(protocol_factory, pipe)
+        return await Stock.connect_read_pipe(self, protocol_factory, pipe)
 
     async def connect_write_pipe(self, protocol_factory: Any, pipe: Any) -> Any:
         """As asyncio's; see `connect_read_pipe`."""
         self.selector.check_pipe(pipe)
-        return await super().connect_write_pipe(protocol_factory, pipe)
+        return await Stock.connect_write_pipe(self, protocol_factory, pipe)
 
     # -- threads
 
@@ -343,9 +341,8 @@ class SolipsistEventLoop(Turns):
                           flags: int = 0) -> Any:
         """As asyncio's, from the virtual resolver and without a thread; a slow name takes its virtual seconds."""
         # A program that puts its own function there means asyncio's look-ups too.
-        if (base_events.socket.getaddrinfo is not _GETADDRINFO  # type: ignore[attr-defined]
-                or _STOCK.getaddrinfo is not _LOOK_UPS[0]):
-            return await super().getaddrinfo(host, port, family=family, type=type, proto=proto, flags=flags)
+        if base_events.socket.getaddrinfo is not _GETADDRINFO:  # type: ignore[attr-defined]
+            return await Stock.getaddrinfo(self, host, port, family=family, type=type, proto=proto, flags=flags)
         try:
             return self.kernel.names.getaddrinfo(host, port, family, type, proto, flags)
         finally:  # an error takes as long as an answer
@@ -354,22 +351,20 @@ class SolipsistEventLoop(Turns):
                 await stating(lambda: f"the look-up of {names.plain(host)}", asyncio.sleep(seconds))
 
     async def _create_server_getaddrinfo(self, host: Any, port: Any, family: int, flags: int) -> list[Answer]:
-        infos = await super()._create_server_getaddrinfo(host, port, family, flags)  # type: ignore[misc]
+        infos = await Stock._create_server_getaddrinfo(self, host, port, family, flags)  # type: ignore[attr-defined]
         return [Answer(number, info) for number, info in enumerate(infos)]
 
     async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> tuple[str, str]:
         """As asyncio's, from the virtual resolver and without a thread."""
-        if _STOCK.getnameinfo is not _LOOK_UPS[1]:
-            return await super().getnameinfo(sockaddr, flags)
         lookup = base_events.socket.getnameinfo  # type: ignore[attr-defined]  # the virtual one, or a program's own
         return lookup(sockaddr, flags)  # type: ignore[no-any-return]
 
     def close(self) -> None:
         """As asyncio's. Sockets that are still open are closed without a warning: nobody can use them any more."""
-        if self.is_running() or self.is_closed():
-            super().close()
-            return
+        was_closed = self.is_closed()
         super().close()
+        if was_closed or not self.is_closed():
+            return
         for file in list(self.kernel.files.values()):
             self.kernel.close(file)
         worlds.end(self.world)
@@ -423,6 +418,13 @@ for _names, _why in (
         (("create_pipe_connection", "start_serving_pipe"), _OF_WINDOWS)):
     for _name in _names:
         setattr(SolipsistEventLoop, _name, _refusal(_name, *_why))
+
+let_patches_reach(SolipsistEventLoop, (
+    "time", "call_soon", "call_at", "call_later", "create_task", "run_in_executor", "shutdown_default_executor",
+    "getaddrinfo", "getnameinfo", "_create_server_getaddrinfo", "add_reader", "add_writer", "connect_read_pipe",
+    "connect_write_pipe", "subprocess_exec", "subprocess_shell", "add_signal_handler", "remove_signal_handler",
+    "set_debug", "call_exception_handler", "default_exception_handler", "_asyncgen_firstiter_hook",
+    "_asyncgen_finalizer_hook", "_run_once"))
 
 
 @functools.cache

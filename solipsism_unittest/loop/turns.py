@@ -13,20 +13,22 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 from asyncio import base_events, events, format_helpers
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from heapq import heapify, heappop, heappush
-from inspect import CO_COROUTINE
+from inspect import CO_COROUTINE, iscoroutinefunction
 from math import inf
 from selectors import EVENT_READ, EVENT_WRITE
 from threading import get_ident
 from types import BuiltinFunctionType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..introspection.threads import Real
 from ..kernel import Kernel
+from ..stdlib.sockets.patches import KEPT
 from ..stdlib.threads.mistakes import FUNCTIONS, check_callback, refuse_callback, refuse_thread
 from ..stdlib.worlds import World
 from .selector import VirtualSelector
@@ -60,7 +62,71 @@ class Handle(events.Handle):
         self._source_traceback = None
 
 
-class Turns(asyncio.SelectorEventLoop):
+# -- what a program's patches reach
+
+if TYPE_CHECKING:
+    Stock = asyncio.SelectorEventLoop
+
+    class Doors:
+        """See below."""
+else:
+    class Stock:
+        """The methods of asyncio's loop classes that ours replaces: asyncio's own, which are moved here."""
+
+    class Doors:
+        """What asyncio's classes have in their place: functions that call ours for one of our loops."""
+
+    base_events.BaseEventLoop.__bases__ = (Doors, Stock, *base_events.BaseEventLoop.__bases__)
+
+
+class Behind(Doors):
+    """Our methods that replace asyncio's, behind asyncio's classes: what a program puts there is found first.
+
+        SolipsistEventLoop > SelectorEventLoop > BaseEventLoop > Behind, ours > Doors > Stock, asyncio's > ...
+
+    So a patch of asyncio's classes (`mock.patch.object(asyncio.BaseEventLoop, "getaddrinfo")`) is one of our loop too,
+    and costs nothing where there is none. Who calls what he has replaced (`BaseEventLoop.getaddrinfo(loop, ...)`) comes
+    through a door.
+    """
+
+
+# Who takes the line of his own call out of what debug mode keeps.
+_KEEPS_NO_LINE = ("call_soon", "call_at", "call_later", "create_task")
+
+
+def let_patches_reach(loop_class: type, names: Iterable[str]) -> None:
+    """Move these methods of ours behind asyncio's classes; to be called once."""
+    for name in names:
+        owner = next(cls for cls in loop_class.__mro__ if name in vars(cls))
+        home = next(cls for cls in asyncio.SelectorEventLoop.__mro__ if name in vars(cls))
+        ours, stock = vars(owner)[name], vars(home)[name]
+        delattr(owner, name)
+        setattr(Behind, name, ours)
+        setattr(Stock, name, stock)
+        if str(getattr(stock, "__module__", "")).startswith("asyncio."):  # nobody has replaced it yet
+            delattr(home, name)
+            setattr(Doors, name, _door(loop_class, ours, stock))
+            KEPT[stock] = vars(Doors)[name]
+
+
+def _door(loop_class: type, ours: Callable[..., Any], stock: Callable[..., Any]) -> Callable[..., Any]:
+    trims = stock.__name__ in _KEEPS_NO_LINE
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(self, loop_class):
+            return ours(self, *args, **kwargs)
+        made = stock(self, *args, **kwargs)
+        if trims and made._source_traceback:
+            del made._source_traceback[-1]
+        return made
+
+    async def coroutine_method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return await (ours if isinstance(self, loop_class) else stock)(self, *args, **kwargs)
+
+    return functools.wraps(stock)(coroutine_method if iscoroutinefunction(stock) else method)
+
+
+class Turns(asyncio.SelectorEventLoop, Behind):
     """An event loop with lean turns; `SolipsistEventLoop` is one."""
 
     # Slots, because CPython reads attributes slowly on an instance with 30 of them or more.
@@ -124,7 +190,7 @@ class Turns(asyncio.SelectorEventLoop):
 
     def set_debug(self, enabled: bool) -> None:
         """As asyncio's."""
-        super().set_debug(enabled)
+        Stock.set_debug(self, enabled)
         self._choose_turns()
 
     def _choose_turns(self) -> None:
@@ -143,7 +209,7 @@ class Turns(asyncio.SelectorEventLoop):
 
     def _is_replaced(self) -> bool:
         """Whether somebody else's code makes the turns, or runs the handles."""
-        return (type(self)._run_once is not Turns._run_once or "_run_once" in vars(self)
+        return (type(self)._run_once is not _LEAN or "_run_once" in vars(self)
                 or events.Handle._run is not _STOCK_RUN)
 
     def add_timer(self, timer: Timer, when: float, sequence: int) -> None:
@@ -167,7 +233,8 @@ class Turns(asyncio.SelectorEventLoop):
     def close(self) -> None:
         """As asyncio's."""
         super().close()
-        self.drop_timers()
+        if self._closed:
+            self.drop_timers()
 
     # -- running
 
@@ -186,7 +253,7 @@ class Turns(asyncio.SelectorEventLoop):
         elif kind is not BuiltinFunctionType and kind.__module__ != "_asyncio":  # the steps and the wake-ups of tasks
             check_callback(callback, "call_soon")
         if self._debug:
-            handle = super().call_soon(callback, *args, context=context)
+            handle = Stock.call_soon(self, callback, *args, context=context)
             del handle._source_traceback[-1]  # type: ignore[attr-defined]
             return handle
         handle = Handle(callback, args, self, context)
@@ -207,12 +274,12 @@ class Turns(asyncio.SelectorEventLoop):
                 timer._scheduled = False
                 self._ready.append(timer)
             timer = None  # type: ignore[assignment]
-            super()._run_once()  # type: ignore[misc]
+            Stock._run_once(self)  # type: ignore[attr-defined]
             return
         heap, ready, selector, kernel = self._heap, self._ready, self.selector, self.kernel
         clock, blocking, spins = kernel.clock, selector.blocking, selector.spins
-        mine, kind, time, perf_counter = vars(self), type(self), Turns.time, Real.perf_counter
-        lean_turns, run_class = Turns._run_once, events.Handle
+        mine, kind, time, perf_counter = vars(self), type(self), _VIRTUAL_TIME, Real.perf_counter
+        lean_turns, run_class = _LEAN, events.Handle
         blocking.start()
         began = blocking.began
         while True:
@@ -298,6 +365,10 @@ class Turns(asyncio.SelectorEventLoop):
             while heap and heap[0][2]._cancelled:
                 self._timer_cancelled_count -= 1
                 heappop(heap)[2]._scheduled = False
+
+
+_LEAN: Any = Turns._run_once
+_VIRTUAL_TIME: Any = Turns.time
 
 
 def _report(loop: Turns, handle: Any, error: BaseException) -> None:

@@ -1,0 +1,304 @@
+"""A program's patches of asyncio's loop classes: the same body, with the patch, on a stock loop and on ours."""
+
+import asyncio
+import contextlib
+import inspect
+import socket
+import unittest
+from asyncio import base_events, selector_events
+from unittest import mock
+
+from solipsism_unittest import SolipsistEventLoop, SolipsistTestCase
+from solipsism_unittest.loop.turns import Behind, Doors, Stock
+from solipsism_unittest.stdlib.sockets.patches import KEPT
+from tests import run_python
+from tests.case.test_case import run, told
+
+NAMES = sorted(set(vars(Behind)) - set(vars(type("Empty", (), {}))) - {"__firstlineno__", "__static_attributes__"})
+PUBLIC = [name for name in NAMES if not name.startswith("_")]
+FIRST = asyncio.SelectorEventLoop
+HOST = "127.0.0.1"
+
+
+class PatchedLoopsTest(unittest.TestCase):
+    maxDiff = None
+
+    def both(self, body, running=False):
+        """Show that `body(loop)` gives the same for a stock loop and ours, both idle or both running it."""
+        seen = []
+        for kind in (FIRST, SolipsistEventLoop):
+            loop = kind()
+            with contextlib.closing(loop):
+                seen.append(loop.run_until_complete(body(loop)) if running else body(loop))
+        self.assertEqual(seen[1], seen[0])
+        return seen[0]
+
+    def home(self, name):
+        """asyncio's own class that has a method."""
+        return selector_events.BaseSelectorEventLoop if name in ("add_reader", "add_writer") else (
+            FIRST if name.endswith("signal_handler") else base_events.BaseEventLoop)
+
+    def test_what_is_replaced(self):
+        """Most of what our loop replaces is behind asyncio's classes, and no method of asyncio's hides it."""
+        self.assertGreater(len(PUBLIC), 18)
+        for name in NAMES:
+            with self.subTest(name):
+                self.assertIs(getattr(SolipsistEventLoop, name), vars(Behind)[name])
+                self.assertIs(getattr(FIRST, name), vars(Doors)[name])
+                self.assertIs(KEPT[vars(Stock)[name]], vars(Doors)[name])
+
+    def test_mocks(self):
+        """A mock in the place of a method, in the class that has it or in one below, is what a loop has."""
+        for name in NAMES:
+            for owner in (self.home(name), FIRST):
+
+                def body(loop, name=name, owner=owner):
+                    with mock.patch.object(owner, name) as fake:
+                        seen = getattr(loop, name) is fake, type(fake).__name__
+                    return seen, getattr(loop, name) is fake
+
+                with self.subTest(name, owner=owner):
+                    (found, _), after = self.both(body)
+                    self.assertEqual((found, after), (True, False))
+
+    def test_autospec(self):
+        """One with the signature of what it stands for gets the loop, and refuses what that refuses."""
+        for name in PUBLIC:
+
+            def body(loop, name=name):
+                with mock.patch.object(self.home(name), name, autospec=True) as fake:
+                    try:
+                        result = getattr(loop, name)(*range(9), nothing=True)
+                    except TypeError:
+                        result = TypeError
+                    if inspect.iscoroutine(result):
+                        result.close()
+                    return type(result), inspect.iscoroutinefunction(fake), str(inspect.signature(fake))
+
+            with self.subTest(name):
+                self.both(body)
+
+    def test_signatures(self):
+        """What asyncio's classes have for a method has its name and signature, and is a coroutine function or none."""
+        for name in NAMES:
+            with self.subTest(name):
+                door, stock = getattr(FIRST, name), vars(Stock)[name]
+                self.assertEqual(door.__qualname__, stock.__qualname__)
+                self.assertEqual(inspect.signature(door), inspect.signature(stock))
+                self.assertEqual(inspect.iscoroutinefunction(door), inspect.iscoroutinefunction(stock))
+
+    def test_set_and_put_back(self):
+        """What a test has kept and puts back by itself works as before, in whatever class it was put."""
+        async def body(loop):
+            kept = {name: getattr(base_events.BaseEventLoop, name)
+                    for name in ("time", "call_at", "call_later", "call_soon", "create_task", "getaddrinfo")}
+            for name in kept:
+                setattr(base_events.BaseEventLoop, name, lambda *args, **kwargs: "fake")
+            found = [getattr(loop, name)() for name in kept]
+            for name, method in kept.items():
+                setattr(base_events.BaseEventLoop, name, method)
+            try:
+                return found, await self.a_bit_of_everything(loop)
+            finally:
+                for name in kept:
+                    delattr(base_events.BaseEventLoop, name)
+
+        self.both(body, running=True)
+
+    def test_called_through(self):
+        """Functions that call what they have replaced are as good as none, and are asked each time."""
+        def note(name, seen):
+            kept = getattr(FIRST, name)
+            if inspect.iscoroutinefunction(kept):
+                async def noted(self, *args, **kwargs):
+                    seen[name] = seen.get(name, 0) + 1
+                    return await kept(self, *args, **kwargs)
+            else:
+                def noted(self, *args, **kwargs):
+                    seen[name] = seen.get(name, 0) + 1
+                    return kept(self, *args, **kwargs)
+            return mock.patch.object(self.home(name), name, noted)
+
+        async def body(loop):
+            plain, seen = await self.a_bit_of_everything(loop), {}
+            with contextlib.ExitStack() as stack:
+                for name in USED:
+                    stack.enter_context(note(name, seen))
+                noted = await self.a_bit_of_everything(loop)
+            return plain == noted, noted, sorted(seen)
+
+        self.assertEqual(self.both(body, running=True)[2], sorted(USED))
+
+    def test_wraps(self):
+        """A mock that wraps the method of a loop calls it."""
+        async def body(loop):
+            with mock.patch.object(base_events.BaseEventLoop, "getaddrinfo", wraps=loop.getaddrinfo) as fake:
+                found = await loop.getaddrinfo(HOST, 80, type=socket.SOCK_STREAM)
+            return found, fake.call_count
+
+        self.both(body, running=True)
+
+    def test_answers_of_the_program(self):
+        """asyncio's own calls get the program's answers: names, timers, executors."""
+        async def body(loop):
+            async def getaddrinfo(self, host, port, **kwargs):
+                return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (HOST, port))]
+
+            server = await asyncio.start_server(lambda reader, writer: writer.close(), HOST, 0)
+            seen = []
+            with mock.patch.object(base_events.BaseEventLoop, "getaddrinfo", getaddrinfo):
+                reader, writer = await asyncio.open_connection("no.such.name.invalid",
+                                                               server.sockets[0].getsockname()[1])
+                seen.append(await reader.read())
+                writer.close()
+                await writer.wait_closed()
+            server.close()
+            with mock.patch.object(base_events.BaseEventLoop, "run_in_executor", return_value=loop.create_future()
+                                   ) as fake:
+                fake.return_value.set_result("faked")
+                seen.append(await asyncio.to_thread(print))
+            with mock.patch.object(base_events.BaseEventLoop, "call_later", side_effect=ZeroDivisionError):
+                seen.append(type((await asyncio.gather(asyncio.sleep(1), return_exceptions=True))[0]))
+            return seen
+
+        self.assertEqual(self.both(body, running=True), [b"", "faked", ZeroDivisionError])
+
+    def test_debug_mode(self):
+        """The line that made a timer, a handle or a task in debug mode is the program's."""
+        async def body(loop):
+            loop.set_debug(True)
+            made = [loop.call_later(0, min, 1, 2), loop.call_at(0, min, 1, 2), loop.call_soon(min, 1, 2),
+                    loop.create_task(asyncio.sleep(0))]
+            await made[-1]
+            return [thing._source_traceback[-1].filename == __file__ for thing in made]
+
+        self.assertEqual(self.both(body, running=True), [True] * 4)
+
+    def test_the_life_of_a_loop(self):
+        """run_forever(), run_until_complete() and close() of a test act, and ours go on after them."""
+        def body(loop):
+            seen = []
+            with mock.patch.object(base_events.BaseEventLoop, "run_forever") as fake:
+                loop.run_forever()
+                seen.append(fake.call_count)
+            future = loop.create_future()
+            with mock.patch.object(base_events.BaseEventLoop, "run_until_complete", return_value=7) as fake:
+                seen += [loop.run_until_complete(future), fake.call_args == mock.call(future)]
+            with mock.patch.object(FIRST, "close") as fake:
+                loop.close()
+                seen += [fake.call_count, loop.is_closed()]
+            future.set_result(5)
+            return [*seen, loop.run_until_complete(future)]
+
+        self.assertEqual(self.both(body), [1, 7, True, 1, False, 5])
+
+    def test_subclasses(self):
+        """A program's own loop classes override and go on above, below asyncio's and below ours."""
+        for base in (FIRST, SolipsistEventLoop):
+
+            class Mine(base):
+                calls = 0
+
+                def call_soon(self, *args, **kwargs):
+                    Mine.calls += 1
+                    return super().call_soon(*args, **kwargs)
+
+                def time(self):
+                    return super().time() + 0.0
+
+            with self.subTest(base), contextlib.closing(Mine()) as loop:
+                loop.run_until_complete(self.a_bit_of_everything(loop))
+                self.assertGreater(Mine.calls, 5)
+
+    async def a_bit_of_everything(self, loop):
+        """What comes out of a program that uses a loop in several ways."""
+        seen = [(await loop.getaddrinfo(HOST, 80, type=socket.SOCK_STREAM))[0][4],
+                (await loop.getnameinfo((HOST, 80), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)),
+                await loop.run_in_executor(None, sum, [1, 2]), await loop.create_task(asyncio.sleep(0.001, "slept"))]
+        done, begun = loop.create_future(), loop.time()
+        loop.call_soon(seen.append, "soon")
+        loop.call_at(loop.time() + 0.002, done.set_result, "at")
+        seen += [await done, loop.time() > begun]
+        one, two = socket.socketpair()
+        for sock in (one, two):
+            sock.setblocking(False)
+        ready = loop.create_future()
+        loop.add_reader(two, ready.set_result, "readable")
+        loop.add_writer(one, lambda: (one.send(b"x"), loop.remove_writer(one)))
+        seen.append(await ready)
+        loop.remove_reader(two)
+        one.close()
+        two.close()
+        loop.set_exception_handler(lambda loop, context: seen.append(context["message"]))
+        loop.call_exception_handler({"message": "wrong"})
+        loop.set_exception_handler(None)
+        return seen
+
+
+USED = ("time", "call_at", "call_later", "call_soon", "create_task", "getaddrinfo", "getnameinfo", "run_in_executor",
+        "add_reader", "add_writer", "call_exception_handler")
+
+
+class InATestTest(unittest.TestCase):
+    def test_patches_of_one_test(self):
+        """A patch lasts as long as it does, inside a test that uses our own helpers too."""
+        class Case(SolipsistTestCase):
+            async def test_one(self):
+                fake = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.7", 80))]
+                with mock.patch.object(asyncio.BaseEventLoop, "getaddrinfo", return_value=fake):
+                    await self.start_fake_server(host="10.0.0.7", port=80)
+                    _, writer = await asyncio.open_connection("api.test", 80)
+                self.assertEqual(writer.get_extra_info("peername"), ("10.0.0.7", 80))
+                writer.close()
+
+            async def test_other(self):
+                with mock.patch.object(asyncio.SelectorEventLoop, "call_later", autospec=True,
+                                       side_effect=asyncio.SelectorEventLoop.call_later) as fake:
+                    await asyncio.sleep(5)
+                self.assertEqual((fake.call_count, self.now), (1, 5.0))
+
+        result = run(Case)
+        self.assertEqual((told(result), result.testsRun), ("", 2))
+
+
+BEFORE = """
+import asyncio, functools, socket, unittest
+
+class Blocked(socket.socket):
+    pass
+
+async def getaddrinfo(self, host, port, **kwargs):
+    return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.7", port))]
+
+kept = asyncio.BaseEventLoop.create_task
+socket.socket = Blocked
+asyncio.BaseEventLoop.getaddrinfo = getaddrinfo
+asyncio.BaseEventLoop.getnameinfo = functools.partial(print, "no name")
+
+from solipsism_unittest import SolipsistTestCase
+
+class Test(SolipsistTestCase):
+    async def test_it(self):
+        server = await self.start_fake_server(host="10.0.0.7", port=80)
+        with socket.socket() as sock:
+            self.assertIsInstance(sock, Blocked)
+            self.assertGreater(sock.fileno(), 2**29)
+        _, writer = await asyncio.open_connection("api.test", 80)
+        self.assertEqual(writer.get_extra_info("peername"), ("10.0.0.7", 80))
+        writer.close()
+        self.assertIsNone(self.loop.getnameinfo())
+        task = kept(self.loop, asyncio.sleep(3))
+        await task
+        self.assertEqual((self.now, type(server).__name__), (3.0, "FakeServer"))
+        self.assertRegex(task.get_name(), "^Task-")
+        self.assertIn("made_at", dir(task))
+
+unittest.main()
+"""
+
+
+class BeforeTest(unittest.TestCase):
+    def test_patched_before_the_package_is_imported(self):
+        """What was replaced before this package was imported acts too, and what was kept before works."""
+        child = run_python("-c", BEFORE)
+        self.assertEqual((child.returncode, child.stdout), (0, "no name\n"), child.stderr)
