@@ -284,6 +284,6 @@ class Traffic(Fallbacks):
 
 def _is_of_loop(frame: types.FrameType | None) -> bool:
     """Whether a call comes from asyncio's sock_recv() and its like, which take no blocking socket."""
-    while frame is not None and is_ours(module_of(frame)):
+    while frame is not None and (is_ours(module_of(frame)) or module_of(frame) == "socket"):
         frame = frame.f_back
     return frame is not None and module_of(frame) == "asyncio.selector_events"
