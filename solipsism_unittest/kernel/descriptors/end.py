@@ -55,6 +55,7 @@ class End(File):
     type: int = socket.SOCK_STREAM
     shut = 0  # NO_READING | NO_WRITING
     error = 0  # the errno that the next call reports
+    has_own_address = False  # the program gave it one with bind()
 
     def __init__(self, awake: dict[File, None], journal: Journal, family: int, place: object) -> None:
         super().__init__(awake, place)

@@ -62,7 +62,6 @@ class Stream(Connection):
     # Whose port it is
     stopped = False  # a listener, or a connect under way, was shut down
     keeps_port = False  # to the end: the program chose it, or was given it after a connection had ended
-    has_own_address = False  # the program gave it one with bind()
 
     # -- listening
 

@@ -24,7 +24,7 @@ from ..descriptors.stream import Stream
 from ..descriptors.transitions import CONNECT, FRESH, LISTENING, RST, SILENT, SYN_ACK
 from ..journal import Journal
 from .faults import Faults, Verdict
-from .handshake import Retries
+from .handshake import Dialling
 from .ports import ITSELF, WILDCARDS, Ports, source_for, wildcard_of
 from .udp import Udp
 
@@ -52,6 +52,7 @@ class Network:
         self.refused: dict[Address, Refusal] = {}  # the last of each address
         self._listened: set[int] = set()  # the ports that ever had a listener: few, where thousands are bound
         self._clock = clock
+        self._dialling = Dialling(clock)
         self._journal = journal
         self.tcp: Ports[Stream] = Ports(names, lambda end: end.state is LISTENING)
         self.udp = Udp(names, journal)
@@ -123,11 +124,11 @@ class Network:
                 if end.local is not None:  # as __inet_bind() does
                     end.local = wildcard_of(end), end.local[1]
                 raise
+        end.has_own_address = address not in WILDCARDS
         self.tcp.take(end, address, free or port)
         if free:
             self.tcp.chosen[end] = None
         end.keeps_port = again or not free
-        end.has_own_address = address not in WILDCARDS
         self.tcp.keep_family(end, address)
         self._journal.add("bind", end.label)
 
@@ -170,7 +171,7 @@ class Network:
             self.tcp.chosen[end] = None
         assert end.local is not None
         address, port = end.local
-        for other in self.tcp.bound[port]:
+        for other in self.tcp.near(port, address):
             if (other is not end and other.state is LISTENING and not (end.reuse_port and other.reuse_port)
                     and self.tcp.overlap(address, end.v6_only, other.local[0], other.v6_only)):  # type: ignore[index]
                 raise os_error(errno.EADDRINUSE)
@@ -201,13 +202,14 @@ class Network:
             else:
                 self.tcp.narrow(end, source)
         assert end.local is not None
-        if any(other.remote == (address, port) and other.local == end.local for other in self.tcp.bound[end.local[1]]):
+        there = self.tcp.near(end.local[1], end.local[0])
+        if any(other.remote == (address, port) and other.local == end.local for other in there):
             raise os_error(errno.EADDRNOTAVAIL)  # two connections between the same two addresses
         end.remote = address, port
         end.label = f"{end.local[0]}:{end.local[1]}>{address}:{port}"
         end.move(CONNECT)
         if not self._reach(end, address, port):
-            Retries(self._clock, end, lambda: self._reach(end, address, port))
+            self._dialling.begin(end, lambda: self._reach(end, address, port))
 
     def _reach(self, end: Stream, address: str, port: int) -> bool:
         """Ask for a connection; False while nobody answers: it is dropped, or the listener's queue is full."""
@@ -252,11 +254,13 @@ class Network:
 
     def listener(self, address: str, port: int) -> Stream | None:
         """Who answers a connect to this address: the most exact one that listens."""
-        there = [end for end in self.tcp.bound.get(port, ()) if end.state is LISTENING and end.local]
-        for end in there:
-            if end.local and end.local[0] == address:
-                return end
-        covering = [end for end in there if end.local and self.tcp.covers(end.local[0], end.v6_only, address)]
+        covering = []
+        for end in self.tcp.near(port, address):
+            if end.state is LISTENING and end.local:
+                if end.local[0] == address:
+                    return end
+                if self.tcp.covers(end.local[0], end.v6_only, address):
+                    covering.append(end)
         # Of two wildcards the one of the address's own family wins.
         covering.sort(key=lambda end: (":" in address) != (end.family == socket.AF_INET6))
         return covering[0] if covering else None

@@ -11,7 +11,7 @@ import errno
 import itertools
 import os
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
 from ..addresses.hosts import MACHINE
@@ -26,14 +26,48 @@ FIRST_CLIENT_PORT = 32768
 WILDCARDS = {"0.0.0.0": 4, "::": 6}
 ITSELF = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # what a wildcard means as a destination
 
+MANY = 8  # ends at one port: more of them are kept by address too
+
 Kind = TypeVar("Kind", bound=End)
+
+
+class Crowd(Generic[Kind]):
+    """Many ends at one port, in the order in which they came."""
+
+    def __init__(self, ends: Iterable[Kind]) -> None:
+        self._ends: dict[Kind, None] = {}
+        self._own: dict[str, dict[Kind, None]] = {}  # by the address that the program gave them: they keep it
+        self._others: dict[Kind, None] = {}  # at a wildcard, or at an address that becomes one when a connect fails
+        for end in ends:
+            self.append(end)
+
+    def append(self, end: Kind) -> None:
+        """Add one."""
+        self._ends[end] = self._beside(end)[end] = None
+
+    def remove(self, end: Kind) -> None:
+        """Take one away."""
+        del self._ends[end], self._beside(end)[end]
+
+    def _beside(self, end: Kind) -> dict[Kind, None]:
+        return self._own.setdefault(end.local[0], {}) if end.has_own_address and end.local else self._others
+
+    def near(self, address: str) -> Iterator[Kind]:
+        """Those that may have this address, which is no wildcard; those that were given it come first."""
+        return itertools.chain(self._own.get(address, ()), self._others)
+
+    def __iter__(self) -> Iterator[Kind]:
+        return iter(self._ends)
+
+    def __len__(self) -> int:
+        return len(self._ends)
 
 
 class Ports(Generic[Kind]):
     """The ports of one protocol. `is_exclusive(end)` is whether SO_REUSEADDR gives no other end its address."""
 
     def __init__(self, names: Names, is_exclusive: Callable[[Kind], bool]) -> None:
-        self.bound: dict[int, list[Kind]] = {}  # by port
+        self.bound: dict[int, list[Kind] | Crowd[Kind]] = {}  # by port
         self.chosen: dict[Kind, None] = {}  # ends whose port was chosen here; they lose it with their connection
         self._names = names
         self._is_exclusive = is_exclusive
@@ -63,7 +97,13 @@ class Ports(Generic[Kind]):
         end.local = address, port
         end.label = shown(end.local)
         end.unbind = self.release
-        self.bound.setdefault(port, []).append(end)
+        there = self.bound.get(port)
+        if there is None:
+            self.bound[port] = [end]
+        else:
+            if len(there) == MANY and type(there) is list:
+                there = self.bound[port] = Crowd(there)
+            there.append(end)
         if port >= FIRST_FREE_PORT:
             self.use(self._host_name(address), port)
 
@@ -86,9 +126,14 @@ class Ports(Generic[Kind]):
         assert end.local is not None
         end.local = address, end.local[1]
 
+    def near(self, port: int, address: str) -> Iterable[Kind]:
+        """The ends at a port that may have this address or share it: where they are many, not those of other hosts."""
+        there = self.bound.get(port, ())
+        return there.near(address) if isinstance(there, Crowd) and address not in WILDCARDS else there
+
     def check_free(self, end: Kind, address: str, port: int) -> None:
         """EADDRINUSE when an end is there that cannot share the address with `end`."""
-        if any(self._conflict(end, address, other) for other in self.bound.get(port, ())):
+        if any(self._conflict(end, address, other) for other in self.near(port, address)):
             raise os_error(errno.EADDRINUSE)
 
     def _conflict(self, end: Kind, address: str, other: Kind) -> bool:
@@ -142,8 +187,9 @@ class Ports(Generic[Kind]):
 
     def is_free(self, port: int, addresses: Iterable[str]) -> bool:
         """Whether no end is at this port of any of these addresses."""
-        return not any(self.overlap(address, False, other.local[0], other.v6_only)
-                       for other in self.bound.get(port, ()) if other.local for address in addresses)
+        return port not in self.bound or not any(
+            self.overlap(address, False, other.local[0], other.v6_only)
+            for address in addresses for other in self.near(port, address) if other.local)
 
     def _host_name(self, address: str) -> str:
         host = self._names.owner(address)
@@ -153,8 +199,8 @@ class Ports(Generic[Kind]):
         """The next port for a client on an address; EADDRNOTAVAIL when there is none."""
         # A wildcard gets no number that any address has just had, and no address one that a wildcard has just had.
         used = self._client_ports
-        last = max((used[other] for other in used if address in WILDCARDS or other in {address, *WILDCARDS}),
-                   default=FIRST_CLIENT_PORT - 1)
+        others = used if address in WILDCARDS else (address, *WILDCARDS)
+        last = max([used.get(other, 0) for other in others], default=0) or FIRST_CLIENT_PORT - 1
         for port in itertools.chain(range(last + 1, FIRST_FREE_PORT), range(FIRST_CLIENT_PORT, last + 1)):
             if port not in self.bound:
                 self._client_ports[address] = port

@@ -63,6 +63,7 @@ class Udp:
             port = self.ports.free_port([address])
         else:
             self.ports.check_free(end, address, port)
+        end.has_own_address = address not in WILDCARDS
         self.ports.take(end, address, port)
         end.was_bound = True
         self.ports.keep_family(end, address)

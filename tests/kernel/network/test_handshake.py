@@ -1,6 +1,7 @@
 """Connects that nobody answers, second by second."""
 
 import errno
+import random
 import socket
 import unittest
 
@@ -43,6 +44,28 @@ class HandshakeTest(unittest.TestCase):
         self.assertEqual((end.state, end.take_error()), ("failed", errno.ETIMEDOUT))
         told = [record.facts[-1] for record in self.kernel.journal if record.kind == "connect"]
         self.assertEqual(told, ["dropped"] * 7)
+
+    def test_many_at_any_time(self):
+        """Of connects that begin and end at any time each keeps its own seconds, and the clock knows of one of them."""
+        choose = random.Random(1)
+        expected = []
+        ends = []
+        for number in range(100):
+            self.kernel.clock.jump(choose.choice((self.kernel.clock.now, number / 8)))
+            end = self.dialled()
+            ends.append((end, self.kernel.clock.now))
+            self.assertEqual(len(self.kernel.clock.deliveries), 1)
+        now = self.kernel.clock.now
+        choose.shuffle(ends)
+        for end, _ in ends[:60]:
+            self.kernel.close(end)
+            self.assertEqual(len(self.kernel.clock.deliveries), 1)
+        for _, began in ends[60:]:
+            expected += [began + seconds for seconds in (1, 3, 7, 15, 31, 63, 127) if began + seconds > now]
+        self.assertEqual(self.run_out(), sorted(set(expected)))
+        self.assertEqual({end.state for end, _ in ends[60:]}, {"failed"})
+        self.dialled().shutdown(socket.SHUT_RDWR)
+        self.assertEqual(self.kernel.clock.deliveries, [])
 
     def test_repaired(self):
         """A connect under way succeeds with the first SYN after the repair, or is refused by it."""

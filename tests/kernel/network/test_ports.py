@@ -1,11 +1,23 @@
 """Ports of one protocol: who is where, and which numbers are free."""
 
 import errno
+import random
 import socket
+import sys
 import unittest
+import unittest.mock
 
 from solipsism_unittest.kernel import Kernel
+from solipsism_unittest.kernel.network import ports
 from solipsism_unittest.kernel.network.ports import FIRST_CLIENT_PORT, FIRST_FREE_PORT, source_for
+
+
+def outcome(call, *args):
+    """What a call gives, or the name of its errno."""
+    try:
+        return call(*args)
+    except OSError as error:
+        return errno.errorcode[error.errno]
 
 
 class PortsTest(unittest.TestCase):
@@ -117,3 +129,90 @@ class PortsTest(unittest.TestCase):
                                     ("198.18.0.1", "198.18.0.1"), ("198.18.7.7", "198.18.0.1"),
                                     ("2001:db8::7", "2001:db8:0:2::1")):
             self.assertEqual(source_for(names, destination), source)
+
+
+class CrowdTest(unittest.TestCase):
+    """Where many ends are at one port, some are found by their address."""
+
+    HOSTS = ("127.0.0.1", "127.0.0.2", "0.0.0.0", "::", "::1", "192.0.2.1", "192.0.2.2", "2001:db8:7::1")
+
+    def play(self, many, seed):
+        """What random calls at one port see, when more ends than `many` are a crowd."""
+        choose = random.Random(seed)
+        kernel = Kernel()
+        network = kernel.network
+        network.add_host("a.test", "192.0.2.1")
+        network.add_host("b.test", "192.0.2.2", "2001:db8:7::1")
+        ends, seen = [], []
+        with unittest.mock.patch.object(ports, "MANY", many):
+            for _ in range(120):
+                kind = choose.choice((kernel.stream, kernel.stream, kernel.datagram))
+                address = choose.choice(self.HOSTS)
+                call = choose.choice(("bind", "bind", "connect", "close", "free"))
+                if call == "bind":
+                    end = kind(socket.AF_INET6 if ":" in address else choose.choice((socket.AF_INET, socket.AF_INET6)),
+                               None)
+                    end.reuse_address, end.reuse_port = choose.choice(((0, 0), (1, 0), (1, 1)))
+                    end.v6_only = choose.random() < 0.2
+                    seen.append(outcome(network.bind, end, address, 9))
+                    if end.local is None:
+                        kernel.close(end)
+                        continue
+                    ends.append(end)
+                    if choose.random() < 0.7 and end.kind == "stream":
+                        seen.append(outcome(network.listen, end, 5))
+                elif call == "connect":
+                    end = choose.choice(ends) if ends and choose.random() < 0.4 else kind(socket.AF_INET6, None)
+                    seen.append(outcome(end.connect, lambda: network.connect(end, address, 9), False))  # noqa: B023
+                    seen.append(outcome(end.connect, lambda: network.connect(end, address, 9), False))  # noqa: B023
+                    found = network.listener(address, 9)
+                    seen.append((end.label, end.local, end.remote, found and found.number))
+                elif call == "close" and ends:
+                    kernel.close(ends.pop(choose.randrange(len(ends))))
+                else:
+                    seen.append([table.is_free(9, [address, choose.choice(self.HOSTS)])
+                                 for table in (network.tcp, network.udp.ports)])
+        seen.append([end.number for table in (network.tcp, network.udp.ports) for end in table.bound.get(9, ())])
+        for end in ends:
+            kernel.close(end)
+        return seen, len(network.tcp.bound.get(9, ())), kernel.journal.digest
+
+    def test_any_calls(self):
+        """A crowd changes no answer, no order and nothing in the journal."""
+        for seed in range(40):
+            with self.subTest(seed):
+                self.assertEqual(self.play(1, seed), self.play(1000, seed))
+
+    def calls_of(self, servers):
+        """The number of function calls that a bind, a listen, a connect and a close make beside others at the port."""
+        kernel = Kernel()
+        network = kernel.network
+
+        def serve(number):
+            network.add_host(f"host{number}.test", f"192.0.{number // 250}.{number % 250}")
+            end = kernel.stream(socket.AF_INET, None)
+            network.bind(end, f"192.0.{number // 250}.{number % 250}", 80)
+            network.listen(end, 5)
+            return end
+
+        for number in range(servers):
+            serve(number)
+        calls = 0
+
+        def count(frame, event, argument):
+            nonlocal calls
+            calls += event == "call"
+
+        before = sys.getprofile()
+        sys.setprofile(count)
+        try:
+            end = serve(servers)
+            network.connect(kernel.stream(socket.AF_INET, None), end.local[0], 80)
+            kernel.close(end)
+        finally:
+            sys.setprofile(before)
+        return calls
+
+    def test_servers_of_many_hosts(self):
+        """A server on a port is as cheap beside 2,000 others on that port as beside 20."""
+        self.assertLessEqual(self.calls_of(2_000), self.calls_of(20))
