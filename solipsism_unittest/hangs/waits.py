@@ -13,6 +13,7 @@ from ..introspection.tasks import Task, by_name, calls, job_of, members_of, shie
 from .locks import Waiting, verb
 from .words import task_names
 
+SHOWN_BYTES = 40  # of what has come so far
 
 def _future_words(future: Any, frames: Sequence[FrameType] = ()) -> str:
     """Who would resolve a pending future, as far as that shows."""
@@ -135,10 +136,25 @@ def _on_their_way(end: Any, other: Any) -> int:
     return (len(end.incoming) if end is not None else 0) + (other.get_write_buffer_size() if other is not None else 0)
 
 
+def _come(call: _Call) -> str:
+    """What a read has, and what it lacks."""
+    name, names = call.frame.f_code.co_name, call.frame.f_locals
+    # What read(-1) has gathered, under the name that it has in 3.15, and before.
+    data = b"".join([*names.get("blocks", ()), names.get("joined", b""), call.owner._buffer])
+    if not data:
+        return ""
+    ends = names.get("separator", b"")
+    ends = " or ".join(map(repr, [ends] if isinstance(ends, bytes) else ends))
+    lacks = {"readline": "no newline among them", "__anext__": "no newline among them", "read": "and not their end",
+             "readuntil": f"no {ends} among them", "readexactly": ""}[name]
+    shown = repr(data) if len(data) <= SHOWN_BYTES else f"{data[:SHOWN_BYTES]!r}..."
+    return f", and {len(data)} bytes have come so far: {shown}" + (f", {lacks}" if lacks else "")
+
+
 def _received(call: _Call) -> str:
     reader, name = call.owner, call.frame.f_code.co_name
     wanted = call.frame.f_locals["n"] if name in ("read", "readexactly") else ""
-    come = f", and {len(reader._buffer)} bytes have come so far" if reader._buffer else ""
+    come = _come(call)
     end, other = _peer(call, reader._transport)
     flying = _on_their_way(end, other)
     flight = f", and {flying} bytes are in flight" if flying else ""
@@ -164,7 +180,28 @@ def _socket_call(call: _Call) -> str:
     face = call.frame.f_locals["sock"]
     listener = getattr(_end(face), "asked", None)  # at which it knocks
     full = f": its queue is full, and nobody accepts: {plain(listener)}" if listener is not None else ""
-    return f"{call.frame.f_code.co_name}() on {_socket_words(face)}{full}"
+    return f"{call.frame.f_code.co_name}() on {_socket_words(face)}{full}{_displaced(call, _end(face))}"
+
+
+def _displaced(call: _Call, end: Any) -> str:
+    """That another call on the same descriptor took this one's place, and whose call it is; "" where none did.
+
+    asyncio has one reader and one writer for a descriptor: the earlier of two calls is never finished.
+    """
+    future, name = call.frame.f_locals.get("fut"), call.frame.f_code.co_name
+    keys = getattr(call.task.get_loop()._selector, "keys", None)  # type: ignore[attr-defined]
+    if end is None or keys is None or future is None:
+        return ""
+    key = keys.get(end.number)
+    handle = key.data[name in ("sock_connect", "sock_sendall", "sock_sendto")] if key is not None else None
+    first = (handle._args or (None,))[0] if handle is not None else None
+    if first is future:
+        return ""
+    other = next((task for task in call.waiting.tasks if first is not None and waiter_of(task) is first), None)
+    who = (f"of {other.get_name()}, which came later, " if other is not None else "that came later, and has ended, "
+           if handle is None else f"that came later ({plain(handle._callback)}) ")
+    return (f": a call {who}took its place, for asyncio has one reader and one writer for a descriptor: let one task "
+            "make these calls, one after the other")
 
 
 def _server(words: str) -> Callable[[_Call], str]:

@@ -170,7 +170,7 @@ class PlantedTest(unittest.TestCase):
         self.assertTells(
             read_without_a_writer,
             "waits for readline() from <stream joined in memory established 0 of 65536 bytes to read>",
-            "and 12 bytes have come so far",
+            "and 12 bytes have come so far: b",
         )
 
     def test_a_drain_without_a_reader(self):

@@ -185,7 +185,8 @@ class PendingReadTest(TextsCase):
 
         left = "; handler 1 of api.test:80 has returned and left this connection open: end it with writer.close()\n"
         self.assertIn(f" bytes to read>{left}", self.told_of_handler(silent))
-        self.assertIn(f" bytes to read>, and 5 bytes have come so far{left}", self.told_of_handler(half))
+        self.assertIn(f", and 5 bytes have come so far: b'hello', no newline among them{left}",
+                      self.told_of_handler(half))
 
     def test_a_handler_that_goes_on(self):
         """Nothing is said of a handler that has not returned, or of a server without one."""

@@ -30,6 +30,11 @@ async def reason(coroutine, name="subject"):
     return words
 
 
+def words_of(task):
+    """What a task waits for now."""
+    return waits_for(task, await_chain(task))
+
+
 class WordsTest(unittest.TestCase):
     def assertWaits(self, make, words):
         """`make()` gives a coroutine that waits for what `words` say, whole."""
@@ -209,8 +214,18 @@ class WordsTest(unittest.TestCase):
                 self.assertEqual(await reason(make()), words)
             other.write(b"abc")
             self.assertEqual(
-                await reason(reader.readexactly(5)), f"readexactly(5) from {end}, and 3 bytes have come so far"
+                await reason(reader.readexactly(5)), f"readexactly(5) from {end}, and 3 bytes have come so far: b'abc'"
             )
+            so_far = f" from {end}, and 3 bytes have come so far: b'abc', "
+            for make, words in (
+                (reader.readline, f"readline(){so_far}no newline among them"),
+                (lambda: reader.readuntil(b"\r\n"), f"readuntil(){so_far}no b'\\r\\n' among them"),
+                (reader.read, f"read(-1){so_far}and not their end"),
+            ):
+                self.assertEqual(await reason(make()), words)
+            reader.feed_data(bytes(200))
+            self.assertRegex(await reason(reader.readline()),
+                             r" 200 bytes have come so far: b'(\\x00){40}'\.\.\., no newline among them$")
             other.transport.pause_reading()
             writer.write(bytes(100_000))
             self.assertRegex(
@@ -244,6 +259,50 @@ class WordsTest(unittest.TestCase):
         words = run(main())
         self.assertRegex(words[0], r"^sock_recv\(\) on <stream joined in memory established 0 of \d+ bytes to read>$")
         self.assertRegex(words[1], "^serve_forever[(][)] of <stream 127.0.0.1:8000 listening ")
+
+    def test_two_calls_on_one_descriptor(self):
+        """The earlier of two reads, or of two writes, says whose call took its place, and the later one does not."""
+
+        async def main():
+            loop, words = asyncio.get_running_loop(), []
+            one, two = socketpair(5)
+            listener = socket.create_server(("127.0.0.1", 8000))
+            listener.setblocking(False)
+            one.send(b"12345")
+            for sock, call in (
+                (one, lambda: loop.sock_recv(one, 5)), (listener, lambda: loop.sock_accept(listener)),
+                (one, lambda: loop.sock_recv_into(one, bytearray(5))), (one, lambda: loop.sock_sendall(one, b"x")),
+            ):
+                tasks = [asyncio.create_task(call(), name=name) for name in ("early", "late")]
+                await asyncio.sleep(0)
+                early, late = (words_of(task) for task in tasks)
+                words.append((early.partition(">: ")[2], late.endswith(">")))
+                late = tasks.pop()
+                late.cancel()
+                await asyncio.wait([late])
+                words.append(words_of(tasks[0]).partition(">: ")[2])
+                (loop.add_reader if len(words) < 9 else loop.add_writer)(sock, print)
+                words.append(words_of(tasks[0]).partition(">: ")[2])
+                loop.remove_reader(sock)
+                loop.remove_writer(sock)
+                tasks[0].cancel()
+                await asyncio.wait(tasks)
+            alone = asyncio.create_task(loop.sock_recv(one, 5))
+            await asyncio.sleep(0)
+            words.append(words_of(alone).endswith(">"))
+            one.close()
+            words.append(words_of(alone))
+            alone.cancel()
+            for sock in (two, listener):
+                sock.close()
+            return words
+
+        rule = "for asyncio has one reader and one writer for a descriptor: let one task make these calls, one after " \
+               "the other"
+        each = [(f"a call of late, which came later, took its place, {rule}", True),
+                f"a call that came later, and has ended, took its place, {rule}",
+                f"a call that came later (<built-in function print>) took its place, {rule}"]
+        self.assertEqual(run(main()), [*each * 4, True, "sock_recv() on a closed socket"])
 
     def test_no_frames(self):
         """A chain without a frame is nowhere, and one of plumbing alone is told by its module."""
