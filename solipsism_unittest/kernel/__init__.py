@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from ..errors import SolipsismError
 from .addresses.resolver import Names
@@ -47,6 +48,18 @@ def _by_nobody(file: File) -> bool:
     return False
 
 
+def _does_not_matter(name: str, seconds: float) -> None:
+    """What becomes of a slow look-up that blocks, where nobody minds."""
+
+
+class _Outside(NamedTuple):
+    """What a machine finds others by."""
+
+    names: Names
+    network: Network
+    paths: Paths
+
+
 class Kernel:
     """One machine and the world around it."""
 
@@ -55,15 +68,36 @@ class Kernel:
         self.wall = WallClock(self.clock)
         self.journal = Journal(self.clock)
         self.choices = Choices(seed, replay)
-        self.names = Names(self.clock, self.journal)
-        self.network = Network(self.names, self.clock, self.journal)
-        self.paths = Paths(self.journal)
+        # Called with a name and its seconds when a slow one is looked up by a call that blocks.
+        self.on_blocking: Callable[[str, float], object] = _does_not_matter
+        self._outside: list[_Outside] = []  # one, once somebody asks: most tests have no network
         self.files: dict[int, File] = {}
         self.awake: dict[File, None] = {}
         self.moved: dict[int, int] = {}  # descriptors: what the number is in the kernel that adopted this one
         self.abandoned: list[File] = []  # collected as garbage while open
         self.is_reported: Callable[[File], bool] = _by_nobody  # of those: then no warning is needed
         self.next_descriptor = FIRST_DESCRIPTOR
+
+    @property
+    def names(self) -> Names:
+        """The hosts, and the resolver that answers for them."""
+        return self._around().names
+
+    @property
+    def network(self) -> Network:
+        """The network that the machine is on."""
+        return self._around().network
+
+    @property
+    def paths(self) -> Paths:
+        """The socket files, and the abstract names of UNIX sockets."""
+        return self._around().paths
+
+    def _around(self) -> _Outside:
+        if not self._outside:
+            names = Names(self.clock, self.journal, self.on_blocking)
+            self._outside.append(_Outside(names, Network(names, self.clock, self.journal), Paths(self.journal)))
+        return self._outside[0]  # where another thread was as fast, the first one is everybody's
 
     def open(self, file: File) -> File:
         """Give a file a descriptor: the next number, never one that was used before.

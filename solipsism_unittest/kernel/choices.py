@@ -27,13 +27,16 @@ class Choices:
         self.seed = seed
         self.made: list[Choice] = []
         self._replay = list(replay)
-        self._random = random.Random(operator.index(seed))  # None would be another seed in every run
+        self._number = operator.index(seed)  # None would be another seed in every run
+        self._random: random.Random | None = None  # made for the first choice: many loops make none
 
     def below(self, count: int, purpose: str) -> int:
         """An int from 0 to `count - 1`. A replayed value that is out of range is a ValueError."""
         if count < 1:
             raise ValueError(f"nothing to choose from for {purpose!r}: count is {count}")
         # Drawn in any case, so that what follows a replayed part is the same as in the run that it came from.
+        if self._random is None:
+            self._random = random.Random(self._number)
         value = self._random.randrange(count)
         if len(self.made) < len(self._replay):
             value = self._replay[len(self.made)]

@@ -18,6 +18,7 @@ import sys
 from asyncio import base_events, events, futures, runners, tasks
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from types import CoroutineType
 from typing import Any, NoReturn, TypeVar
 
 from ..errors import NotSimulatedError, SolipsismError
@@ -32,8 +33,8 @@ from ..stdlib.sockets.lookups import refuse_to_block
 from ..stdlib.threads.background import in_background
 from ..stdlib.threads.job import Work
 from ..stdlib.threads.mistakes import check_callback
-from ..stdlib.worlds import World, sealed, world_here
-from .inventory import Inventory
+from ..stdlib.worlds import World, inside, sealed, world_here
+from .inventory import Inventory, close_generator
 from .numbered import Answer, Task
 from .selector import VirtualSelector
 from .stuck import Hangs
@@ -97,6 +98,7 @@ class SolipsistEventLoop(Turns):
     _default_executor: concurrent.futures.Executor | None
     _ready: deque[Any]
     _transports: Any
+    _asyncgens: Any
 
     __slots__ = ("_own",)
 
@@ -109,7 +111,7 @@ class SolipsistEventLoop(Turns):
             world.guarded, world.escapes = around.guarded, around.escapes
         self._own = _Own(self)
         super().__init__(world, VirtualSelector(world, self._own.hangs, autojump))
-        self.kernel.names.on_blocking = refuse_to_block
+        world.kernel.on_blocking = refuse_to_block
         # `_run_once` takes timers before time() + this for due: the gap to the next float means "exactly due". The
         # selector renews it at each jump.
         self._clock_resolution = self._clock.resolution
@@ -189,10 +191,11 @@ class SolipsistEventLoop(Turns):
 
     def run_forever(self) -> None:
         """As asyncio's, in a sealed thread."""
-        self._check_closed()
-        self._check_running()
+        if self._closed or self._thread_id is not None or events._get_running_loop() is not None:
+            self._check_closed()
+            self._check_running()
         self.selector.turns = 0
-        with sealed(self):
+        with inside(self.world):
             blocking = self.selector.blocking
             blocking.begin_run(self._ready)
             self.world.begin_run()
@@ -210,12 +213,23 @@ class SolipsistEventLoop(Turns):
         self._check_closed()
         self._check_running()
         made_here = not futures.isfuture(future)
-        future = asyncio.ensure_future(future, loop=self)
         if made_here:
+            if type(future) is CoroutineType and self._closes_nothing(future):
+                next(self._own.tasks)
+                with contextlib.suppress(StopIteration):
+                    future.send(None)  # to run the loop for it would take as long as to make the loop
+                return None
+            future = asyncio.ensure_future(future, loop=self)
             future._log_destroy_pending = False  # asyncio's own reason: an interrupt leaves it pending
         if isinstance(future, asyncio.Task):
             future.is_driven = True  # type: ignore[attr-defined]  # no leftover: its end is reported to who drives it
         return self._own.hangs.drive(future, super().run_until_complete, sys._getframe(1).f_code in _CLOSING)
+
+    def _closes_nothing(self, coroutine: CoroutineType[Any, Any, Any]) -> bool:
+        """Whether a coroutine is one of a runner's end, with nothing to close and nothing to run beside it."""
+        return (coroutine.cr_code in _OF_THE_END and (frame := coroutine.cr_frame) is not None
+                and frame.f_locals["self"] is self and type(self) is SolipsistEventLoop and self.is_idle()
+                and not self._asyncgens and self._default_executor is None and self._task_factory is None)
 
     def stuck(self, kind: type[SolipsismError], reason: str, hint: str) -> None:
         """Report a hang, and see to it that what is driven ends with it; to be called inside of select()."""
@@ -269,9 +283,9 @@ class SolipsistEventLoop(Turns):
 
     def _asyncgen_finalizer_hook(self, agen: Any) -> None:
         # As asyncio's, but the task that closes it knows what it closes.
-        self._asyncgens.discard(agen)  # type: ignore[attr-defined]
+        self._asyncgens.discard(agen)
         if not self.is_closed():
-            self.call_soon_threadsafe(_close_generator, self, agen)
+            self.call_soon_threadsafe(close_generator, self, agen)
 
     # -- descriptors
 
@@ -390,14 +404,6 @@ def _submit(loop: SolipsistEventLoop, executor: Any, function: Callable[..., obj
     return future
 
 
-def _close_generator(loop: SolipsistEventLoop, agen: Any) -> None:
-    """Close an async generator that was left before its end, in a task that says so."""
-    task: Any = loop.create_task(agen.aclose())
-    frame = agen.ag_frame
-    task.coroutine_name = f"aclose() of {agen.__qualname__}, which was left before its end"
-    task.made_at = Place(agen.ag_code, frame.f_lasti) if frame is not None else None
-
-
 def _refusal(name: str, head: str, reason: str) -> Any:
     """A method of this name that refuses, whatever it is called with."""
 
@@ -413,6 +419,10 @@ _NOT_THERE_YET = ("Not there yet", "not there yet: this world has sockets, pipes
                                    "signals of its own")
 _OF_WINDOWS = ("Of Windows alone", "a call of Windows' proactor loop, and this loop plays Linux: use "
                                    "create_unix_server() and create_unix_connection(), or TCP")
+# The coroutines of a runner's end. Where there is nothing to close, they wait for nothing.
+_OF_THE_END = frozenset({asyncio.BaseEventLoop.shutdown_asyncgens.__code__,
+                         SolipsistEventLoop.shutdown_default_executor.__code__})
+
 for _names, _why in (
         (("add_signal_handler", "remove_signal_handler"), _NOT_THERE_YET),
         (("create_pipe_connection", "start_serving_pipe"), _OF_WINDOWS)):

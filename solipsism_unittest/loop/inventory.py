@@ -44,6 +44,14 @@ class Owner(Protocol):
         """Forget every timer."""
 
 
+def close_generator(loop: asyncio.AbstractEventLoop, agen: Any) -> None:
+    """Close an async generator that was left before its end, in a task that says so."""
+    task: Any = loop.create_task(agen.aclose())
+    frame = agen.ag_frame
+    task.coroutine_name = f"aclose() of {agen.__qualname__}, which was left before its end"
+    task.made_at = Place(agen.ag_code, frame.f_lasti) if frame is not None else None
+
+
 class Inventory:
     """What there is on one loop."""
 

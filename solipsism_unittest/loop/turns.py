@@ -225,6 +225,12 @@ class Turns(asyncio.SelectorEventLoop, Behind):
             return self._heap[0][2] if self._heap else None
         return self._plain_timers[0] if self._plain_timers else None
 
+    def is_idle(self) -> bool:
+        """Whether nothing waits for a turn, is on its way, or is to be said when the loop stops."""
+        kernel = self.kernel
+        return not (self._ready or self._debug or kernel.awake or kernel.clock.deliveries or self.next_timer()
+                    or self.world.calls or self.selector.blocking.has_warnings())
+
     def drop_timers(self) -> None:
         """Forget every timer."""
         self._heap.clear()

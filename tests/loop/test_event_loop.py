@@ -15,7 +15,14 @@ import threading
 import unittest
 from unittest import mock
 
-from solipsism_unittest import EscapeError, SolipsismError, SolipsistEventLoop, SolipsistTestCase, socketpair
+from solipsism_unittest import (
+    BlockingCallWarning,
+    EscapeError,
+    SolipsismError,
+    SolipsistEventLoop,
+    SolipsistTestCase,
+    socketpair,
+)
 from tests import run_python
 from tests.case.test_case import run as run_case
 from tests.case.test_case import told
@@ -161,6 +168,113 @@ class RunningTest(unittest.TestCase):
                 task.cancel()
                 loop.run_until_complete(task)
         loop.close()
+
+
+class EndTest(unittest.TestCase):
+    """What `Runner.close()` runs: as on the stock loop, also where there is nothing to close."""
+
+    def on_both(self, body):
+        """What `body(runner, noted)` notes on the stock loop, which the virtual one gives too."""
+        arms = []
+        for factory in (asyncio.SelectorEventLoop, SolipsistEventLoop):
+            noted = []
+            with asyncio.Runner(loop_factory=factory) as runner:
+                body(runner, noted)
+            arms.append(noted)
+        self.assertEqual(arms[0], arms[1])
+        return arms[1]
+
+    def test_what_stands_in_line(self):
+        """Callbacks that stand in line at the end run; a timer that is not due does not."""
+
+        def body(runner, noted):
+            loop = runner.get_loop()
+            loop.call_soon(lambda: loop.call_soon(noted.append, "later"))
+            loop.call_soon(noted.append, "soon")
+            loop.call_later(60, noted.append, "never")
+
+        self.assertEqual(self.on_both(body), ["soon", "later"])
+
+    def test_generators_and_threads(self):
+        """An async generator is closed, and a job of the default executor is waited for."""
+
+        def body(runner, noted):
+            async def steps():
+                try:
+                    yield
+                finally:
+                    await asyncio.sleep(0)
+                    noted.append("closed")
+
+            async def main():
+                kept.append(steps())
+                await anext(kept[0])
+                kept.append(asyncio.get_running_loop().run_in_executor(None, noted.append, "done"))
+
+            kept = []
+            runner.run(main())
+
+        self.assertEqual(sorted(self.on_both(body)), ["closed", "done"])
+
+    def test_what_is_over(self):
+        """Each of the two runs says that it was: no job and no generator begins any more; the loop goes on."""
+
+        def body(runner, noted):
+            async def steps():
+                yield
+
+            async def main(case):
+                with case.assertWarnsRegex(ResourceWarning, r"after loop\.shutdown_asyncgens\(\) call"):
+                    await anext(steps())
+                return asyncio.current_task().get_coro().__name__
+
+            loop = runner.get_loop()
+            noted.append(loop.run_until_complete(loop.shutdown_asyncgens()))
+            noted.append(loop.run_until_complete(loop.shutdown_default_executor()))
+            with self.assertRaisesRegex(RuntimeError, "Executor shutdown has been called"):
+                loop.run_in_executor(None, print)
+            noted.append(loop.run_until_complete(main(self)))
+
+        self.assertEqual(self.on_both(body), [None, None, "main"])
+
+    def test_of_another_loop(self):
+        """The end of one loop may run on another; one that was awaited before is the same error."""
+
+        def body(runner, noted):
+            loop, other = runner.get_loop(), type(runner.get_loop())()
+            end = other.shutdown_asyncgens()
+            noted.append(loop.run_until_complete(end))
+            with self.assertRaises(RuntimeError) as caught:
+                other.run_until_complete(end)
+            noted.append(str(caught.exception))
+            other.close()
+
+        self.assertEqual(self.on_both(body), [None, "cannot reuse already awaited coroutine"])
+
+    def test_tasks_are_numbered_on(self):
+        """The end takes numbers of tasks, whether there is something to close or not."""
+
+        async def name():
+            return asyncio.current_task().get_name()
+
+        for ready in (False, True):
+            loop = SolipsistEventLoop()
+            self.addCleanup(loop.close)
+            if ready:
+                loop.call_soon(int)
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            self.assertEqual(loop.run_until_complete(name()), "Task-2")
+
+    def test_warnings(self):
+        """What a run that broke off had to warn of is said at the end."""
+
+        async def main():
+            asyncio.get_running_loop().selector.blocking.note_call("a call", None)
+            raise SystemExit
+
+        with self.assertWarnsRegex(BlockingCallWarning, "a call"), asyncio.Runner(
+                loop_factory=SolipsistEventLoop) as runner, contextlib.suppress(SystemExit):
+            runner.run(main())
 
 
 class TaskTest(unittest.TestCase):

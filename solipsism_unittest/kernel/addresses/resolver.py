@@ -47,13 +47,14 @@ class Lookup(NamedTuple):
 class Names(Hosts):
     """The hosts, and the resolver that answers for them."""
 
-    def __init__(self, clock: VirtualClock, journal: Journal) -> None:
+    def __init__(self, clock: VirtualClock, journal: Journal,
+                 on_blocking: Callable[[str, float], object] = lambda name, seconds: None) -> None:
         super().__init__()
         self._clock = clock
         self._journal = journal
         self.lookups: deque[Lookup] = deque(maxlen=KEPT)
         # Called with a name and its seconds when a slow one is looked up by a call that blocks.
-        self.on_blocking: Callable[[str, float], object] = lambda name, seconds: None
+        self.on_blocking = on_blocking
 
     def delay(self, host: str | bytes | None) -> float:
         """The seconds of virtual time that a look-up of this host takes."""

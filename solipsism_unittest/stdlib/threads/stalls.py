@@ -121,6 +121,10 @@ class Blocking:
             found = self.found if policy == "fail" else self._to_warn
             found[kind, what, place] = found.get((kind, what, place), 0) + 1
 
+    def has_warnings(self) -> bool:
+        """Whether there is something to warn of when the loop stops."""
+        return bool(self._to_warn)
+
     def _warn(self) -> None:
         # Not at once, in the middle of the loop: a warning may be an error.
         if not self._to_warn:
