@@ -36,6 +36,12 @@ class HandshakeTest(unittest.TestCase):
             times.append(self.kernel.clock.now)
         return times
 
+    def go_to(self, when):
+        clock = self.kernel.clock
+        while clock.deliveries and clock.deliveries[0][0] < when:
+            clock.jump(clock.deliveries[0][0])
+        clock.jump(when)
+
     def test_nobody_answers(self):
         """A SYN is repeated after 1, 3, 7, 15, 31 and 63 seconds, and after 127 it is ETIMEDOUT; the journal has it."""
         end = self.dialled()
@@ -51,7 +57,7 @@ class HandshakeTest(unittest.TestCase):
         expected = []
         ends = []
         for number in range(100):
-            self.kernel.clock.jump(choose.choice((self.kernel.clock.now, number / 8)))
+            self.go_to(choose.choice((self.kernel.clock.now, number / 8)))
             end = self.dialled()
             ends.append((end, self.kernel.clock.now))
             self.assertEqual(len(self.kernel.clock.deliveries), 1)
