@@ -50,6 +50,8 @@ SETBLOCKING_TAKES_NUMBERS = sys.version_info < (3, 12)
 STRIKES_STOP_TRACED_THREADS = sys.version_info < (3, 12)
 # 3.12: `datetime.utcnow()` warns.
 UTCNOW_WARNS = sys.version_info >= (3, 12)
+# 3.12.3, and 3.11.9: a socket of module ssl meets a reset as ConnectionResetError. Before, as the end of TLS.
+RESET_ENDS_TLS = not (3, 11, 9) <= sys.version_info < (3, 12) and sys.version_info < (3, 12, 3)
 # 3.15: a suspended `for` over one of these has no iterator any more: how far it came cannot be seen.
 WALKED_UNSEEN = (list, tuple, str, bytes) if _hides_where_a_for_stands() else ()
 # 3.15: a datagram longer than the buffer is a ValueError with MSG_TRUNC, with this text. None: no error.

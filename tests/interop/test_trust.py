@@ -3,6 +3,7 @@
 Their twin, which needs none of them, is tests/case/fixtures/test_tls.py.
 """
 
+import asyncio
 import ssl
 import unittest
 
@@ -13,6 +14,8 @@ if library("aiohttp"):
     import aiohttp
 if library("httpx"):
     import httpx
+if library("requests"):
+    import requests
 
 
 async def serve(reader, writer):
@@ -60,6 +63,25 @@ class HttpxTest(SolipsistTestCase):
                 await client.get("https://api.test/")
             self.trust(context)
             self.assertEqual((await client.get("https://api.test/")).text, "ok")
+
+
+@needs("requests")
+class RequestsTest(SolipsistTestCase):
+    async def test_in_a_thread(self):
+        """requests reads REQUESTS_CA_BUNDLE, or certifi where it is not to read the environment."""
+        await self.start_fake_server(serve, "api.test", 443, tls=True)
+        await self.start_fake_server(serve, "old.test", 443, tls="expired")
+        self.trust()
+
+        def fetch(host, trust_env):
+            with requests.Session() as session:
+                session.trust_env = trust_env
+                return session.get(f"https://{host}/").text
+
+        for trust_env in (True, False):
+            self.assertEqual(await asyncio.to_thread(fetch, "api.test", trust_env), "ok")
+            with self.assertRaisesRegex(requests.exceptions.SSLError, "certificate has expired"):
+                await asyncio.to_thread(fetch, "old.test", trust_env)
 
 
 if __name__ == "__main__":

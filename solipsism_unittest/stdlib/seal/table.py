@@ -38,7 +38,7 @@ from typing import Any
 
 from ...introspection import modules
 from ...kernel.wall import WallClock
-from .. import escapes, worlds
+from .. import escapes, tls, worlds
 from ..clocks import datetimes, wall
 from ..clocks.monotonic import monotonic, monotonic_ns
 from ..files import descriptors, file_objects, paths, polling, sendfile
@@ -175,18 +175,6 @@ def _bind_anew(name: str) -> None:
         _BINDINGS.arm(only=name)
 
 
-# -- TLS
-
-
-def _wrap_bio(world: World, real: Any, context: ssl.SSLContext, *args: Any, **kwargs: Any) -> ssl.SSLObject:
-    """A client's connection takes authorities from another store, where the world says so."""
-    made: ssl.SSLObject = real(context, *args, **kwargs)
-    other = world.trust(context) if world.trust is not None and not made.server_side else None
-    if other is not None:
-        made.context = other  # all else it has from its own context already
-    return made
-
-
 # -- the table
 
 _LOOK_UPS = {name: stand_in(answer, unless=real_network) for name, answer in lookups.ANSWERS.items()}
@@ -230,7 +218,9 @@ _TABLE = Table([
     Replacement(asyncio.taskgroups, "set", make_ordered_set),
     Lasting(threading.Condition, "wait", reported(wait)),
     Lasting(subprocess.Popen, "wait", reported(wait_for_child)),
-    Lasting(ssl.SSLContext, "wrap_bio", stand_over(_wrap_bio)),
+    Lasting(ssl.SSLContext, "wrap_bio", stand_over(tls.wrap_bio)),
+    Lasting(ssl.SSLContext, "wrap_socket", stand_over(tls.wrap_socket)),
+    Lasting(ssl.SSLContext, "_wrap_socket", tls.make_wrap_socket),
 ])
 # A program's own names of the clock on the wall lead to it only where a test has set it: what stops the real one looks
 # for these names too.
