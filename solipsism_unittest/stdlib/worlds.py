@@ -163,6 +163,17 @@ class inside:  # noqa: N801 - a context manager that reads as a word, like conte
     _count = staticmethod(_seal.count)
 
 
+class outside:  # noqa: N801
+    """`with outside():` this thread lives in the real world for as long."""
+
+    def __enter__(self) -> None:
+        self._world = by_thread.pop(thread_id(), None)
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._world is not None:
+            by_thread[thread_id()] = self._world
+
+
 class visiting(inside):  # noqa: N801
     """As `inside`, for a thread that the world has started: when the world is over it does not count any more."""
 

@@ -210,6 +210,7 @@ OF_OTHERS = {
     # Of asyncio.base_events: when its turn takes cancelled timers out of the heap.
     "_MIN_CANCELLED_TIMER_HANDLES_FRACTION", "_MIN_SCHEDULED_TIMER_HANDLES",
     "_extract_mock_name",  # of unittest.mock
+    "_channel",  # of pycares: whether a channel is open
     "_app_transport",  # of asyncio.sslproto: whether the program has closed a connection that waits for its peer
     "_ssl_protocol", "_app_writing_paused",  # of asyncio.sslproto: whether the writing at a TLS transport is paused
     "_create", "_wrap_bio",  # of ssl: what wrap_socket() makes a socket with, and OpenSSL's half of wrap_bio()

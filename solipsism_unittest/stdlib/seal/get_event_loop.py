@@ -32,7 +32,7 @@ from typing import Any, NoReturn
 
 from ...introspection.places import user_place
 from .. import worlds
-from .early_names import Bindings
+from .modules.early_names import Bindings
 
 __unittest = True
 __tracebackhide__ = True

@@ -200,6 +200,17 @@ def refuse(world: World, category: str, call: str, does: str) -> EscapeError | N
     return _escape(world, category, call, "", does, 5)
 
 
+def refuse_library(world: World, call: str, package: str, cure: str) -> EscapeError | None:
+    """The error of a call by which a package reaches the network in C code; None where the call is allowed."""
+    if not world.guarded or is_let_out("network"):
+        return None
+    place = user_place(3)
+    at = f" ({place})" if place is not None else ""
+    return noted(world, f"{call}() of {package} would reach the real network in C code{at}, where nothing of the "
+                         f"virtual network is: {cure}; or let it out on purpose: with self.allow_escape(\"network\"):, "
+                         "or hermetic = False on the class", f"{call}{at}")
+
+
 def _escape(world: World, category: str, call: str, arguments: str, does: str, depth: int) -> EscapeError:
     place = user_place(depth)
     at = f" ({place})" if place is not None else ""

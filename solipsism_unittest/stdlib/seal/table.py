@@ -7,7 +7,8 @@ seal on (replacements.py says why); those in modules come and go with the sealed
 
 Classes are reached through `socket.socket.__new__` and Python functions through a facade in the place of
 `socket._socket`, so names that were bound before the test are caught as well. C functions are replaced by name, also
-where another module has bound them (early_names.py). What gets past all that meets the guard (guard.py).
+where another module has bound them (modules/early_names.py); C libraries that are known, at their
+Python faces (modules/c_libraries.py). What gets past all that meets the guard (guard.py).
 """
 
 from __future__ import annotations
@@ -48,8 +49,9 @@ from ..sockets.pairs import socketpair_of
 from ..sockets.virtual_socket import Face, VirtualSocket, blank
 from ..threads.blocking import read_input, reported, reported_and_skipped, sleep, wait, wait_for_child
 from ..worlds import World, by_thread, thread_id
-from . import early_names, guard, replacements, thread_starts
-from .early_names import Bindings
+from . import guard, replacements, thread_starts
+from .modules import c_libraries, early_names
+from .modules.early_names import Bindings
 from .replacements import MISSING, Clocks, Lasting, Replacement, Shelf, Table
 from .stand_ins import (
     make_get_loop,
@@ -67,7 +69,8 @@ from .stand_ins import (
 )
 
 # Who stops a program must not stop it in one of these: a thread would stay half sealed. Nothing in them takes long.
-UNINTERRUPTED = frozenset({__name__, worlds.__name__, replacements.__name__, early_names.__name__})
+UNINTERRUPTED = frozenset(module.__name__ for module in (
+    sys.modules[__name__], worlds, replacements, early_names, c_libraries))
 
 _SOCKET: Any = patches.StockSocket
 
@@ -222,6 +225,7 @@ _TABLE = Table([
     Lasting(ssl.SSLContext, "wrap_socket", stand_over(tls.wrap_socket)),
     Lasting(ssl.SSLContext, "_wrap_socket", tls.make_wrap_socket),
 ])
+_LIBRARIES = c_libraries.Libraries(c_libraries.wanted())
 # A program's own names of the clock on the wall lead to it only where a test has set it: what stops the real one looks
 # for these names too.
 _BINDINGS: Bindings = Bindings(((owner, name) for owner, name in _TABLE.names() if name not in _WALL), patches.KEPT)
@@ -232,9 +236,11 @@ def _arm() -> None:
     patches.check_what_is_there()
     _TABLE.arm()
     _BINDINGS.arm()
+    _LIBRARIES.arm()
 
 
 def _disarm() -> None:
+    _LIBRARIES.disarm()
     _BINDINGS.disarm()
     _TABLE.disarm()
 

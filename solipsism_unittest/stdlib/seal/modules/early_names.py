@@ -18,7 +18,7 @@ import types
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from ...introspection.modules import globals_of, is_plumbing
+from ....introspection.modules import globals_of, is_plumbing
 
 _METHODS = (types.MethodDescriptorType, types.FunctionType)
 # A module that is loaded on its first use; it becomes a plain one then.
@@ -56,7 +56,7 @@ class Bindings:
 
     def arm(self, only: str = "") -> None:
         """Bind each of them, or `only` those of one name, to what its function's own module holds now."""
-        looked = len(sys.modules), _last_module(), time.monotonic
+        looked = len(sys.modules), last_module(), time.monotonic
         if looked != self._looked or any(not _is_unfinished(module) for module in self._unfinished.values()):
             if looked[2] is not self._looked[2]:
                 self._seen.clear()
@@ -96,7 +96,8 @@ class Bindings:
                             if names.get(name) is function]
 
 
-def _last_module() -> object:
+def last_module() -> object:
+    """The module that was imported last, as far as that can be told."""
     try:
         return next(reversed(sys.modules.values()), None)
     except RuntimeError:  # another thread has just imported something

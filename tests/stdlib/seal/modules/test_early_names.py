@@ -11,7 +11,7 @@ import unittest
 import unittest.mock
 
 from solipsism_unittest import SolipsistEventLoop, sealed
-from solipsism_unittest.stdlib.seal.early_names import Bindings
+from solipsism_unittest.stdlib.seal.modules.early_names import Bindings
 
 MONOTONIC = time.monotonic
 
