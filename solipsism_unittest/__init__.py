@@ -24,7 +24,7 @@ servers, async generators, threads, coroutines never awaited, errors that nobody
 
 *An escape*, a call that would reach the real network or start a process, is an `EscapeError` at that line.
 
-The loop works without a TestCase: `asyncio.Runner(loop_factory=SolipsistEventLoop)`.
+Without a TestCase: `with world() as world:`, and for the loop alone `asyncio.Runner(loop_factory=SolipsistEventLoop)`.
 
 Four words that this package uses in one meaning only:
 
@@ -45,7 +45,7 @@ The folders, from the ground up; each imports only from those above it in this l
     leaks           what a test left behind: found, reported, ended
     mocks           files and sockets that a test plays; waiting until a mock is awaited
     case            the test case: what a test may use, and what its end comes to
-    runs            many runs of one test: each under another loop, or another executor
+    runs            other runs: one test under several loops or executors, and a world without a test
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ from .loop.event_loop import SolipsistEventLoop, policy_class
 from .peers.datagram_server import FakeDatagramServer
 from .peers.script import Script
 from .peers.server import FakeServer
+from .runs.by_hand import world
 from .runs.variants import over_executors, over_loops
 from .stdlib.sockets.pairs import socketpair, stream_pairs
 from .stdlib.sockets.virtual_socket import VirtualSocket
@@ -102,6 +103,7 @@ __all__ = [
     "socketpair",
     "stream_pairs",
     "strict",
+    "world",
 ]
 
 

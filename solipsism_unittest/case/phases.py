@@ -117,7 +117,7 @@ class Phases(Settings):
 
     def debug(self) -> None:
         """As unittest's: what goes wrong is raised, leftovers included."""
-        with _running(self) as run:
+        with running(self) as run:
             unittest.TestCase.debug(self)
             error = verdict.verdict(self, run)
             if error is not None:
@@ -139,17 +139,17 @@ class Phases(Settings):
         context.fill(self, run.context, self._asyncioTestContext)
         for service in services_of(self) if run.scope is None else ():
             unittest.TestCase.addCleanup(self, service.stop)
-            _call(self, service.start)
+            call(self, service.start)
         set_up = self.setUp
         if not _is_stock(set_up, _SET_UP):
-            _call(self, set_up)
+            call(self, set_up)
         if cls.asyncSetUp is not _ASYNC_SET_UP:
-            _call(self, self.asyncSetUp)
+            call(self, self.asyncSetUp)
 
     def _callTestMethod(self, method: Callable[[], Any]) -> None:
         run = run_of(self)
         run.was_used = None
-        value = _call(self, method)
+        value = call(self, method)
         run.body_used = run.was_used
         if value is not None:
             warnings.warn(f"It is deprecated to return a value that is not None from a test case ({method})",
@@ -157,10 +157,10 @@ class Phases(Settings):
 
     def _callTearDown(self) -> None:
         if type(self).asyncTearDown is not _ASYNC_TEAR_DOWN:
-            _call(self, self.asyncTearDown)
+            call(self, self.asyncTearDown)
         tear_down = self.tearDown
         if not _is_stock(tear_down, _TEAR_DOWN):
-            _call(self, tear_down)
+            call(self, tear_down)
 
     def _callCleanup(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         task = getattr(function, "__self__", None)
@@ -168,7 +168,7 @@ class Phases(Settings):
             # cancel() counts as reading the error of a failed task, so addCleanup(task.cancel) would hide the error.
             run_of(self).last_world.report_error_of(task)
         try:
-            _call(self, function, *args, **kwargs)
+            call(self, function, *args, **kwargs)
         except SolipsismError as error:
             # A hang there has no line of the test in its traceback.
             error.add_note(f"in the cleanup {getattr(function, '__qualname__', None) or names.plain(function)}")
@@ -209,7 +209,7 @@ def _is_stock(method: object, stock: object) -> bool:
     return type(method) is types.MethodType and method.__func__ is stock
 
 
-def _call(case: Phases, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+def call(case: Phases, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Call it in the test's context, and await on the loop what is to be awaited, whoever returned it."""
     run, context = run_of(case), case._asyncioTestContext
     if run.in_phase:
@@ -259,7 +259,7 @@ def _run_on_loop(run: Run, coroutine: Coroutine[Any, Any, Any], context: context
 
 
 @contextlib.contextmanager
-def _running(case: Phases) -> Iterator[Run]:
+def running(case: Phases) -> Iterator[Run]:
     """A run without an outcome: of debug(), or of a fixture of the class."""
     case._setupAsyncioRunner()
     run = run_of(case)
@@ -370,9 +370,9 @@ def _end_class(cls: type[Phases]) -> None:
     calls: list[Callable[[], Any]] = [service.stop for service in reversed(fixtures.services)]
     if fixtures.trouble is None:
         calls.insert(0, cls.asyncTearDownClass)
-    for call in calls:
+    for each in calls:
         try:
-            _run_fixture(cls, fixtures.scope, call)
+            _run_fixture(cls, fixtures.scope, each)
         except Exception as error:
             errors.append(error)
     for other in errors[1:]:
@@ -381,14 +381,14 @@ def _end_class(cls: type[Phases]) -> None:
         raise errors[0]
 
 
-def _run_fixture(cls: type[Phases], scope: Scope, call: Callable[[], Any]) -> None:
+def _run_fixture(cls: type[Phases], scope: Scope, fixture: Callable[[], Any]) -> None:
     """Run a fixture of the class as if it were a test, and fail for its mistakes. What it leaves is for the tests."""
     case = no_test(cls)
-    with _running(case) as run:
+    with running(case) as run:
         world.enter(case, run, scope)
         case._asyncioTestContext = scope.context  # tests see what it sets
         try:
-            _call(case, call)
+            call(case, fixture)
         except BaseException as failure:
             clean(failure)
             raise
@@ -399,7 +399,7 @@ def _run_fixture(cls: type[Phases], scope: Scope, call: Callable[[], Any]) -> No
 def _survey_class(cls: type[Phases], scope: Scope, *, goes_on: bool) -> None:
     """Fail for what the fixtures of a class have left, and end it."""
     case = no_test(cls)
-    with _running(case) as run:
+    with running(case) as run:
         world.enter(case, run, scope)
         run.before, run.expected, run.is_last = scope.before, list(scope.expected), not goes_on
         run.world.report_again(scope.uncaught)

@@ -1,1 +1,1 @@
-"""Many runs of one test: each under another loop, or another executor."""
+"""Runs of another kind than one test once: under several loops or executors, and by hand."""

@@ -53,7 +53,7 @@ INSIDE: dict[str, tuple[tuple[str, ...], ...]] = {
     "case": (("results", "real_time", "fixtures"), ("world",), ("assertions", "verdict"), ("phases",), ("case",)),
     "case.assertions": (("failures", "awaited", "elapsed"), ("time", "buffers", "raised", "uncaught"), ("received",)),
     "case.fixtures": (("leaving", "settings"), ("tls",), ("loops", "context", "services"), ("scopes",)),
-    "runs": (("variants",),),
+    "runs": (("variants", "by_hand"),),
 }
 
 # The kernel has no loop, no tests, no threads and no real time, and does no input or output.

@@ -1,0 +1,94 @@
+"""`world()`: the world without a test runner, for fixtures of pytest and for scripts.
+
+What it gives is a test case that no suite runs, and so has everything that a test may use. Its `run()` runs what it is
+given, and its end is the end of a test: cleanups, then the report of what was left, of escapes and of unseen errors.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from ..case import verdict
+from ..case.case import SolipsistTestCase
+from ..case.fixtures.settings import OF_A_WORLD
+from ..case.phases import call, running
+from ..case.results import as_note
+from ..case.world import Run, enter
+from ..leaks import checks
+from ..leaks.unawaited import forgotten_by
+
+__unittest = True
+__tracebackhide__ = True
+
+T = TypeVar("T")
+
+
+class World(SolipsistTestCase):
+    """What `world()` gives: all that `SolipsistTestCase` has, and `run()`, which is another one than unittest's."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        super().__init__()
+        vars(self).update(settings)
+
+    def runTest(self) -> None:
+        """There is no test: `run()` runs what it is given."""
+
+    def run(self, aw: Awaitable[T]) -> T:  # type: ignore[override]
+        """Run a coroutine, or another awaitable, on the loop of this world to its end. Returns the result."""
+        return call(self, lambda: aw)  # type: ignore[no-any-return]
+
+    def run_cleanups(self) -> list[BaseException]:
+        """Run them all, the last one first; give what they raised."""
+        raised: list[BaseException] = []
+        while self._cleanups:
+            function, args, kwargs = self._cleanups.pop()
+            try:
+                self._callCleanup(function, *args, **kwargs)
+            except Exception as error:
+                raised.append(error)
+        return raised
+
+
+@contextlib.contextmanager
+def world(*, fail_on: Mapping[str, bool] | None = None, **settings: Any) -> Iterator[World]:
+    """`with world() as world:` this thread lives alone in a world, as a test does; the end reports as a test's.
+
+    `world` has what a test may use, `world.loop` and `world.start_fake_server()` for example, and runs coroutines:
+    `world.run(main())`. `settings` are those of a test class, `start_time` or `hermetic` for example; the limit of real
+    time ends only what `run()` runs. `fail_on` says which leftovers are reported: `{"threads": False}`. An error that
+    leaves the block stays, with the report as a note.
+    """
+    unknown = [name for name in settings if name not in OF_A_WORLD]
+    if unknown:
+        raise TypeError(f"world() has no setting {unknown[0]!r}: there are {', '.join(OF_A_WORLD)}")
+    checks.fail_on(**(fail_on or {}))  # it refuses what is no check
+    case = World(settings)
+    with running(case) as run:
+        enter(case, run, None)
+        run.checks = {**run.checks, **(fail_on or {})}
+        failures: list[BaseException] = []
+        try:
+            yield case
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            failures.append(error)
+        failures += _end(case, run, failures)
+        for other in failures[1:]:
+            failures[0].add_note(as_note(other))
+        if failures:
+            raise failures[0]
+
+
+def _end(case: World, run: Run, failures: list[BaseException]) -> list[BaseException]:
+    """Run the cleanups, and end what is left; give what went wrong."""
+    run.is_ending = True
+    wrong = case.run_cleanups()
+    known = [*failures, *wrong]
+    for failure in known:
+        run.unawaited.look(forgotten_by(failure))
+    run.last_world.explain(known)
+    last = verdict.verdict(case, run, passed=not known, failures=known)
+    return [*wrong, last] if last is not None else wrong

@@ -1,0 +1,200 @@
+"""pytest with the world as a fixture, and the virtual loop under pytest-asyncio and the plugin of anyio.
+
+The tests run pytest in a child process. Its twin, which needs no pytest, is tests/runs/test_by_hand.py.
+"""
+
+import pathlib
+import re
+import tempfile
+import unittest
+
+from tests import ROOT, run_python
+from tests.interop import needs
+
+# As a user of pytest would write them: what passes, and three kinds of faults.
+WITH_WORLD = """
+import asyncio
+import subprocess
+
+import pytest
+
+def test_passes(world):
+    world.run(asyncio.sleep(5))
+    assert world.now == 5
+
+def test_leak(world):
+    world.loop.call_later(5, print)
+
+def test_hang(world):
+    world.run(asyncio.Event().wait())
+
+def test_escape(world):
+    with pytest.raises(Exception):
+        subprocess.run(["git", "--version"])
+    world.settle
+
+def test_after_all_that(world):
+    world.run(asyncio.sleep(5))
+    assert world.now == 5
+"""
+
+ON_THE_LOOP = """
+import asyncio
+import socket
+import time
+
+import pytest
+from solipsism_unittest import SleepForeverError, SolipsistEventLoop
+
+pytestmark = pytest.mark.{mark}
+
+async def echo(reader, writer):
+    writer.write(await reader.readline())
+    writer.close()
+
+async def test_time_and_network():
+    loop = asyncio.get_running_loop()
+    assert type(loop) is SolipsistEventLoop
+    before = time.perf_counter()
+    async with await asyncio.start_server(echo, "test.invalid", 1234):
+        reader, writer = await asyncio.open_connection("test.invalid", 1234)
+        writer.write(b"hello\\n")
+        assert await reader.readline() == b"hello\\n"
+        writer.close()
+        await asyncio.sleep(86400)
+    assert loop.time() >= 86400
+    assert time.perf_counter() - before < 60
+
+async def test_escape():
+    with pytest.raises(Exception, match="descriptor 0 is not one of this world"):
+        socket.socket(fileno=0)
+
+async def test_hang():
+    await asyncio.Event().wait()
+"""
+
+HOOK = """
+from solipsism_unittest import SolipsistEventLoop
+
+def pytest_asyncio_loop_factories(config, item):
+    return {"virtual": SolipsistEventLoop}
+"""
+
+POLICY = """
+import pytest
+from solipsism_unittest import SolipsistEventLoopPolicy
+
+@pytest.fixture
+def event_loop_policy():
+    return SolipsistEventLoopPolicy()
+"""
+
+BACKEND = """
+import pytest
+from solipsism_unittest import SolipsistEventLoop
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio", {"loop_factory": SolipsistEventLoop}
+"""
+
+
+def blocks_of_readme():
+    """The python blocks of README, by the file that is named above each."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = {}
+    for match in re.finditer(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        found[re.findall(r"`(\w+\.py)`", text[:match.start()])[-1]] = match[1]
+    return found
+
+
+def pytest(files, *arguments):
+    """Run pytest on these files; returns the child."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in files.items():
+            pathlib.Path(folder, name).write_text(text, encoding="utf-8")
+        return run_python("-m", "pytest", "-p", "no:cacheprovider", f"--rootdir={folder}", "-rA", *arguments, folder)
+
+
+class FixtureCase:
+    """The fixture of README under pytest with some plug-in."""
+
+    arguments = ()
+
+    def test_the_fixture(self):
+        """The test of README passes with the fixture of README, which is three lines."""
+        readme = blocks_of_readme()
+        fixture, test = readme["conftest.py"], readme["test_with_world.py"]
+        self.assertEqual(fixture.partition("@pytest.fixture\n")[2].count("\n"), 3)
+        child = pytest({"conftest.py": fixture, "test_with_world.py": test}, *self.arguments)
+        self.assertIn("1 passed", child.stdout)
+        self.assertEqual(child.returncode, 0, child.stdout)
+
+    def test_faults(self):
+        """Leaks, hangs and escapes are reported where they belong, with the line of the test, and others pass."""
+        child = pytest({"conftest.py": blocks_of_readme()["conftest.py"], "test_it.py": WITH_WORLD}, *self.arguments)
+        text = child.stdout
+        for name in ("test_passes", "test_leak", "test_escape", "test_after_all_that"):
+            self.assertRegex(text, rf"PASSED \S*test_it.py::{name}")
+        self.assertRegex(text, r"ERROR \S*test_it.py::test_leak")
+        self.assertIn("AssertionError: the test left 1 thing behind", text)
+        self.assertRegex(text, r"made at \S*test_it.py:12 in test_leak")
+        self.assertRegex(text, r"FAILED \S*test_it.py::test_hang")
+        self.assertIn("SleepForeverError: nothing can wake the program", text)
+        self.assertRegex(text, r"ERROR \S*test_it.py::test_escape")
+        self.assertIn("EscapeError: subprocess.run(['git', '--version']) would start a real process", text)
+        self.assertIn("1 failed, 4 passed, 2 errors", text)
+
+
+class OnTheLoop:
+    """Tests that a plug-in runs on the virtual loop."""
+
+    def check(self, conftest, mark, *arguments):
+        """What passes and what fails there."""
+        child = pytest({"conftest.py": conftest, "test_it.py": ON_THE_LOOP.format(mark=mark)}, *arguments)
+        self.assertRegex(child.stdout, r"PASSED \S*test_it.py::test_time_and_network")
+        self.assertRegex(child.stdout, r"PASSED \S*test_it.py::test_escape")
+        self.assertRegex(child.stdout, r"FAILED \S*test_it.py::test_hang")
+        self.assertIn("SleepForeverError: nothing can wake the program", child.stdout)
+        self.assertIn("1 failed, 2 passed", child.stdout)
+
+
+@needs("pytest")
+class PytestTest(FixtureCase, unittest.TestCase):
+    arguments = "-p", "no:asyncio", "-p", "no:anyio"
+
+
+@needs("pytest", "pytest_asyncio")
+class StrictTest(FixtureCase, OnTheLoop, unittest.TestCase):
+    """pytest-asyncio in strict mode."""
+
+    arguments = ("--asyncio-mode=strict",)
+
+    def test_the_hook(self):
+        """The loop comes by the hook of pytest-asyncio for loop factories."""
+        self.check(HOOK, "asyncio", *self.arguments)
+
+    def test_the_policy(self):
+        """The loop comes by the policy, which pytest-asyncio deprecates."""
+        self.check(POLICY, "asyncio", *self.arguments)
+
+
+class AutoTest(StrictTest):
+    """The same in auto mode."""
+
+    arguments = ("--asyncio-mode=auto",)
+
+
+@needs("pytest", "anyio")
+class AnyioTest(FixtureCase, OnTheLoop, unittest.TestCase):
+    """The plug-in of anyio."""
+
+    arguments = "-p", "anyio"
+
+    def test_the_backend(self):
+        """The loop comes by the options of anyio's backend."""
+        self.check(BACKEND, "anyio", "-p", "no:asyncio")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,170 @@
+"""The world without a TestCase: what it gives, and what its end reports."""
+
+import asyncio
+import contextlib
+import random
+import socket
+import subprocess
+import time
+import unittest
+
+from solipsism_unittest import (
+    EscapeError,
+    RealTimeLimitError,
+    SleepForeverError,
+    SolipsismError,
+    VirtualTimeLimitError,
+    world,
+)
+
+
+async def echo(reader, writer):
+    """Send a line back."""
+    writer.write(await reader.readline())
+    writer.close()
+
+
+async def ask(host, port, line):
+    """Send a line, and give the answer."""
+    reader, writer = await asyncio.open_connection(host, port)
+    writer.write(line)
+    try:
+        return await reader.readline()
+    finally:
+        writer.close()
+
+
+class WorldTest(unittest.TestCase):
+    def test_what_it_gives(self):
+        """Time, the network, fake servers and assertions are there, and coroutines run to their end."""
+        with world(start_time=100.0) as here:
+            here.run(here.start_fake_server(echo, "api.test", 80))
+            self.assertEqual(here.run(ask("api.test", 80, b"hello\n")), b"hello\n")
+            self.assertEqual([lookup.name for lookup in here.network.lookups], ["api.test"])
+            here.run(asyncio.sleep(86400))
+            here.assertNow(86500)
+            self.assertEqual(time.monotonic(), 86500)
+            here.run(here.advance(5))
+            self.assertEqual((here.now, here.loop.time()), (86505, 86505))
+            with here.assertElapses(7):
+                here.run(here.assertCompletesAfter(asyncio.sleep(7, "result"), 7))
+            future = here.delayed_future(3)
+            self.assertIs(here.run(future), True)
+        self.assertLess(time.monotonic() - time.monotonic(), 1)
+        self.assertNotEqual(time.monotonic(), 86505)
+
+    def test_settings(self):
+        """It takes the settings of a test class, and refuses what is none."""
+        with world(autojump=False, seed=5) as here, self.assertRaises(SleepForeverError):
+            here.run(asyncio.sleep(1))
+        with world(virtual_time_limit=10) as here, self.assertRaises(VirtualTimeLimitError):
+            here.run(asyncio.sleep(11))
+        with world(loop_factory=asyncio.SelectorEventLoop) as here:
+            self.assertIs(type(here.loop), asyncio.SelectorEventLoop)
+        for wrong in ("loop_scope", "services", "speed"):
+            with self.assertRaisesRegex(TypeError, f"world.. has no setting '{wrong}': there are loop_factory, "), \
+                    world(**{wrong: "class"}):
+                pass
+        with self.assertRaisesRegex(SolipsismError, "start_time of World is 'noon'"), world(start_time="noon"):
+            pass
+
+    def test_the_same_every_time(self):
+        """Two worlds with one seed draw the same."""
+        drawn = []
+        for seed in (1, 1, 2):
+            with world(seed=seed):
+                drawn.append(random.random())
+        self.assertEqual([drawn[0] == drawn[1], drawn[0] == drawn[2]], [True, False])
+
+    def test_cleanups(self):
+        """Cleanups run at the end, the last one first, and may be coroutine functions."""
+        done = []
+
+        async def later(what):
+            await asyncio.sleep(1)
+            done.append(what)
+
+        with world() as here:
+            here.addCleanup(later, "first")
+            here.addCleanup(done.append, "second")
+        self.assertEqual(done, ["second", "first"])
+
+
+class ReportTest(unittest.TestCase):
+    def test_leaks(self):
+        """What is left is reported with its line; what is meant to be left is not."""
+        with self.assertRaisesRegex(AssertionError, "the test left 1 thing behind(.|\n)*made at tests/runs/test_by_hand"
+                                                    r"\.py:\d+ in ReportTest.test_leaks"), world() as here:
+            here.loop.call_later(5, print)
+        with world() as here:
+            here.expect_leak(here.loop.call_later(5, print))
+        with world(fail_on={"active_handles": False}) as here:
+            here.loop.call_later(5, print)
+        with self.assertRaisesRegex(TypeError, "knows no check 'timers'"), world(fail_on={"timers": False}):
+            pass
+
+    def test_hangs(self):
+        """A hang is an error of run()."""
+        with world() as here, self.assertRaisesRegex(SleepForeverError, "nothing can wake the program at t=0.0"):
+            here.run(asyncio.Event().wait())
+
+    def test_escapes(self):
+        """An escape is stopped at the call, and reported at the end where the program swallowed it."""
+        with self.assertRaisesRegex(EscapeError, "would start a real process") as caught, world(), \
+                contextlib.suppress(Exception):
+            subprocess.check_output(["git", "--version"])
+        self.assertIn("the code under test swallowed this", "".join(caught.exception.__notes__))
+        with world(hermetic=False) as here:
+            one, other = here.run(asyncio.to_thread(socket.socketpair))
+            one.close()
+            other.close()
+
+    def test_errors(self):
+        """An error that leaves the block stays what it is; what was left is its note."""
+        error = LookupError("on purpose")
+        with self.assertRaises(LookupError) as caught, world() as here:
+            here.loop.call_later(5, print)
+            raise error
+        self.assertIs(caught.exception, error)
+        self.assertIn("also: the test left 1 thing behind", "".join(error.__notes__))
+        with self.assertRaisesRegex(LookupError, "in a cleanup") as caught, world() as here:
+            here.addCleanup(self.fail_with, LookupError("another"))
+            here.addCleanup(self.fail_with, LookupError("in a cleanup"))
+            here.loop.call_later(5, print)
+        self.assertRegex("".join(caught.exception.__notes__), "another(.|\n)*left 1 thing behind")
+        with self.assertRaises(KeyboardInterrupt), world() as here:
+            here.loop.call_later(5, print)
+            raise KeyboardInterrupt
+
+    @staticmethod
+    def fail_with(error):
+        """Raise it."""
+        raise error
+
+    def test_real_time_limit(self):
+        """What takes too long ends in run()."""
+
+        async def spin():
+            while True:
+                pass
+
+        with world(real_time_limit=0.2) as here, self.assertRaises(RealTimeLimitError):
+            here.run(spin())
+
+    def test_the_real_world_is_back(self):
+        """After the block the thread is in the real world, whatever came out of it."""
+        for error in (None, LookupError()):
+            try:
+                with world():
+                    if error:
+                        raise error
+            except LookupError:
+                pass
+            one, other = socket.socketpair()
+            self.assertLess(one.fileno(), 2**20)
+            one.close()
+            other.close()
+
+
+if __name__ == "__main__":
+    unittest.main()
