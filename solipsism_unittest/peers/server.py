@@ -264,7 +264,7 @@ class FakeServer:
 
     def in_handshake(self) -> list[asyncio.WriteTransport]:
         """The transports of clients whose TLS handshake goes on here: they are no connections yet."""
-        ours = [listener.local for listener in self._listeners]
+        ours = {listener.local for listener in self._listeners}
         known = [connection.number for connection in self.connections]
         ends = [end for end in self._world.kernel.files.values() if isinstance(end, Stream) and end.local in ours]
         found = [self._world.loop.inventory.transport_of(end.number) for end in ends

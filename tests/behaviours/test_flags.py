@@ -46,6 +46,21 @@ class StreamsTest(SolipsistTestCase):
         writer.close()
         await writer.wait_closed()
 
+    async def test_tls(self):
+        async def answer(reader, writer):
+            writer.write(await reader.readline())
+
+        for arguments in ({"host": "api.test", "port": 443}, {"path": "/tmp/tls.sock"}, {"path": b"\\0tls"}):
+            await self.start_fake_server(answer, tls=True, **arguments)
+        context = self.tls_contexts("api.test")[1]
+        for streams in (asyncio.open_connection("api.test", 443, ssl=context),
+                        asyncio.open_unix_connection("/tmp/tls.sock", ssl=context, server_hostname="localhost")):
+            reader, writer = await streams
+            writer.write(b"hello\\n")
+            await self.assertReceives(reader, b"hello\\n")
+            writer.close()
+            await writer.wait_closed()
+
     async def test_a_server(self):
         server = await asyncio.start_server(lambda reader, writer: writer.close(), "localhost", 80)
         async with server:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import contextvars
 import functools
 import gc
 import operator
@@ -404,7 +405,8 @@ class ForgottenAwaitTest(unittest.TestCase):
         before = [fetch()]
 
         async def body(self):
-            thread = threading.Thread(target=before.clear)
+            # With context-aware warnings, who collects them in a context sees those of a thread that takes it over.
+            thread = threading.Thread(target=contextvars.copy_context().run, args=(before.clear,))
             thread.start()
             thread.join()
             before.append(None)

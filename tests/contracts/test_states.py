@@ -40,7 +40,7 @@ def recv_gives(first: Any, then: Any = ...) -> Table:
 
 def once(first: Any, then: Any) -> Any:
     """Two equal results are one."""
-    return first if first == then else (first, then)
+    return first if type(first) is type(then) and first == then else (first, then)
 
 
 UNREAD = {"recv": (b"da", b"ta"), "recv_into": (3, 1)}

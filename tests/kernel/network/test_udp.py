@@ -36,7 +36,7 @@ class UdpContract(Contract):
         found = []
         for sock in socks:
             count = 0
-            while outcome(sock.recv, 100) != "EAGAIN":
+            while isinstance(outcome(sock.recv, 100), bytes):
                 count += 1
             found.append(count)
         return found
