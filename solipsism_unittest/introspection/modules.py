@@ -116,7 +116,10 @@ WORKERS = frozenset({"multiprocessing.dummy", "multiprocessing.pool"})
 
 def below_socket(frame: FrameType) -> str:
     """The module that makes a call; for a call from inside module socket, the module that called that one."""
-    return next((module for module in map(module_of, outward(frame)) if module != "socket"), "socket")
+    module, outer = module_of(frame), frame.f_back
+    while module == "socket" and outer is not None:
+        module, outer = module_of(outer), outer.f_back
+    return module
 
 
 def manages_processes(starter: FrameType) -> bool:
@@ -125,7 +128,11 @@ def manages_processes(starter: FrameType) -> bool:
     What it starts and makes stays real. It waits for its children with deadlines on time.monotonic(), and those would
     never come while virtual time stands still. multiprocessing.dummy has threads and no processes.
     """
-    module = below_socket(starter)
+    return _is_of_processes(below_socket(starter))
+
+
+@functools.lru_cache(1024)
+def _is_of_processes(module: str) -> bool:
     if module == "multiprocessing.dummy":
         return False
     return root_of(module) in ("multiprocessing", "subprocess") or module == "concurrent.futures.process"

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import socket
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -78,17 +79,17 @@ class Kernel:
         self.is_reported: Callable[[File], bool] = _by_nobody  # of those: then no warning is needed
         self.next_descriptor = FIRST_DESCRIPTOR
 
-    @property
+    @functools.cached_property
     def names(self) -> Names:
         """The hosts, and the resolver that answers for them."""
         return self._around().names
 
-    @property
+    @functools.cached_property
     def network(self) -> Network:
         """The network that the machine is on."""
         return self._around().network
 
-    @property
+    @functools.cached_property
     def paths(self) -> Paths:
         """The socket files, and the abstract names of UNIX sockets."""
         return self._around().paths
@@ -112,7 +113,7 @@ class Kernel:
 
     def close(self, file: File) -> None:
         """Take all the file's descriptors away and end it."""
-        for number in [descriptor.number for descriptor in file.descriptors or ()] or [file.number]:
+        for number in [each.number for each in file.descriptors] if file.descriptors else (file.number,):
             if self.files.get(number) is file:
                 del self.files[number]
         file.descriptors = None

@@ -47,7 +47,10 @@ class Journal:
     def add(self, kind: str, *facts: Any) -> None:
         """Write down that `kind` happened to the world now."""
         self.effects += 1
-        self.note(kind, facts)
+        if self.enabled:
+            self.records.append((self._clock.now, kind, *facts))
+            if len(self.records) >= FULL:
+                self.trim()
 
     def note(self, kind: str, facts: tuple[Any, ...]) -> None:
         """Write down what concerns the program alone: a timer, a jump."""

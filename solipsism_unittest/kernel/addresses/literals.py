@@ -37,6 +37,13 @@ def parse_address(text: str) -> IPAddress | None:
     return ipaddress.IPv4Address(int.from_bytes(bytes(numbers[:-1]), "big") * 256**left + numbers[-1])
 
 
+@functools.lru_cache(1024)
+def plain(text: str, version: int) -> str | None:
+    """A literal address of an IP version in its usual writing, without its scope; None for anything else."""
+    address = parse_address(text)
+    return written(address) if address is not None and address.version == version else None
+
+
 def written(address: IPAddress) -> str:
     """An address without its scope as inet_ntop(3) writes it: an IPv4 address inside an IPv6 one keeps its dots."""
     number = int(address)

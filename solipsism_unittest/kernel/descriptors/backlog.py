@@ -70,16 +70,19 @@ class Backlog(Generic[Kind]):
     def fill(self) -> None:
         """Connect the clients that wait, as far as there is room. The others are neither connected nor refused."""
         while self.knocking and not self.is_full:
-            client = self.knocking.popleft()
-            client.stop_waiting()
-            server = self._serve(client)
-            if self.pair_capacity is not None:
-                client.capacity, server.capacity = self.pair_capacity
-            self.queue.append(server)
-            client.arrive(SYN_ACK)
-            if self.hands_down:
-                server.shutdown(self.hands_down - 1)
-            self._changed()
+            self.admit(self.knocking.popleft())
+
+    def admit(self, client: Kind) -> None:
+        """Connect a client: there is room."""
+        client.stop_waiting()
+        server = self._serve(client)
+        if self.pair_capacity is not None:
+            client.capacity, server.capacity = self.pair_capacity
+        self.queue.append(server)
+        client.arrive(SYN_ACK)
+        if self.hands_down:
+            server.shutdown(self.hands_down - 1)
+        self._changed()
 
     def turn_away(self) -> None:
         """Refuse the clients that wait, and reset the connections that were never accepted."""

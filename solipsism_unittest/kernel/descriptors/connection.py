@@ -54,13 +54,18 @@ _MSG_WAITALL = getattr(socket, "MSG_WAITALL", 0)
 _MSG_TRUNC = getattr(socket, "MSG_TRUNC", 0)
 
 
+def _to_nobody(kind: str, data: bytes | memoryview) -> None:
+    raise AssertionError(f"a segment of an end that is not connected: {kind}")
+
+
 class Connection(End):
     """One end of a connection, or of one that may come."""
+
+    __slots__ = ("is_tcp", "_transitions", "state", "incoming", "capacity", "peer", "transmit", "queue")
 
     kind = "stream"
     given_send: int | None = None  # the size that the program gave a buffer
     given_receive: int | None = None
-    queue: Sized = ()  # of a listener: connections to accept (backlog.py)
 
     def __init__(self, awake: dict[File, None], journal: Journal, family: int, place: object) -> None:
         super().__init__(awake, journal, family, place)
@@ -73,15 +78,13 @@ class Connection(End):
         if self.is_tcp:
             self.send_buffer, self.receive_buffer = TCP_BUFFERS
         self.peer: Connection | None = None
-        self.transmit: Callable[[str, bytes | memoryview], None] = self._nobody
+        self.transmit: Callable[[str, bytes | memoryview], None] = _to_nobody
+        self.queue: Sized = ()  # of a listener: connections to accept (backlog.py)
 
     def move(self, event: str) -> None:
         """Go to the state that the table has for this event; KeyError for one that cannot happen."""
         self.state = self._transitions[self.state, event]
         self.changed()
-
-    def _nobody(self, kind: str, data: bytes | memoryview) -> None:
-        raise AssertionError(f"{self!r} is not connected: {kind}")
 
     # -- joining two ends
 

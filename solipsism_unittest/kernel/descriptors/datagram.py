@@ -103,6 +103,9 @@ class Datagram(End):
     `carry(end, data, address)` sends UDP, to `end.remote` for None; `find(address)` is who has a UNIX address.
     """
 
+    __slots__ = ("is_udp", "queue", "queued", "closed", "carry", "find", "was_bound", "multicast", "peer", "callers",
+                 "under_way")
+
     kind = "datagram"
     type = socket.SOCK_DGRAM
 

@@ -9,6 +9,7 @@ The rule that keeps it simple: the face of a socket (stdlib/sockets) calls these
 from __future__ import annotations
 
 import errno
+import functools
 import socket
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -25,7 +26,7 @@ def shown(address: Address) -> str:
     if len(address) == 1:
         text: str = address[0].decode("utf-8", "backslashreplace")
         return "@" + text[1:] if text[:1] == "\0" else text
-    return "{}:{}".format(*address)
+    return f"{address[0]}:{address[1]}"
 
 
 class Received(NamedTuple):
@@ -49,13 +50,32 @@ def shut_sides(how: int) -> int:
     return how + 1
 
 
+def _gives_nothing_back(end: End) -> None:
+    """End what never had an address."""
+
+
+# What every end starts with; nobody changes it, see `End.remember`.
+_NO_OPTIONS: dict[tuple[int, int], Any] = {}
+
+
+@functools.lru_cache(256)
+def _only(key: tuple[int, int], value: int) -> dict[tuple[int, int], Any]:
+    """The options of an end that has set one: asyncio sets the same one on each of thousands."""
+    return {key: value}
+
+
 class End(File):
     """One end of a connection, or of nothing yet."""
 
+    __slots__ = ("journal", "family", "local", "remote", "label", "unbind", "shut", "error", "reuse_address",
+                 "options", "send_buffer", "receive_buffer")
+
     type: int = socket.SOCK_STREAM
-    shut = 0  # NO_READING | NO_WRITING
-    error = 0  # the errno that the next call reports
     has_own_address = False  # the program gave it one with bind()
+    reuse_port = False
+    v6_only = False
+    broadcast = False  # SO_BROADCAST
+    linger_zero = False  # close() of a stream resets (SO_LINGER with a time of 0)
 
     def __init__(self, awake: dict[File, None], journal: Journal, family: int, place: object) -> None:
         super().__init__(awake, place)
@@ -64,13 +84,11 @@ class End(File):
         self.local: Address | None = None
         self.remote: Address | None = None
         self.label = ""  # how the journal names this end
-        self.unbind: Callable[[Any], None] = lambda end: None  # give the address back
+        self.unbind: Callable[[Any], None] = _gives_nothing_back  # give the address back
+        self.shut = 0  # NO_READING | NO_WRITING
+        self.error = 0  # the errno that the next call reports
         self.reuse_address = False
-        self.reuse_port = False
-        self.v6_only = False
-        self.broadcast = False  # SO_BROADCAST
-        self.linger_zero = False  # close() of a stream resets (SO_LINGER with a time of 0)
-        self.options: dict[tuple[int, int], Any] = {}  # what was set; most of it changes nothing
+        self.options = _NO_OPTIONS  # what was set; most of it changes nothing, and ends may share it
         self.send_buffer, self.receive_buffer = DEFAULT_BUFFERS  # as SO_SNDBUF and SO_RCVBUF report them
 
     @property
@@ -116,10 +134,18 @@ class End(File):
 
     def inherit(self, listener: End) -> None:
         """Take over the options of a listener, as an accepted connection does."""
-        self.reuse_address, self.reuse_port, self.v6_only = (
-            listener.reuse_address, listener.reuse_port, listener.v6_only)
-        self.linger_zero = listener.linger_zero
-        self.options.update(listener.options)
+        self.reuse_address = listener.reuse_address
+        for name in ("reuse_port", "v6_only", "linger_zero"):
+            if getattr(listener, name):  # few have it set
+                setattr(self, name, True)
+        self.options = listener.options
+
+    def remember(self, key: tuple[int, int], value: int | bytes) -> None:
+        """Remember what an option, by level and number, was set to."""
+        if not self.options and type(value) is int:
+            self.options = _only(key, value)
+        else:
+            self.options = {**self.options, key: value}
 
     # -- bytes
 

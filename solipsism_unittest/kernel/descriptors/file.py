@@ -35,20 +35,25 @@ class Descriptor:
 
 
 class File:
-    """An open file. Subclasses define what it can do; `poll()` is what would not block."""
+    """An open file. Subclasses define what it can do; `poll()` is what would not block.
+
+    What every file has is in slots: a test may have thousands. What few have is a default of the class.
+    """
+
+    __slots__ = ("awake", "place", "interest", "number", "blocking", "descriptors", "__dict__", "__weakref__")
 
     kind = "file"
     mode = stat.S_IFSOCK | 0o777  # st_mode of fstat(2)
-    number = -1  # given by the kernel that owns the file; the first, when there are several
     inheritable = False  # only remembered
     had_transport = False  # it was collected as garbage together with one
-    blocking = True  # O_NONBLOCK is not set
-    descriptors: list[Descriptor] | None = None  # all of them, once the file was duplicated
 
     def __init__(self, awake: dict[File, None], place: object) -> None:
         self.awake = awake  # the kernel's: files whose readiness may have changed since it last looked
         self.place = place
         self.interest = 0  # READABLE | WRITABLE as far as a selector waits for it
+        self.number = -1  # given by the kernel that owns the file; the first, when there are several
+        self.blocking = True  # O_NONBLOCK is not set
+        self.descriptors: list[Descriptor] | None = None  # all of them, once the file was duplicated
 
     def poll(self) -> int:
         """What would not block now, as READABLE | WRITABLE."""

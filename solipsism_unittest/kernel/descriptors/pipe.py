@@ -35,6 +35,8 @@ class _Pages:
 class PipeEnd(File):
     """One end of a pipe; two of them are made by `PipeEnd.pair()` and share its pages."""
 
+    __slots__ = ("journal", "writes", "closed", "pages", "label", "peer")
+
     kind = "pipe"
     mode = stat.S_IFIFO | 0o600
 

@@ -11,10 +11,11 @@ import errno
 import socket
 from collections.abc import Callable
 
+from ..journal import Journal
 from .backlog import Backlog
 from .connection import DEFAULT_CAPACITY, Connection
 from .end import NO_READING, NO_WRITING, End, shown, shut_sides
-from .file import os_error
+from .file import File, os_error
 from .transitions import (
     CLOSE,
     CLOSED,
@@ -44,10 +45,6 @@ DUE = "due"  # the next connect() reports it
 SPOILED = "spoiled"  # shut down between the failure and its report: no connect() succeeds any more
 
 
-def _nothing() -> None:
-    """End the timer of an end that has none."""
-
-
 def _into_nothing(kind: str, data: bytes | memoryview) -> None:
     """Take the segments of who is connected to an end that begins anew."""
 
@@ -55,13 +52,17 @@ def _into_nothing(kind: str, data: bytes | memoryview) -> None:
 class Stream(Connection):
     """One end of a byte stream, or a listener."""
 
-    backlog: Backlog[Stream] | None = None  # of a listener
-    asked: Backlog[Stream] | None = None  # where this end waits to be let in
-    stop_dialling: Callable[[], None] = staticmethod(_nothing)  # ends the timer of a connect that nobody answers
-    outcome = REPORTED
-    # Whose port it is
-    stopped = False  # a listener, or a connect under way, was shut down
-    keeps_port = False  # to the end: the program chose it, or was given it after a connection had ended
+    __slots__ = ("backlog", "asked", "stop_dialling", "outcome", "stopped", "keeps_port")
+
+    def __init__(self, awake: dict[File, None], journal: Journal, family: int, place: object) -> None:
+        super().__init__(awake, journal, family, place)
+        self.backlog: Backlog[Stream] | None = None  # of a listener
+        self.asked: Backlog[Stream] | None = None  # where this end waits to be let in
+        self.stop_dialling: Callable[[], None] | None = None  # ends the timer of a connect that nobody answers
+        self.outcome = REPORTED
+        # Whose port it is
+        self.stopped = False  # a listener, or a connect under way, was shut down
+        self.keeps_port = False  # to the end: the program chose it, or was given it after a connection had ended
 
     # -- listening
 
@@ -84,13 +85,14 @@ class Stream(Connection):
 
     def knock(self, client: Stream) -> None:
         """Take a client in state CONNECTING, which asks this listener for a connection."""
-        waiting = self.as_listener()
+        waiting = self.backlog or self.as_listener()
         if waiting.refusing:
             client.arrive(RST)
-        else:
+        elif waiting.is_full:
             client.asked = waiting
             waiting.knocking.append(client)
-            waiting.fill()
+        else:
+            waiting.admit(client)
 
     def _serve(self, client: Stream) -> Stream:
         """Make the other end of a connection to this listener."""
@@ -118,7 +120,8 @@ class Stream(Connection):
         """Take over the options of a listener, as an accepted connection does."""
         super().inherit(listener)
         assert isinstance(listener, Stream), listener
-        self.resize(listener.given_send, listener.given_receive)
+        if listener.given_send or listener.given_receive:
+            self.resize(listener.given_send, listener.given_receive)
 
     # -- connecting
 
@@ -160,7 +163,9 @@ class Stream(Connection):
     def stop_waiting(self) -> None:
         """Take the answer to a connect under way: no timer runs for it any more, and no listener knows it."""
         self.asked = None
-        self.stop_dialling()
+        if self.stop_dialling is not None:
+            self.stop_dialling()
+            self.stop_dialling = None
 
     def _stop_knocking(self) -> None:
         if self.asked is not None:
@@ -262,9 +267,10 @@ class Stream(Connection):
         state = self.state
         if state is CLOSED:
             return
-        self._turn_away()
+        if self.backlog is not None or state is CONNECTING:
+            self._turn_away()
         self.incoming = b""
-        self.move(CLOSE)
+        self.state = self._transitions[state, CLOSE]
         self.awake.pop(self, None)
         self.unbind(self)
         if state not in CONNECTED and state is not FINISHED:

@@ -202,7 +202,7 @@ class Network:
             else:
                 self.tcp.narrow(end, source)
         assert end.local is not None
-        there = self.tcp.near(end.local[1], end.local[0])
+        there = self.tcp.near(end.local[1], end.local[0]) if len(self.tcp.bound[end.local[1]]) > 1 else ()
         if any(other.remote == (address, port) and other.local == end.local for other in there):
             raise os_error(errno.EADDRNOTAVAIL)  # two connections between the same two addresses
         end.remote = address, port

@@ -199,8 +199,11 @@ class Ports(Generic[Kind]):
         """The next port for a client on an address; EADDRNOTAVAIL when there is none."""
         # A wildcard gets no number that any address has just had, and no address one that a wildcard has just had.
         used = self._client_ports
-        others = used if address in WILDCARDS else (address, *WILDCARDS)
-        last = max([used.get(other, 0) for other in others], default=0) or FIRST_CLIENT_PORT - 1
+        if address in WILDCARDS:
+            last = max(used.values(), default=0)
+        else:
+            last = max(used.get(address, 0), used.get("0.0.0.0", 0), used.get("::", 0))
+        last = last or FIRST_CLIENT_PORT - 1
         for port in itertools.chain(range(last + 1, FIRST_FREE_PORT), range(FIRST_CLIENT_PORT, last + 1)):
             if port not in self.bound:
                 self._client_ports[address] = port

@@ -234,5 +234,7 @@ def refuse_child(world: World, call: str, arguments: tuple[Any, ...]) -> EscapeE
 def wants_real_network(frame: FrameType) -> bool:
     """Whether what this frame asks of module socket is let out. For a loop it is not: it cannot wait for real sockets.
     """
+    if not is_let_out("network"):
+        return False
     asker = below_socket(frame)
-    return is_let_out("network") and asker not in _LOOPS and not is_ours(asker)
+    return asker not in _LOOPS and not is_ours(asker)

@@ -61,7 +61,8 @@ def _known() -> str:
 
 def is_let_out(category: str) -> bool:
     """Whether calls of this category are real here and now."""
-    return any(category in block.categories for block in _let_out.get())
+    blocks = _let_out.get()
+    return bool(blocks) and any(category in block.categories for block in blocks)
 
 
 def let_out() -> tuple[_LetOut, ...]:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ...kernel import Kernel
+from ...kernel.addresses.literals import plain
 from ...kernel.descriptors.end import Address, End
 from ..files.paths import name_space
 
@@ -48,10 +49,15 @@ def _parse_inet(kernel: Kernel, address: Any, call: str) -> Address:
         raise TypeError(f"{call}(): AF_INET address must be tuple, not {type(address).__name__}")
     if len(address) != 2:
         raise TypeError("AF_INET address must be a pair (host, port)")
-    port = operator.index(address[1])
-    host = _host(kernel, address[0], socket.AF_INET)
-    _check_port(port, call)
-    return host, port
+    host, port = address
+    if type(port) is not int:
+        port = operator.index(port)
+    text = plain(host, 4) if type(host) is str else None  # a literal needs no look-up, unless that would take time
+    if text is None or kernel.names.has_delays:
+        text = _host(kernel, host, socket.AF_INET)
+    if not 0 <= port <= 65535:
+        _check_port(port, call)
+    return text, port
 
 
 def _parse_inet6(kernel: Kernel, address: Any, call: str) -> Address:

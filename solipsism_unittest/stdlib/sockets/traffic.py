@@ -87,6 +87,8 @@ class Traffic(Fallbacks):
         return end
 
     def _show(self, address: Address | None) -> Any:
+        if address is not None and self._family == socket.AF_INET:
+            return address
         return addresses.show(self._family, address)
 
     def _parse(self, address: Any, call: str) -> Address:

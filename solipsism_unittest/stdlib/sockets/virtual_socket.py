@@ -183,7 +183,8 @@ class Face(Traffic):
     def setblocking(self, flag: bool) -> None:
         if SETBLOCKING_TAKES_NUMBERS:
             operator.index(flag)
-        Face.settimeout(self, None if flag else 0.0)
+        self._timeout = None if flag else 0.0  # as settimeout()
+        self.end.blocking = bool(flag)
 
     def getblocking(self) -> bool:
         return self._timeout != 0.0
@@ -222,7 +223,10 @@ class Face(Traffic):
     def _next_end(self) -> End:
         """The end of the next connection, with a descriptor of its own."""
         world, listener = self.world, self.end
-        end = self._attempt("accept", listener.accept, READABLE)
+        if self._timeout == 0.0 and not listener.blocking:
+            end = listener.accept()
+        else:
+            end = self._attempt("accept", listener.accept, READABLE)
         world.kernel.open(end)
         return end
 
@@ -245,10 +249,12 @@ class Face(Traffic):
         end = self.end
         space = addresses.space(self.kernel, end)
         waits = self._waits(0)
+        if not waits:
+            return end.connect(lambda: space.connect(end, *where), False)
 
         def attempt() -> int:
-            code = end.connect(lambda: space.connect(end, *where), waits)
-            if waits and code in _UNDER_WAY:
+            code = end.connect(lambda: space.connect(end, *where), True)
+            if code in _UNDER_WAY:
                 raise os_error(code)
             return code
 

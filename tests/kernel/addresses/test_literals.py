@@ -3,7 +3,7 @@
 import socket
 import unittest
 
-from solipsism_unittest.kernel.addresses.literals import parse_address, scope_of, scope_text, unmap, written
+from solipsism_unittest.kernel.addresses.literals import parse_address, plain, scope_of, scope_text, unmap, written
 
 LITERALS = [
     "127.0.0.1",
@@ -34,6 +34,13 @@ class LiteralsTest(unittest.TestCase):
                 address = parse_address(text)
                 self.assertEqual(written(address), socket.inet_ntop(family, socket.inet_pton(family, text)))
                 self.assertEqual(parse_address(written(address)), address)
+
+    def test_plain(self):
+        """A literal of the version that is asked for is written as usual, without its scope; all else is None."""
+        texts = "127.0.0.1", "127.1", "0x7f000001", "::1", "a.test", "", "1.2.3.4 "
+        self.assertEqual([plain(text, 4) for text in texts], [*["127.0.0.1"] * 3, *[None] * 4])
+        self.assertEqual([plain(text, 6) for text in ("::1", "0:0::1", "fe80::1%lo", "127.0.0.1", "::ffff:127.0.0.1")],
+                         ["::1", "::1", "fe80::1", None, "::ffff:127.0.0.1"])
 
     def test_unmap(self):
         """Only a mapped address is taken out of its IPv6 form."""

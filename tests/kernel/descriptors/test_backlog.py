@@ -91,7 +91,7 @@ class ListenerTest(unittest.TestCase):
     def test_accepted_ends_take_after_the_listener(self):
         """Options and capacities of accepted connections are the listener's."""
         self.listener.reuse_address = self.listener.linger_zero = True
-        self.listener.options[6, 1] = 1
+        self.listener.remember((6, 1), 1)
         self.listener.as_listener().pair_capacity = 2, 3
         self.kernel.network.listen(self.listener, 0)
         client = self.dial()

@@ -1,9 +1,11 @@
 """What a socket has in the kernel, whatever its kind."""
 
+import asyncio
 import errno
 import socket
 import unittest
 
+from solipsism_unittest import SolipsistEventLoop
 from solipsism_unittest.kernel import Kernel
 from solipsism_unittest.kernel.descriptors.end import End
 
@@ -35,6 +37,52 @@ class EndTest(unittest.TestCase):
         self.end.resize(send=5000)
         self.end.resize(receive=3000)
         self.assertEqual((self.end.send_buffer, self.end.receive_buffer), (5000, 3000))
+
+    def test_options(self):
+        """Ends that have set one and the same option share it; what one of them sets later is its own."""
+        kernel = Kernel()
+        one, two, three = (End(kernel.awake, kernel.journal, socket.AF_INET, None) for _ in range(3))
+        for end in (one, two):
+            end.remember((6, 1), 1)
+        self.assertIs(one.options, two.options)
+        three.inherit(one)
+        three.remember((6, 2), 500)
+        one.remember((6, 1), 0)
+        three.remember((1, 13), b"12345678")
+        one.remember((1, 25), b"")
+        self.assertEqual([end.options for end in (one, two, three)],
+                         [{(6, 1): 0, (1, 25): b""}, {(6, 1): 1}, {(6, 1): 1, (6, 2): 500, (1, 13): b"12345678"}])
+        two.inherit(End(kernel.awake, kernel.journal, socket.AF_INET, None))
+        two.remember((1, 20), b"12345678")
+        self.assertEqual((two.options, self.end.options), ({(1, 20): b"12345678"}, {}))
+
+    def test_what_listeners_hand_down(self):
+        """What a listener has set beyond the usual its connections have, too."""
+        for name in ("reuse_address", "reuse_port", "v6_only", "linger_zero"):
+            kernel = Kernel()
+            listener, other = (End(kernel.awake, kernel.journal, socket.AF_INET6, None) for _ in range(2))
+            setattr(listener, name, True)
+            other.inherit(listener)
+            with self.subTest(name):
+                self.assertEqual([which for which in ("reuse_address", "reuse_port", "v6_only", "broadcast",
+                                                      "linger_zero") if getattr(other, which)], [name])
+
+    def test_what_few_have_takes_no_room(self):
+        """The ends of an asyncio connection have all that they need in slots."""
+
+        async def main():
+            served = []
+            async with await asyncio.start_server(lambda *ends: served.append(ends), "a.test", 80):
+                served.append(await asyncio.open_connection("a.test", 80))
+                await asyncio.sleep(0.1)
+                files = asyncio.get_running_loop().kernel.files.values()
+                found = [(file.state, vars(file)) for file in files if file.state != "listening"]
+                for _, writer in served:
+                    writer.close()
+            return found
+
+        with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
+            self.assertEqual(runner.run(main()), [("established", {})] * 2)
 
     def test_kinds_answer(self):
         """What every kind has to do in its own way is asked of none."""

@@ -367,7 +367,7 @@ class TellingTest(unittest.TestCase):
     def test_not_joined(self):
         """To transmit without a peer would be a mistake of ours: an assertion that shows the end."""
         end = Kernel().stream(socket.AF_INET, None)
-        with self.assertRaisesRegex(AssertionError, "<stream unbound fresh> is not connected: data"):
+        with self.assertRaisesRegex(AssertionError, "a segment of an end that is not connected: data"):
             end.transmit(transitions.DATA, b"")
         self.assertEqual(end.room(), 0)
 

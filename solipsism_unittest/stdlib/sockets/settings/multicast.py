@@ -58,7 +58,7 @@ def _remembered(key: Key, default: int, lowest: int, highest: int, standing_for:
         _of_udp(end, on_tcp)
         if not lowest <= number <= highest:
             raise os_error(errno.EINVAL)
-        end.options[key] = standing_for.get(number, number)
+        end.remember(key, standing_for.get(number, number))
 
     return lambda end: end.options.get(key, default), change
 
@@ -73,7 +73,7 @@ def _flag(table: Callable[[Memberships], dict[int, bool]], version: int, key: Ke
         number = _number(value, 1 if version == 4 else 4)
         if strict and number not in (0, 1):
             raise os_error(errno.EINVAL)
-        end.options[key] = int(number != 0)
+        end.remember(key, int(number != 0))
         if isinstance(end, Datagram):
             table(end.multicast)[version] = number != 0
 
@@ -154,7 +154,7 @@ def _set_way_out(end: End, value: Value) -> None:
             raise os_error(errno.EADDRNOTAVAIL)
         number = interface.number
     udp.multicast.way_out[4] = number
-    udp.options[_IP_IF] = ipaddress.IPv4Address(address).packed
+    udp.remember(_IP_IF, ipaddress.IPv4Address(address).packed)
 
 
 def _set_way_out6(end: End, value: Value) -> None:

@@ -69,7 +69,9 @@ def set_option(end: End, level: int, optname: int, *values: Any) -> None:
     """setsockopt(2) as Python has it: the value is an int, a buffer, or None together with a length."""
     judge_option(level, optname, *values)
     value = values[0]
-    if value is None:
+    if type(value) is int:
+        size = 4
+    elif value is None:
         size = values[1]
     else:
         value = operator.index(value) if hasattr(value, "__index__") else bytes(memoryview(value))
@@ -131,7 +133,7 @@ def _switch(key: Key, default: int = 0) -> Option:
     """1 or 0, for any number; it has no effect."""
 
     def change(end: End, value: Value) -> None:
-        end.options[key] = int(_number(value, _shortest(key)) != 0)
+        end.remember(key, int(_number(value, _shortest(key)) != 0))
 
     return Option(lambda end: end.options.get(key, default), change)
 
@@ -145,7 +147,7 @@ def _remembered(key: Key, default: int, lowest: int, highest: int) -> Option:
             number = default
         if not lowest <= number <= highest:
             raise os_error(errno.EINVAL)
-        end.options[key] = number
+        end.remember(key, number)
 
     return Option(lambda end: end.options.get(key, default), change)
 
@@ -166,7 +168,7 @@ def _text(key: Key, size: int, default: bytes, known: frozenset[bytes]) -> Optio
         name = (value if isinstance(value, bytes) else struct.pack("i", value)).split(b"\0")[0]
         if name not in known:
             raise os_error(errno.ENOENT)
-        end.options[key] = name.ljust(size, b"\0")
+        end.remember(key, name.ljust(size, b"\0"))
 
     return Option(lambda end: end.options.get(key, default.ljust(size, b"\0")), change)
 
@@ -201,7 +203,7 @@ def _set_linger(end: End, value: Value) -> None:
     on, seconds = struct.unpack_from("ii", value)
     # A close() with a time has nothing to wait for: all that was sent has arrived.
     end.linger_zero = bool(on) and seconds == 0
-    end.options[_LINGER] = struct.pack("ii", int(on != 0), seconds if on else _linger(end)[1])
+    end.remember(_LINGER, struct.pack("ii", int(on != 0), seconds if on else _linger(end)[1]))
 
 
 def _linger(end: End) -> tuple[int, int]:
@@ -226,25 +228,25 @@ def _set_send_buffer(end: End, value: Value) -> None:
 def _set_device(end: End, value: Value) -> None:
     if isinstance(value, int) and value:
         raise os_error(errno.ENODEV)
-    end.options[_DEVICE] = b"" if isinstance(value, int) else value
+    end.remember(_DEVICE, b"" if isinstance(value, int) else value)
 
 
 def _set_low_water(end: End, value: Value) -> None:
-    end.options[_LOW_WATER] = _number(value) or 1
+    end.remember(_LOW_WATER, _number(value) or 1)
 
 
 def _set_timeval(key: Key) -> Callable[[End, Value], None]:
     def change(end: End, value: Value) -> None:
         if isinstance(value, int) or len(value) < 16:
             raise os_error(errno.EINVAL)
-        end.options[key] = value
+        end.remember(key, value)
 
     return change
 
 
 def _set_type_of_service(end: End, value: Value) -> None:
     wanted = _number(value, 1) & 0xFF
-    end.options[_TOS] = wanted & ~3 if kind_of(end) is TCP else wanted  # TCP keeps the two bits of ECN for itself
+    end.remember(_TOS, wanted & ~3 if kind_of(end) is TCP else wanted)  # TCP keeps the two bits of ECN for itself
 
 
 def _set_segment_size(end: End, value: Value) -> None:
