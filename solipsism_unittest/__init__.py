@@ -51,6 +51,7 @@ The folders, from the ground up; each imports only from those above it in this l
 from __future__ import annotations
 
 from .case.case import SolipsistTestCase
+from .case.fixtures.chronometer import Chronometer
 from .errors import (
     BlockingCallWarning,
     EscapeError,
@@ -78,6 +79,7 @@ from .stdlib.worlds import sealed
 
 __all__ = [
     "BlockingCallWarning",
+    "Chronometer",
     "EscapeError",
     "FakeDatagramServer",
     "FakeServer",

@@ -52,7 +52,7 @@ INSIDE: dict[str, tuple[tuple[str, ...], ...]] = {
     "mocks": (("files", "selector", "readiness", "awaited"), ("",)),
     "case": (("results", "real_time", "fixtures"), ("world",), ("assertions", "verdict"), ("phases",), ("case",)),
     "case.assertions": (("failures", "awaited", "elapsed"), ("time", "buffers", "raised", "uncaught"), ("received",)),
-    "case.fixtures": (("leaving", "settings"), ("tls",), ("loops", "context", "services"), ("scopes",)),
+    "case.fixtures": (("chronometer", "leaving", "settings"), ("tls",), ("loops", "context", "services"), ("scopes",)),
     "runs": (("variants", "by_hand"),),
 }
 

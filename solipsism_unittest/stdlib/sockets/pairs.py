@@ -16,14 +16,32 @@ from ..worlds import World
 from .virtual_socket import VirtualSocket, running_world
 
 
-def socketpair(capacity: Capacity = None) -> tuple[VirtualSocket, VirtualSocket]:
+def socketpair(capacity: Capacity = None, sock1_name: Any = None, sock2_name: Any = None
+               ) -> tuple[VirtualSocket, VirtualSocket]:
     """Two non-blocking sockets joined in memory.
 
     `capacity` is the exact number of bytes that each direction holds before a send would block; a pair of numbers is
     for the bytes from the first socket and from the second. A pair made outside any loop joins the loop that it is
-    first used with.
+    first used with. With a name (host, port) for one of them they are TCP sockets that bear these names, IPv6 where a
+    host has a colon; the other one is ("::", 0) or ("0.0.0.0", 0) then. No address is taken in the network.
     """
-    return VirtualSocket.pair(running_world() or World(Kernel(), loose=True), capacity)
+    world = running_world() or World(Kernel(), loose=True)
+    if sock1_name is None and sock2_name is None:
+        return VirtualSocket.pair(world, capacity)
+    names = [_name(name) for name in (sock1_name, sock2_name)]
+    family = socket.AF_INET6 if any(name is not None and ":" in name[0] for name in names) else socket.AF_INET
+    wildcard = "::" if family == socket.AF_INET6 else "0.0.0.0", 0
+    one, two = VirtualSocket.pair(world, capacity, family=family)
+    one.end.local, two.end.local = two.end.remote, one.end.remote = [name or wildcard for name in names]
+    return one, two
+
+
+def _name(address: Any) -> tuple[str, int] | None:
+    if address is None:
+        return None
+    if not isinstance(address, tuple) or not 2 <= len(address) <= 4 or not isinstance(address[0], str):
+        raise TypeError(f"the name of a socket is a tuple (host, port), not {address!r}")
+    return address[0], operator.index(address[1])
 
 
 def socketpair_of(world: World, family: int = PAIR_FAMILY, type: int = socket.SOCK_STREAM, proto: int = 0

@@ -5,10 +5,46 @@ import os
 import socket
 import unittest
 
-from solipsism_unittest import SolipsistEventLoop, SolipsistTestCase
+from solipsism_unittest import SolipsistEventLoop, SolipsistTestCase, socketpair
 from solipsism_unittest.stdlib.sockets.pairs import abort
 
 BIG = 100_000  # more than a buffer takes
+
+
+class NamesTest(SolipsistTestCase):
+    def check(self, names, *expected):
+        """A pair with these names has these addresses, each end those of the other too."""
+        one, other = socketpair(None, *names)
+        self.assertEqual((one.getsockname(), other.getsockname()), expected)
+        self.assertEqual((other.getpeername(), one.getpeername()), expected)
+        one.send(b"data")
+        one.close()
+        self.assertEqual((other.recv(9), other.recv(9)), (b"data", b""))
+        other.close()
+
+    def test_names(self):
+        """The sockets of a pair may bear addresses, of IPv6 or IPv4; one without a name has the wildcard."""
+        self.check([("fe80::1", 1234), ("fe80::2", 5, 6, 7)], ("fe80::1", 1234, 0, 0), ("fe80::2", 5, 0, 0))
+        self.check([("192.0.2.1", 80), None], ("192.0.2.1", 80), ("0.0.0.0", 0))
+        self.check([None, ("::1", 80)], ("::", 0, 0, 0), ("::1", 80, 0, 0))
+
+    async def test_no_address_is_taken(self):
+        """A name is only a name: a server may be there, before and after, and streams work."""
+        for _ in range(2):
+            server = await asyncio.start_server(print, "127.0.0.1", 80)
+            one, other = socketpair(sock1_name=("127.0.0.1", 80))
+            _, writer = await asyncio.open_connection(sock=one)
+            self.assertEqual(writer.get_extra_info("sockname"), ("127.0.0.1", 80))
+            writer.close()
+            await writer.wait_closed()
+            other.close()
+            server.close()
+
+    def test_what_is_no_name(self):
+        """A name is a tuple of host and port."""
+        for wrong in ("host", ("host",), (1, 2), ["::1", 80], ("::1", 1, 2, 3, 4)):
+            with self.subTest(wrong), self.assertRaisesRegex(TypeError, r"name of a socket is a tuple \(host, port\)"):
+                socketpair(sock2_name=wrong)
 
 
 class AbortTest(unittest.TestCase):
