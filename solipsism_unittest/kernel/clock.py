@@ -42,13 +42,21 @@ class VirtualClock:
         if not isfinite(start):
             raise ValueError(f"a clock cannot start at {start!r}: give a finite number of seconds")
         self.now = start
-        self.resolution = nextafter(start, inf) - start
         self.holds: dict[Hold, None] = {}
         self.watchers: list[Callable[[float], None]] = []  # each is called with the new time just before a jump
         self._order = itertools.count()
         # Two heaps of (when, order of making, what to do)
         self.deliveries: list[tuple[float, int, Action]] = []
         self.stops: list[tuple[float, int, Action]] = []
+
+    @property
+    def resolution(self) -> float:
+        """The gap to the next float.
+
+        A constant would be too coarse near zero (timers early) or too fine far from it (`while now < deadline:
+        sleep(deadline - now)` would never end).
+        """
+        return nextafter(self.now, inf) - self.now
 
     def hold(self, reason: str, place: object = None) -> Hold:
         """Keep time from moving until the returned hold is released."""
@@ -80,9 +88,6 @@ class VirtualClock:
         for watcher in self.watchers:
             watcher(when)
         self.now = when
-        # The gap to the next float. A constant would be too coarse near zero (timers early) or too fine
-        # far from it (`while now < deadline: sleep(deadline - now)` would never end).
-        self.resolution = nextafter(when, inf) - when
         deliveries = self.deliveries
         while deliveries and deliveries[0][0] <= when:
             heapq.heappop(deliveries)[2]()

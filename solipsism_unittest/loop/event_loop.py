@@ -100,8 +100,6 @@ class SolipsistEventLoop(Turns):
     _transports: Any
     _asyncgens: Any
 
-    __slots__ = ("_own",)
-
     _closed = True  # until __init__ is through: __del__ asks
 
     def __init__(self, start_time: float = 0.0, *, autojump: bool = True, seed: int = 0) -> None:
@@ -112,9 +110,6 @@ class SolipsistEventLoop(Turns):
         self._own = _Own(self)
         super().__init__(world, VirtualSelector(world, self._own.hangs, autojump))
         world.kernel.on_blocking = refuse_to_block
-        # `_run_once` takes timers before time() + this for due: the gap to the next float means "exactly due". The
-        # selector renews it at each jump.
-        self._clock_resolution = self._clock.resolution
 
     @property
     def inventory(self) -> Inventory:
@@ -137,15 +132,6 @@ class SolipsistEventLoop(Turns):
     def slow_callback_duration(self, seconds: float) -> None:
         self.selector.blocking.slow = seconds
         self.selector.blocking.look_at = 0.0
-
-    @property
-    def autojump(self) -> bool:
-        """Whether time jumps by itself when nothing else can happen."""
-        return self.selector.autojump
-
-    @autojump.setter
-    def autojump(self, value: bool) -> None:
-        self.selector.autojump = value
 
     def call_at(self, when: float, callback: Callable[..., object], *args: Any,  # type: ignore[override]
                 context: contextvars.Context | None = None) -> events.TimerHandle:

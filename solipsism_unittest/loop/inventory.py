@@ -19,7 +19,7 @@ from ..introspection.handles import owner_of
 from ..introspection.places import Place
 from ..stdlib.files.played import is_played
 from .selector import VirtualSelector
-from .timers import Timer, in_line
+from .timers import Timer
 
 ROOM = 1_000  # tasks on the list before it is cleared of dead ones; later twice as many as were alive then
 
@@ -33,9 +33,8 @@ class Owner(Protocol):
     _remove_reader: Callable[[int], bool]
     _remove_writer: Callable[[int], bool]
 
-    @property
-    def _scheduled(self) -> list[Timer]:
-        """The timers, in the order of a heap."""
+    def timers(self) -> list[Timer]:
+        """The timers, the next one first."""
 
     def next_timer(self) -> Timer | None:
         """The timer that is due next."""
@@ -113,7 +112,7 @@ class Inventory:
 
     def timers(self) -> list[Timer]:
         """The timers that are pending and not cancelled, the next one first."""
-        return sorted((timer for timer in self._owner._scheduled if not timer.cancelled()), key=in_line)
+        return [timer for timer in self._owner.timers() if not timer.cancelled()]
 
     def next_timer(self) -> Timer | None:
         """The timer that is due next; None where there is none. A cancelled one counts until the loop drops it."""

@@ -73,17 +73,11 @@ class Limits(NamedTuple):
     horizon: float = inf  # the virtual time at which these are over
 
 
-class Timed(Protocol):
-    """The loop: its tolerance for timers follows the clock."""
-
-    _clock_resolution: float
-
-
 class Owner(Protocol):
     """Who answers for a selector: it is asked for deadlines, and every hang is reported to it."""
 
     @property
-    def loop(self) -> Timed:
+    def loop(self) -> object:
         """The loop."""
 
     def next_deadline(self) -> float:
@@ -164,6 +158,7 @@ class VirtualSelector(selectors.BaseSelector):
         self.turns = 0  # at this instant
         self.jumps_left = JUMPS_TO_QUESTION  # until the owner is asked
         self.spins = SpinWatch(world.kernel, owner.look, TURNS_AT_ONE_INSTANT)
+        self.horizon = inf  # the limits'
         self._limits = Limits()
         self._owner = owner
         self._line = self.jobs.line
@@ -185,6 +180,7 @@ class VirtualSelector(selectors.BaseSelector):
         if limits.jumps != self._limits.jumps:
             self.jumps_left = limits.jumps
         self._limits = limits
+        self.horizon = limits.horizon
         self.spins.allow(limits.turns, TURNS_OF_A_POLL if limits.polling else TURNS_BEFORE_A_LOOK)
 
     def known(self, fileobj: Any) -> int:
@@ -312,7 +308,7 @@ class VirtualSelector(selectors.BaseSelector):
         stop = clock.stops[0][0] if clock.stops else inf
         if due <= stop and due != inf and (self.autojump or stop != inf):
             self._jump(due)
-        elif stop != inf and stop > self._limits.horizon:
+        elif stop != inf and stop > self.horizon:
             self._owner.beyond(stop)
         elif stop != inf:
             self._jump(stop)
@@ -340,13 +336,12 @@ class VirtualSelector(selectors.BaseSelector):
 
     def _jump(self, when: float) -> None:
         clock = self._clock
-        if when > self._limits.horizon:
+        if when > self.horizon:
             self._owner.beyond(when)
         elif when != clock.now:
             self.turns = 0
             self.jumps_left -= 1
             clock.jump(when)
-            self._owner.loop._clock_resolution = clock.resolution
 
     def _drain_wakeups(self) -> None:
         while not self.wakeups.empty():

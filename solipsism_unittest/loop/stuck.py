@@ -40,7 +40,6 @@ class Loop(Protocol):
     """What is asked here of a SolipsistEventLoop."""
 
     selector: VirtualSelector
-    _clock_resolution: float
 
     @property
     def kernel(self) -> Kernel:

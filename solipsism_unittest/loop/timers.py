@@ -1,7 +1,7 @@
 """Timers that know their place in the line, and ways to a point in virtual time.
 
-Owns how a timer is made: what is asked of its arguments, its number among the loop's timers, its place and its record
-in the journal.
+Owns how a timer is made: what is asked of its arguments, its place and its record in the journal; and the line of those
+that are pending.
 """
 
 from __future__ import annotations
@@ -11,20 +11,24 @@ import contextvars
 import heapq
 import math
 from asyncio import events, futures
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextvars import copy_context
+from heapq import heapify, heappop, heappush
+from threading import get_ident
 from typing import Any, Protocol
 
 from ..introspection.places import Place, place_here
 from ..introspection.tasks import stating
 from ..kernel.clock import VirtualClock
 from ..kernel.journal import FULL
-from ..stdlib.threads.mistakes import check_callback, check_thread
+from ..stdlib.threads.mistakes import check_callback, refuse_thread
 from ..stdlib.worlds import World
 
 __unittest = True  # unittest leaves frames of this module out of a traceback
 __tracebackhide__ = True  # and so does pytest
 
-_END_OF_SLEEP = futures._set_result_unless_cancelled  # type: ignore[attr-defined]  # the callback of asyncio.sleep
+END_OF_SLEEP = futures._set_result_unless_cancelled  # type: ignore[attr-defined]  # the callback of asyncio.sleep
 
 
 class Timer(events.TimerHandle):
@@ -38,13 +42,12 @@ class Timer(events.TimerHandle):
     __slots__ = ("sequence", "begun", "made_at")
 
     def __init__(self, when: float, callback: Callable[..., object], args: tuple[Any, ...],
-                 loop: Loop, context: contextvars.Context | None, sequence: int, begun: float,
-                 made_at: Place | None) -> None:
+                 loop: Loop, context: contextvars.Context | None, begun: float, made_at: Place | None) -> None:
         if loop._debug:
             events.Handle.__init__(self, callback, args, loop, context)  # type: ignore[arg-type]
             del self._source_traceback[-3:]  # type: ignore[has-type]
         else:  # the same by hand, which is faster
-            self._context = contextvars.copy_context() if context is None else context
+            self._context = copy_context() if context is None else context
             self._loop = loop
             self._callback = callback
             self._args = args
@@ -53,7 +56,7 @@ class Timer(events.TimerHandle):
             self._source_traceback = None
         self._when = when
         self._scheduled = True
-        self.sequence = sequence  # its number among the loop's timers
+        self.sequence = 0  # its number among the loop's timers, where it needs one
         self.begun = begun  # the time at which it was made
         self.made_at = made_at  # the place
 
@@ -63,7 +66,7 @@ class Timer(events.TimerHandle):
             # `_run_once` of CPython 3.15 takes what is due before now + math.ulp(now): the next float is among it where
             # the time is a negative power of two (gh-145703).
             self._scheduled = True
-            loop.add_timer(self, self._when, self.sequence)
+            heappush(loop.line.plain, self)
         else:
             super()._run()
 
@@ -84,24 +87,119 @@ class Timer(events.TimerHandle):
         return self.sequence < other.sequence  # type: ignore[no-any-return]
 
 
-def in_line(timer: Timer) -> tuple[float, int]:
-    """A key to sort timers by: as they compare, and faster."""
+def _in_line(timer: Timer) -> tuple[float, int]:
+    """A key to sort numbered timers by: as they compare, and faster."""
     return timer._when, timer.sequence
+
+
+class Line:
+    """The pending timers: first those due first, and of one instant those made first.
+
+    Most timers are made in the order in which they are due. They stand in `queue`, where a timer takes 8 bytes and its
+    number is its place. One that is due before the `latest` of them is in `heap`. Of one instant those of the queue are
+    first: when a timer went into the heap, the latest was due later, so no timer of its instant was queued after it.
+    CPython's own turns have a heap as asyncio's, `plain`, in their place. Its timers have numbers.
+    """
+
+    __slots__ = ("queue", "heap", "latest", "plain", "_made")
+
+    def __init__(self) -> None:
+        self.queue: deque[Timer] = deque()
+        self.heap: list[tuple[float, int, Timer]] = []  # tuples compare in C
+        self.latest = -math.inf  # when the last one that was ever queued is due, until all are gone
+        self.plain: list[Timer] = []
+        self._made = 0  # the highest number that one in a heap has got
+
+    def __len__(self) -> int:
+        return len(self.queue) + len(self.heap)
+
+    def add(self, timer: Timer) -> None:
+        """Put a timer in line that was made after all others."""
+        when = timer._when
+        if when >= self.latest or not (self.queue or self.heap):
+            self.latest = when
+            self.queue.append(timer)
+        else:
+            self._made += 1
+            heappush(self.heap, (when, self._made, timer))
+
+    def first(self) -> Timer | None:
+        """The timer that is due next; None for none."""
+        queue, heap = self.queue, self.heap
+        if heap and not (queue and queue[0]._when <= heap[0][0]):
+            return heap[0][2]
+        return queue[0] if queue else None
+
+    def take(self) -> Timer:
+        """Take the timer that is due next out of the line; there must be one."""
+        is_queued = not self.heap or bool(self.queue and self.queue[0]._when <= self.heap[0][0])
+        timer = self.queue.popleft() if is_queued else heappop(self.heap)[2]
+        timer._scheduled = False
+        return timer
+
+    def all(self) -> list[Timer]:
+        """All of them in order. Each gets its number: whoever compares them finds the same order."""
+        timers = sorted([*((timer._when, 0, number, timer) for number, timer in enumerate(self.queue)),
+                         *((when, 1, number, timer) for when, number, timer in self.heap)])
+        for number, entry in enumerate(timers):
+            entry[3].sequence = number
+        return [entry[3] for entry in timers]
+
+    def fill(self, timers: Iterable[Timer]) -> None:
+        """Have these timers, which are numbered, and no others."""
+        self.clear()
+        for timer in sorted(timers, key=_in_line):
+            self.add(timer)
+
+    def make_heap(self) -> None:
+        """From now on turns are CPython's."""
+        timers = self.all()
+        self.clear()
+        self.plain = timers
+        self._made = len(timers)
+
+    def leave_heap(self) -> None:
+        """From now on turns are lean."""
+        self.fill(self.plain)
+
+    def add_to_heap(self, timer: Timer) -> None:
+        """Put a timer into the heap of CPython's turns that was made after all others."""
+        self._made = timer.sequence = self._made + 1
+        heappush(self.plain, timer)
+
+    def drop_cancelled(self) -> None:
+        """Take out those that were cancelled."""
+        for timer in [*self.queue, *(entry[2] for entry in self.heap)]:
+            if timer._cancelled:
+                timer._scheduled = False
+        alive = [timer for timer in self.queue if not timer._cancelled]
+        self.queue.clear()
+        self.queue.extend(alive)
+        self.heap[:] = [entry for entry in self.heap if not entry[2]._cancelled]
+        heapify(self.heap)
+
+    def clear(self) -> None:
+        """Forget them all."""
+        self.queue.clear()
+        self.heap.clear()
+        self.plain = []  # another one: a turn of CPython's may be at the old one
 
 
 class Loop(Protocol):
     """What is used here of a SolipsistEventLoop."""
 
     world: World
+    line: Line
+    is_lean: bool
     _clock: VirtualClock
     _closed: bool
     _check_closed: Callable[[], None]
     _debug: bool
+    _thread_id: int | None
     _timer_cancelled_count: int
-    _timers_made: int
 
-    def add_timer(self, timer: Timer, when: float, sequence: int) -> None:
-        """Put a timer in line."""
+    def add_timer(self, timer: Timer) -> None:
+        """Put a new timer in line."""
 
     def reached(self) -> float:
         """Up to when timers are due."""
@@ -118,28 +216,39 @@ def schedule(loop: Loop, when: float, callback: Callable[..., object], args: tup
         when = float(when + 0.0)  # the time that it becomes is a float; a str is a TypeError
     if when != when:
         raise ValueError("a timer cannot be due at NaN")
-    if loop._closed:
-        loop._check_closed()
-    check_thread(loop, method)
-    loop._timers_made = sequence = loop._timers_made + 1
+    if loop._thread_id != get_ident():
+        check_caller(loop, method)
     # The journal has a timer when it is made: a record in the handle's own `_run` would cost a tenth of a sleep.
     now = loop._clock.now
-    if callback is _END_OF_SLEEP:
+    if callback is END_OF_SLEEP:
         # A sleeping task says where it sleeps.
-        timer = Timer(when, callback, args, loop, context, sequence, now, None)
+        timer = Timer(when, callback, args, loop, context, now, None)
         record: tuple[object, ...] = (now, "sleep", when)
     else:
         check_callback(callback, method)
-        timer = Timer(when, callback, args, loop, context, sequence, now, place_here(3))
+        timer = Timer(when, callback, args, loop, context, now, place_here(3))
         name = getattr(callback, "__qualname__", "")
         record = (now, "timer", when, name if type(name) is str else "")
-    loop.add_timer(timer, when, sequence)
+    line = loop.line
+    if loop.is_lean and when >= line.latest:
+        line.latest = when
+        line.queue.append(timer)
+    else:
+        loop.add_timer(timer)
     journal = loop.world.kernel.journal
     if journal.enabled:
         journal.records.append(record)
         if len(journal.records) >= FULL:
             journal.trim()
     return timer
+
+
+def check_caller(loop: Loop, method: str) -> None:
+    """RuntimeError where a loop is closed, or runs in another thread; one that runs in this thread is not closed."""
+    if loop._closed:
+        loop._check_closed()
+    if loop._thread_id != get_ident() and loop._thread_id is not None:
+        refuse_thread(method)
 
 
 # -- to a point in virtual time

@@ -1,12 +1,14 @@
 """The turns of the loop: CPython's, without what only debug mode and a real selector need.
 
-Owns the heap of timers, the handles, and what one turn does: what is ready and what is due is put in line, then each
-handle of the line runs once. The order is that of CPython's own `_run_once`, callback by callback; a test runs random
-programs on both. Three things make it lean: the heap is one of tuples, which compare in C; a handle is made without
-asking for debug mode; and readiness goes from the kernel into the line without a selector's tuples.
+Owns the handles, and what one turn does: what is ready and what is due is put in line, then each handle of the line
+runs once. The order is that of CPython's own `_run_once`, callback by callback; a test runs random programs on both.
+What makes it lean: timers stand in a `Line`; a handle is made without asking for debug mode, and called by the number
+of its arguments; readiness goes from the kernel into the line without a selector's tuples; and the end of a sleep(),
+the timer of which no program ever sees, wakes its future at once.
 
 CPython's own `_run_once` is used in debug mode, when a program has put a selector of its own in the loop's place, when
 `_run_once` is somebody else's, in a subclass or by a patch, and when a tool has wrapped the method that runs a handle.
+What is put there while the loop runs takes over from the next turn on; on a loop alone, within 16 jumps of the clock.
 """
 
 from __future__ import annotations
@@ -18,21 +20,21 @@ from asyncio import base_events, events, format_helpers
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextvars import copy_context
-from heapq import heapify, heappop, heappush
+from heapq import heappop
 from inspect import CO_COROUTINE, iscoroutinefunction
 from math import inf
 from selectors import EVENT_READ, EVENT_WRITE
 from threading import get_ident
-from types import BuiltinFunctionType
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from ..introspection.threads import Real
 from ..kernel import Kernel
 from ..stdlib.sockets.patches import KEPT
-from ..stdlib.threads.mistakes import FUNCTIONS, check_callback, refuse_callback, refuse_thread
+from ..stdlib.threads.mistakes import check_callback, refuse_callback
 from ..stdlib.worlds import World
 from .selector import VirtualSelector
-from .timers import Timer
+from .timers import END_OF_SLEEP, Line, Timer, check_caller
 
 __unittest = True  # unittest leaves frames of this module out of a traceback
 __tracebackhide__ = True  # and so does pytest
@@ -41,9 +43,9 @@ __tracebackhide__ = True  # and so does pytest
 _MANY_TIMERS: int = base_events._MIN_SCHEDULED_TIMER_HANDLES  # type: ignore[attr-defined]
 _TOO_MANY_CANCELLED: float = base_events._MIN_CANCELLED_TIMER_HANDLES_FRACTION  # type: ignore[attr-defined]
 
-_STOCK_RUN: Any = events.Handle._run
+Future: Any = asyncio.Future
 
-_Entry = tuple[float, int, Timer]
+_STOCK_RUN: Any = events.Handle._run
 
 
 class Handle(events.Handle):
@@ -129,8 +131,8 @@ def _door(loop_class: type, ours: Callable[..., Any], stock: Callable[..., Any])
 class Turns(asyncio.SelectorEventLoop, Behind):
     """An event loop with lean turns; `SolipsistEventLoop` is one."""
 
-    # Slots, because CPython reads attributes slowly on an instance with 30 of them or more.
-    __slots__ = ("world", "selector", "_clock", "_timers_made", "_heap", "_plain_timers", "_is_lean")
+    # Few attributes and no slots: from 3.13 on CPython reads attributes fast where there are 29 at most, asyncio's 22
+    # included, and the class has no slots; from 3.14 on only until somebody asks for the vars() of the object.
 
     # What type checkers do not know of asyncio's loop; tests/behaviours/test_asyncio_seam.py says why each is used.
     _check_closed: Callable[[], None]
@@ -149,10 +151,8 @@ class Turns(asyncio.SelectorEventLoop, Behind):
         self.world = world
         self.selector = selector
         self._clock = world.kernel.clock
-        self._timers_made = 0
-        self._heap: list[_Entry] = []  # of lean turns
-        self._plain_timers: list[Timer] = []  # the same of CPython's
-        self._is_lean = True
+        self.is_lean = True  # whether turns are ours
+        self.line = Line()  # the timers
         super().__init__(selector)
 
     @property
@@ -168,25 +168,39 @@ class Turns(asyncio.SelectorEventLoop, Behind):
         """Up to when timers are due: by the loop's clock, or by what a test has put in the place of its `time`."""
         return max(self._clock.now, self.time())
 
-    # -- two heaps, of which one is in use
+    @property
+    def _clock_resolution(self) -> float:
+        """CPython's turn takes timers before time() + this for due: the gap to the next float means "exactly due"."""
+        return self._clock.resolution
+
+    @_clock_resolution.setter
+    def _clock_resolution(self, seconds: float) -> None:
+        """That of the system, which asyncio sets, says nothing of virtual time."""
+
+    @property
+    def autojump(self) -> bool:
+        """Whether time jumps by itself when nothing else can happen."""
+        return self.selector.autojump
+
+    @autojump.setter
+    def autojump(self, value: bool) -> None:
+        self.selector.autojump = value
+
+    # -- a line and a heap, of which one is in use
 
     @property
     def _scheduled(self) -> list[Timer]:
-        """As asyncio's, for whoever reads it: the heap of CPython's own turns, a copy of that of lean ones."""
-        if self._is_lean:
+        """As asyncio's, for whoever reads it: the heap of CPython's own turns, a copy of the line of lean ones."""
+        if self.is_lean:
             self._choose_turns()  # it may be a turn of somebody else's that reads it, inside of one of ours
-        return self._timers()
+        return self.line.all() if self.is_lean else self.line.plain
 
     @_scheduled.setter
     def _scheduled(self, timers: list[Timer]) -> None:
-        if self._is_lean:
-            self._heap[:] = [(timer.when(), timer.sequence, timer) for timer in timers]
-            heapify(self._heap)
+        if self.is_lean:
+            self.line.fill(timers)
         else:
-            self._plain_timers = timers
-
-    def _timers(self) -> list[Timer]:
-        return [entry[2] for entry in self._heap] if self._is_lean else self._plain_timers
+            self.line.plain = timers
 
     def set_debug(self, enabled: bool) -> None:
         """As asyncio's."""
@@ -196,34 +210,33 @@ class Turns(asyncio.SelectorEventLoop, Behind):
     def _choose_turns(self) -> None:
         """Decide whose turns are made, and hand the timers over."""
         is_lean = not self._debug and not self._is_replaced() \
-            and vars(self).get("_selector", self.selector) is self.selector
-        if is_lean != self._is_lean:
-            timers = self._timers()
-            self._is_lean = is_lean
-            self._scheduled = timers
-            if is_lean:
-                self._plain_timers = []  # a timer that has run must not be kept there
-            else:
-                heapify(self._plain_timers)
-                self._heap.clear()
+            and getattr(self, "_selector", self.selector) is self.selector
+        if is_lean and not self.is_lean:
+            self.line.leave_heap()
+        elif self.is_lean and not is_lean:
+            self.line.make_heap()
+        self.is_lean = is_lean
 
     def _is_replaced(self) -> bool:
         """Whether somebody else's code makes the turns, or runs the handles."""
-        return (type(self)._run_once is not _LEAN or "_run_once" in vars(self)
-                or events.Handle._run is not _STOCK_RUN)
+        return getattr(self._run_once, "__func__", None) is not _LEAN or events.Handle._run is not _STOCK_RUN
 
-    def add_timer(self, timer: Timer, when: float, sequence: int) -> None:
-        """Put a timer in line; `when` and `sequence` are its own."""
-        if self._is_lean:
-            heappush(self._heap, (when, sequence, timer))
+    def add_timer(self, timer: Timer) -> None:
+        """Put a new timer in line."""
+        if self.is_lean:
+            self.line.add(timer)
         else:
-            heappush(self._plain_timers, timer)
+            self.line.add_to_heap(timer)
+
+    def timers(self) -> list[Timer]:
+        """The timers, first those due first, and of one instant those made first; cancelled ones are among them."""
+        return self.line.all() if self.is_lean else sorted(self.line.plain)
 
     def next_timer(self) -> Timer | None:
         """The timer that is due next, None for none; a cancelled one counts until the loop drops it."""
-        if self._is_lean:
-            return self._heap[0][2] if self._heap else None
-        return self._plain_timers[0] if self._plain_timers else None
+        if self.is_lean:
+            return self.line.first()
+        return self.line.plain[0] if self.line.plain else None
 
     def is_idle(self) -> bool:
         """Whether nothing waits for a turn, is on its way, or is to be said when the loop stops."""
@@ -233,8 +246,7 @@ class Turns(asyncio.SelectorEventLoop, Behind):
 
     def drop_timers(self) -> None:
         """Forget every timer."""
-        self._heap.clear()
-        self._plain_timers.clear()
+        self.line.clear()
 
     def close(self) -> None:
         """As asyncio's."""
@@ -247,17 +259,16 @@ class Turns(asyncio.SelectorEventLoop, Behind):
     def call_soon(self, callback: Callable[..., object], *args: Any,  # type: ignore[override]
                   context: contextvars.Context | None = None) -> events.Handle:
         """As asyncio's; from a wrong thread it is a RuntimeError, and a coroutine function as callback a TypeError."""
-        if self._closed:
-            self._check_closed()
-        if self._thread_id != get_ident() and self._thread_id is not None:
-            refuse_thread("call_soon")
+        if self._thread_id != get_ident():
+            check_caller(self, "call_soon")
         kind = type(callback)
-        if kind in FUNCTIONS:
-            code = getattr(callback, "__code__", None)
-            if code is not None and code.co_flags & CO_COROUTINE:
-                refuse_callback(callback, "call_soon")
-        elif kind is not BuiltinFunctionType and kind.__module__ != "_asyncio":  # the steps and the wake-ups of tasks
-            check_callback(callback, "call_soon")
+        if kind is not BuiltinFunctionType:  # which the wake-up of a task is
+            if kind is FunctionType or kind is MethodType:
+                code = getattr(callback, "__code__", None)
+                if code is not None and code.co_flags & CO_COROUTINE:
+                    refuse_callback(callback, "call_soon")
+            elif kind.__module__ != "_asyncio":  # the steps of tasks
+                check_callback(callback, "call_soon")
         if self._debug:
             handle = Stock.call_soon(self, callback, *args, context=context)
             del handle._source_traceback[-1]  # type: ignore[attr-defined]
@@ -273,31 +284,30 @@ class Turns(asyncio.SelectorEventLoop, Behind):
 
     def _run_once(self) -> None:
         """Make turns until the loop stops, or turns have to be CPython's."""
-        if not self._is_lean:
-            timers, now = self._plain_timers, self.reached()
-            while self.time() != self._clock.now and timers and timers[0].when() <= now:  # by the time of a mock
-                timer = heappop(timers)
-                timer._scheduled = False
-                self._ready.append(timer)
-            timer = None  # type: ignore[assignment]
-            Stock._run_once(self)  # type: ignore[attr-defined]
+        if not self.is_lean:
+            self._turn_of_cpython()
             return
-        heap, ready, selector, kernel = self._heap, self._ready, self.selector, self.kernel
-        clock, blocking, spins = kernel.clock, selector.blocking, selector.spins
-        mine, kind, time, perf_counter = vars(self), type(self), _VIRTUAL_TIME, Real.perf_counter
-        lean_turns, run_class = _LEAN, events.Handle
+        ready, selector, kernel, line = self._ready, self.selector, self.kernel, self.line
+        clock, blocking, spins, jobs = kernel.clock, selector.blocking, selector.spins, selector.jobs
+        queue, heap, awake, take_next = line.queue, line.heap, kernel.awake, ready.popleft
+        deliveries, stops, holds, watchers = clock.deliveries, clock.stops, clock.holds, clock.watchers
+        in_line, workers, nobody_calls = jobs.line, jobs.workers.alive, selector.wakeups.empty
+        lean_turns, kind, run_class, perf_counter = _LEAN, type(self), events.Handle, Real.perf_counter
+        turns = selector.turns
         blocking.start()
         began = blocking.began
         while True:
             if self._timer_cancelled_count:
                 self._drop_cancelled()
-            if clock.deliveries and clock.deliveries[0][0] <= clock.now:
-                clock.jump(clock.now)  # what arrives now comes before the timers that are due now
-            found = kernel.ready() if kernel.awake else None
-            if found or ready or self._stopping or heap and heap[0][0] <= clock.now:
-                selector.turns = turns = selector.turns + 1
+            now = clock.now
+            if deliveries and deliveries[0][0] <= now:
+                clock.jump(now)  # what arrives now comes before the timers that are due now
+            found = kernel.ready() if awake else None
+            if ready or found or queue and queue[0]._when <= now or heap and heap[0][0] <= now or self._stopping:
+                selector.turns = turns = turns + 1
                 if turns > spins.first or not turns & 1023:
                     selector.look_after_turn()
+                    turns = selector.turns
                     began = perf_counter()
                 if found:
                     self._put_in_line(found)
@@ -305,24 +315,52 @@ class Turns(asyncio.SelectorEventLoop, Behind):
                 if self._selector is not selector:
                     self._choose_turns()
                     return
-                arrived = selector.quiesce(heap[0][0] if heap else inf)
-                if arrived:
-                    self._process_events(arrived)
-                began = perf_counter()
-            if heap:
-                now = clock.now
-                if "time" in mine or kind.time is not time:
-                    now = self.reached()
-                while heap and heap[0][0] <= now:
-                    timer = heappop(heap)[2]
+                due = queue[0]._when if queue else inf
+                if heap and heap[0][0] < due:
+                    due = heap[0][0]
+                if (stops or holds or watchers or in_line or workers or deliveries and deliveries[0][0] <= due
+                        or not selector.jumps_left or not selector.autojump or not due < selector.horizon
+                        or not nobody_calls() or not selector.jumps_left & 15):
+                    if self._is_replaced():
+                        self._choose_turns()
+                        return
+                    arrived = selector.quiesce(due)
+                    if arrived:
+                        self._process_events(arrived)
+                    began = perf_counter()
+                    turns = selector.turns
+                else:  # as quiesce() does where nothing but the next timer can happen
+                    selector.turns = turns = 0
+                    selector.jumps_left -= 1
+                    clock.now = due
+            if queue or heap:
+                now = self.time()
+                if now < clock.now:  # by the time of a mock
+                    now = clock.now
+                while queue and queue[0]._when <= now or heap and heap[0][0] <= now:
+                    timer = line.take() if heap else queue.popleft()
                     timer._scheduled = False
                     ready.append(timer)
-            for _ in range(len(ready)):
-                handle = ready.popleft()
+            count = len(ready)
+            while count:
+                count -= 1
+                handle = take_next()
                 if handle._cancelled:
                     continue
                 try:
-                    handle._context.run(handle._callback, *handle._args)
+                    args = handle._args
+                    given = len(args)
+                    if not given:
+                        handle._context.run(handle._callback)
+                    elif given == 1:
+                        handle._context.run(handle._callback, args[0])
+                    elif handle._callback is END_OF_SLEEP and type(args[0]) is Future:  # nothing there asks a context
+                        if not args[0].cancelled():
+                            args[0].set_result(args[1])
+                        if count - 1 & 15:
+                            continue  # the stopwatch costs a tenth of a sleep
+                    else:
+                        handle._context.run(handle._callback, *args)
                 except (SystemExit, KeyboardInterrupt):
                     raise
                 except BaseException as error:
@@ -334,12 +372,21 @@ class Turns(asyncio.SelectorEventLoop, Behind):
                     blocking.runs = None
                     ended = perf_counter()
                 began = ended
-            handle = timer = None  # type: ignore[assignment]  # what has run ends now, before time goes on
-            if run_class._run is not _STOCK_RUN or kind._run_once is not lean_turns or "_run_once" in mine:
+            handle = args = timer = None  # type: ignore[assignment]  # what has run ends now, before time goes on
+            if run_class._run is not _STOCK_RUN or kind._run_once is not lean_turns:
                 self._choose_turns()
-            if self._stopping or not self._is_lean:
+            if self._stopping or not self.is_lean:
                 blocking.began = began
                 return
+
+    def _turn_of_cpython(self) -> None:
+        timers, now = self.line.plain, self.reached()
+        while self.time() != self._clock.now and timers and timers[0].when() <= now:  # by the time of a mock
+            timer = heappop(timers)
+            timer._scheduled = False
+            self._ready.append(timer)
+        timer = None  # type: ignore[assignment]
+        Stock._run_once(self)  # type: ignore[attr-defined]
 
     def _put_in_line(self, found: list[tuple[Any, int]]) -> None:
         """As `_process_events`, of what the kernel says is ready."""
@@ -358,23 +405,18 @@ class Turns(asyncio.SelectorEventLoop, Behind):
                     ready.append(writer)
 
     def _drop_cancelled(self) -> None:
-        """Take cancelled timers out of the heap: all of them where they are many, otherwise those on top."""
-        heap = self._heap
-        if len(heap) > _MANY_TIMERS and self._timer_cancelled_count / len(heap) > _TOO_MANY_CANCELLED:
-            for entry in heap:
-                if entry[2]._cancelled:
-                    entry[2]._scheduled = False
-            heap[:] = [entry for entry in heap if not entry[2]._cancelled]
-            heapify(heap)
+        """Take cancelled timers out of the line: all of them where they are many, otherwise those on top."""
+        line = self.line
+        if len(line) > _MANY_TIMERS and self._timer_cancelled_count / len(line) > _TOO_MANY_CANCELLED:
+            line.drop_cancelled()
             self._timer_cancelled_count = 0
         else:
-            while heap and heap[0][2]._cancelled:
+            while (timer := line.first()) is not None and timer._cancelled:
                 self._timer_cancelled_count -= 1
-                heappop(heap)[2]._scheduled = False
+                line.take()
 
 
 _LEAN: Any = Turns._run_once
-_VIRTUAL_TIME: Any = Turns.time
 
 
 def _report(loop: Turns, handle: Any, error: BaseException) -> None:

@@ -11,7 +11,6 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable, Coroutine
-from threading import get_ident
 from types import FunctionType, MethodType
 from typing import Any, NoReturn
 
@@ -19,12 +18,6 @@ __unittest = True
 __tracebackhide__ = True
 
 FUNCTIONS = frozenset({FunctionType, MethodType})
-
-
-def check_thread(loop: Any, method: str) -> None:
-    """RuntimeError in another thread than that in which the loop runs."""
-    if loop._thread_id != get_ident() and loop._thread_id is not None:
-        refuse_thread(method)
 
 
 def refuse_thread(method: str) -> NoReturn:
