@@ -10,6 +10,7 @@ nobody is accused.
 from __future__ import annotations
 
 import asyncio
+import functools
 from asyncio import locks
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, _AsyncGeneratorContextManager
@@ -40,6 +41,12 @@ def deadline(steps: Iterable[object]) -> float | None:
     limits = [thing.when() for step in steps for thing in entered(get_referents(step))
               if isinstance(thing, asyncio.Timeout)]
     return min((when for when in limits if when is not None), default=None)
+
+
+def _is_inside(step: object) -> bool:
+    """Whether a step may be inside of an `async with`, or holds what may be."""
+    referents = get_referents(step)
+    return bool(entered(referents)) or any(type(thing) is AsyncGeneratorType for thing in referents)
 
 
 def _held(steps: Iterable[object], frames: Sequence[FrameType]) -> list[object]:
@@ -84,28 +91,71 @@ class Cause(NamedTuple):
     task: Task | None  # who is awaited, where no lock is between them
 
 
+Stand = tuple[int, ...]  # the code and the instruction of each frame that a task stands in
+
+
+class _Standing(NamedTuple):
+    """Where a task stands."""
+
+    stand: Stand
+    frames: list[FrameType]  # outermost first
+    chain: list[object]  # the coroutines and other awaitables
+
+
 class Waiting:
-    """Some tasks, what each of them holds, and what each waits for. It is made for one report."""
+    """Some tasks, what each of them holds, and what each waits for. It is made for one report.
+
+    Everything is found when somebody asks for it, for of thousands of tasks a report describes a few. Tasks that stand
+    at the same lines have one `stand`, and what depends on nothing else is found once for all of them.
+    """
 
     def __init__(self, tasks: Iterable[Task]) -> None:
         self.tasks = list(tasks)
+        self._known = set(self.tasks)
         self._numbers: dict[int, str] = {}
         self._kept: list[object] = []  # so that no id() is given twice
         self._counts: dict[str, int] = {}
-        self.frames: dict[Task, list[FrameType]] = {}
-        self.deadlines: dict[Task, float | None] = {}
-        self._holders: dict[int, dict[Task, None]] = {}
-        for task in self.tasks:
+        self._found: dict[Task, _Standing] = {}
+        self._calls: dict[Stand, tuple[int | None, ...]] = {}  # where in the frames; see _calls_of()
+
+    def frames_of(self, task: Task) -> list[FrameType]:
+        """The frames that a task stands in, outermost first."""
+        return self._standing(task).frames
+
+    def stand_of(self, task: Task) -> Stand:
+        """A key that is the same for all tasks that stand at the same lines."""
+        return self._standing(task).stand
+
+    def _standing(self, task: Task) -> _Standing:
+        found = self._found.get(task)
+        if found is None:
             chain = list(steps(task))
-            self.frames[task] = frames = [frame for frame in map(frame_of, chain) if frame is not None]
-            self.deadlines[task] = deadline(chain)
-            for lock in _held(chain, frames):
-                self._holders.setdefault(id(lock), {})[task] = None
-                self._kept.append(lock)
+            frames = [frame for frame in map(frame_of, chain) if frame is not None]
+            numbers = [number for frame in frames for number in (id(frame.f_code), frame.f_lasti)]
+            found = self._found[task] = _Standing(tuple(numbers), frames, chain)
+        return found
+
+    def deadline_of(self, task: Task) -> float | None:
+        """When a timeout around what a task waits for ends it; None for never."""
+        return deadline(self._standing(task).chain)
 
     def holders(self, lock: object) -> list[Task]:
         """The tasks that are inside `async with` on a lock; more than one for a semaphore."""
         return list(self._holders.get(id(lock), ()))
+
+    @functools.cached_property
+    def _holders(self) -> dict[int, dict[Task, None]]:
+        """By the id of a lock, who holds it."""
+        holders: dict[int, dict[Task, None]] = {}
+        inside: dict[Stand, list[int]] = {}  # which steps of those that stand so are inside of anything
+        for task in self.tasks:
+            stand, frames, chain = self._standing(task)
+            if stand not in inside:
+                inside[stand] = [number for number, step in enumerate(chain) if _is_inside(step)]
+            for lock in _held([chain[number] for number in inside[stand]], frames) if inside[stand] else ():
+                holders.setdefault(id(lock), {})[task] = None
+                self._kept.append(lock)
+        return holders
 
     def name(self, lock: object, task: Task | None = None) -> str:
         """A short name, the same in the whole report, with what this task's code calls it: `Lock 1 (self.left)`."""
@@ -114,7 +164,7 @@ class Waiting:
             number = self._counts[kind] = self._counts.get(kind, 0) + 1
             self._numbers[id(lock)] = f"{kind} {number}"
             self._kept.append(lock)
-        frames = self.frames.get(task, []) if task is not None else []
+        frames = self.frames_of(task) if task is not None else []
         known = known_as(lock, frames) or next(
             (f"{name}._lock" for condition in _conditions(frames) if condition._lock is lock
              and (name := known_as(condition, frames))), "")
@@ -122,13 +172,9 @@ class Waiting:
 
     def cause(self, task: Task) -> list[Cause]:
         """What other tasks must do before a task goes on; [] where it waits for anything else."""
-        frames = self.frames.get(task, [])
-        for qualname in ("Lock.acquire", "Semaphore.acquire"):
-            call = call_of(frames, qualname)
-            if call is not None:
-                return [Cause(call.f_locals["self"], None)]
-        group = call_of(frames, "TaskGroup.__aexit__")
-        some = call_of(frames, "_wait")
+        acquire, group, some = self._calls_of(task)
+        if acquire is not None:
+            return [Cause(acquire.f_locals["self"], None)]
         futures: list[Any] = []
         if group is not None:
             futures = sorted(group.f_locals["self"]._tasks, key=by_name)
@@ -140,10 +186,19 @@ class Waiting:
             futures = [waiter_of(task)]
         return [Cause(None, each) for future in futures for each in awaited_tasks(future)]
 
+    def _calls_of(self, task: Task) -> list[FrameType | None]:
+        """The frames of three calls in which a task waits for others: for a lock, a group, and some tasks."""
+        stand, frames, _ = self._standing(task)
+        if stand not in self._calls:
+            found = (call_of(frames, "Lock.acquire") or call_of(frames, "Semaphore.acquire"),
+                     call_of(frames, "TaskGroup.__aexit__"), call_of(frames, "_wait"))
+            self._calls[stand] = tuple(None if call is None else frames.index(call) for call in found)
+        return [None if index is None else frames[index] for index in self._calls[stand]]
+
     def _blockers(self, task: Task) -> list[tuple[object, Task]]:
         return [(cause.lock, other) for cause in self.cause(task)
                 for other in ([cause.task] if cause.task is not None else self.holders(cause.lock))
-                if other in self.frames]
+                if other in self._known]
 
     def cycles(self) -> list[list[tuple[Task, object]]]:
         """Each cycle of tasks. Every task has with it the lock it waits for; None where it awaits the next task."""

@@ -15,7 +15,7 @@ from ..introspection.places import Place, made_at
 from ..introspection.tasks import Task, by_name, coroutine_name
 from ..kernel import Kernel
 from ..kernel.wall import MANY
-from .locks import Waiting
+from .locks import Stand, Waiting
 from .waits import waits_for
 from .words import way, where
 
@@ -35,21 +35,19 @@ def task_lines(tasks: Iterable[Task], waiting: Waiting | None = None) -> list[st
     """
     waiting = waiting or Waiting(sorted(tasks, key=by_name))
     kinds: dict[tuple[str, str, Place | None], list[Task]] = {}
-    kind_of = {}
-    for task in sorted(tasks, key=by_name):
-        coroutine = coroutine_name(task)
-        place = where(waiting.frames[task]).removesuffix(f" in {coroutine}")
-        kind_of[task] = kind = coroutine, place, made_at(task)
-        kinds.setdefault(kind, []).append(task)
-    alike = FEW if len(kind_of) <= FEW else min(ALIKE, max(1, ROOM // max(1, len(kinds))))
+    places: dict[Stand, str] = {}
+    for task in waiting.tasks:
+        coroutine, stand = coroutine_name(task), waiting.stand_of(task)
+        if stand not in places:
+            places[stand] = where(waiting.frames_of(task))
+        kinds.setdefault((coroutine, places[stand].removesuffix(f" in {coroutine}"), made_at(task)), []).append(task)
+    alike = FEW if len(waiting.tasks) <= FEW else min(ALIKE, max(1, ROOM // max(1, len(kinds))))
     shown = dict(list(kinds.items())[:ROOM])
+    described = {task: kind for kind, members in shown.items() for task in members[:alike]}
     lines = []
-    for task in sorted(tasks, key=by_name):
-        kind = kind_of[task]
-        if kind not in shown or task not in shown[kind][:alike]:
-            continue
-        coroutine, place, made = kind
-        frames = waiting.frames[task]
+    for task in filter(described.__contains__, waiting.tasks):
+        coroutine, place, made = described[task]
+        frames = waiting.frames_of(task)
         by_way_of = way(frames)
         lines.append(f"  {task.get_name()} ({coroutine}) at {place}"
                      + (f"\n      by way of {by_way_of}" if by_way_of else "")

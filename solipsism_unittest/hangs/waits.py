@@ -268,5 +268,5 @@ def waits_for(task: Task, frames: Sequence[FrameType], waiting: Waiting | None =
         running = current_task(task.get_loop()) is task
         words = _future_words(waiter, frames) if waiter is not None else "nothing: it runs" if running else \
             "its next turn"
-    limit = waiting.deadlines.get(task)
+    limit = waiting.deadline_of(task)
     return words if limit is None else f"{words}; a timeout ends it at t={limit!r}"

@@ -7,7 +7,7 @@ import inspect
 import itertools
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from gc import get_referents
-from types import FrameType, FunctionType, MethodType
+from types import CoroutineType, FrameType, FunctionType, MethodType
 from typing import Any, TypeVar
 
 from .modules import is_plumbing, module_of
@@ -22,11 +22,15 @@ T = TypeVar("T")
 
 def frame_of(step: object) -> FrameType | None:
     """The frame of a coroutine, generator or async generator; None for one that has ended, and for anything else."""
+    if type(step) is CoroutineType:
+        return step.cr_frame  # None where it has ended
     return getattr(step, "cr_frame", None) or getattr(step, "gi_frame", None) or getattr(step, "ag_frame", None)
 
 
 def awaited(step: object) -> object:
     """What a coroutine or generator that is suspended awaits; None where it awaits nothing."""
+    if type(step) is CoroutineType:
+        return None if step.cr_running else step.cr_await
     if type(step).__name__ in _WRAPPERS:
         return next(iter(get_referents(step)), None)
     if getattr(step, "cr_running", False) or getattr(step, "gi_running", False):

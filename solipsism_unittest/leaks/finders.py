@@ -11,7 +11,8 @@ import functools
 import os
 from asyncio import all_tasks, futures
 from asyncio import tasks as asyncio_tasks
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Iterator
 from gc import get_referents
 from typing import Any
 
@@ -20,7 +21,7 @@ from ..hangs.waits import waits_for
 from ..hangs.words import task_words, where
 from ..introspection.handles import called_words, module_of_callback, owner_of, task_of
 from ..introspection.modules import is_of_program, is_ours
-from ..introspection.places import made_at, shorten
+from ..introspection.places import Place, made_at, shorten
 from ..introspection.tasks import Task, by_name, steps, waiter_of
 from ..introspection.threads import standing
 from ..kernel.descriptors.end import shown
@@ -30,7 +31,7 @@ from ..loop.uncaught import UncaughtError, unread
 from ..stdlib.files.played import is_played
 from ..stdlib.threads.background import in_background
 from .expected import is_left
-from .kinds import Leak
+from .kinds import DESCRIBED, Leak
 
 __unittest = True
 __tracebackhide__ = True
@@ -41,8 +42,9 @@ _WAKERS = (futures._set_result_unless_cancelled, asyncio_tasks._release_waiter) 
 class Remains:
     """What the finders look at: a loop that does not run, and what its tasks wait for."""
 
-    def __init__(self, loop: SolipsistEventLoop) -> None:
+    def __init__(self, loop: SolipsistEventLoop, unreported: Container[int] = ()) -> None:
         self.loop = loop
+        self.unreported = unreported  # the ids of what needs no description
         self.tasks = sorted(all_tasks(loop), key=by_name)
         self.waiting = Waiting(self.tasks)
 
@@ -74,14 +76,19 @@ def _of_uncaught(error: UncaughtError, task: object = None) -> Leak:
 
 def _find_tasks(remains: Remains) -> Iterator[Leak]:
     yield from _find_uncaught("task", remains)
+    described: Counter[Place | None] = Counter()
     for task in remains.tasks:
         if task in remains.loop.world.jobs.left_tasks:
             continue
         if getattr(task, "is_driven", False):
             continue  # the test itself, which did not end: whoever drove it has reported that
-        frames = remains.waiting.frames[task]
-        yield Leak("task", f"{task_words(task)} at {where(frames)}, waits for "
-                           f"{waits_for(task, frames, remains.waiting)}", made_at(task), task)
+        place = made_at(task)
+        what = ""
+        if id(task) not in remains.unreported and described[place] < DESCRIBED:
+            described[place] += 1
+            frames = remains.waiting.frames_of(task)
+            what = f"{task_words(task)} at {where(frames)}, waits for {waits_for(task, frames, remains.waiting)}"
+        yield Leak("task", what, place, task)
 
 
 def _find_timers(remains: Remains) -> Iterator[Leak]:
@@ -198,9 +205,11 @@ def _kind(file: File) -> str:
 
 def _find_generators(remains: Remains) -> Iterator[Leak]:
     # One that a pending task goes through ends with the task, which is reported.
-    in_tasks = {id(thing) for task in remains.tasks for step in steps(task) for thing in get_referents(step)}
+    generators = list(remains.loop.inventory.generators.items())
+    in_tasks = {id(thing) for task in remains.tasks for step in steps(task) for thing in get_referents(step)
+                } if generators else ()
     agen: Any
-    for agen, place in list(remains.loop.inventory.generators.items()):
+    for agen, place in generators:
         frame = agen.ag_frame
         if frame is not None and not agen.ag_running and id(agen) not in in_tasks:
             yield Leak("generator", f"{agen.__qualname__} stands at {shorten(frame.f_code.co_filename)}:"

@@ -21,6 +21,8 @@ class Kind(NamedTuple):
         return f"{number} {self.one if number == 1 else self.many or self.one + 's'}"
 
 
+DESCRIBED = 3  # of what was made at one place; the others are counted
+
 # In the order of the report: causes come before what they cause.
 KINDS = {
     "coroutine": Kind("unawaited_coroutines", "coroutine never awaited", "coroutines never awaited"),
@@ -42,7 +44,10 @@ MISTAKES = ("coroutine", "unread", "error")
 
 
 class Leak(NamedTuple):
-    """One thing that was left: its kind (a key of KINDS), what it is, where it was made, and the thing itself."""
+    """One thing that was left: its kind (a key of KINDS), what it is, where it was made, and the thing itself.
+
+    `what` is "" where it would not be in the report: beyond the first `DESCRIBED` of a place.
+    """
 
     kind: str
     what: str
@@ -79,7 +84,7 @@ class Seen:
 
 def _cause(leak: Leak) -> object:
     """What is the same for leftovers of one cause: not how far they came, and not at which time."""
-    return leak.kind, str(leak.place), type(leak.error)
+    return leak.kind, leak.place, type(leak.error)
 
 
 class Found(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from .kinds import KINDS, MISTAKES, Found, Leak, no_earlier
+from .kinds import DESCRIBED, KINDS, MISTAKES, Found, Leak, no_earlier
 
 __unittest = True
 __tracebackhide__ = True
@@ -63,11 +63,11 @@ def _groups(leaks: list[Leak], earlier: Callable[[Leak], str]) -> Iterable[str]:
                 verb = f", {_PLACE_WORDS.get(name, 'made at')} {place}" if place else ""
                 yield f"    {known}{_times(len(same))}{verb}"
                 continue
-            for what, count in Counter(leak.what for leak in same[:3]).items():
+            for what, count in Counter(leak.what for leak in same[:DESCRIBED]).items():
                 advice = f", {_ADVICE}" if name == "coroutine" else ""
                 yield f"    {what}{_times(count)}{advice}"
-            if len(same) > 3:
-                yield f"    and {len(same) - 3} more of the same place"
+            if len(same) > DESCRIBED:
+                yield f"    and {len(same) - DESCRIBED} more of the same place"
             verb = _PLACE_WORDS.get(name, "made at")
             if place:
                 yield f"      {verb} {place}"

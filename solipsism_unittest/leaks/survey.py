@@ -145,13 +145,13 @@ def clear(loop: SolipsistEventLoop, checks: Mapping[str, bool], before: Before, 
     patient, jobs = checks["threads"], loop.world.jobs
     threads = [thread for thread in jobs.started if patient and id(thread) not in before.things]
     linger(lambda: [*(thread.ident for thread in threads if thread.is_alive()), *_jobs_at_work(jobs, before)])
-    found = survey(loop, before)
+    meant = things_of(loop, expected)
+    after = clients.consequences(loop) if clients else set()
+    found = survey(loop, before, {*meant, *after})
     if clients:
-        after = clients.consequences(loop)
         found = _with(clients.leaks, [leak for leak in found if id(leak.thing) not in after], before)
     if _jobs_at_work(jobs, before):
         jobs.give_up()  # or the end would wait for them
-    meant = things_of(loop, expected)
     loop.set_debug(debug)
     keep = before.keep(loop, expected) if goes_on else {}
     for leak in found:
@@ -174,9 +174,12 @@ def _shut_down_pools(loop: SolipsistEventLoop, workers: Collection[object]) -> N
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def survey(loop: SolipsistEventLoop, before: Before) -> list[Leak]:
-    """Everything that is left on a loop that does not run, without what was there before, in the order of KINDS."""
-    remains = Remains(loop)
+def survey(loop: SolipsistEventLoop, before: Before, unreported: Collection[int] = ()) -> list[Leak]:
+    """Everything that is left on a loop that does not run, without what was there before, in the order of KINDS.
+
+    What is among the ids of `unreported` has no description.
+    """
+    remains = Remains(loop, {*before.things, *unreported})
     return [leak for kind in KINDS if kind in FINDERS for leak in FINDERS[kind](remains)
             if id(leak.thing) not in before.things]
 

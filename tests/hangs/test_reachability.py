@@ -26,6 +26,7 @@ except ImportError:
 
 from solipsism_unittest import SolipsistEventLoop, SolipsistTestCase
 from solipsism_unittest.hangs import reachability
+from tests.case.test_case import run, told
 
 HIDDEN = None  # a global for the programs below
 
@@ -93,6 +94,32 @@ class Walks(unittest.TestCase):
 
     def reaches(self, *roots):
         return any(thing is self.target for thing in reachability.Walk(self.loop).things(roots))
+
+
+class LookTest(unittest.TestCase):
+    def test_a_small_program_in_a_large_process(self):
+        """The look at a masked hang goes through what the program reaches, not through all that the process holds."""
+        unrelated = [[number] for number in range(100_000)]
+        seen, things = [], reachability.Walk.things
+
+        def counted(walk, roots):
+            for thing in things(walk, roots):
+                seen.append(type(thing))
+                yield thing
+
+        class Case(SolipsistTestCase):
+            async def test(self):
+                async def beat():
+                    while True:
+                        await asyncio.sleep(1)
+
+                self.addCleanup(asyncio.create_task(beat()).cancel)
+                await asyncio.Event().wait()
+
+        with mock.patch.object(reachability.Walk, "things", counted):
+            self.assertIn("the test can never go on, though 1 timer still moves time", told(run(Case)))
+        self.assertLess(len(seen), 5_000)
+        self.assertGreater(len(unrelated), 5_000)
 
 
 class WalkTest(Walks):

@@ -78,6 +78,43 @@ nothing can wake the program at t=1.5: 3 tasks wait for ever
         self.assertIn("\n  and 9 more (wait_0) at user.py:1: ", text)
         self.assertRegex(text, r"\n  and 710 more, of 71 other kinds")
 
+    def test_what_is_counted_is_not_described(self):
+        """Of thousands of tasks that wait alike only those that the report names are described."""
+        for number in (20, 5_000):
+            class Counted(asyncio.Queue):
+                described = 0
+
+                def __repr__(self):
+                    Counted.described += 1
+                    return "<Counted>"
+
+            async def main(queue, number=number):
+                await asyncio.gather(*[queue.get() for _ in range(number)])
+
+            with self.subTest(number):
+                text = self.hang(main(Counted()))
+                self.assertIn(f"{number + 1} tasks wait for ever\n", text)
+                self.assertEqual((text.count("<Counted>"), Counted.described), (3, 3))
+
+    def test_those_that_stand_alike_hold_each_its_own(self):
+        """Many tasks that stand at the same lines hold different locks, and each of them is found."""
+
+        async def holder(lock, event):
+            async with lock:
+                await event.wait()
+
+        async def main():
+            locks, event = [asyncio.Lock() for _ in range(50)], asyncio.Event()
+            holders = [asyncio.create_task(holder(lock, event), name=f"Holder-{n}") for n, lock in enumerate(locks)]
+            await asyncio.sleep(0)
+            await asyncio.gather(*holders, *[asyncio.create_task(locks[n].acquire(), name=f"Asks-{n}")
+                                             for n in range(45, 50)])
+
+        text = self.hang(main())
+        for number in (45, 46, 47):  # three that wait alike are described
+            self.assertRegex(text, rf"Asks-{number} \(Lock\.acquire\) .*\n      waits for Lock \d+, which "
+                                   rf"Holder-{number} holds: <Lock")
+
     def test_ten_tasks_fit_a_screen(self):
         """Ten tasks that wait for different things take at most fifty lines."""
 

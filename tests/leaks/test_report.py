@@ -136,6 +136,27 @@ in {unread.__qualname__}
         self.assertIn("coroutine 'sleep' was never awaited, as in test (2 tests of this class so far)\n  made at "
                       "tests/", result.failures[1][1])
 
+    def test_what_is_counted_is_not_described(self):
+        """Of thousands of tasks only three of each place are described: those that are reported."""
+        class Counted(asyncio.Queue):
+            described = 0
+
+            def __repr__(self):
+                Counted.described += 1
+                return "<Counted>"
+
+        async def leaky(self):
+            queue = Counted()
+            self.tasks = [asyncio.create_task(queue.get(), name=f"get-{n}") for n in range(2_000)]
+            for task in self.tasks[:5]:
+                self.expect_leak(task)  # nobody reads what they wait for
+            self.other = asyncio.create_task(queue.get(), name="other")
+
+        text = told(run(case_of(leaky)))
+        self.assertIn("  1996 pending tasks\n    get-5 (Queue.get) ", text)
+        self.assertIn("    and 1992 more of the same place\n", text)
+        self.assertEqual((text.count("<Counted>"), Counted.described), (4, 4))
+
     def test_nothing_is_said_twice(self):
         """What the report names has no warning and no log of Python's beside it, at no flag of Python's."""
 
