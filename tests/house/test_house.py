@@ -154,6 +154,7 @@ class MirrorTest(unittest.TestCase):
             folder = pathlib.Path(*parts[:-1])
             name = self.NAMES.get(path.stem, path.stem.removeprefix("test_"))
             here = ROOT / PACKAGE / folder
-            if not (here / f"{name}.py").exists() and not (name == here.name and (here / "__init__.py").exists()):
+            there = any((here / f"{name}.{ending}").exists() for ending in ("py", "md"))
+            if not there and not (name == here.name and (here / "__init__.py").exists()):
                 lost.append(str(path.relative_to(ROOT)))
         self.assertEqual(lost, [])

@@ -13,7 +13,7 @@ PACKAGE = "solipsism_unittest"
 
 # Lowest first. What stands on one floor never imports a neighbour; "" is the package's own __init__.
 FLOORS = (
-    ("errors", "pythons"),
+    ("errors", "pythons", "manual"),
     ("introspection", "kernel"),
     ("stdlib",),
     ("views", "hangs", "peers"),
@@ -53,6 +53,7 @@ INSIDE: dict[str, tuple[tuple[str, ...], ...]] = {
     "case": (("results", "real_time", "fixtures"), ("world",), ("assertions", "verdict"), ("phases",), ("case",)),
     "case.assertions": (("failures", "awaited", "elapsed"), ("time", "buffers", "raised", "uncaught"), ("received",)),
     "case.fixtures": (("chronometer", "leaving", "settings"), ("tls",), ("loops", "context", "services"), ("scopes",)),
+    "manual": (("",),),
     "runs": (("variants", "by_hand"),),
 }
 

@@ -1,0 +1,31 @@
+"""The pages that README links, as Markdown: `python -m solipsism_unittest manual` prints them."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Sequence
+
+__unittest = True
+__tracebackhide__ = True
+
+
+def pages() -> dict[str, str]:
+    """The text of each page, by its name."""
+    files = sorted(pathlib.Path(__file__).parent.glob("*.md"))
+    return {file.stem: file.read_text(encoding="utf-8") for file in files}
+
+
+def main(names: Sequence[str]) -> int:
+    """Print the pages of these names; without any, say which there are. Returns the exit code."""
+    known = pages()
+    missing = [name for name in names if name not in known]
+    if missing:
+        print(f"there is no page {missing[0]!r}: there are {', '.join(known)}")
+        return 2
+    for name in names:
+        print(known[name], end="")
+    if not names:
+        print("python -m solipsism_unittest manual PAGE prints a page:\n")
+        for name, text in known.items():
+            print(f"    {name:<12}{text.partition(chr(10))[0].lstrip('# ')}")
+    return 0

@@ -1,0 +1,1 @@
+"""Tests of the manual: what its pages say is executed."""

@@ -1,0 +1,58 @@
+"""`python -m solipsism_unittest manual`, and that each page is complete."""
+
+import contextlib
+import io
+import pathlib
+import re
+import tomllib
+import unittest
+
+from solipsism_unittest import manual
+from tests import ROOT, run_python
+
+
+def printed(*names):
+    """The exit code and the output for these arguments."""
+    with contextlib.redirect_stdout(io.StringIO()) as output:
+        code = manual.main(names)
+    return code, output.getvalue()
+
+
+class ManualTest(unittest.TestCase):
+    def test_a_page(self):
+        """A page is printed as it is."""
+        text = pathlib.Path(ROOT, "solipsism_unittest", "manual", "moving.md").read_text(encoding="utf-8")
+        self.assertEqual(printed("moving"), (0, text))
+
+    def test_the_pages(self):
+        """Without a name the pages are listed, with their titles."""
+        code, text = printed()
+        self.assertEqual(code, 0)
+        self.assertIn("    moving      Moving in: from async-solipsism, asynctest, aiomisc and looptime\n", text)
+
+    def test_no_such_page(self):
+        """A page that is not there is an error that names the others."""
+        code, text = printed("moving", "settling")
+        self.assertEqual(code, 2)
+        self.assertRegex(text, "there is no page 'settling': there are .*moving")
+
+    def test_from_the_command_line(self):
+        """The command line prints a page, and its exit code says whether it was there."""
+        child = run_python("-m", "solipsism_unittest", "manual", "moving")
+        self.assertEqual((child.returncode, child.stdout, child.stderr), (0, manual.pages()["moving"], ""))
+        self.assertEqual(run_python("-m", "solipsism_unittest", "manual", "settling").returncode, 2)
+
+    def test_the_wheel_has_the_pages(self):
+        """The pages are among the data of the package."""
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+        self.assertEqual(project["tool"]["setuptools"]["package-data"]["solipsism_unittest.manual"], ["*.md"])
+
+    def test_readme_links_each_page(self):
+        """README links each page."""
+        text = (ROOT / "README.md").read_text(encoding="utf-8")
+        linked = set(re.findall(r"\(solipsism_unittest/manual/(\w+)\.md\)", text))
+        self.assertEqual(linked, set(manual.pages()))
+
+
+if __name__ == "__main__":
+    unittest.main()
