@@ -120,7 +120,7 @@ class Hangs:
     def next_deadline(self) -> float:
         """When the earliest timer is due; infinity where there is none."""
         timer = self.loop.next_timer()  # `_run_once` has just taken the cancelled ones off the top
-        return timer._when if timer is not None else math.inf
+        return timer._when + 0.0 if timer is not None else math.inf  # a timer may have an int
 
     def next_timer(self) -> Timer | None:
         """The earliest timer; None where there is none."""

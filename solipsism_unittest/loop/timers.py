@@ -212,6 +212,7 @@ def schedule(loop: Loop, when: float, callback: Callable[..., object], args: tup
              context: contextvars.Context | None, method: str) -> Timer:
     """Make a timer for a loop's `call_at()` or `call_later()`, which names itself as the method."""
     # A test full of sleeps spends its time here: calls are spared where it does not hurt.
+    given = when
     if type(when) is not float:
         when = float(when + 0.0)  # the time that it becomes is a float; a str is a TypeError
     if when != when:
@@ -229,6 +230,8 @@ def schedule(loop: Loop, when: float, callback: Callable[..., object], args: tup
         timer = Timer(when, callback, args, loop, context, now, place_here(3))
         name = getattr(callback, "__qualname__", "")
         record = (now, "timer", when, name if type(name) is str else "")
+    if given is not when and type(given) is int and given == when:
+        timer._when = given  # for when() to say
     line = loop.line
     if loop.is_lean and when >= line.latest:
         line.latest = when

@@ -332,7 +332,7 @@ class Turns(asyncio.SelectorEventLoop, Behind):
                 else:  # as quiesce() does where nothing but the next timer can happen
                     selector.turns = turns = 0
                     selector.jumps_left -= 1
-                    clock.now = due
+                    clock.now = due + 0.0  # a timer may have an int
             if queue or heap:
                 now = self.time()
                 if now < clock.now:  # by the time of a mock

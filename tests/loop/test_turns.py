@@ -445,6 +445,27 @@ class TurnsTest(unittest.TestCase):
         loop.close()
         self.assertEqual((log, timer.when()), ([1.0], 1.0))
 
+    def test_a_time_that_is_no_float(self):
+        """A handle gives the number that it was given, an int too, as on a real loop; the clock's times are floats."""
+        for real in (True, False):
+            loop, times = asyncio.new_event_loop() if real else SolipsistEventLoop(), []
+            now = int(loop.time())
+            for debug in (True, False):
+                loop.set_debug(debug)
+                timers = [loop.call_at(when, lambda loop=loop, times=times: times.append(type(loop.time())))
+                          for when in (now - 1, now, now - 0.5)]
+                self.assertEqual([type(timer.when()) for timer in timers], [int, int, float])
+                loop.run_until_complete(asyncio.sleep(0))
+            if not real:
+                loop.run_until_complete(loop.advance_to(now + 2))
+                loop.call_at(now + 3, loop.stop)
+                loop.call_at(2**53 + 1, len, ())  # which is no float: it must be due some day all the same
+                loop.run_forever()
+                self.assertEqual((loop.time(), type(loop.time())), (now + 3, float))
+                loop.run_until_complete(loop.advance_to(2**53 + 2))
+            loop.close()
+            self.assertEqual(set(times), {float})
+
     def test_whose_turns(self):
         """The loop has lean turns of its own."""
         self.assertIs(SolipsistEventLoop._run_once, Turns._run_once)
