@@ -250,7 +250,7 @@ def _run_on_loop(run: Run, coroutine: Coroutine[Any, Any, Any], context: context
     assert runner is not None
     try:
         before = run.loop.time()
-        value = runner.run(coroutine, context=context)
+        value = real_time.run(run.loop, coroutine, context)
         run.was_used = run.world.was_used_since(before)
         return value
     except real_time.Strike:

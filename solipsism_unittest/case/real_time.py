@@ -14,9 +14,11 @@ function returns.
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import _weakrefset
 import asyncio
 import contextlib
+import contextvars
 import itertools
 import math
 import signal
@@ -51,6 +53,10 @@ SHORTEST = 1e-5  # real seconds between two strikes
 # Strikes that a program may swallow before they follow each other by microseconds, at many distances: one of them finds
 # the program between its `except` and its next `try`.
 STUBBORN = 16
+# Those of module signal make enums of the handlers, which takes longer than all the rest; nobody reads them here.
+_set_handler, _handler_of = _signal.signal, _signal.getsignal
+_ALARM, _INTERRUPT = int(getattr(signal, "SIGALRM", 0)), int(signal.SIGINT)  # Windows has no alarm
+
 SOON = 0.002  # real seconds until the next try, where a strike finds only the framework's own code
 NEAR = 8  # frames that are searched for a tool that measures
 SWITCH = 0.05  # real seconds that another thread gets to take its strike
@@ -187,7 +193,7 @@ class _Alarm(_Armed):
     def __enter__(self) -> Self:
         self._handler = self._on_alarm  # one object, to be known again
         self._former_due = math.inf
-        self._former = signal.signal(signal.SIGALRM, self._handler)
+        self._former = _set_handler(_ALARM, self._handler)
         remaining, self._interval = signal.setitimer(signal.ITIMER_REAL, self._patience())
         if remaining:
             self._former_due = self._last + remaining
@@ -196,10 +202,10 @@ class _Alarm(_Armed):
 
     def __exit__(self, *exc_info: object) -> None:
         self._over = True
-        if signal.getsignal(signal.SIGALRM) is not self._handler:
+        if _handler_of(_ALARM) is not self._handler:
             return  # the test has put its own there, and left it: it is not ours to undo
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, self._former)
+        _set_handler(_ALARM, self._former)
         if self._former_due != math.inf:
             signal.setitimer(signal.ITIMER_REAL, max(self._former_due - Real.monotonic(), SHORTEST), self._interval)
 
@@ -319,6 +325,42 @@ def real_time_limit(seconds: float | None, loop: Callable[[], asyncio.AbstractEv
         return NO_LIMIT
     with_signal = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
     return (_Alarm if with_signal else _Watchdog)(seconds, loop)
+
+
+def run(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T], context: contextvars.Context) -> T:
+    """As `asyncio.Runner.run()`, in half of its time: the first Ctrl-C cancels the main task, the next one raises."""
+    task = loop.create_task(coroutine, context=context)
+    on_interrupt = None
+    if threading.get_ident() == threading.main_thread().ident and _handler_of(_INTERRUPT) is signal.default_int_handler:
+        on_interrupt = _Interrupt(loop, task)
+        _set_handler(_INTERRUPT, on_interrupt)
+    try:
+        return loop.run_until_complete(task)
+    except asyncio.CancelledError:
+        if on_interrupt is not None and on_interrupt.came and task.uncancel() == 0:
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        if on_interrupt is not None and _handler_of(_INTERRUPT) is on_interrupt:
+            _set_handler(_INTERRUPT, signal.default_int_handler)
+
+
+class _Interrupt:
+    """What becomes of Ctrl-C while a task is the main one."""
+
+    __slots__ = ("came", "_loop", "_task")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
+        self.came = False
+        self._loop = loop
+        self._task = task
+
+    def __call__(self, signum: int, frame: FrameType | None) -> None:
+        before, self.came = self.came, True
+        if before or self._task.done():
+            raise KeyboardInterrupt
+        self._task.cancel()
+        self._loop.call_soon_threadsafe(lambda: None)  # it may be waiting for another thread
 
 
 def unwind(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any]) -> None:

@@ -90,7 +90,8 @@ class Run:
         """
         if self.runner is None:
             raise SolipsismError("there is an event loop only while the test runs: use self.loop from setUp() on")
-        return self.runner.get_loop()
+        loop = loop_of(self.runner)
+        return loop if loop is not None else self.runner.get_loop()
 
     @property
     def world(self) -> VirtualWorld | ForeignWorld:

@@ -52,7 +52,10 @@ def written_on(cls: type, name: str) -> Any:
 
     As `inspect.getattr_static` for a plain class, in a tenth of its time.
     """
-    return next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
+    for base in cls.__mro__:
+        if name in base.__dict__:
+            return base.__dict__[name]
+    return None
 
 
 def is_ours(module: str) -> bool:

@@ -99,7 +99,7 @@ def _mark(target: T, checks: dict[str, bool]) -> T:
 def said(case: type, method: object) -> dict[str, bool]:
     """What the decorators of a test method, of its class and of its bases say, by the names of the checks."""
     checks: dict[str, bool] = {}
-    for cls in reversed(case.__mro__):
+    for cls in reversed(case.__mro__) if hasattr(case, _MARK) else ():
         if _MARK in vars(cls):
             checks.update(vars(cls)[_MARK])
     checks.update(getattr(method, _MARK, ()))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import contextvars
 import io
 import os
 import pdb
@@ -767,6 +768,105 @@ class OthersTest(unittest.TestCase):
             spin()
 
         self.assertRegex(told(run_one(test)), r"thread helper is at \S+test_real_time.py:\d+ in OthersTest\.\S*other")
+
+
+@unittest.skipUnless(signal.getsignal(signal.SIGINT) is signal.default_int_handler, "SIGINT is handled here")
+class InterruptTest(unittest.TestCase):
+    """Ctrl-C is what asyncio's own runner makes of it."""
+
+    def on_both(self, main):
+        """What `main(noted)` notes under asyncio's runner and under ours, with what came out."""
+        arms = []
+        for is_ours in (False, True):
+            noted = []
+            with asyncio.Runner() as runner:
+                try:
+                    if is_ours:
+                        out = real_time.run(runner.get_loop(), main(noted), contextvars.copy_context())
+                    else:
+                        out = runner.run(main(noted))
+                except BaseException as error:
+                    out = type(error)
+            arms.append((noted, out, signal.getsignal(signal.SIGINT)))
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.assertEqual(arms[0], arms[1])
+        return arms[1][:2]
+
+    def test_once(self):
+        """The main task is cancelled, cleans up, and a KeyboardInterrupt comes out."""
+
+        async def main(noted):
+            try:
+                signal.raise_signal(signal.SIGINT)
+                await asyncio.sleep(60)
+            finally:
+                await asyncio.sleep(0)
+                noted.append("cleaned up")
+
+        self.assertEqual(self.on_both(main), (["cleaned up"], KeyboardInterrupt))
+
+    def test_twice(self):
+        """The second one is a KeyboardInterrupt where the program is."""
+
+        async def main(noted):
+            signal.raise_signal(signal.SIGINT)
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt:
+                noted.append("at once")
+                raise
+
+        self.assertEqual(self.on_both(main), (["at once"], KeyboardInterrupt))
+
+    def test_swallowed(self):
+        """A task that goes on after it was cancelled comes to its end; one that is cancelled by itself is cancelled."""
+
+        async def go_on(noted):
+            signal.raise_signal(signal.SIGINT)
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(60)
+            return "went on"
+
+        async def cancelled(noted):
+            asyncio.current_task().cancel()
+            await asyncio.sleep(60)
+
+        async def both(noted):
+            asyncio.current_task().cancel()
+            await go_on(noted)
+            asyncio.current_task().cancel()
+            await asyncio.sleep(60)
+
+        self.assertEqual(self.on_both(go_on), ([], "went on"))
+        self.assertEqual(self.on_both(cancelled), ([], asyncio.CancelledError))
+        self.assertEqual(self.on_both(both), ([], asyncio.CancelledError))
+
+    def test_at_the_end(self):
+        """One that comes when the main task is done, and the loop still turns, is a KeyboardInterrupt at once."""
+
+        async def main(noted):
+            asyncio.current_task().add_done_callback(lambda task: signal.raise_signal(signal.SIGINT))
+
+        self.assertEqual(self.on_both(main), ([], KeyboardInterrupt))
+
+    def test_handlers_of_the_program(self):
+        """A handler that the program has set, before or meanwhile, is its own."""
+
+        async def main(noted):
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+        self.assertEqual(self.on_both(main), ([], None))
+        handler = mock.Mock()
+        signal.signal(signal.SIGINT, handler)
+        self.addCleanup(signal.signal, signal.SIGINT, signal.default_int_handler)
+
+        async def interrupted():
+            signal.raise_signal(signal.SIGINT)
+
+        loop = asyncio.new_event_loop()
+        self.addCleanup(loop.close)
+        real_time.run(loop, interrupted(), contextvars.copy_context())
+        self.assertEqual((handler.call_count, signal.getsignal(signal.SIGINT)), (1, handler))
 
 
 if __name__ == "__main__":
