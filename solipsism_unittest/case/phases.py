@@ -33,7 +33,7 @@ from .assertions.awaited import awaiting
 from .fixtures import context, loops
 from .fixtures.scopes import Scope, fixtures_of, no_test, scope_of
 from .fixtures.services import services_of
-from .fixtures.settings import VARIANT, Settings
+from .fixtures.settings import VARIANT, Settings, overrides
 from .results import HeldResult, as_note, give_line
 from .world import Run, begin_run, run_of
 
@@ -136,7 +136,8 @@ class Phases(Settings):
         if outcome is not None:  # not in debug()
             run.held = outcome.result = HeldResult(outcome.result)
         world.enter(self, run, scope_of(cls, _end_module))
-        context.fill(self, run.context, self._asyncioTestContext)
+        if overrides(self, "default_context"):
+            context.fill(self, run.context, self._asyncioTestContext)
         for service in services_of(self) if run.scope is None else ():
             unittest.TestCase.addCleanup(self, service.stop)
             call(self, service.start)

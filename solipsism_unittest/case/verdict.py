@@ -93,6 +93,8 @@ def stopped(end: Ending) -> list[BaseException]:
 
 def leftovers(end: Ending) -> list[BaseException]:
     """What the test left behind, in one failure."""
+    if not any(end.found):
+        return []
     if not (end.is_reported and is_test(end.case)):
         return _lost(end.case, end.found)
     seen = fixtures_of(type(end.case)).seen

@@ -25,6 +25,7 @@ from ..leaks import checks, ending, expected, survey
 from ..leaks.kinds import Found
 from ..leaks.unawaited import Unawaited
 from ..loop.event_loop import SolipsistEventLoop
+from ..loop.selector import DEFAULT_LIMITS
 from ..loop.stuck import limit_virtual_time
 from ..loop.uncaught import Expectation, UncaughtError, unread
 from ..peers.datagram_server import FakeDatagramServer
@@ -47,6 +48,7 @@ __tracebackhide__ = True
 
 TURNS_WITHOUT_USE = 2  # of the loop: the body, and its end
 FOR_EVER = 1e9  # real seconds
+NO_LIMIT = DEFAULT_LIMITS._replace(real_seconds=FOR_EVER)
 
 
 class Statement(Protocol):
@@ -72,7 +74,7 @@ class Run:
         self.unawaited = Unawaited()
         self.unfinished: dict[Statement, None] = {}  # in the order in which they were made
         self.servers: list[FakeServer | FakeDatagramServer] = []
-        self.context = Context()
+        self._context: Context | None = None
         self.refusals: get_event_loop.Refusals | None = None
         self.is_ending = False  # its cleanups run, or have run
         self.is_clean = False  # the test is over, and nothing is left on its loop
@@ -92,6 +94,13 @@ class Run:
             raise SolipsismError("there is an event loop only while the test runs: use self.loop from setUp() on")
         loop = loop_of(self.runner)
         return loop if loop is not None else self.runner.get_loop()
+
+    @property
+    def context(self) -> Context:
+        """Values by name, for which others may wait."""
+        if self._context is None:
+            self._context = Context()
+        return self._context
 
     @property
     def world(self) -> VirtualWorld | ForeignWorld:
@@ -255,7 +264,7 @@ class VirtualWorld:
         """Live in this world until the run leaves it."""
         loop, world = self._loop, self._loop.world
         world.guarded = case.hermetic
-        bound.tests.setdefault(loop, case.id())
+        world.made_for = world.made_for or case.id()
         run.leaving.enter_context(inside(world))
         if case.wall_start is not None:
             run.leaving.enter_context(wall_clock(world.kernel.wall, case.wall_start))
@@ -272,7 +281,8 @@ class VirtualWorld:
         random.seed(loop.kernel.choices.below(2**32, "random.seed"))
         played.restart_numbers()
         # The test has a limit of its own, or wants none.
-        loop.selector.limits = loop.selector.limits._replace(real_seconds=FOR_EVER)
+        limits = loop.selector.limits
+        loop.selector.limits = NO_LIMIT if limits is DEFAULT_LIMITS else limits._replace(real_seconds=FOR_EVER)
         loop.selector.blocking.choose(on_blocking_call, case.on_slow_callback)
         if case.on_polling == "jump":
             run.leaving.callback(setattr, loop.selector, "limits", loop.selector.limits)

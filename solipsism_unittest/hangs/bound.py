@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import weakref
 from collections.abc import Iterator
 from typing import Any
 
 from ..introspection.exceptions import lines_of, parts
 from ..stdlib.seal.stand_ins import first_wait
+from ..stdlib.worlds import World
 
 _ASKED = asyncio.Lock._get_loop.__code__  # type: ignore[attr-defined]
-
-# Which test each loop was made for, as long as something holds the loop.
-tests: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, str] = weakref.WeakKeyDictionary()
 
 
 def bound_words(error: BaseException) -> Iterator[str]:
@@ -26,7 +23,8 @@ def bound_words(error: BaseException) -> Iterator[str]:
 
 
 def _words(thing: Any) -> Iterator[str]:
-    user, place = tests.get(thing._loop), first_wait(thing)
+    world, place = getattr(thing._loop, "world", None), first_wait(thing)
+    user = world.made_for if isinstance(world, World) else None
     at = f" at {place}" if place is not None else ""
     if user is not None:
         yield (f"this {type(thing).__name__} was first waited for in {user}{at}, and belongs to the loop of that "

@@ -73,6 +73,9 @@ class Limits(NamedTuple):
     horizon: float = inf  # the virtual time at which these are over
 
 
+DEFAULT_LIMITS = Limits()
+
+
 class Owner(Protocol):
     """Who answers for a selector: it is asked for deadlines, and every hang is reported to it."""
 
@@ -159,7 +162,7 @@ class VirtualSelector(selectors.BaseSelector):
         self.jumps_left = JUMPS_TO_QUESTION  # until the owner is asked
         self.spins = SpinWatch(world.kernel, owner.look, TURNS_AT_ONE_INSTANT)
         self.horizon = inf  # the limits'
-        self._limits = Limits()
+        self._limits = DEFAULT_LIMITS
         self._owner = owner
         self._line = self.jobs.line
         self._workers = self.jobs.workers.alive
@@ -177,11 +180,12 @@ class VirtualSelector(selectors.BaseSelector):
 
     @limits.setter
     def limits(self, limits: Limits) -> None:
-        if limits.jumps != self._limits.jumps:
+        before, self._limits = self._limits, limits
+        if limits.jumps != before.jumps:
             self.jumps_left = limits.jumps
-        self._limits = limits
         self.horizon = limits.horizon
-        self.spins.allow(limits.turns, TURNS_OF_A_POLL if limits.polling else TURNS_BEFORE_A_LOOK)
+        if limits.turns != before.turns or limits.polling != before.polling:
+            self.spins.allow(limits.turns, TURNS_OF_A_POLL if limits.polling else TURNS_BEFORE_A_LOOK)
 
     def known(self, fileobj: Any) -> int:
         """The descriptor of a file object, for a look-up. One of another world is not refused: it is not found."""

@@ -28,7 +28,7 @@ class World:
     A loose world is made for sockets outside any loop. The world of the loop that first uses one of them adopts it.
     """
 
-    __slots__ = ("kernel", "loop", "jobs", "guarded", "escapes", "loose", "adopted_by", "home", "runs",
+    __slots__ = ("kernel", "loop", "jobs", "made_for", "guarded", "escapes", "loose", "adopted_by", "home", "runs",
                  "calls", "guests", "over", "trust")
 
     def __init__(self, kernel: Kernel, loop: Any = None, wake: Callable[[], None] = _wake_nobody, *,
@@ -36,6 +36,7 @@ class World:
         self.kernel = kernel
         self.loop = loop
         self.jobs = Jobs(kernel.clock, kernel.journal, wake)
+        self.made_for: str | None = None  # the test, by its id
         self.guarded = True  # a call that would reach the real world is stopped
         self.escapes: list[EscapeError] = []  # what was stopped, on whatever thread
         self.home = thread_id()  # of the thread in which the loop was made, or ran
