@@ -159,7 +159,11 @@ class Kernel:
         if file is None:
             return
         if file.descriptors is None:
-            file.watch(interest)
+            file.interest = interest  # as its watch()
+            if interest:
+                self.awake[file] = None
+            else:
+                self.awake.pop(file, None)
             return
         for descriptor in file.descriptors:
             if descriptor.number == number:

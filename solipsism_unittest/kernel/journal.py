@@ -36,7 +36,7 @@ class Journal:
     """An append-only list of records with a digest over everything ever added."""
 
     def __init__(self, clock: VirtualClock) -> None:
-        self._clock = clock
+        self.clock = clock
         self._hash = hashlib.blake2b(digest_size=16)
         self._digested = 0  # number of the kept records that the hash has seen
         # (time, kind, fact, ...): one flat tuple each, because a test with many sleeps makes many records
@@ -48,14 +48,14 @@ class Journal:
         """Write down that `kind` happened to the world now."""
         self.effects += 1
         if self.enabled:
-            self.records.append((self._clock.now, kind, *facts))
+            self.records.append((self.clock.now, kind, *facts))
             if len(self.records) >= FULL:
                 self.trim()
 
     def note(self, kind: str, facts: tuple[Any, ...]) -> None:
         """Write down what concerns the program alone: a timer, a jump."""
         if self.enabled:
-            self.records.append((self._clock.now, kind, *facts))
+            self.records.append((self.clock.now, kind, *facts))
             if len(self.records) >= FULL:
                 self.trim()
 
@@ -94,4 +94,4 @@ class Journal:
         return [Record(record[0], record[1], record[2:]) for record in itertools.islice(effects, count)][::-1]
 
     def __repr__(self) -> str:
-        return f"<Journal of {len(self)} records, t={self._clock.now!r}>"
+        return f"<Journal of {len(self)} records, t={self.clock.now!r}>"

@@ -14,7 +14,7 @@ import errno
 import socket
 from collections.abc import Callable, Sized
 
-from ..journal import Journal
+from ..journal import FULL, Journal
 from .end import NO_READING, NO_WRITING, Address, End, Received
 from .file import ERROR, HANGUP, PEER_ENDED, READABLE, WRITABLE, File, os_error
 from .transitions import (
@@ -150,8 +150,13 @@ class Connection(End):
             data = data[:room]
             size = room
         if size:
-            self.journal.effects += 1
-            self.journal.note("send", (self.label, size))
+            journal = self.journal
+            journal.effects += 1
+            if journal.enabled:  # as its add(), for nothing happens more often
+                records = journal.records
+                records.append((journal.clock.now, "send", self.label, size))
+                if len(records) >= FULL:
+                    journal.trim()
             self.transmit(DATA, data)
         return size
 
@@ -267,7 +272,7 @@ class Connection(End):
                     self.incoming = bytearray(incoming)
                     self.incoming += data
                 if self.interest & READABLE:
-                    self.changed()
+                    self.awake[self] = None
             return
         if self.state is CLOSED:
             return

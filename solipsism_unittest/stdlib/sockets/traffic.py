@@ -197,14 +197,13 @@ class Traffic(Fallbacks):
     # -- receiving
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
-        if type(bufsize) is not int:
-            bufsize = operator.index(bufsize)
+        if type(bufsize) is int and bufsize > 0 and not flags and self._timeout == 0.0:
+            return (self._end or self.end).recv(bufsize)
+        bufsize = operator.index(bufsize)
         if bufsize < 0:
             raise ValueError("negative buffersize in recv")
         if bufsize == 0:
             return b""  # in every state: the C code does not ask the system
-        if not flags and self._timeout == 0.0:
-            return (self._end or self.end).recv(bufsize)
         return socket_result(self._receive("recv", bufsize, flags), bufsize, flags)
 
     def _receive(self, call: str, size: int, flags: int) -> Received:
