@@ -270,10 +270,12 @@ class Blocked(socket.socket):
 async def getaddrinfo(self, host, port, **kwargs):
     return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.7", port))]
 
+SOCKET = socket.socket
 kept = asyncio.BaseEventLoop.create_task
 socket.socket = Blocked
 asyncio.BaseEventLoop.getaddrinfo = getaddrinfo
-asyncio.BaseEventLoop.getnameinfo = functools.partial(print, "no name")
+asyncio.BaseEventLoop.getnameinfo = staticmethod(functools.partial(print, "no name"))
+SOCKET.sendfile = staticmethod(functools.partial(print, "no file"))
 
 from solipsism_unittest import SolipsistTestCase
 
@@ -283,6 +285,7 @@ class Test(SolipsistTestCase):
         with socket.socket() as sock:
             self.assertIsInstance(sock, Blocked)
             self.assertGreater(sock.fileno(), 2**29)
+            sock.sendfile()
         _, writer = await asyncio.open_connection("api.test", 80)
         self.assertEqual(writer.get_extra_info("peername"), ("10.0.0.7", 80))
         writer.close()
@@ -301,4 +304,4 @@ class BeforeTest(unittest.TestCase):
     def test_patched_before_the_package_is_imported(self):
         """What was replaced before this package was imported acts too, and what was kept before works."""
         child = run_python("-c", BEFORE)
-        self.assertEqual((child.returncode, child.stdout), (0, "no name\n"), child.stderr)
+        self.assertEqual((child.returncode, child.stdout), (0, "no file\nno name\n"), child.stderr)

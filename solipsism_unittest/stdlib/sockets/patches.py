@@ -85,8 +85,9 @@ def let_patches_reach(face: type) -> None:
             setattr(Fallbacks, name, KEPT[of_c])
     for name in _ENDS_IN_C:
         stock = vars(StockSocket)[name]
-        KEPT[stock] = _asking_first(face, stock, getattr(face, name))
-        setattr(StockSocket, name, KEPT[stock])
+        if getattr(stock, "__globals__", None) is vars(socket):  # nobody has replaced it yet
+            KEPT[stock] = _asking_first(face, stock, getattr(face, name))
+            setattr(StockSocket, name, KEPT[stock])
     for name in _SHOWN:
         stock, ours = vars(StockSocket)[name], vars(face)[name]
         setattr(StockSocket, name, property(_asking_first(face, stock.fget, ours.fget), doc=stock.__doc__))
@@ -102,11 +103,20 @@ def check_what_is_there() -> None:
 
 
 def _asking_first(face: type, stock: Callable[..., Any], ours: Callable[..., Any]) -> Callable[..., Any]:
+    # asyncio calls some of them for each connection: those have a function of their own shape, which is faster.
+    def __init__(self: Any, family: Any = -1, type: Any = -1, proto: Any = -1, fileno: Any = None) -> Any:
+        return (ours if isinstance(self, face) else stock)(self, family, type, proto, fileno)
+
+    def alone(self: Any) -> Any:
+        return ours(self) if isinstance(self, face) else stock(self)
+
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         return (ours if isinstance(self, face) else stock)(self, *args, **kwargs)
 
+    shapes: dict[int, Any] = {1: alone, 5: __init__}
+    method = shapes.get(stock.__code__.co_argcount, method)
     # A function of module socket, as what it stands for: who asks where a call comes from looks at these names.
-    of_socket = types.FunctionType(method.__code__, _GLOBALS, stock.__name__, None, method.__closure__)
+    of_socket = types.FunctionType(method.__code__, _GLOBALS, stock.__name__, method.__defaults__, method.__closure__)
     return functools.wraps(stock)(of_socket)
 
 
