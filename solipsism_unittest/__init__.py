@@ -66,6 +66,7 @@ from .errors import (
     UnclosedWarning,
     VirtualTimeLimitError,
 )
+from .kernel.network.wire.faults import Verdict
 from .leaks.checks import fail_on, lenient, strict
 from .loop.event_loop import SolipsistEventLoop, policy_class
 from .peers.datagram_server import FakeDatagramServer
@@ -95,6 +96,7 @@ __all__ = [
     "SolipsistEventLoop",
     "SolipsistTestCase",
     "UnclosedWarning",
+    "Verdict",
     "VirtualSocket",
     "VirtualTimeLimitError",
     "fail_on",

@@ -11,7 +11,7 @@ from tests import ROOT, run_python
 
 VOCABULARY = {
     *("SolipsistTestCase", "SolipsistEventLoop", "sealed"),
-    *("VirtualSocket", "socketpair", "stream_pairs", "FakeServer", "FakeDatagramServer", "Script"),
+    *("VirtualSocket", "socketpair", "stream_pairs", "FakeServer", "FakeDatagramServer", "Script", "Verdict"),
     *("SolipsismError", "SleepForeverError", "LivelockError", "EscapeError", "SolipsismWarning"),
 }
 

@@ -89,6 +89,11 @@ class Kernel:
         """The network that the machine is on."""
         return self._around().network
 
+    @property
+    def has_network(self) -> bool:
+        """Whether anybody has asked for the network yet."""
+        return bool(self._outside)
+
     @functools.cached_property
     def paths(self) -> Paths:
         """The socket files, and the abstract names of UNIX sockets."""
@@ -97,7 +102,8 @@ class Kernel:
     def _around(self) -> _Outside:
         if not self._outside:
             names = Names(self.clock, self.journal, self.on_blocking)
-            self._outside.append(_Outside(names, Network(names, self.clock, self.journal), Paths(self.journal)))
+            network = Network(names, self.clock, self.journal, self.choices)
+            self._outside.append(_Outside(names, network, Paths(self.journal)))
         return self._outside[0]  # where another thread was as fast, the first one is everybody's
 
     def open(self, file: File) -> File:

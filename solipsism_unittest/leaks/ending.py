@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from asyncio import all_tasks, current_task, events
 from asyncio import tasks as asyncio_tasks
 from collections.abc import AsyncGenerator, Collection, Coroutine, Iterable
@@ -25,6 +26,7 @@ __unittest = True
 __tracebackhide__ = True
 
 SETTLING_TURNS = 1_000  # turns of the loop that may pass at the end until what was closed is gone
+LANDINGS = 50  # times at which something arrives that was under way
 LAST_WILL = 60.0  # virtual seconds that cancelled tasks have for their `finally` blocks
 TURNS_AT_THE_END = 2_000  # turns of the loop at one instant after which a task that spins is given up
 REAL_SECONDS = 5.0  # for each wait of a `finally` block for another thread
@@ -67,11 +69,19 @@ def run(loop: SolipsistEventLoop, coroutine: Coroutine[Any, Any, None]) -> list[
 
 
 async def settle(loop: SolipsistEventLoop) -> None:
-    """Let what was cancelled and closed come to its end: a bounded number of turns, and no virtual time."""
+    """Let what was cancelled and closed come to its end: a bounded number of turns, and no virtual time.
+
+    What is on its way over links arrives first, and that may take time.
+    """
+    until, landings = loop.time() + LAST_WILL, LANDINGS
     for turn in range(SETTLING_TURNS):
         await asyncio.sleep(0)
         if not loop.inventory.ready() and not loop.kernel.ready():
-            return
+            when = loop.kernel.network.wire.next_arrival() if loop.kernel.has_network else math.inf
+            if when > until or not landings:
+                return
+            landings -= 1
+            await loop.advance_to(max(when, loop.time()))
         if turn == SETTLING_TURNS - 5:
             # Something goes on and on. asyncio keeps the place of a handle in debug mode only: turn it on now.
             loop.set_debug(True)

@@ -48,7 +48,13 @@ class FakeConnection:
         self.address = writer.get_extra_info("peername")
         self.number: int = writer.get_extra_info("socket").fileno()  # a closed transport of TLS has no socket
         self.task: asyncio.Task[None] | None = None
+        self._end = getattr(getattr(writer.get_extra_info("socket"), "_sock", None), "end", None)
         self._received = bytearray()
+
+    @property
+    def is_on_crashed_host(self) -> bool:
+        """Whether the host of the server has crashed since the connection was made: then it is lost."""
+        return self._end is not None and self._end.is_on_crashed_host
 
     @property
     def received(self) -> bytes:
@@ -225,7 +231,7 @@ class FakeServer:
                                 f"returned {answer!r}: make it `async def` (the server was made at {self.made_at})")
             await answer
         except Exception as error:
-            if not self._finishing:
+            if not self._finishing and not (isinstance(error, ConnectionError) and connection.is_on_crashed_host):
                 self.errors.append(error)
             abort(connection.writer.transport)
 

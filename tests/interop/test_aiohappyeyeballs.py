@@ -50,7 +50,7 @@ class AiohappyeyeballsTest(SolipsistTestCase):
         """Without happy eyeballs an address that never answers costs the two minutes of TCP's own patience."""
         self.network.drop(SIX)
         await self.start_fake_server(None, FOUR, 80)
-        with self.assertElapses(127):
+        with self.assertElapses(131):
             self.assertEqual(await self.connect(delay=None), FOUR)
 
     async def test_a_local_address(self):

@@ -14,6 +14,7 @@ import math
 import re
 import socket
 from collections.abc import Iterable
+from contextvars import ContextVar
 from typing import NamedTuple
 
 from .interfaces import INTERFACES
@@ -54,6 +55,10 @@ class Host(NamedTuple):
 
     name: str
     addresses: tuple[str, ...]
+
+
+# The host on which a program is, where a test has put it on another than its own machine.
+here: ContextVar[Host | None] = ContextVar("here", default=None)
 
 
 class Hosts:

@@ -66,6 +66,8 @@ class Connection(End):
     kind = "stream"
     given_send: int | None = None  # the size that the program gave a buffer
     given_receive: int | None = None
+    coming = 0  # bytes that are on their way to `incoming`, where a link is between the two ends
+    is_on_crashed_host = False
 
     def __init__(self, awake: dict[File, None], journal: Journal, family: int, place: object) -> None:
         super().__init__(awake, journal, family, place)
@@ -126,7 +128,7 @@ class Connection(End):
     def room(self) -> int:
         """The number of bytes that a send would take now."""
         peer = self.peer
-        room = peer.capacity - len(peer.incoming) if peer is not None else 0
+        room = peer.capacity - len(peer.incoming) - peer.coming if peer is not None else 0
         return room if room > 0 else 0
 
     def send(self, data: bytes | memoryview) -> int:
@@ -143,7 +145,7 @@ class Connection(End):
         peer = self.peer
         assert peer is not None
         size = len(data)
-        room = peer.capacity - len(peer.incoming)
+        room = peer.capacity - len(peer.incoming) - peer.coming
         if size > room:
             if room <= 0:
                 raise os_error(errno.EAGAIN)
@@ -285,6 +287,17 @@ class Connection(End):
         if kind is SYN_ACK and self.shut & NO_WRITING:
             self.move(HUSH)
 
+    def hears(self, kind: str) -> bool:
+        """Whether a segment of this kind says anything to an end in this state: one may come late."""
+        if kind is DATA:
+            return self.state in CONNECTED or self.state is CLOSED
+        return (self.state, kind) in self._transitions
+
+    def fail(self, code: int) -> None:
+        """End the connection as a reset does, with this errno."""
+        self.error = code
+        self.move(RST)
+
     # -- readiness
 
     def ready(self) -> int:
@@ -305,7 +318,7 @@ class Connection(End):
             ready |= WRITABLE  # a hang-up
         peer = self.peer
         if state is ESTABLISHED or state is CLOSE_WAIT:
-            if peer is not None and peer.capacity > len(peer.incoming):
+            if peer is not None and peer.capacity > len(peer.incoming) + peer.coming:
                 ready |= WRITABLE
         elif (state is FIN_WAIT or state is SILENT) and not self.is_tcp and self.room() == 0:
             ready &= ~WRITABLE  # a UNIX socket looks at its queue alone

@@ -1,8 +1,9 @@
 """A TCP handshake that nobody answers: SYN segments again and again, and ETIMEDOUT in the end.
 
-Owns the timers of connects under way: their SYN was dropped, or the listener's queue is full. The delays are Linux's:
-the first SYN is repeated after 1, 3, 7, 15, 31 and 63 seconds (tcp_syn_retries = 6, tcp(7); RFC 6298, 2), and after 127
-seconds the connect fails. A listener with room again lets a client in at once; Linux would wait for the next SYN.
+Owns the timers of connects under way: their SYN was lost, or the listener's queue is full. The times are Linux's from
+6.5 on: the first SYN is repeated after 1, 2, 3, 4, 5, 7, 11, 19, 35 and 67 seconds, and after 131 the connect fails
+(tcp_syn_retries = 6, tcp_syn_linear_timeouts = 4; RFC 6298, 2). A listener with room again lets a client in at once;
+Linux would wait for the next SYN.
 
 The rule that keeps thousands of them cheap: the clock knows of the earliest alone.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import heapq
+import socket
 from collections.abc import Callable
 from math import inf
 
@@ -18,13 +20,19 @@ from ..clock import VirtualClock
 from ..descriptors.stream import Stream
 
 FIRST_DELAY = 1.0
-LAST_DELAY = 64.0  # each is twice the one before
+_SYNCNT = socket.IPPROTO_TCP, getattr(socket, "TCP_SYNCNT", -1)
+_USER_TIMEOUT = socket.IPPROTO_TCP, getattr(socket, "TCP_USER_TIMEOUT", -1)
 
 
 class Dialling:
-    """The connects of one network that wait for an answer."""
+    """The connects of one network that wait for an answer.
+
+    `retries` is net.ipv4.tcp_syn_retries. `linear_timeouts` is net.ipv4.tcp_syn_linear_timeouts, 0 for an older Linux.
+    """
 
     def __init__(self, clock: VirtualClock) -> None:
+        self.retries = 6
+        self.linear_timeouts = 4
         self._clock = clock
         self._due: dict[float | None, dict[Retries, None]] = {}  # by the time of the next SYN
         self._times: list[float] = []  # a heap; one that is not in `_due` any more counts nothing
@@ -73,26 +81,34 @@ class Dialling:
 class Retries:
     """The timer of one connect."""
 
-    __slots__ = ("_delay", "_dialling", "_end", "_reach", "when")
+    __slots__ = ("_delay", "_dialling", "_end", "_gone", "_last", "_limit", "_linear", "_reach", "when")
 
     def __init__(self, dialling: Dialling, end: Stream, reach: Callable[[], bool]) -> None:
         self._dialling = dialling
         self._end = end
         self._reach = reach
         self.when: float | None = None  # of the next SYN; set by what it is among
+        self._gone = 0.0  # seconds since the first SYN
+        self._linear = dialling.linear_timeouts  # pauses that are still to come before they double
+        # It fails at the first SYN that is not before this time: when it would without linear timeouts.
+        retries: int = end.options.get(_SYNCNT) or dialling.retries
+        self._last = FIRST_DELAY * (2 ** (retries + 1) - 1)
+        self._limit: float = end.options.get(_USER_TIMEOUT, 0) / 1000 or inf  # seconds that the program gives it
         end.stop_dialling = self._cancel
         self._wait(FIRST_DELAY)
 
     def _wait(self, delay: float) -> None:
         self._delay = delay
-        self._dialling.add(self, delay)
+        self._dialling.add(self, min(delay, self._limit - self._gone))
 
     def again(self) -> None:
         """Send a SYN, or give up."""
-        if self._delay >= LAST_DELAY:
+        self._gone += self._delay
+        if self._gone >= (self._last if self._limit == inf else self._limit):
             self._end.give_up(errno.ETIMEDOUT)
         elif not self._reach():
-            self._wait(self._delay * 2)
+            self._linear -= 1
+            self._wait(self._delay if self._linear >= 0 else self._delay * 2)
 
     def _cancel(self) -> None:
         self._dialling.remove(self)

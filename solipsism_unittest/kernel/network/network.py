@@ -16,17 +16,19 @@ from ..addresses.hosts import Host
 from ..addresses.interfaces import is_many
 from ..addresses.literals import unmap
 from ..addresses.resolver import Lookup, Names
+from ..choices import Choices
 from ..clock import VirtualClock
 from ..descriptors.datagram import Datagram, route
 from ..descriptors.end import Address
 from ..descriptors.file import os_error
 from ..descriptors.stream import Stream
-from ..descriptors.transitions import CONNECT, FRESH, LISTENING, RST, SILENT, SYN_ACK
+from ..descriptors.transitions import CONNECT, CONNECTING, FRESH, LISTENING, RST, SILENT, SYN_ACK
 from ..journal import Journal
-from .faults import Faults, Verdict
 from .handshake import Dialling
 from .ports import ITSELF, WILDCARDS, Ports, source_for, wildcard_of
 from .udp import Udp
+from .wire.conditions import Conditions
+from .wire.wire import Wire
 
 
 def _nothing_to_release(end: Stream) -> None:
@@ -43,16 +45,16 @@ class Refusal(NamedTuple):
     listeners: list[tuple[Address, object]]
 
 
-class Network:
+class Network(Conditions):
     """The addresses of one world."""
 
-    def __init__(self, names: Names, clock: VirtualClock, journal: Journal) -> None:
+    def __init__(self, names: Names, clock: VirtualClock, journal: Journal, choices: Choices) -> None:
         self.names = names
-        self.faults = Faults()
+        self.wire = Wire(names, clock, journal, choices)
         self.refused: dict[Address, Refusal] = {}  # the last of each address
         self._listened: set[int] = set()  # the ports that ever had a listener: few, where thousands are bound
         self._clock = clock
-        self._dialling = Dialling(clock)
+        self.dialling = Dialling(clock)
         self._journal = journal
         self.tcp: Ports[Stream] = Ports(names, lambda end: end.state is LISTENING)
         self.udp = Udp(names, journal)
@@ -88,20 +90,6 @@ class Network:
     def lookups(self) -> list[Lookup]:
         """Every name that was looked up, oldest first (the last 10,000): (time, name, family, addresses, error)."""
         return list(self.names.lookups)
-
-    # -- what happens to what is sent
-
-    def drop(self, host: str) -> None:
-        """Lose everything that is sent to this address, or to all addresses of the host of this name.
-
-        A connect to it is neither accepted nor refused: SYN segments are repeated for 127 seconds of virtual time, then
-        it fails with ETIMEDOUT. Datagrams are lost. Connections that exist already go on.
-        """
-        self.faults.drop(self.names.addresses_of(host))
-
-    def repair(self, host: str) -> None:
-        """End `drop(host)`: a connect under way succeeds when its SYN is repeated next."""
-        self.faults.repair(self.names.addresses_of(host))
 
     # -- binding
 
@@ -209,15 +197,25 @@ class Network:
         end.label = f"{end.local[0]}:{end.local[1]}>{address}:{port}"
         end.move(CONNECT)
         if not self._reach(end, address, port):
-            self._dialling.begin(end, lambda: self._reach(end, address, port))
+            self.dialling.begin(end, lambda: self._reach(end, address, port))
 
     def _reach(self, end: Stream, address: str, port: int) -> bool:
         """Ask for a connection; False while nobody answers: it is dropped, or the listener's queue is full."""
         if end.asked is not None:
             return False
-        if self.faults.verdict(address) is Verdict.DROP:
-            self._journal.add("connect", end.label, "dropped")
-            return False
+        if self.wire.is_plain or end.local == (address, port):
+            self._answer(end, address, port)
+        else:
+            self.wire.dial(end, (address, port), lambda: self._answer(end, address, port),
+                           lambda: self._says_nothing(address, port))
+        return end.state is not CONNECTING
+
+    def _says_nothing(self, address: str, port: int) -> bool:
+        listener = self.listener(address, port)
+        return listener is not None and listener.as_listener().is_full and not listener.as_listener().refusing
+
+    def _answer(self, end: Stream, address: str, port: int) -> None:
+        """Let a host answer a SYN: it lets the client in or wait, or refuses it."""
         listener = self.listener(address, port)
         to_itself = listener is None and end.local == (address, port)
         self._journal.add("connect", end.label, "" if listener or to_itself else "refused")
@@ -231,10 +229,10 @@ class Network:
             if len(self.refused) < REFUSALS_KEPT:
                 listeners = [(each.local, each.place) for each in self.listeners() if each.local]
                 self.refused[address, port] = Refusal(self._clock.now, listeners)
+            end.stop_waiting()
             end.arrive(RST)
         else:
             listener.knock(end)
-        return end.asked is None
 
     # -- datagrams
 
@@ -242,10 +240,10 @@ class Network:
         """Send one UDP datagram to an address, or for None to the end's peer. Faults on its way happen here."""
         packet = self.udp.packet(end, data, address)
         self._journal.add("send", route(packet), len(data))
-        if packet.target is not None and self.faults.verdict(packet.target[0]) is Verdict.DROP:
-            self._journal.add("drop", route(packet))
-            return
-        self.udp.deliver(packet)
+        if self.wire.is_plain:
+            self.udp.deliver(packet)
+        else:
+            self.wire.send(packet, self.udp.deliver)
 
     def listeners(self) -> list[Stream]:
         """Who listens, in the order of the ports."""

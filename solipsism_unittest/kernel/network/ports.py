@@ -14,7 +14,7 @@ import socket
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
-from ..addresses.hosts import MACHINE
+from ..addresses.hosts import MACHINE, Host, here
 from ..addresses.interfaces import INTERFACES, OUTSIDE, is_many
 from ..addresses.literals import unmap
 from ..addresses.resolver import Names
@@ -80,6 +80,9 @@ class Ports(Generic[Kind]):
     def bindable(self, end: Kind, address: str) -> str:
         """The address that `end` gets for `address`. EINVAL: the wrong family. EADDRNOTAVAIL: no host has it."""
         address = unmap(address)
+        host = here.get()
+        if address in WILDCARDS and host is not None and host is not self._names.machine:
+            address = own_address(host, address)  # a wildcard is the machine's: another host has one address
         if end.family == socket.AF_INET6 and end.v6_only and ":" not in address:
             raise os_error(errno.EINVAL)
         if address not in WILDCARDS and self._names.owner(address) is None and not is_many(address):
@@ -216,8 +219,19 @@ def wildcard_of(end: End) -> str:
     return "::" if end.family == socket.AF_INET6 else "0.0.0.0"
 
 
+def own_address(host: Host, like: str) -> str:
+    """The first address of a host of the family of another address; EADDRNOTAVAIL where it has none."""
+    address = next((each for each in host.addresses if (":" in each) == (":" in like)), None)
+    if address is None:
+        raise os_error(errno.EADDRNOTAVAIL)
+    return address
+
+
 def source_for(names: Names, destination: str) -> str:
-    """The machine's own address in a connection to `destination`."""
+    """The own address of the host that a program is on, in a connection to `destination`."""
+    host = here.get()
+    if host is not None and host is not names.machine:
+        return destination if destination in host.addresses else own_address(host, destination)
     if names.is_local(destination):
         loopback = destination.startswith("127.") and destination != "127.0.0.1"
         return "127.0.0.1" if loopback else destination

@@ -1,0 +1,235 @@
+"""A line that is cut: what both ends see, on a real loopback that loses everything, and on a virtual link."""
+
+import asyncio
+import contextlib
+import ctypes
+import errno
+import socket
+import struct
+import unittest
+from typing import Any
+
+from solipsism_unittest import SolipsistEventLoop, Verdict
+from tests.contracts.arms import Arm, Contract, outcome, scenario
+
+ATTACH, DETACH = 26, 27  # SO_ATTACH_FILTER, SO_DETACH_FILTER of Linux
+DROP_ALL = struct.pack("=HBBI", 6, 0, 0, 0)  # one instruction: return 0 bytes of each packet
+
+
+def cut(*socks: socket.socket) -> None:
+    """Lose all that comes to these sockets; of a virtual connection, what goes there."""
+    loop = asyncio.get_running_loop()
+    if isinstance(loop, SolipsistEventLoop):
+        for sock in socks:
+            loop.kernel.network.rule(_losing(sock.getsockname()))
+        return
+    program = ctypes.create_string_buffer(DROP_ALL)
+    for sock in socks:
+        sock.setsockopt(socket.SOL_SOCKET, ATTACH, struct.pack("HL", 1, ctypes.addressof(program)))
+
+
+def _losing(address: Any) -> Any:
+    return lambda packet: Verdict.DROP if packet.target_address == address[:2] else None
+
+
+def heal(*socks: socket.socket) -> None:
+    """Let everything through again."""
+    loop = asyncio.get_running_loop()
+    if isinstance(loop, SolipsistEventLoop):
+        for installed in list(loop.kernel.network.wire.faults._rules):
+            installed.remove()
+        return
+    for sock in socks:
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, DETACH, 0)
+
+
+async def end_of(sock: socket.socket) -> str:
+    """How a read ends: the bytes, or the name of the errno."""
+    try:
+        return repr(await asyncio.get_running_loop().sock_recv(sock, 100))
+    except OSError as error:
+        return errno.errorcode[error.errno]
+
+
+@unittest.skipUnless(hasattr(socket, "TCP_USER_TIMEOUT"), "Linux cuts a line by a filter")
+class CutLines(Contract):
+    async def joined(self, arm: Arm, **options: int) -> tuple[socket.socket, socket.socket]:
+        one, other = await arm.connection()
+        for name, value in options.items():
+            one.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+        return one, other
+
+    @scenario
+    async def test_healed(self, arm: Arm) -> Any:
+        """What was written into a cut line comes after it is healed, whole and in order, and not before 0.2 s."""
+        one, other = await self.joined(arm)
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        cut(one, other)
+        arm.see(one.send(b"1"), one.send(b"2"))
+        loop.call_later(0.1, heal, one, other)
+        data = b""
+        while len(data) < 2:
+            data += await loop.sock_recv(other, 100)
+        arm.see(data, loop.time() - start > 0.15)
+        return [(1, 1), (b"12", True)]
+
+    @scenario
+    async def test_longer(self, arm: Arm) -> Any:
+        """After a longer outage it comes with a later retransmission."""
+        one, other = await self.joined(arm)
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        cut(one, other)
+        one.send(b"data")
+        loop.call_later(0.5, heal, one, other)
+        arm.see(await loop.sock_recv(other, 100), loop.time() - start > 0.75)
+        return [(b"data", True)]
+
+    @scenario
+    async def test_nobody_hears_of_it(self, arm: Arm) -> Any:
+        """A reader, and an idle end, hear nothing."""
+        one, other = await self.joined(arm)
+        cut(one, other)
+        one.send(b"data")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(arm.readable(other), 0.3)
+            arm.see("heard")
+        arm.see(other.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), outcome(other.recv, 1))
+        return [(0, "EAGAIN")]
+
+    @scenario
+    async def test_user_timeout(self, arm: Arm) -> Any:
+        """A writer gives up after TCP_USER_TIMEOUT, is told once, and its peer hears nothing."""
+        one, other = await self.joined(arm, TCP_USER_TIMEOUT=300)
+        start = asyncio.get_running_loop().time()
+        cut(one, other)
+        one.send(b"data")
+        arm.see(await end_of(one), asyncio.get_running_loop().time() - start > 0.3)
+        arm.see(one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), outcome(one.recv, 1), outcome(one.send, b"x"),
+                outcome(one.getpeername), outcome(one.shutdown, socket.SHUT_WR))
+        arm.see(outcome(other.recv, 1))
+        return [("ETIMEDOUT", True), (0, b"", "EPIPE", "ENOTCONN", "ENOTCONN"), "EAGAIN"]
+
+    @scenario
+    async def test_the_peer_of_who_gave_up(self, arm: Arm) -> Any:
+        """When the line is there again, the peer of an end that gave up is reset by its next write."""
+        one, other = await self.joined(arm, TCP_USER_TIMEOUT=200)
+        cut(one, other)
+        one.send(b"data")
+        await end_of(one)
+        heal(one, other)
+        await arm.calm()
+        arm.see(outcome(other.recv, 1), outcome(other.send, b"x"))
+        arm.see(await end_of(other), outcome(other.recv, 1), outcome(other.send, b"x"))
+        return [("EAGAIN", 1), ("ECONNRESET", b"", "EPIPE")]
+
+    @scenario
+    async def test_keepalive(self, arm: Arm) -> Any:
+        """An idle end with keepalive gives up after its probes."""
+        one, other = await self.joined(arm, TCP_KEEPIDLE=1, TCP_KEEPINTVL=1, TCP_KEEPCNT=1)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        start = asyncio.get_running_loop().time()
+        cut(one, other)
+        arm.see(await end_of(one), asyncio.get_running_loop().time() - start > 1.9)
+        arm.see(outcome(other.recv, 1))
+        return [("ETIMEDOUT", True), "EAGAIN"]
+
+    @scenario
+    async def test_no_probes_with_data_in_flight(self, arm: Arm) -> Any:
+        """While data is in flight keepalive ends nothing."""
+        one, other = await self.joined(arm, TCP_KEEPIDLE=1, TCP_KEEPINTVL=1, TCP_KEEPCNT=1)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        cut(one, other)
+        one.send(b"x")
+        with contextlib.suppress(TimeoutError):
+            arm.see(await asyncio.wait_for(end_of(one), 2.6))
+        arm.see(one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+        return [0]
+
+    @scenario
+    async def test_a_lost_end(self, arm: Arm) -> Any:
+        """The end of a stream that was lost comes after the line is healed."""
+        one, other = await self.joined(arm)
+        cut(one, other)
+        one.close()
+        await asyncio.sleep(0.05)
+        arm.see(outcome(other.recv, 1))
+        heal(other)
+        arm.see(await end_of(other))
+        return ["EAGAIN", "b''"]
+
+    @scenario
+    async def test_a_lost_reset(self, arm: Arm) -> Any:
+        """A reset that was lost is never sent again; the next write brings one."""
+        one, other = await self.joined(arm)
+        cut(one, other)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        one.close()
+        heal(other)
+        await asyncio.sleep(0.3)
+        arm.see(outcome(other.recv, 1), outcome(other.send, b"x"))
+        arm.see(await end_of(other), outcome(other.send, b"x"))
+        return [("EAGAIN", 1), ("ECONNRESET", "EPIPE")]
+
+    @scenario
+    async def test_data_before_a_reset(self, arm: Arm) -> Any:
+        """What has come before the reset is read, and then the reset."""
+        one, other = await self.joined(arm)
+        one.send(b"data")
+        await arm.readable(other)
+        cut(other)
+        heal(other)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        one.close()
+        await arm.calm()
+        arm.see(await end_of(other), await end_of(other), await end_of(other))
+        return [("b'data'", "ECONNRESET", "b''")]
+
+    @scenario
+    async def test_one_way(self, arm: Arm) -> Any:
+        """Where one way only is cut, the other still carries data."""
+        one, other = await self.joined(arm)
+        cut(other)
+        other.send(b"to one")
+        arm.see(await end_of(one))
+        one.send(b"to other")
+        await asyncio.sleep(0.05)
+        arm.see(outcome(other.recv, 100))
+        heal(other)
+        arm.see(await end_of(other))
+        return ["b'to one'", "EAGAIN", "b'to other'"]
+
+    @scenario
+    async def test_streams(self, arm: Arm) -> Any:
+        """asyncio's streams: drain passes, the waiting read raises ETIMEDOUT, and again at every further call."""
+        one, other = await self.joined(arm, TCP_USER_TIMEOUT=200)
+        reader, writer = await asyncio.open_connection(sock=one)
+        cut(one, other)
+        writer.write(b"x")
+        await writer.drain()
+        for call in (lambda: reader.read(1), lambda: reader.read(1), writer.drain, writer.wait_closed):
+            try:
+                await call()
+                arm.see("passed")
+            except TimeoutError as error:
+                arm.see(error.errno == errno.ETIMEDOUT)
+        return [True, True, True, True]
+
+    @scenario
+    async def test_a_protocol(self, arm: Arm) -> Any:
+        """A protocol's connection is lost with ETIMEDOUT."""
+        one, other = await self.joined(arm, TCP_USER_TIMEOUT=200)
+        lost = asyncio.get_running_loop().create_future()
+
+        class Protocol(asyncio.Protocol):
+            def connection_lost(self, error: Exception | None) -> None:
+                lost.set_result(error)
+
+        transport, _ = await asyncio.get_running_loop().create_connection(Protocol, sock=one)
+        cut(one, other)
+        transport.write(b"x")
+        error = await lost
+        arm.see(type(error).__name__, error.errno == errno.ETIMEDOUT)
+        return [("TimeoutError", True)]

@@ -1,0 +1,78 @@
+"""Verdicts, packet by packet."""
+
+import errno
+import math
+import unittest
+
+from solipsism_unittest.kernel.network.wire.faults import Faults, Packet, Verdict
+
+
+def packet(target, kind="data", data=b"x"):
+    return Packet(kind, "here.test", "there.test", ("192.0.2.100", 1), (target, 80), data)
+
+
+class FaultsTest(unittest.TestCase):
+    def setUp(self):
+        self.faults = Faults()
+
+    def test_drop(self):
+        """What is sent to an address that drops vanishes until it is repaired; everything else passes."""
+        self.assertFalse(self.faults.any)
+        self.faults.drop(["192.0.2.1", "::1"])
+        self.faults.repair(["::1", "192.0.2.9"])
+        self.assertEqual(
+            [self.faults.verdict(packet(address)) for address in ("192.0.2.1", "::1", "192.0.2.2")],
+            [Verdict.DROP, Verdict.PASS, Verdict.PASS],
+        )
+        self.assertTrue(self.faults.any)
+
+    def test_rules(self):
+        """The first rule with an opinion wins, in the order in which they were installed, until it is removed."""
+        seen = []
+        with self.faults.install(lambda each: seen.append(each)):
+            first = self.faults.install(lambda each: Verdict.DROP if each.size > 3 else None)
+            second = self.faults.install(lambda each: Verdict.later(2))
+            self.assertIs(self.faults.verdict(packet("192.0.2.1", data=b"long")), Verdict.DROP)
+            self.assertEqual(self.faults.verdict(packet("192.0.2.1")).seconds, 2.0)
+            first.remove()
+            first.remove()
+            self.assertEqual(self.faults.verdict(packet("192.0.2.1", data=b"long")).seconds, 2.0)
+        self.assertEqual(len(seen), 3)
+        second.remove()
+        self.assertFalse(self.faults.any)
+        self.assertIs(self.faults.verdict(packet("192.0.2.1")), Verdict.PASS)
+        self.assertEqual(len(seen), 3)
+
+    def test_a_rule_that_removes_itself(self):
+        """A rule may remove itself while it is asked."""
+        rules = []
+
+        def once(each):
+            rules.pop().remove()
+            return Verdict.RESET
+
+        rules.append(self.faults.install(once))
+        self.assertEqual([self.faults.verdict(packet("::1")) for _ in range(2)], [Verdict.RESET, Verdict.PASS])
+
+    def test_verdicts(self):
+        """What no verdict can be is refused with what is right."""
+        self.assertEqual(Verdict.fail(errno.EHOSTUNREACH).errno, errno.EHOSTUNREACH)
+        self.assertEqual((Verdict.DUPLICATE.copies, repr(Verdict.DROP)), (2, "<Verdict drop>"))
+        for seconds in (-1, math.inf, math.nan, "1"):
+            self.assertRaisesRegex(ValueError, "a finite number of seconds later", Verdict.later, seconds)
+        for code in (0, "EIO", 99999):
+            self.assertRaisesRegex(ValueError, r"a connect fails with an errno, such as", Verdict.fail, code)
+
+    def test_bad_rules(self):
+        """What is no function, and a function that gives no Verdict, are refused by name."""
+        self.assertRaisesRegex(TypeError, "a rule is a function of a packet", self.faults.install, "drop")
+        self.faults.install(lambda each: True)
+        with self.assertRaisesRegex(TypeError, r"the rule <function .*> gave True: a rule gives a Verdict, or None"):
+            self.faults.verdict(packet("::1"))
+
+    def test_repr(self):
+        """The rules show in the repr."""
+        self.assertEqual(repr(self.faults), "<Faults: none, 0 rules>")
+        self.faults.drop(["192.0.2.1"])
+        self.faults.install(print)
+        self.assertEqual(repr(self.faults), "<Faults: 192.0.2.1, 1 rules>")
