@@ -124,7 +124,7 @@ class HandshakeTest(unittest.TestCase):
                     self.network.dialling.retries = 6 if own else retries
                     end = self.kernel.stream(socket.AF_INET, None)
                     if own:
-                        end.options[socket.IPPROTO_TCP, socket.TCP_SYNCNT] = retries
+                        end.options = {(socket.IPPROTO_TCP, socket.TCP_SYNCNT): retries}
                     self.network.connect(end, ADDRESS, 80)
                     self.assertEqual(self.run_out()[-1], last)
                     self.assertEqual(end.take_error(), errno.ETIMEDOUT)
@@ -132,7 +132,7 @@ class HandshakeTest(unittest.TestCase):
             with self.subTest(milliseconds=milliseconds):
                 self.setUp()
                 end = self.kernel.stream(socket.AF_INET, None)
-                end.options[socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT] = milliseconds
+                end.options = {(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT): milliseconds}
                 self.network.connect(end, ADDRESS, 80)
                 self.assertEqual((self.run_out(), end.take_error()), (times, errno.ETIMEDOUT))
 
