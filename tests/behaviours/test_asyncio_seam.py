@@ -205,7 +205,7 @@ OF_CONTEXTLIB = {"_AsyncGeneratorContextManager", "_exit_callbacks"}
 # Private names of other modules: sys, unittest, socket, importlib, warnings (how Python tells of a coroutine never
 # awaited).
 OF_OTHERS = {
-    "_replace",  # of a NamedTuple: a copy with other values
+    "_replace", "_fields",  # of a NamedTuple: a copy with other values, and which there are
     "_format_callback_source",  # of asyncio.format_helpers: how asyncio names a callback that failed
     # Of asyncio.base_events: when its turn takes cancelled timers out of the heap.
     "_MIN_CANCELLED_TIMER_HANDLES_FRACTION", "_MIN_SCHEDULED_TIMER_HANDLES",

@@ -81,7 +81,7 @@ class Dialling:
 class Retries:
     """The timer of one connect."""
 
-    __slots__ = ("_delay", "_dialling", "_end", "_gone", "_last", "_limit", "_linear", "_reach", "when")
+    __slots__ = ("_delay", "_dialling", "_end", "_gone", "_last", "_patience", "_linear", "_reach", "when")
 
     def __init__(self, dialling: Dialling, end: Stream, reach: Callable[[], bool]) -> None:
         self._dialling = dialling
@@ -93,18 +93,18 @@ class Retries:
         # It fails at the first SYN that is not before this time: when it would without linear timeouts.
         retries: int = end.options.get(_SYNCNT) or dialling.retries
         self._last = FIRST_DELAY * (2 ** (retries + 1) - 1)
-        self._limit: float = end.options.get(_USER_TIMEOUT, 0) / 1000 or inf  # seconds that the program gives it
+        self._patience: float = end.options.get(_USER_TIMEOUT, 0) / 1000 or inf  # seconds that the program gives it
         end.stop_dialling = self._cancel
         self._wait(FIRST_DELAY)
 
     def _wait(self, delay: float) -> None:
         self._delay = delay
-        self._dialling.add(self, min(delay, self._limit - self._gone))
+        self._dialling.add(self, min(delay, self._patience - self._gone))
 
     def again(self) -> None:
         """Send a SYN, or give up."""
         self._gone += self._delay
-        if self._gone >= (self._last if self._limit == inf else self._limit):
+        if self._gone >= (self._last if self._patience == inf else self._patience):
             self._end.give_up(errno.ETIMEDOUT)
         elif not self._reach():
             self._linear -= 1

@@ -99,16 +99,16 @@ class Flow:
         if kind is RST:
             self.forget()
         if kind is not DATA:
-            self._put(kind, b"")
+            self._dispatch(kind, b"")
             return
         size = len(data)
         self.receiver.coming += size
         settings = self._way().settings
         most = settings.slice or (SEGMENT if settings.bandwidth or settings.loss else size)
         for start in range(0, size, most):
-            self._put(DATA, bytes(data[start:start + most]))
+            self._dispatch(DATA, bytes(data[start:start + most]))
 
-    def _put(self, kind: str, data: bytes) -> None:
+    def _dispatch(self, kind: str, data: bytes) -> None:
         self._number += 1
         segment = Segment(self._number, kind, data, self._wire.clock.now)
         if self.lost or not self._try(segment):
