@@ -227,17 +227,21 @@ class SubclassesTest(World):
         class Mine(socket.socket):
             """Its own."""
 
+        class Below(Mine):
+            """Another one."""
+
         with sealed(self.loop):
-            with Mine() as one, Mine() as two, VirtualSocket() as plain:
+            with Below() as below, Mine() as one, Mine() as two, VirtualSocket() as plain:
                 self.assertIs(type(one), type(two))
                 self.assertIsInstance(one, (Mine, Face))
+                self.assertIsInstance(below, Below)
                 self.assertEqual((type(one).__qualname__, type(one).__doc__), (Mine.__qualname__, "Its own."))
                 self.assertRegex(repr(one), r"^<Mine fd=\d+ <stream")
                 self.assertNotIsInstance(plain, Mine)
-            copies = [made for made in type.__subclasses__(Mine)]
+            copies = [made for made in type.__subclasses__(Mine) if made is not Below]
         self.assertEqual(len(copies), 1)
         gone = weakref.ref(Mine)
-        del Mine, one, two, copies
+        del Mine, Below, below, one, two, copies
         gc.collect()
         self.assertIsNone(gone())
 
