@@ -40,6 +40,8 @@ TURNS_OF_A_POLL = 1_000  # the same where a test allows polling
 JUMPS_TO_QUESTION = 10_000  # jumps of the clock without a step of the main task: is it there for ever?
 HELD_TOO_LONG = 60.0  # real seconds without a sign of life from whatever holds the clock
 
+_EVENTS = selectors.EVENT_READ | selectors.EVENT_WRITE
+
 Event = tuple[selectors.SelectorKey, int]
 
 
@@ -203,6 +205,8 @@ class VirtualSelector(selectors.BaseSelector):
 
     def number(self, fileobj: Any) -> int:
         """The descriptor of a file object of this world; any other is an EscapeError."""
+        if type(fileobj) is int and (fileobj in self._kernel.files or fileobj in self.keys):
+            return fileobj
         if isinstance(fileobj, Face):
             fileobj.join(self._world)
         number = self.known(fileobj)
@@ -228,9 +232,10 @@ class VirtualSelector(selectors.BaseSelector):
         return self._watch(number, self.keys[number].fileobj, events, data)
 
     def _watch(self, number: int, fileobj: Any, events: int, data: object) -> selectors.SelectorKey:
-        if not 0 < events <= selectors.EVENT_READ | selectors.EVENT_WRITE:
+        if not 0 < events <= _EVENTS:
             raise ValueError(f"Invalid events: {events!r}")
-        key = self.keys[number] = selectors.SelectorKey(fileobj, number, events, data)
+        # What a call of the class does, without its function in Python.
+        key = self.keys[number] = tuple.__new__(selectors.SelectorKey, (fileobj, number, events, data))
         self._kernel.watch(number, events)
         return key
 
