@@ -11,10 +11,13 @@ like, and so may a test without a running loop. `on_call` and `on_slow_turn` are
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import warnings
 from asyncio import Handle
 from collections.abc import Callable, Iterable, Sequence
 from math import inf
+from threading import get_ident
 from typing import Any
 
 from ...errors import BlockingCallWarning, SlowCallbackWarning
@@ -23,6 +26,7 @@ from ...introspection.places import Place
 from ...introspection.threads import Real
 
 _LOOK_EVERY = 0.005  # real seconds
+_FULL = 2  # a collection of all generations; the others are short
 
 POLICIES = ("fail", "warn", "ignore")
 _CALL, _SLOW = "call", "slow"
@@ -57,7 +61,7 @@ class Blocking:
     """
 
     __slots__ = ("on_call", "on_slow_turn", "slow", "on_slow", "began", "look_at", "ready", "runs", "found",
-                 "_to_warn", "_used", "_measured")
+                 "_to_warn", "_used", "_measured", "_thread", "_collected")
 
     def __init__(self, on_slow: Callable[[float, Any], None]) -> None:
         self.slow = inf
@@ -65,6 +69,8 @@ class Blocking:
         self.began = 0.0
         self.look_at = 0.0  # real time, when the next look at the processor's is due: it costs more
         self._used, self._measured = 0.0, 0.0  # of a processor by this thread, and in real time, at the last look
+        self._thread = 0
+        self._collected = 0.0  # how much of it the garbage collector had since then
         self.ready: Sequence[Any] = ()  # the loop's ready queue
         self.runs: Any = None  # what the turn runs: a handle, a list of clues, or None
         self.on_call = self.on_slow_turn = "warn"
@@ -78,22 +84,26 @@ class Blocking:
     def begin_run(self, ready: Sequence[Any]) -> None:
         """Start the stopwatch: the loop begins to run, and real time before that counts for no turn."""
         self.ready = ready
+        self._thread = get_ident()
+        gc.callbacks.append(self._on_collection)
         self.start()
 
     def start(self) -> None:
         """Set the stopwatch: what was before counts for no turn."""
         self.began = self._measured = now = Real.perf_counter()
         self._used = Real.thread_time()
+        self._collected = 0.0
         self.look_at = now + min(_LOOK_EVERY, self.slow / 4)
 
     def measure(self, now: float) -> None:
         """A turn has ended, and a look is due: report it where it used the processor for too long.
 
-        Not the real time: a busy machine, or a process that was stopped for a moment, is not the program's fault.
+        Not the real time: a busy machine, or a process that was stopped for a moment, is not the program's fault. Nor
+        is a garbage collection: it comes when it comes, and takes long where other tests have left much.
         """
         used, before = Real.thread_time(), self.began - self._measured  # so much at most was used before the turn
-        burned = used - self._used - before
-        self._used, self._measured = used, now
+        burned = used - self._used - before - self._collected
+        self._used, self._measured, self._collected = used, now, 0.0
         self.look_at = now + min(_LOOK_EVERY, self.slow / 4)
         if burned > self.slow:
             self.on_slow(burned, self.runs)
@@ -101,12 +111,21 @@ class Blocking:
     def end_run(self) -> None:
         """The loop has stopped: measure its last turn, forget what it ran, and issue warnings."""
         self.measure(Real.perf_counter())
-        self.runs = None
+        self._leave()
         self._warn()
 
     def break_run(self) -> None:
         """An exception came out of the loop: it is the news, so the last turn is not measured."""
+        self._leave()
+
+    def _leave(self) -> None:
         self.runs = None
+        with contextlib.suppress(ValueError):  # the program may have emptied the list
+            gc.callbacks.remove(self._on_collection)
+
+    def _on_collection(self, phase: str, info: dict[str, int]) -> None:
+        if info["generation"] == _FULL and get_ident() == self._thread:
+            self._collected += Real.thread_time() if phase == "stop" else -Real.thread_time()
 
     def note_call(self, what: str, place: Place | None) -> None:
         """Note that a blocking call was made at `place`."""

@@ -4,6 +4,7 @@ import asyncio
 import builtins
 import concurrent.futures
 import contextlib
+import gc
 import io
 import queue
 import subprocess
@@ -406,6 +407,43 @@ class SlowTest(unittest.TestCase):
             await asyncio.to_thread(REAL_SLEEP, 0.3)
 
         self.assertEqual(self.slow(main, 0.25), "")
+
+    def test_collections(self):
+        """What the garbage collector takes is nobody's; what a callback takes beside that is its own."""
+
+        def collect_slowly(phase, info):
+            if phase == "stop" and info["generation"] == 2:
+                burn(0.05)
+
+        async def collects():
+            gc.collect()
+            await asyncio.sleep(1)
+            gc.collect()
+
+        async def another_thread_collects():
+            await asyncio.to_thread(gc.collect)
+
+        async def works_too():
+            gc.collect()
+            burn(0.03)
+
+        gc.callbacks.append(collect_slowly)  # before the loop's, so it is part of the collection
+        self.addCleanup(gc.callbacks.remove, collect_slowly)
+        for main, expected in ((collects, ""), (another_thread_collects, ""), (works_too, "took 0.0")):
+            with self.subTest(main.__name__):
+                found = self.slow(main, 0.02)
+                self.assertEqual((expected in found, bool(found)), (True, bool(expected)), found)
+        self.assertEqual(gc.callbacks[-1], collect_slowly)
+
+    def test_who_empties_the_list_of_callbacks(self):
+        """A program may remove all callbacks of the garbage collector."""
+        before = list(gc.callbacks)
+        self.addCleanup(gc.callbacks.extend, before)
+
+        async def main():
+            gc.callbacks.clear()
+
+        self.assertEqual((self.slow(main), gc.callbacks), ("", []))
 
     def test_between_two_runs(self):
         """Real time that passes while the loop does not run is nobody's."""
