@@ -7,9 +7,9 @@ hold no object, no address and no hash, so the digest is the same under any PYTH
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import marshal
+from _blake2 import blake2b  # module hashlib loads OpenSSL
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -37,7 +37,7 @@ class Journal:
 
     def __init__(self, clock: VirtualClock) -> None:
         self.clock = clock
-        self._hash = hashlib.blake2b(digest_size=16)
+        self._hash = blake2b(digest_size=16)
         self._digested = 0  # number of the kept records that the hash has seen
         # (time, kind, fact, ...): one flat tuple each, because a test with many sleeps makes many records
         self.records: list[tuple[Any, ...]] = []

@@ -7,7 +7,6 @@ its `__init__` had set it.
 from __future__ import annotations
 
 import functools
-import pkgutil
 import types
 import unittest
 from collections.abc import Callable
@@ -103,6 +102,8 @@ def _found(variant: str, factory: Any) -> Any:
         if factory is None:
             raise unittest.SkipTest(f"{variant}: not there on this Python")
         try:
+            import pkgutil  # few programs name their loops
+
             found = pkgutil.resolve_name(factory)
         except ModuleNotFoundError as error:
             if error.name != factory.partition(".")[0]:

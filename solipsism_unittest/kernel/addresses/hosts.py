@@ -8,11 +8,11 @@ from ranges that nobody owns: 198.18.0.0/15 (RFC 2544) and 2001:db8::/32 (RFC 38
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 import math
 import re
 import socket
+from _blake2 import blake2b  # module hashlib loads OpenSSL
 from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import NamedTuple
@@ -128,7 +128,7 @@ class Hosts:
 
     def _make_up(self, name: str) -> tuple[str, str]:
         """An address of either family, made from the name; the next free one where another host has it."""
-        number = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big")
+        number = int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big")
         first, size = int(ipaddress.IPv4Address("198.18.1.0")), 2**17 - 512
         while str(ipaddress.IPv4Address(first + number % size)) in self._owners:
             number += 1

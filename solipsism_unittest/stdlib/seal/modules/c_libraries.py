@@ -12,9 +12,8 @@ from __future__ import annotations
 import sys
 import types
 from collections.abc import Callable, Iterable, Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ....introspection.modules import globals_of, written_on
 from ...files.descriptors import is_virtual
@@ -25,6 +24,9 @@ from ..replacements import MISSING, Lasting, Replacement
 from ..stand_ins import Condition, Maker, stand_over
 from . import cares
 from .early_names import Bindings, last_module
+
+if TYPE_CHECKING:
+    from importlib.abc import Loader  # which loads fifteen modules
 
 _IMMUTABLE = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE: a class of C
 
@@ -142,7 +144,7 @@ def wanted(libraries: Iterable[Library] = LIBRARIES) -> Wanted:
 # -- how they are replaced
 
 
-class Libraries(MetaPathFinder):
+class Libraries:
     """The replacements of what is loaded. While a thread is sealed it is a finder, which hears of each import."""
 
     def __init__(self, wanted: Wanted) -> None:
