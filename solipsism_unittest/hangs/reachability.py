@@ -26,6 +26,7 @@ from gc import get_referents, get_referrers
 from selectors import SelectorKey
 from typing import Any, NoReturn, Protocol
 
+from ..introspection.debuggers import MEASURE
 from ..introspection.handles import module_of_callback, turn_words
 from ..introspection.modules import OWN_NAME, globals_of, is_ours, is_plumbing, module_of, outward, root_of
 from ..introspection.places import Place
@@ -48,9 +49,9 @@ FARTHEST = 2_000_000  # objects that a walk visits; a task beyond them counts as
 # Their functions name things that know every task and every test, but touch none of them on their own.
 _MACHINERY = frozenset({"asyncio", "unittest"})
 _STANDARD = sys.stdlib_module_names
-# These keep what they have met (caches of types, finders of modules), and run nothing of it on their own.
+# These keep what they have met (caches of types, finders of modules, who measures), and run nothing of it on their own.
 _INERT = frozenset({"typing", "importlib", "_frozen_importlib", "_frozen_importlib_external", "runpy",
-                    "pkgutil", "inspect", "pdb", "bdb"})
+                    "pkgutil", "inspect", "pdb", "bdb", *MEASURE})
 # A thread whose frames are all of these holds nothing beyond its local variables.
 _WAITING_ROOMS = frozenset({"concurrent", "queue", "threading"})
 # Code that uses one of these names can get at every task, or at things that no walk foresees.

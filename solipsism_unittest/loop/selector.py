@@ -213,7 +213,8 @@ class VirtualSelector(selectors.BaseSelector):
         if number in self._kernel.files or number in self.keys or is_played(fileobj):
             return number
         raise noted(self._world, f"{fileobj!r} is not a descriptor of this event loop: only sockets that were made in "
-                                 "its world (socket.socket() in a test, socketpair()) can be waited for")
+                                 "its world (socket.socket() in a test, socketpair()) can be waited for; what reads a "
+                                 "real one, as a terminal, does so in a thread: asyncio.to_thread(os.read, fd, n)")
 
     def check_pipe(self, pipe: Any) -> None:
         """Refuse a real pipe or terminal, as `number()` does; a file of another kind asyncio refuses by itself."""

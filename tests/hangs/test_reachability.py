@@ -206,6 +206,17 @@ class WalkTest(Walks):
             self.assertEqual(self.reaches(suspended), reached)
             suspended.gi_frame.f_trace = None
 
+    def test_who_measures_looks_on(self):
+        """What keeps count of a program, as coverage does for each thread, runs nothing of it; what is alike does."""
+
+        def hook(self):
+            return self.inside
+
+        for module, reached in (("coverage.collector", False), ("cProfile", False), ("coverages", True)):
+            collector = type("Collector", (Box,), {"__module__": module, "hook": hook})(self.target)
+            with self.subTest(module):
+                self.assertEqual(self.reaches(collector.hook), reached)
+
     def test_futures_tasks_and_contexts(self):
         """Results, callbacks, contexts, coroutines of tasks and their steps are seen."""
         variable = contextvars.ContextVar("variable")

@@ -20,6 +20,14 @@ ERRNO = types.SimpleNamespace(ARES_ENODATA=1, ARES_ESERVFAIL=3, ARES_ENOTFOUND=4
 A, MX, PTR, AAAA = 1, 15, 12, 28
 
 
+OVER = threading.Event()
+
+
+def tearDownModule():
+    """End the threads of the channels."""
+    OVER.set()
+
+
 def real(*args):
     """What the C library would do."""
     raise AssertionError(f"this would ask a real name server: {args}")
@@ -33,7 +41,7 @@ class Channel:
     def __init__(self, timeout=None):
         self._channel = "open"
         if Channel.thread is None:
-            Channel.thread = threading.Thread(target=threading.Event().wait, daemon=True)
+            Channel.thread = threading.Thread(target=OVER.wait, daemon=True)
             Channel.thread.start()
 
     def close(self):
