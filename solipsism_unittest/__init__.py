@@ -70,6 +70,7 @@ from .kernel.network.wire.faults import Verdict
 from .leaks.checks import fail_on, lenient, strict
 from .loop.event_loop import SolipsistEventLoop, policy_class
 from .peers.datagram_server import FakeDatagramServer
+from .peers.proxy import Proxy
 from .peers.script import Script
 from .peers.server import FakeServer
 from .runs.by_hand import world
@@ -86,6 +87,7 @@ __all__ = [
     "FakeServer",
     "LivelockError",
     "NotSimulatedError",
+    "Proxy",
     "RealTimeLimitError",
     "ReturnedValueWarning",
     "Script",

@@ -20,6 +20,7 @@ from ..kernel.wall import WallClock
 from ..leaks import expected
 from ..loop.event_loop import SolipsistEventLoop
 from ..peers.datagram_server import DatagramHandler, FakeDatagramServer
+from ..peers.proxy import Proxy
 from ..peers.script import Script
 from ..peers.server import FakeServer, Handler
 from ..stdlib.clocks.wall import is_moment, moment_of, set_wall
@@ -251,6 +252,20 @@ class SolipsistTestCase(TimeAssertions, UncaughtAssertions, RaisedAssertions, Bu
         run.servers.append(server)
         unittest.TestCase.addCleanup(self, run.end_server, server, loop, self._cleanups)
         return server
+
+    async def start_proxy(self, target_host: str, target_port: int, host: str = "localhost", port: int = 0, *,
+                          buffered: bool = True) -> Proxy:
+        """A TCP proxy in front of a server, which slows, cuts and rewrites what passes; closed at the end of the test.
+
+        What a processor raises fails the test. Without `buffered` each piece waits until the one before has gone out.
+        """
+        loop = _loop_for(self, "start_proxy()")
+        proxy = Proxy(loop.world, target_host, target_port, host, buffered=buffered)
+        await proxy.start(port)
+        run = run_of(self)
+        run.servers.append(proxy)
+        unittest.TestCase.addCleanup(self, run.end_server, proxy, loop, self._cleanups)
+        return proxy
 
     def tls_contexts(self, *hosts: str, certificate: str = "good", key: str = "ed25519"
                      ) -> tuple[SSLContext, SSLContext]:

@@ -120,8 +120,7 @@ class Run:
         if self.is_ending and ours and self.clients is None:
             await ending.settle(loop)
             servers = [each for each in self.servers if isinstance(each, FakeServer)]
-            own = [connection.writer for each in servers for connection in each.connections
-                   if not connection.writer.is_closing()]
+            own = [writer for each in servers for writer in each.writers() if not writer.is_closing()]
             beginning = [transport for each in servers for transport in each.in_handshake()]
             self.clients = survey.Clients(loop, [*own, *beginning, *self.expected])
         await server.finish()

@@ -71,9 +71,7 @@ class FakeConnection:
 
     def reset(self) -> None:
         """End the connection with a reset: the client gets ConnectionResetError."""
-        transport = self.writer.transport
-        if not transport.is_closing() or transport.get_write_buffer_size():
-            _reset(transport)
+        reset(self.writer.transport)
 
     def __iter__(self) -> Iterator[Any]:
         return iter((self.reader, self.writer))
@@ -81,6 +79,12 @@ class FakeConnection:
     def __repr__(self) -> str:
         state = "closing" if self.writer.is_closing() else "open"
         return f"<FakeConnection from {self.address} {state}, {len(self._received)} bytes received>"
+
+
+def reset(transport: asyncio.WriteTransport) -> None:
+    """End a connection with a reset; one that is closed and has sent everything stays as it is."""
+    if not transport.is_closing() or transport.get_write_buffer_size():
+        _reset(transport)
 
 
 def _reset(transport: asyncio.WriteTransport) -> None:
@@ -276,6 +280,10 @@ class FakeServer:
         found = [self._world.loop.inventory.transport_of(end.number) for end in ends
                  if end not in self._listeners and end.number not in known]
         return [transport for transport in found if transport is not None]
+
+    def writers(self) -> list[asyncio.StreamWriter]:
+        """Its own ends of connections."""
+        return [connection.writer for connection in self.connections]
 
     def _stop_listening(self) -> None:
         for server in self._servers:

@@ -24,7 +24,7 @@ FIXTURES = {"asyncSetUpClass", "asyncTearDownClass"}
 VOCABULARY = {
     "advance", "advance_to", "allow_escape", "background", "context", "delayed_future", "expect_leak", "hold_clock",
     "localhost", "loop", "network", "now", "set_wall_clock", "settle", "socketpair", "start_fake_datagram_server",
-    "start_fake_server", "stream_pairs", "tls_contexts", "trust", "unused_port", "wall_now",
+    "start_fake_server", "start_proxy", "stream_pairs", "tls_contexts", "trust", "unused_port", "wall_now",
     "assertAsyncRaises", "assertAsyncRaisesRegex", "assertAsyncWarns", "assertAsyncWarnsRegex",
     "assertBlocks", "assertBufferEmpty", "assertBufferFull", "assertBuffered", "assertCompletesAfter",
     "assertCompletesWithin", "assertElapses", "assertLoopException", "assertNextTimer", "assertNoTimers", "assertNow",

@@ -45,7 +45,7 @@ INSIDE: dict[str, tuple[tuple[str, ...], ...]] = {
                     ("table", "get_event_loop")),
     "stdlib.seal.modules": (("early_names", "cares"), ("c_libraries",)),
     "hangs": (("words", "refused", "bound"), ("locks",), ("waits", "reachability", "spins"), ("report",)),
-    "peers": (("script", "certificates"), ("conversation",), ("server", "datagram_server")),
+    "peers": (("script", "certificates"), ("conversation",), ("server", "datagram_server"), ("proxy",)),
     "peers.certificates": (("encoding",), ("keys",), ("minting",), ("contexts",)),
     "loop": (("numbered", "uncaught"), ("timers",), ("selector",), ("inventory", "turns"), ("stuck",),
              ("event_loop",)),

@@ -792,8 +792,9 @@ class AiomiscTest(SolipsistTestCase):
             self.loop.call_soon([].__getitem__, 0)
             await asyncio.sleep(1)
 
-        self.assertIn("IndexError", failure(test))
-        self.assertEqual(failure(fail_on(loop_exceptions=False)(test)), "")
+        with self.assertLogs("asyncio"):
+            self.assertIn("IndexError", failure(test))
+            self.assertEqual(failure(fail_on(loop_exceptions=False)(test)), "")
 
     @row("`@pytest.mark.forbid_get_event_loop`")
     def test_forbidden(self):
@@ -920,6 +921,81 @@ class AiomiscTest(SolipsistTestCase):
         self.assertIs(await self.assertCompletesAfter(self.delayed_future(5), 5), True)
         with self.assertRaises(LookupError):
             await self.delayed_future(5, LookupError())
+
+
+    async def proxied(self, handler=echo, **kwargs):
+        """A proxy in front of a server."""
+        await self.start_fake_server(handler, "api.test", 80)
+        return await self.start_proxy("api.test", 80, **kwargs)
+
+    async def ask(self, proxy):
+        """The answer to a line, through the proxy."""
+        reader, writer = await proxy.create_client()
+        writer.write(b"hello\n")
+        try:
+            return await reader.readline()
+        finally:
+            writer.close()
+
+    @row("`TCPProxy(host, port)`, `proxy.create_client()`")
+    async def test_proxy(self):
+        self.assertEqual(await self.ask(await self.proxied()), b"hello\n")
+
+    @row("`proxy.set_delay(read, write)`, `proxy.slowdown(read, write)`")
+    async def test_delays(self):
+        proxy = await self.proxied()
+        with proxy.slowdown(0.2, 0.3):
+            await self.assertCompletesAfter(self.ask(proxy), 0.5)
+        await self.assertCompletesAfter(self.ask(proxy), 0)
+        proxy.set_delay(5)
+        await self.assertCompletesAfter(self.ask(proxy), 5)
+
+    @row("`proxy.set_content_processors(read, write)`; one that raises is logged")
+    def test_processors(self):
+        async def test(self):
+            await self.start_fake_server(echo, "api.test", 80)
+            proxy = await self.start_proxy("api.test", 80)
+            proxy.set_content_processors(bytes.upper, None)
+            self.assertEqual(await AiomiscTest.ask(self, proxy), b"HELLO\n")
+            if self.raises:
+                proxy.set_content_processors(None, int)
+                await AiomiscTest.ask(self, proxy)
+
+        self.assertEqual(failure(test, raises=False), "")
+        self.assertIn("ValueError: invalid literal for int()", failure(test, raises=True))
+
+    @row("`proxy.disconnect_all()`")
+    async def test_disconnect_all(self):
+        proxy = await self.proxied()
+        reader, writer = await proxy.create_client()
+        await self.settle()
+        proxy.disconnect_all()
+        self.assertEqual((await reader.read(), reader.at_eof()), (b"", True))
+        writer.close()
+        self.assertEqual(await self.ask(proxy), b"hello\n")
+
+    @row("`buffered=False`")
+    async def test_unbuffered(self):
+        proxy = await self.proxied(buffered=False)
+        self.assertEqual((await self.ask(proxy), proxy.buffered), (b"hello\n", False))
+
+    @row("a half-close ends the whole connection of a proxy")
+    async def test_half_close(self):
+        async def count(reader, writer):
+            writer.write(b"%d" % len(await reader.read()))
+            writer.close()
+
+        reader, writer = await (await self.proxied(count)).create_client()
+        writer.write(b"hello\n")
+        writer.write_eof()
+        self.assertEqual(await reader.read(), b"6")
+        writer.close()
+
+    @row("a target that refuses: the client of a proxy sees the end")
+    async def test_refused_target(self):
+        proxy = await self.start_proxy("nobody.test", 80)
+        with self.assertRaises(ConnectionRefusedError):
+            await proxy.create_client()
 
 
 class LooptimeTest(SolipsistTestCase):

@@ -51,11 +51,17 @@ class Backlog(Generic[Kind]):
         self.queue: deque[Kind] = deque()  # server ends: connected, not accepted yet
         self.knocking: deque[Kind] = deque()  # clients, while the queue is full
         self.refusing = False  # a test lets the listener refuse everybody
+        self.refuses: Callable[[], bool] = bool  # whether it refuses the client that comes now, as a proxy may
         self.hands_down = 0  # NO_READING | NO_WRITING: what is shut down in each connection from the start
         self.pair_capacity: tuple[int, int] | None = None  # bytes (to the client, to the server) of each connection
 
     def __repr__(self) -> str:
         return repr(self._listener)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether a client that comes now is refused, although somebody listens."""
+        return self.refusing or self.refuses()
 
     @property
     def is_full(self) -> bool:

@@ -86,7 +86,7 @@ class Stream(Connection):
     def knock(self, client: Stream) -> None:
         """Take a client in state CONNECTING, which asks this listener for a connection."""
         waiting = self.backlog or self.as_listener()
-        if waiting.refusing:
+        if waiting.is_closed:
             client.arrive(RST)
         elif waiting.is_full:
             client.asked = waiting
@@ -176,7 +176,7 @@ class Stream(Connection):
         """Connect to a UNIX listener at once. EAGAIN: its queue is full."""
         waiting = listener.backlog
         if (waiting is None or listener.state is not LISTENING or listener.shut & NO_READING
-                or waiting.refusing):
+                or waiting.is_closed):
             raise os_error(errno.ECONNREFUSED)
         if waiting.is_full:
             raise os_error(errno.EAGAIN)
