@@ -24,6 +24,7 @@ from ..peers.proxy import Proxy
 from ..peers.script import Script
 from ..peers.server import FakeServer, Handler
 from ..stdlib.clocks.wall import is_moment, moment_of, set_wall
+from ..stdlib.processes import signals
 from ..stdlib.seal import permits
 from ..stdlib.sockets.pairs import StreamPair, abort, stream_pairs
 from ..stdlib.sockets.virtual_socket import VirtualSocket
@@ -219,6 +220,14 @@ class SolipsistTestCase(TimeAssertions, UncaughtAssertions, RaisedAssertions, Bu
         for _, writer in pairs:
             unittest.TestCase.addCleanup(self, _abort, writer)
         return pairs
+
+    def send_signal(self, signum: int) -> None:
+        """Send a signal to the program, as `kill` would: its own handlers and those of its loop get it.
+
+        A handler of `signal.signal()` has run when this returns; one of the loop runs two turns later. A signal that
+        nobody handles and that would end the process is an EscapeError.
+        """
+        signals.send(_loop_for(self, "send_signal()").world, signum)
 
     async def start_fake_server(self, handler: Handler | None = None, host: str = "localhost", port: int = 0, *,
                                 path: str | bytes | os.PathLike[str] | None = None,

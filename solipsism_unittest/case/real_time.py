@@ -53,8 +53,10 @@ SHORTEST = 1e-5  # real seconds between two strikes
 # Strikes that a program may swallow before they follow each other by microseconds, at many distances: one of them finds
 # the program between its `except` and its next `try`.
 STUBBORN = 16
-# Those of module signal make enums of the handlers, which takes longer than all the rest; nobody reads them here.
-_set_handler, _handler_of = _signal.signal, _signal.getsignal
+# Those of module signal make enums of the handlers, which takes longer than all the rest; nobody reads them here. In
+# a sealed thread they lead to the virtual process.
+_set_handler, _handler_of, _raise_signal = _signal.signal, _signal.getsignal, _signal.raise_signal
+_set_timer: Any = getattr(_signal, "setitimer", None)  # not everywhere
 _ALARM, _INTERRUPT = int(getattr(signal, "SIGALRM", 0)), int(signal.SIGINT)  # Windows has no alarm
 
 SOON = 0.002  # real seconds until the next try, where a strike finds only the framework's own code
@@ -194,7 +196,7 @@ class _Alarm(_Armed):
         self._handler = self._on_alarm  # one object, to be known again
         self._former_due = math.inf
         self._former = _set_handler(_ALARM, self._handler)
-        remaining, self._interval = signal.setitimer(signal.ITIMER_REAL, self._patience())
+        remaining, self._interval = _set_timer(signal.ITIMER_REAL, self._patience())
         if remaining:
             self._former_due = self._last + remaining
             self._arm()
@@ -204,17 +206,17 @@ class _Alarm(_Armed):
         self._over = True
         if _handler_of(_ALARM) is not self._handler:
             return  # the test has put its own there, and left it: it is not ours to undo
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        _set_timer(signal.ITIMER_REAL, 0)
         _set_handler(_ALARM, self._former)
         if self._former_due != math.inf:
-            signal.setitimer(signal.ITIMER_REAL, max(self._former_due - Real.monotonic(), SHORTEST), self._interval)
+            _set_timer(signal.ITIMER_REAL, max(self._former_due - Real.monotonic(), SHORTEST), self._interval)
 
     def _arm(self, struck: bool = False) -> None:
         if struck and self._strikes > STUBBORN:
             wait = 1e-6 * (1 + self._strikes % 32)
         else:
             wait = max(min(self._patience(), self._former_due - Real.monotonic()), SHORTEST)
-        signal.setitimer(signal.ITIMER_REAL, wait)
+        _set_timer(signal.ITIMER_REAL, wait)
 
     def _on_alarm(self, signum: int, frame: FrameType | None) -> None:
         if self._over:  # somebody has kept the handler
@@ -233,8 +235,8 @@ class _Alarm(_Armed):
         if callable(self._former):
             self._former(signum, frame)
         elif self._former != signal.SIG_IGN:
-            signal.signal(signum, signal.SIG_DFL)
-            signal.raise_signal(signum)  # which ends the process, as it would have without us
+            _set_handler(signum, _signal.SIG_DFL)
+            _raise_signal(signum)  # which ends the process, as it would have without us
 
 
 class _Watchdog(_Armed):

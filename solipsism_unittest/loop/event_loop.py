@@ -37,9 +37,10 @@ from ..stdlib.worlds import World, inside, sealed, world_here
 from .inventory import Inventory, close_generator
 from .numbered import Answer, Task
 from .selector import VirtualSelector
+from .signals import SignalHandlers
 from .stuck import Hangs
 from .timers import duration, reach, schedule
-from .turns import Stock, Turns, let_patches_reach
+from .turns import Stock, let_patches_reach
 from .uncaught import UncaughtErrors
 
 __unittest = True  # unittest leaves frames of this module out of a traceback
@@ -78,7 +79,7 @@ def _childless(kind: str) -> Any:
     return refuse
 
 
-class SolipsistEventLoop(Turns):
+class SolipsistEventLoop(SignalHandlers):
     """An event loop on which time is virtual and the network is in memory.
 
     For `asyncio.Runner(loop_factory=SolipsistEventLoop)`, for `asyncio.run(main(), loop_factory=...)` from 3.12 on, or
@@ -106,7 +107,7 @@ class SolipsistEventLoop(Turns):
         world = World(Kernel(start_time, seed), self, self._write_to_self)
         around = world_here()
         if around is not None:  # made by a program in a test, which answers for it
-            world.guarded, world.escapes = around.guarded, around.escapes
+            world.guarded, world.escapes, world.around = around.guarded, around.escapes, around
         self._own = _Own(self)
         super().__init__(world, VirtualSelector(world, self._own.hangs, autojump))
         world.kernel.on_blocking = refuse_to_block
@@ -401,19 +402,14 @@ def _refusal(name: str, head: str, reason: str) -> Any:
     return refuse
 
 
-_NOT_THERE_YET = ("Not there yet", "not there yet: this world has sockets, pipes and socket files, and no "
-                                   "signals of its own")
 _OF_WINDOWS = ("Of Windows alone", "a call of Windows' proactor loop, and this loop plays Linux: use "
                                    "create_unix_server() and create_unix_connection(), or TCP")
 # The coroutines of a runner's end. Where there is nothing to close, they wait for nothing.
 _OF_THE_END = frozenset({asyncio.BaseEventLoop.shutdown_asyncgens.__code__,
                          SolipsistEventLoop.shutdown_default_executor.__code__})
 
-for _names, _why in (
-        (("add_signal_handler", "remove_signal_handler"), _NOT_THERE_YET),
-        (("create_pipe_connection", "start_serving_pipe"), _OF_WINDOWS)):
-    for _name in _names:
-        setattr(SolipsistEventLoop, _name, _refusal(_name, *_why))
+for _name in ("create_pipe_connection", "start_serving_pipe"):
+    setattr(SolipsistEventLoop, _name, _refusal(_name, *_OF_WINDOWS))
 
 let_patches_reach(SolipsistEventLoop, (
     "time", "call_soon", "call_at", "call_later", "create_task", "run_in_executor", "shutdown_default_executor",

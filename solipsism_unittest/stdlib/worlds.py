@@ -29,7 +29,7 @@ class World:
     """
 
     __slots__ = ("kernel", "loop", "jobs", "made_for", "guarded", "escapes", "loose", "adopted_by", "home", "runs",
-                 "calls", "guests", "over", "trust")
+                 "calls", "guests", "over", "trust", "around", "process")
 
     def __init__(self, kernel: Kernel, loop: Any = None, wake: Callable[[], None] = _wake_nobody, *,
                  loose: bool = False) -> None:
@@ -46,6 +46,8 @@ class World:
         self.over = False
         # Gives another context for a connection of a client with this one: its store of authorities counts.
         self.trust: Callable[[ssl.SSLContext], ssl.SSLContext | None] | None = None
+        self.around: World | None = None  # of the loop that this one was made in the middle of
+        self.process: object = None  # what signals are for, once there are any
         self.loose = loose
         self.adopted_by: World | None = None
 

@@ -8,10 +8,9 @@ from asyncio import base_events, events, futures, runners, selector_events, task
 from solipsism_unittest import SolipsistEventLoop
 from solipsism_unittest.hangs import waits
 from solipsism_unittest.loop.numbered import Task
+from solipsism_unittest.loop.signals import SignalHandlers
 from solipsism_unittest.loop.turns import Behind, Turns
 from tests import ROOT
-
-NOT_THERE_YET = "not there yet: refused by name, where the base class says NotImplementedError or wants the real system"
 
 # Everything of BaseSelectorEventLoop and its bases that SolipsistEventLoop replaces.
 OVERRIDES = {
@@ -49,13 +48,9 @@ OVERRIDES = {
     "subprocess_exec": "refused: the virtual loop cannot wait for a real process",
     "subprocess_shell": "see subprocess_exec",
     "close": "ends what the world still has open",
-    **dict.fromkeys(
-        (
-            "add_signal_handler",
-            "remove_signal_handler",
-        ),
-        NOT_THERE_YET,
-    ),
+    "add_signal_handler": "handlers are for signals of the virtual process",
+    "remove_signal_handler": "see add_signal_handler",
+    "_csock": "what asyncio hands to signal.set_wakeup_fd(): no real descriptor",
 }
 WRITTEN_BY_PYTHON = {
     "__module__",
@@ -72,7 +67,7 @@ WRITTEN_BY_PYTHON = {
 class OverridesTest(unittest.TestCase):
     def test_the_table_is_what_is_replaced(self):
         """SolipsistEventLoop replaces of asyncio's loop exactly what the table lists, each with a reason."""
-        ours = {*vars(SolipsistEventLoop), *vars(Turns), *vars(Behind)} - WRITTEN_BY_PYTHON
+        ours = {*vars(SolipsistEventLoop), *vars(SignalHandlers), *vars(Turns), *vars(Behind)} - WRITTEN_BY_PYTHON
         stock = asyncio.SelectorEventLoop()
         self.addCleanup(stock.close)
         known = set(vars(stock)) | {
@@ -85,7 +80,7 @@ class OverridesTest(unittest.TestCase):
         """The loop's one base beside its turns is the system's own SelectorEventLoop, with its own transports'
         factories.
         """
-        self.assertEqual(SolipsistEventLoop.__bases__, (Turns,))
+        self.assertEqual((SolipsistEventLoop.__bases__, SignalHandlers.__bases__), ((SignalHandlers,), (Turns,)))
         self.assertEqual(Turns.__bases__, (asyncio.SelectorEventLoop, Behind))
         self.assertTrue(issubclass(asyncio.SelectorEventLoop, selector_events.BaseSelectorEventLoop))
         for name in (
@@ -138,6 +133,8 @@ class OverridesTest(unittest.TestCase):
 
 # Each private name of asyncio that the package uses, and why.
 PRIVATE = {
+    "_csock": "see OVERRIDES",
+    "_process_self_data": "asyncio's own reading of its self-pipe: which handlers are for these signals",
     "_args": "a leak report finds a listener's server among the arguments of its handle",
     "_asyncgen_firstiter_hook": "see OVERRIDES",
     "_asyncgens": "as asyncio's own finalizer of generators",

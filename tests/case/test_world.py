@@ -104,7 +104,8 @@ class SealTest(unittest.TestCase):
 
         class Case(SolipsistTestCase):
             async def test(self):
-                signal.raise_signal(signal.SIGINT)
+                with self.allow_escape("signal"):  # the signal of the person at the keyboard
+                    signal.raise_signal(signal.SIGINT)
                 await asyncio.sleep(1)
 
         with self.assertRaises(KeyboardInterrupt):

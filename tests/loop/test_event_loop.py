@@ -18,7 +18,6 @@ from unittest import mock
 from solipsism_unittest import (
     BlockingCallWarning,
     EscapeError,
-    SolipsismError,
     SolipsistEventLoop,
     SolipsistTestCase,
     socketpair,
@@ -27,6 +26,7 @@ from tests import run_python
 from tests.case.test_case import run as run_case
 from tests.case.test_case import told
 
+REAL_KILL = os.kill  # under this name it stays the real one
 
 def run(main, **options):
     with asyncio.Runner(loop_factory=lambda: SolipsistEventLoop(**options)) as runner:
@@ -151,7 +151,7 @@ class RunningTest(unittest.TestCase):
         async def main():
             loop = asyncio.get_running_loop()
             with loop.hold_clock():
-                timer = threading.Timer(0.01, os.kill, [os.getpid(), signal.SIGINT])
+                timer = threading.Timer(0.01, REAL_KILL, [os.getpid(), signal.SIGINT])  # of the person at the keyboard
                 timer.start()
                 try:
                     await loop.create_future()
@@ -450,30 +450,6 @@ class RealDescriptorTest(unittest.TestCase):
 
 
 class RefusalTest(unittest.TestCase):
-    def test_what_is_not_there_yet(self):
-        """Each call that is not there yet is a SolipsismError with its name, whatever it is called with."""
-        loop = SolipsistEventLoop()
-        self.addCleanup(loop.close)
-        for name in (
-            "add_signal_handler",
-            "remove_signal_handler",
-        ):
-            for arguments in ((), (1, 2), (asyncio.Protocol, "x")):
-                for kind in (SolipsismError, NotImplementedError):
-                    with self.subTest(name), self.assertRaisesRegex(kind, rf"^{name}\(\) is not there yet"):
-                        getattr(loop, name)(*arguments)
-
-    def test_what_a_loop_may_lack(self):
-        """A program that does without what a loop may lack goes on, as those do that install handlers of signals."""
-        async def serve():
-            try:
-                asyncio.get_running_loop().add_signal_handler(2, print)
-            except NotImplementedError:
-                return "without"
-
-        with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
-            self.assertEqual(runner.run(serve()), "without")
-
     def test_child_processes(self):
         """A child process is refused with the command and what to do, whichever way it is asked for."""
 

@@ -90,6 +90,7 @@ def _subprocess(call: str, *target: int, does: str = "would start a real process
     return _Escape("subprocess", call, does, dict.fromkeys(target, _text))
 
 
+_real_handler = signal.getsignal  # in a sealed thread the name asks the virtual process
 # What a process does not notice where nobody handles it.
 _HARMLESS = frozenset({"SIGCHLD", "SIGCONT", "SIGURG", "SIGWINCH"})
 _FORKS = "would fork this process"
@@ -149,6 +150,8 @@ def _judge(world: World, event: str, args: tuple[Any, ...]) -> EscapeError | Non
     """The error of an audited call, which the frame above the hook makes; None where the call is allowed."""
     category, call, does, target = ESCAPES[event]
     frame = sys._getframe(2)
+    if is_ours(module_of(frame)) and frame.f_back is not None:  # a stand-in that made the real call
+        frame = frame.f_back
     if event != "subprocess.Popen" and _is_managed(frame, event, args):
         return None
     if event == "os.kill" and args[0] == os.getpid():
@@ -175,7 +178,7 @@ def _judge(world: World, event: str, args: tuple[Any, ...]) -> EscapeError | Non
 def _suicide(world: World, number: int) -> EscapeError | None:
     """The error of a signal to this process that nobody handles and that would end or stop the test runner."""
     if number not in signal.valid_signals() or _signal(number) in _HARMLESS or is_let_out("signal") \
-            or signal.getsignal(number) != signal.SIG_DFL:
+            or _real_handler(number) != signal.SIG_DFL:
         return None
     place, name = user_place(4), _signal(number)
     at = f" ({place})" if place is not None else ""

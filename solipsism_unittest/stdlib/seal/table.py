@@ -14,6 +14,7 @@ Python faces (modules/c_libraries.py). What gets past all that meets the guard (
 from __future__ import annotations
 
 import _socket
+import _thread
 import asyncio.mixins
 import asyncio.selector_events
 import asyncio.taskgroups
@@ -27,6 +28,7 @@ import io
 import os
 import select
 import selectors
+import signal
 import socket
 import ssl
 import subprocess
@@ -44,16 +46,18 @@ from ..clocks import datetimes, wall
 from ..clocks.monotonic import monotonic, monotonic_ns
 from ..files import descriptors, file_objects, paths, polling, sendfile
 from ..files.descriptors import is_virtual
+from ..processes import signals
 from ..sockets import lookups, patches
 from ..sockets.pairs import socketpair_of
 from ..sockets.virtual_socket import Face, VirtualSocket, blank
 from ..threads.blocking import read_input, reported, reported_and_skipped, sleep, wait, wait_for_child
 from ..worlds import World, by_thread, thread_id
-from . import guard, replacements, thread_starts
+from . import guard, permits, replacements, thread_starts
 from .modules import c_libraries, early_names
 from .modules.early_names import Bindings
 from .replacements import MISSING, Clocks, Lasting, Replacement, Shelf, Table
 from .stand_ins import (
+    Condition,
     make_get_loop,
     make_ordered_set,
     no_socket_file,
@@ -178,6 +182,20 @@ def _bind_anew(name: str) -> None:
         _BINDINGS.arm(only=name)
 
 
+# -- signals
+
+
+def _real_process(world: World, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """A condition: the real process answers."""
+    return not world.guarded or signals.is_real(sys._getframe(2)) or permits.is_let_out("signal")
+
+
+def _not_to_us(condition: Condition) -> Condition:
+    """The condition, or the real process answers whatever the target is."""
+    return lambda world, args, kwargs: (condition(world, args, kwargs) or not world.guarded
+                                        or permits.is_let_out("signal"))
+
+
 # -- the table
 
 _LOOK_UPS = {name: stand_in(answer, unless=real_network) for name, answer in lookups.ANSWERS.items()}
@@ -197,7 +215,11 @@ _SELECTORS = (("SelectSelector", "_select", "select"), ("PollSelector", "_select
 
 _TABLE = Table([
     Lasting(_SOCKET, "__new__", _make_new),
-    Shelf(os, {**_PATHS, **_DESCRIPTORS, "pipe": _PIPE, "pipe2": _PIPE}),
+    Shelf(os, {**_PATHS, **_DESCRIPTORS, "pipe": _PIPE, "pipe2": _PIPE,
+               "kill": stand_in(signals.kill, unless=_not_to_us(signals.is_other_process))}),
+    Shelf(signal, {**{name: stand_in(answer, unless=_real_process) for name, answer in signals.ANSWERS.items()},
+                   "pthread_kill": stand_in(signals.pthread_kill, unless=_not_to_us(signals.is_other_thread))}),
+    Shelf(_thread, {"interrupt_main": stand_in(signals.interrupt_main, unless=_real_process)}),
     Shelf(io, {"open": _OPEN}),
     Shelf(builtins, {"open": _OPEN, "input": reported(read_input)}),
     *filter(None, [_fcntl_shelf()]),

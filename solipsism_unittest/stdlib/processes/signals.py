@@ -1,0 +1,246 @@
+"""Module `signal`, and what of `os` sends signals, for the virtual process (process.py).
+
+Owns what a program passes in and gets back: checks, errors and return values are those of CPython. The real process
+answers where the program has let that out, and for debuggers.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import math
+import operator
+import os
+import signal
+from collections.abc import Callable, Iterable
+from types import FrameType
+from typing import Any
+
+from ...errors import NotSimulatedError
+from ...introspection.modules import manages_processes, module_of, root_of
+from ...kernel.descriptors.file import File, os_error
+from .. import waiting
+from ..worlds import World, thread_id, threads_in
+from .process import DEFAULT, IGNORE, Process, here, process_of
+
+_UNCATCHABLE = frozenset(getattr(signal, name) for name in ("SIGKILL", "SIGSTOP") if hasattr(signal, name))
+_VALID = frozenset(signal.valid_signals())
+_HIGHEST = signal.NSIG - 1
+_ONLY_MAIN = "only works in main thread of the main interpreter"
+_DEBUGGERS = frozenset({"pdb", "bdb", "IPython", "pydevd", "debugpy"})
+
+
+def is_real(frame: FrameType) -> bool:
+    """Whether the real process answers this frame: the part of the library that manages real ones, or a debugger."""
+    return manages_processes(frame) or root_of(module_of(frame)) in _DEBUGGERS
+
+
+def _number(signum: Any, *, least: int = 1) -> int:
+    number = operator.index(signum)
+    if not least <= number <= _HIGHEST:
+        raise ValueError("signal number out of range")
+    return number
+
+
+def _set(signals: Any) -> list[int]:
+    """What a set of signals holds; those that there are not are refused as by C."""
+    numbers = [operator.index(signum) for signum in signals]
+    for number in numbers:
+        if not 1 <= number <= _HIGHEST:
+            raise ValueError(f"signal number {number} out of range [1; {_HIGHEST}]")
+    return numbers
+
+
+def _named(handler: Any) -> Any:
+    """A handler as module signal shows it."""
+    return signal.Handlers(handler) if handler in (DEFAULT, IGNORE) else handler
+
+
+def _named_set(numbers: Iterable[int]) -> set[Any]:
+    known = {int(each): each for each in signal.Signals}
+    return {known.get(number, number) for number in numbers}
+
+
+def _in_main(process: Process, what: str) -> None:
+    if thread_id() != process.main:
+        raise ValueError(f"{what} {_ONLY_MAIN}")
+
+
+# -- handlers
+
+
+def set_handler(world: World, signalnum: Any, handler: Any) -> Any:
+    """As signal.signal()."""
+    process = process_of(world)
+    if not callable(handler) and handler not in (DEFAULT, IGNORE):
+        raise TypeError("signal handler must be signal.SIG_IGN, signal.SIG_DFL, or a callable object")
+    _in_main(process, "signal")
+    number = _number(signalnum)
+    if number in _UNCATCHABLE or number not in _VALID:
+        raise os_error(errno.EINVAL)
+    before = process.handler(number)
+    process.signals.handlers[number] = handler
+    return _named(before)
+
+
+def getsignal(world: World, signalnum: Any) -> Any:
+    """As signal.getsignal()."""
+    number = _number(signalnum)
+    return _named(process_of(world).handler(number)) if number in _VALID else None
+
+
+def siginterrupt(world: World, signalnum: Any, flag: Any) -> None:
+    """As signal.siginterrupt(): no call of ours is ever interrupted."""
+    _number(signalnum)
+
+
+def set_wakeup_fd(world: World, fd: Any, *, warn_on_full_buffer: bool = True) -> int:
+    """As signal.set_wakeup_fd()."""
+    process = process_of(world)
+    number = operator.index(fd)
+    _in_main(process, "set_wakeup_fd")
+    if number != -1 and number not in process.receivers:
+        file: File | None = world.kernel.files.get(number)
+        if file is None:
+            raise os_error(errno.EBADF)
+        if getattr(file, "blocking", False):
+            raise ValueError(f"the fd {number} must be in non-blocking mode")
+    before, process.wakeup = process.wakeup, number
+    return before
+
+
+# -- sending
+
+
+def raise_signal(world: World, signalnum: Any) -> None:
+    """As signal.raise_signal(): to the thread that calls."""
+    _send(world, operator.index(signalnum), "signal.raise_signal(", thread_id())
+
+
+def kill(world: World, pid: Any, sig: Any) -> None:
+    """As os.kill() to this process."""
+    _send(world, operator.index(sig), "os.kill(own pid, ")
+
+
+def send(world: World, signum: Any) -> None:
+    """Send a signal to the process of this world, from outside of it."""
+    _send(world, operator.index(signum), "send_signal(")
+
+
+def pthread_kill(world: World, ident: Any, signalnum: Any) -> None:
+    """As signal.pthread_kill() to a thread of the test."""
+    _send(world, operator.index(signalnum), "signal.pthread_kill(ident, ", ident)
+
+
+def _send(world: World, number: int, call: str, to: int | None = None) -> None:
+    if number != 0:
+        if number not in _VALID:
+            raise os_error(errno.EINVAL)
+        process_of(world).send(number, call, to)
+
+
+def interrupt_main(world: World, signum: Any = signal.SIGINT) -> None:
+    """As _thread.interrupt_main(): as if the signal had come, where it is handled."""
+    process, number = process_of(world), _number(signum)
+    if process.handler(number) not in (DEFAULT, IGNORE):
+        process.deliver(number, "_thread.interrupt_main(")
+        process.handle_here()
+
+
+def is_other_process(world: World, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """A condition: os.kill() is meant for another process."""
+    return not args or args[0] != os.getpid()
+
+
+def is_other_thread(world: World, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """The same of pthread_kill()."""
+    process = process_of(world)
+    return not args or args[0] not in {process.main, thread_id(), *threads_in(world)}
+
+
+# -- masks
+
+
+def pthread_sigmask(world: World, how: Any, mask: Any) -> set[Any]:
+    """As signal.pthread_sigmask()."""
+    process, thread = process_of(world), thread_id()
+    before, numbers = process.signals.mask(thread), frozenset(_set(mask))
+    try:
+        after = {int(signal.SIG_BLOCK): before | numbers, int(signal.SIG_UNBLOCK): before - numbers,
+                 int(signal.SIG_SETMASK): numbers}[operator.index(how)]
+    except KeyError:
+        raise os_error(errno.EINVAL) from None
+    freed = process.signals.set_mask(thread, after)
+    for signum in freed:
+        process.deliver(signum, "unblocking(")
+    process.handle_here()
+    return _named_set(before)
+
+
+def sigpending(world: World) -> set[Any]:
+    """As signal.sigpending()."""
+    return _named_set(process_of(world).signals.pending(thread_id()))
+
+
+def sigwait(world: World, sigset: Any) -> Any:
+    """As signal.sigwait(): a signal that is pending. One that would have to be waited for is refused."""
+    numbers = _set(sigset)
+    found = process_of(world).signals.take(thread_id(), numbers)
+    if found is None:
+        if not waiting.is_elsewhere(world):
+            raise waiting.refusal(world, "signal.sigwait", "no pending signal", "let a handler of the loop wait for it")
+        raise NotSimulatedError("signal.sigwait() that waits is not there yet: it takes what is pending; use a handler")
+    return next(iter(_named_set([found])))
+
+
+# -- time
+
+
+def _seconds(value: Any) -> float:
+    seconds = float(value)
+    if seconds < 0 or math.isnan(seconds):
+        raise signal.ItimerError(errno.EINVAL, os.strerror(errno.EINVAL))
+    return seconds
+
+
+def setitimer(world: World, which: Any, seconds: Any, interval: Any = 0.0) -> tuple[float, float]:
+    """As signal.setitimer(), in virtual time."""
+    _check_timer(which)
+    return process_of(world).set_timer(_seconds(seconds), _seconds(interval))
+
+
+def getitimer(world: World, which: Any) -> tuple[float, float]:
+    """As signal.getitimer()."""
+    _check_timer(which)
+    process = process_of(world)
+    due, interval = process.timer
+    now = here(process.main, process.world).kernel.clock.now
+    return (due - now if due else 0.0), interval
+
+
+def _check_timer(which: Any) -> None:
+    number = operator.index(which)
+    if number in (signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
+        raise NotSimulatedError("a timer of processor time is not simulated: use signal.ITIMER_REAL")
+    if number != signal.ITIMER_REAL:
+        raise signal.ItimerError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+
+def alarm(world: World, seconds: Any) -> int:
+    """As signal.alarm(): the seconds that were left, rounded as Linux does, but never to 0."""
+    rest, _ = process_of(world).set_timer(float(operator.index(seconds)), 0.0)
+    return max(math.floor(rest + 0.5), 1) if rest else 0
+
+
+def _refused(name: str, world: World, *args: Any, **kwargs: Any) -> Any:
+    raise NotSimulatedError(f"signal.{name}() is not there yet: use a handler, or signal.sigwait() for what is pending")
+
+
+ANSWERS: dict[str, Callable[..., Any]] = {
+    "signal": set_handler, "getsignal": getsignal, "siginterrupt": siginterrupt, "set_wakeup_fd": set_wakeup_fd,
+    "raise_signal": raise_signal, "pthread_sigmask": pthread_sigmask, "sigpending": sigpending, "sigwait": sigwait,
+    "setitimer": setitimer, "getitimer": getitimer, "alarm": alarm,
+    **{name: functools.partial(_refused, name) for name in ("pause", "sigtimedwait", "sigwaitinfo")},
+}
+
+

@@ -1,0 +1,87 @@
+"""Clean programs: TLS with certificates of tests, and signals."""
+
+import asyncio
+import os
+import signal
+import ssl
+import unittest
+
+from solipsism_unittest import SolipsistTestCase
+
+
+class CleanTlsTest(SolipsistTestCase):
+    async def test_trusted(self):
+        """A program with a context of its own making is served by a fake server whose authority the test trusts."""
+
+        async def greet(reader, writer):
+            writer.write(b"hello over TLS")
+            writer.close()
+
+        self.trust()
+        await self.start_fake_server(greet, "api.test", 443, tls=True)
+        reader, writer = await asyncio.open_connection("api.test", 443, ssl=ssl.create_default_context())
+        self.assertEqual(await reader.read(), b"hello over TLS")
+        writer.close()
+        await writer.wait_closed()
+
+    async def test_refused(self):
+        """A client that meets a bad certificate leaves nothing behind, and neither does its server."""
+        self.trust()
+        for number, kind in enumerate(("expired", "untrusted", "wrong host")):
+            server = await self.start_fake_server(None, "api.test", 443 + number, tls=kind)
+            with self.assertRaises(ssl.SSLCertVerificationError):
+                await asyncio.open_connection(*server.address, ssl=True)
+
+    async def test_contexts(self):
+        """A server and a client of the program's own with two contexts of the test; both ask for certificates."""
+        server_side, client_side = self.tls_contexts("db.test", key="p256")
+        server_side.verify_mode = ssl.CERT_REQUIRED
+
+        async def count(reader, writer):
+            writer.write(b"%d" % len(await reader.readuntil(b".")))
+            writer.close()
+
+        async with await asyncio.start_server(count, "db.test", 5432, ssl=server_side):
+            reader, writer = await asyncio.open_connection("db.test", 5432, ssl=client_side)
+            writer.write(b"a" * 10_000 + b".")
+            self.assertEqual(await reader.read(), b"10001")
+            writer.close()
+            await writer.wait_closed()
+
+
+class CleanSignalsTest(SolipsistTestCase):
+    async def test_a_reload(self):
+        """A program that reads its settings anew on SIGHUP, by a handler of the loop."""
+        loads = []
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, lambda: loads.append(loop.time()))
+        for _ in range(3):
+            await asyncio.sleep(60)
+            self.send_signal(signal.SIGHUP)
+        await self.settle()
+        self.assertEqual(loads, [60, 120, 180])
+        loop.remove_signal_handler(signal.SIGHUP)
+
+    async def test_a_handler_of_module_signal(self):
+        """A plain handler that sets a flag, put back at the end."""
+        flags = []
+        former = signal.signal(signal.SIGUSR2, lambda signum, frame: flags.append(signum))
+        os.kill(os.getpid(), signal.SIGUSR2)
+        signal.signal(signal.SIGUSR2, former)
+        await asyncio.sleep(1)
+        self.assertEqual(flags, [signal.SIGUSR2])
+
+    async def test_an_alarm(self):
+        """A watchdog by setitimer() that is fed in time."""
+        barks = []
+        signal.signal(signal.SIGALRM, lambda *args: barks.append(self.now))
+        for _ in range(10):
+            signal.setitimer(signal.ITIMER_REAL, 5)
+            await asyncio.sleep(4.9)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        await asyncio.sleep(100)
+        self.assertEqual(barks, [])
+
+
+if __name__ == "__main__":
+    unittest.main()
