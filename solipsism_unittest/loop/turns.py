@@ -93,22 +93,39 @@ class Behind(Doors):
 
 
 # Who takes the line of his own call out of what debug mode keeps.
-_KEEPS_NO_LINE = ("call_soon", "call_at", "call_later", "create_task")
+_KEEPS_NO_LINE = ("call_at", "call_later", "create_task")
+# asyncio calls them at every turn: a door would make stock loops slower. Its own do on our loop what ours do.
+_WITHOUT_A_DOOR = ("time", "call_soon", "_run_once")
+_STOCK_CLASSES = asyncio.SelectorEventLoop.__mro__
+_HOMES = _STOCK_CLASSES[:_STOCK_CLASSES.index(base_events.BaseEventLoop) + 1]
+_MOVED: dict[str, list[Any]] = {}  # by name: asyncio's own method, and its door
 
 
 def let_patches_reach(loop_class: type, names: Iterable[str]) -> None:
     """Move these methods of ours behind asyncio's classes; to be called once."""
     for name in names:
         owner = next(cls for cls in loop_class.__mro__ if name in vars(cls))
-        home = next(cls for cls in asyncio.SelectorEventLoop.__mro__ if name in vars(cls))
+        home = next(cls for cls in _STOCK_CLASSES if name in vars(cls))
         ours, stock = vars(owner)[name], vars(home)[name]
         delattr(owner, name)
         setattr(Behind, name, ours)
         setattr(Stock, name, stock)
         if str(getattr(stock, "__module__", "")).startswith("asyncio."):  # nobody has replaced it yet
             delattr(home, name)
-            setattr(Doors, name, _door(loop_class, ours, stock))
-            KEPT[stock] = vars(Doors)[name]
+            _MOVED[name] = [stock]
+            if name not in _WITHOUT_A_DOOR:
+                KEPT[stock] = _door(loop_class, ours, stock)
+                setattr(Doors, name, KEPT[stock])
+                _MOVED[name].append(KEPT[stock])
+
+
+def _clear() -> None:
+    """Take out of asyncio's classes what somebody has put back there, after it was moved away; for each loop."""
+    for home in _HOMES:
+        if not _MOVED.keys().isdisjoint(vars(home)):
+            for name, methods in _MOVED.items():
+                if vars(home).get(name) in methods:
+                    delattr(home, name)
 
 
 def _door(loop_class: type, ours: Callable[..., Any], stock: Callable[..., Any]) -> Callable[..., Any]:
@@ -153,6 +170,7 @@ class Turns(asyncio.SelectorEventLoop, Behind):
         self._clock = world.kernel.clock
         self.is_lean = True  # whether turns are ours
         self.line = Line()  # the timers
+        _clear()
         super().__init__(selector)
 
     @property

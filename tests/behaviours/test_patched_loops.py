@@ -17,6 +17,7 @@ from tests.case.test_case import run, told
 NAMES = sorted(set(vars(Behind)) - set(vars(type("Empty", (), {}))) - {"__firstlineno__", "__static_attributes__"})
 PUBLIC = [name for name in NAMES if not name.startswith("_")]
 FIRST = asyncio.SelectorEventLoop
+WITHOUT_A_DOOR = ("time", "call_soon", "_run_once")  # asyncio's own work on our loop
 HOST = "127.0.0.1"
 
 
@@ -44,8 +45,11 @@ class PatchedLoopsTest(unittest.TestCase):
         for name in NAMES:
             with self.subTest(name):
                 self.assertIs(getattr(SolipsistEventLoop, name), vars(Behind)[name])
-                self.assertIs(getattr(FIRST, name), vars(Doors)[name])
-                self.assertIs(KEPT[vars(Stock)[name]], vars(Doors)[name])
+                if name in WITHOUT_A_DOOR:
+                    self.assertIs(getattr(FIRST, name), vars(Stock)[name])
+                else:
+                    self.assertIs(getattr(FIRST, name), vars(Doors)[name])
+                    self.assertIs(KEPT[vars(Stock)[name]], vars(Doors)[name])
 
     def test_mocks(self):
         """A mock in the place of a method, in the class that has it or in one below, is what a loop has."""
@@ -97,13 +101,14 @@ class PatchedLoopsTest(unittest.TestCase):
             found = [getattr(loop, name)() for name in kept]
             for name, method in kept.items():
                 setattr(base_events.BaseEventLoop, name, method)
-            try:
-                return found, await self.a_bit_of_everything(loop)
-            finally:
-                for name in kept:
-                    delattr(base_events.BaseEventLoop, name)
+            return found, await self.a_bit_of_everything(loop)
 
-        self.both(body, running=True)
+        before = set(vars(base_events.BaseEventLoop))
+        try:
+            self.both(body, running=True)
+        finally:
+            SolipsistEventLoop().close()
+        self.assertEqual(set(vars(base_events.BaseEventLoop)), before)  # each new loop takes out what was put back
 
     def test_called_through(self):
         """Functions that call what they have replaced are as good as none, and are asked each time."""

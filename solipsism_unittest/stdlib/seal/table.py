@@ -255,7 +255,7 @@ _BINDINGS: Bindings = Bindings(((owner, name) for owner, name in _TABLE.names() 
 
 def _arm() -> None:
     _install_guard()
-    patches.check_what_is_there()
+    patches.clear()
     _TABLE.arm()
     _BINDINGS.arm()
     _LIBRARIES.arm()

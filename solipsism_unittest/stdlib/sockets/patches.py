@@ -52,12 +52,13 @@ class _Method:
     """What a method of C's class is as an attribute of `socket.socket`: called with any socket, it calls that one's."""
 
     def __init__(self, of_c: Any, face: type, ours: Callable[..., Any]) -> None:
-        self._of_c = of_c
+        self.of_c = of_c
         self._face = face
         self._ours = ours
         self.__name__ = of_c.__name__
         self.__qualname__ = of_c.__qualname__
         self.__doc__ = of_c.__doc__
+        self.__module__ = StockSocket.__module__  # of a function that is made with functools.wraps()
         self.__objclass__ = of_c.__objclass__
         self.__text_signature__ = of_c.__text_signature__
 
@@ -66,15 +67,15 @@ class _Method:
             return self
         if isinstance(sock, self._face):
             return types.MethodType(self._ours, sock)
-        return self._of_c.__get__(sock, owner)
+        return self.of_c.__get__(sock, owner)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if args and isinstance(args[0], self._face):
             return self._ours(*args, **kwargs)
-        return self._of_c(*args, **kwargs)
+        return self.of_c(*args, **kwargs)
 
     def __repr__(self) -> str:
-        return repr(self._of_c)
+        return repr(self.of_c)
 
 
 def let_patches_reach(face: type) -> None:
@@ -94,12 +95,13 @@ def let_patches_reach(face: type) -> None:
     StockSocket.__bases__ = (Fallbacks, *StockSocket.__bases__)
 
 
-def check_what_is_there() -> None:
-    """Replace methods of C that somebody has put into `socket.socket` who had kept them before; when a seal begins."""
+def clear() -> None:
+    """Take out of `socket.socket` what somebody has put back there, where nothing stands by itself; at each seal."""
     if len(vars(StockSocket)) > _ATTRIBUTES:
         for name, there in list(vars(StockSocket).items()):
-            if type(there) is types.MethodDescriptorType and there in KEPT:
-                setattr(StockSocket, name, KEPT[there])
+            ours = vars(Fallbacks).get(name)
+            if isinstance(ours, _Method) and (there is ours or there is ours.of_c):
+                delattr(StockSocket, name)
 
 
 def _asking_first(face: type, stock: Callable[..., Any], ours: Callable[..., Any]) -> Callable[..., Any]:

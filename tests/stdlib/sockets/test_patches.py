@@ -299,6 +299,19 @@ class WithoutAWorldTest(unittest.TestCase):
             self.assertFalse(client.get_inheritable())
 
 
+class PutBackTest(World):
+    def test_the_next_seal_takes_it_out(self):
+        """What somebody has put back, where nothing stood, goes with the next seal; what is somebody's own stays."""
+        before = dict(vars(socket.socket))
+        for method in (socket.socket.connect, _socket.socket.connect, print):
+            socket.socket.connect = method
+            with sealed(self.loop):
+                pass
+            self.assertIs(vars(socket.socket).get("connect"), print if method is print else None)
+        del socket.socket.connect
+        self.assertEqual(set(vars(socket.socket)), set(before) | {"__new__"})
+
+
 class BasesTest(unittest.TestCase):
     def test_order(self):
         """A method is looked for in socket.socket first, then in ours, and only then in C's class."""
