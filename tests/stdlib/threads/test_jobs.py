@@ -254,9 +254,11 @@ class OrderTest(unittest.TestCase):
         async def main():
             loop = asyncio.get_running_loop()
             await asyncio.gather(*[one(number) for number in range(8)])
-            return loop.kernel.journal.digest
+            return loop.kernel.journal.digest, bool(kinds(loop, "real-order"))
 
-        self.assertEqual(len({run(main()) for _ in range(RUNS)}), 1)
+        # Where a job got no processor for 50 ms, the journal says that the order was real.
+        runs = [run(main()) for _ in range(RUNS)]
+        self.assertEqual(len({digest for digest, is_real in runs if not is_real}), 1)
 
 
 class Thing:
