@@ -10,6 +10,7 @@ import asyncio
 import functools
 import threading
 from asyncio import all_tasks
+from asyncio.selector_events import _SelectorTransport  # type: ignore[attr-defined]
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -34,43 +35,75 @@ _watching: dict[int, SolipsistEventLoop] = {}  # by id: loops whose writers are 
 
 
 class collected_writers:  # noqa: N801 - a context manager that reads as a word, like contextlib's
-    """Inside, a StreamWriter of this loop that is collected as garbage while it is open counts as left behind.
+    """Inside, what of this loop is collected as garbage while it is open counts as left behind.
 
-    asyncio itself closes it (from 3.11.5 on) with a ResourceWarning that few people see.
+    That is a StreamWriter, and a transport that has paused reading, or only writes. asyncio itself closes them (writers
+    from 3.11.5 on) with a ResourceWarning that few people see.
     """
 
     def __init__(self, loop: SolipsistEventLoop) -> None:
         self._loop = loop
 
     def __enter__(self) -> None:
-        if "__del__" in vars(asyncio.StreamWriter):  # else its transport stays open, and is reported as that
-            _WRITERS.arm()
-            _watching[id(self._loop)] = self._loop
+        _arm()
+        _watching[id(self._loop)] = self._loop
 
     def __exit__(self, *exc_info: object) -> None:
-        if _watching.pop(id(self._loop), None) is not None:
-            _WRITERS.disarm()
+        del _watching[id(self._loop)]
 
 
-def _make_del(before: Any) -> Any:
+def _is_noted(loop: Any, face: Any) -> bool:
+    """Note that an end is lost, and say whether it is reported; else asyncio warns."""
+    watched = _watching.get(id(loop))
+    if watched is None or watched.is_closed():
+        return False
+    kernel = watched.kernel
+    file = kernel.files.get(face.fileno())
+    if file is None:  # the collector came to the socket first, which has noted itself
+        return any(map(kernel.is_reported, kernel.abandoned))
+    file.had_transport = True
+    kernel.abandon(file)
+    return kernel.is_reported(file)
+
+
+def _make_writers_del(before: Any) -> Any:
     @functools.wraps(before)
     def __del__(writer: Any) -> None:
-        loop = _watching.get(id(getattr(writer, "_loop", None)))
-        if loop is not None and not writer._transport.is_closing() and not loop.is_closed():
-            face, pipe = (writer._transport.get_extra_info(name) for name in ("socket", "pipe"))
-            number = face.fileno() if face is not None else pipe.fileno()
-            file = loop.kernel.files[number]
-            file.had_transport = True
-            loop.kernel.abandon(file)
-            if loop.kernel.is_reported(file):
-                writer.close()  # as asyncio's, but for the warning
-                return
-        before(writer)
+        transport = writer._transport
+        ends = () if transport.is_closing() else map(transport.get_extra_info, ("socket", "pipe"))
+        face = next(filter(None, ends), None)
+        if face is not None and _is_noted(getattr(writer, "_loop", None), face):
+            writer.close()  # as asyncio's, but for the warning
+        else:
+            before(writer)
 
     return __del__
 
 
-_WRITERS = Lasting(asyncio.StreamWriter, "__del__", _make_del)
+def _make_transports_del(before: Any) -> Any:
+    @functools.wraps(before)
+    def __del__(transport: Any) -> None:
+        face = getattr(transport, "_sock", None) or getattr(transport, "_pipe", None)
+        if face is not None and _is_noted(transport._loop, face):
+            face.close()  # as asyncio's, but for the warning
+        else:
+            before(transport)
+
+    return __del__
+
+
+_PIPES = [cls for name, cls in vars(getattr(asyncio, "unix_events", asyncio)).items()  # Windows has others
+          if name in ("_UnixReadPipeTransport", "_UnixWritePipeTransport")]
+_DYING = [Lasting(cls, "__del__", make) for cls, make in (
+    (asyncio.StreamWriter, _make_writers_del), *((cls, _make_transports_del) for cls in (_SelectorTransport, *_PIPES)))
+    if "__del__" in vars(cls)]
+
+
+@functools.cache
+def _arm() -> None:
+    # Once for the process: see Lasting. For loops that nobody watches they are asyncio's own.
+    for dying in _DYING:
+        dying.arm()
 
 
 def warn_of_the_rest(loop: SolipsistEventLoop, checks: Mapping[str, bool]) -> None:

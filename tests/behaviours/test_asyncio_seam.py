@@ -207,6 +207,8 @@ OF_OTHERS = {
     # Of asyncio.base_events: when its turn takes cancelled timers out of the heap.
     "_MIN_CANCELLED_TIMER_HANDLES_FRACTION", "_MIN_SCHEDULED_TIMER_HANDLES",
     "_extract_mock_name",  # of unittest.mock
+    # Of asyncio's transports: they warn when they are collected, of what a report may name.
+    "_SelectorTransport", "_pipe",
     "_channel",  # of pycares: whether a channel is open
     "_app_transport",  # of asyncio.sslproto: whether the program has closed a connection that waits for its peer
     "_ssl_protocol", "_app_writing_paused",  # of asyncio.sslproto: whether the writing at a TLS transport is paused

@@ -189,6 +189,22 @@ in {unread.__qualname__}
             _, writer = await asyncio.open_connection("localhost", 80)
             writer.close()
 
+        async def a_paused_transport(self):
+            server = await self.loop.create_server(asyncio.Protocol, "localhost", 80)
+            self.addCleanup(server.close)
+            transport, _ = await self.loop.create_connection(asyncio.Protocol, "localhost", 80)
+            transport.pause_reading()
+            del transport
+            gc.collect()
+
+        async def a_transport_of_a_pipe(self):
+            reader, writer = os.pipe()
+            self.addCleanup(os.close, writer)
+            transport, _ = await self.loop.connect_read_pipe(asyncio.Protocol, os.fdopen(reader, "rb", 0))
+            transport.pause_reading()
+            del transport
+            gc.collect()
+
         async def a_callback(self):
             self.loop.call_soon(fail)
             await asyncio.sleep(0)
@@ -219,8 +235,8 @@ in {unread.__qualname__}
             self.steps = steps()
             await anext(self.steps)
 
-        bodies = (a_socket, a_pair, a_pipe, a_server, a_writer, the_writer_of_a_handler, a_callback, a_task, a_future,
-                  a_lost_task, a_coroutine, a_generator)
+        bodies = (a_socket, a_pair, a_pipe, a_server, a_writer, the_writer_of_a_handler, a_paused_transport,
+                  a_transport_of_a_pipe, a_callback, a_task, a_future, a_lost_task, a_coroutine, a_generator)
         self.addCleanup(setattr, logging.root, "handlers", logging.root.handlers)
         logging.root.handlers = []
         for body in bodies:
@@ -261,11 +277,19 @@ in {unread.__qualname__}
         with self.assertLogs("asyncio") as log:
             run(case_of(a_callback))
         self.assertIn("Exception in callback", log.output[0])
-        for body in (a_socket, a_writer):
+        async def a_paused_transport(self):
+            reader, writer = os.pipe()
+            self.addCleanup(os.close, writer)
+            transport, _ = await self.loop.connect_read_pipe(asyncio.Protocol, os.fdopen(reader, "rb", 0))
+            transport.pause_reading()
+            del transport
+            gc.collect()
+
+        for body in (a_socket, a_writer, a_paused_transport):
             with self.subTest(body.__name__), warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 run(fail_on(open_sockets=False, open_transports=False)(case_of(body)))
-                self.assertIn("unclosed <", "".join(str(warning.message) for warning in caught))
+                self.assertIn("unclosed ", "".join(str(warning.message) for warning in caught))
         self.assertIn("the test left 2 things behind", told(run(case_of(collected))))
 
     def test_place_in_the_standard_library(self):
