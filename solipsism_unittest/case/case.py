@@ -180,12 +180,12 @@ class SolipsistTestCase(TimeAssertions, UncaughtAssertions, RaisedAssertions, Bu
     def expect_leak(self, thing: T) -> T:
         """Let a thing outlive the test: it is ended, and not reported. Returns it.
 
-        A task, a timer or handle, a socket, transport, StreamWriter or server, an async generator, a thread or a
-        thread pool; TypeError for anything else.
+        A task, a timer or handle, an event loop, a socket, transport, StreamWriter or server, an async generator, a
+        thread or a thread pool; TypeError for anything else.
         """
         if not expected.can_be_left(thing):
-            raise TypeError(f"expect_leak() takes a task, timer, socket, transport, StreamWriter, server, async "
-                            f"generator, thread or thread pool, not {names.plain(thing)}")
+            raise TypeError(f"expect_leak() takes a task, timer, event loop, socket, transport, StreamWriter, "
+                            f"server, async generator, thread or thread pool, not {names.plain(thing)}")
         run = run_of(self)
         run.expected += [thing, *run.world.things_of(thing)]
         return thing

@@ -20,6 +20,7 @@ CHECKS = {
     "active_selector_callbacks": "what add_reader() and add_writer() registered",
     "unused_loop": "an async test that gave the loop nothing to do",
     "pending_tasks": "tasks that have not ended",
+    "open_loops": "event loops of the program's own that were not closed",
     "open_sockets": "sockets and pipe ends",
     "open_transports": "transports and streams, with bytes that are not sent",
     "open_servers": "servers",

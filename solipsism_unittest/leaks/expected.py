@@ -43,7 +43,8 @@ def _everything(loop: SolipsistEventLoop) -> list[object]:
     inventory = loop.inventory
     return [*all_tasks(loop), *inventory.timers(), *inventory.ready(), *loop.kernel.files.values(),
             *inventory.generators, *inventory.registrations, *loop.world.jobs.started,
-            *loop.world.jobs.working.values(), *inventory.unread()]
+            *loop.world.jobs.working.values(), *inventory.unread(),
+            *loop.world.second]
 
 
 def is_left(jobs: Jobs, number: int) -> bool:
@@ -64,7 +65,7 @@ def can_be_left(thing: object) -> bool:
     return isinstance(thing, (*_BY_ITSELF, *_OF_SOCKETS, concurrent.futures.ThreadPoolExecutor))
 
 
-_BY_ITSELF = (asyncio.Task, asyncio.Handle, threading.Thread, types.AsyncGeneratorType)
+_BY_ITSELF = (asyncio.AbstractEventLoop, asyncio.Task, asyncio.Handle, threading.Thread, types.AsyncGeneratorType)
 _OF_SOCKETS = (socket.socket, trsock.TransportSocket, asyncio.BaseTransport, asyncio.StreamWriter,
                asyncio.Server)
 

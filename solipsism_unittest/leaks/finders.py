@@ -203,6 +203,11 @@ def _kind(file: File) -> str:
 # -- generators and threads
 
 
+def _find_loops(remains: Remains) -> Iterator[Leak]:
+    for loop in remains.loop.world.second:
+        yield Leak("loop", f"{loop!r}: close it, or use asyncio.run()", loop.made_at, loop)
+
+
 def _find_generators(remains: Remains) -> Iterator[Leak]:
     # One that a pending task goes through ends with the task, which is reported.
     generators = list(remains.loop.inventory.generators.items())
@@ -243,6 +248,7 @@ FINDERS: dict[str, Callable[[Remains], Iterable[Leak]]] = {
     "handle": _find_handles,
     "registration": _find_registrations,
     **{kind: functools.partial(_find_files, kind) for kind in ("server", "transport", "socket", "pipe")},
+    "loop": _find_loops,
     "generator": _find_generators,
     "thread": _find_threads,
 }

@@ -32,6 +32,7 @@ KINDS = {
     "timer": Kind("active_handles", "timer"),
     "handle": Kind("active_handles", "ready handle"),
     "registration": Kind("active_selector_callbacks", "registered callback"),
+    "loop": Kind("open_loops", "event loop not closed", "event loops not closed"),
     "server": Kind("open_servers", "open server"),
     "transport": Kind("open_transports", "open transport"),
     "socket": Kind("open_sockets", "open socket"),

@@ -130,7 +130,8 @@ def is_quiet(loop: SolipsistEventLoop) -> bool:
     """Whether there is nothing but tasks, if anything. Asking costs little."""
     kernel, inventory, jobs = loop.kernel, loop.inventory, loop.world.jobs
     return not (kernel.files or kernel.abandoned or inventory.has_handles() or loop.selector.keys
-                or jobs.started or jobs.working or loop.uncaught.found or inventory.generators)
+                or jobs.started or jobs.working or loop.uncaught.found or inventory.generators
+                or loop.world.second)
 
 
 class Clients:
@@ -192,6 +193,9 @@ def clear(loop: SolipsistEventLoop, checks: Mapping[str, bool], before: Before, 
             leak.thing.cancel()  # it would hold the clock
     if patient:
         _shut_down_pools(loop, [leak.thing for leak in found if id(leak.thing) not in meant])
+    for second in [each for each in loop.world.second if id(each) not in keep]:
+        ending.end_all(second)
+        second.close()
     stubborn, more = ending.end_all(loop, keep)
     loop.uncaught.found.clear()  # what comes of cancelling is nobody's fault
     if goes_on:

@@ -34,8 +34,7 @@ from ..stdlib.threads.background import in_background
 from ..stdlib.threads.job import Work
 from ..stdlib.threads.mistakes import check_callback
 from ..stdlib.worlds import World, inside, sealed, world_here
-from .inventory import Inventory, close_generator
-from .numbered import Answer, Task
+from .inventory import Answer, Inventory, Task, close_generator
 from .selector import VirtualSelector
 from .signals import SignalHandlers
 from .stuck import Hangs
@@ -54,7 +53,7 @@ _GETADDRINFO = socket.getaddrinfo
 _CLOSING = frozenset({runners._cancel_all_tasks.__code__, runners.Runner.close.__code__})  # type: ignore[attr-defined]
 
 
-class _Own:
+class Own:
     """What a loop has that asyncio's has not, and that is not in a hurry."""
 
     __slots__ = ("inventory", "uncaught", "hangs", "tasks")
@@ -108,7 +107,7 @@ class SolipsistEventLoop(SignalHandlers):
         around = world_here()
         if around is not None:  # made by a program in a test, which answers for it
             world.guarded, world.escapes, world.around = around.guarded, around.escapes, around
-        self._own = _Own(self)
+        self._own = Own(self)
         super().__init__(world, VirtualSelector(world, self._own.hangs, autojump))
         world.kernel.on_blocking = refuse_to_block
 

@@ -29,7 +29,7 @@ class World:
     """
 
     __slots__ = ("kernel", "loop", "jobs", "made_for", "guarded", "escapes", "loose", "adopted_by", "home", "runs",
-                 "calls", "guests", "over", "trust", "around", "process")
+                 "calls", "guests", "over", "second", "trust", "around", "process")
 
     def __init__(self, kernel: Kernel, loop: Any = None, wake: Callable[[], None] = _wake_nobody, *,
                  loose: bool = False) -> None:
@@ -44,12 +44,19 @@ class World:
         self.calls: dict[Any, None] = {}  # blocking calls of threads, which the loop takes over when it runs
         self.guests = 0  # threads that it has started and that are in it
         self.over = False
+        self.second: list[Any] = []  # loops that a program has made, and not closed
         # Gives another context for a connection of a client with this one: its store of authorities counts.
         self.trust: Callable[[ssl.SSLContext], ssl.SSLContext | None] | None = None
         self.around: World | None = None  # of the loop that this one was made in the middle of
         self.process: object = None  # what signals are for, once there are any
         self.loose = loose
         self.adopted_by: World | None = None
+
+    def claim(self) -> bool:
+        """Let a loop run from now on; False while one does."""
+        with self.jobs.lock:
+            was_running, self.runs = self.runs, True
+        return not was_running
 
     def begin_run(self) -> None:
         """The loop runs from now on, on this thread: what other threads wait for is its business."""
@@ -88,6 +95,7 @@ class _Seal:
         self.arm: Callable[[], None] = lambda: None
         self.disarm: Callable[[], None] = lambda: None
         self.threads = 0  # that count
+        self.second_loop: type | None = None
 
     def count(self, more: int) -> None:
         """So many threads more, or fewer."""
@@ -105,6 +113,17 @@ _seal = _Seal()
 def use_seal(arm: Callable[[], None], disarm: Callable[[], None]) -> None:
     """`stdlib.seal` says once, when it is imported, how names are replaced and put back."""
     _seal.arm, _seal.disarm = arm, disarm
+
+
+def use_second_loop(kind: type) -> None:
+    """`loop` says once which class a program gets that makes an event loop in a world."""
+    _seal.second_loop = kind
+
+
+def second_loop() -> type | None:
+    """The class for such a loop; None where this thread is in no world, or in one that is over."""
+    world = by_thread.get(thread_id())
+    return _seal.second_loop if world is not None and not world.over and world.guarded else None
 
 
 def leave_every_world() -> None:

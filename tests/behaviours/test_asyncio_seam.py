@@ -7,7 +7,7 @@ from asyncio import base_events, events, futures, runners, selector_events, task
 
 from solipsism_unittest import SolipsistEventLoop
 from solipsism_unittest.hangs import waits
-from solipsism_unittest.loop.numbered import Task
+from solipsism_unittest.loop.inventory import Task
 from solipsism_unittest.loop.signals import SignalHandlers
 from solipsism_unittest.loop.turns import Behind, Turns
 from tests import ROOT

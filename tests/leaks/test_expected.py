@@ -64,9 +64,9 @@ class ExpectLeakTest(unittest.TestCase):
         async def test(self):
             self.expect_leak(5)
 
-        self.assertIn("TypeError: expect_leak() takes a task, timer, socket, transport, StreamWriter, server, async "
-                      "generator, thread or thread pool, not 5", told(run(type("Case", (SolipsistTestCase,),
-                                                                               {"test": test}))))
+        self.assertIn("TypeError: expect_leak() takes a task, timer, event loop, socket, transport, "
+                      "StreamWriter, server, async generator, thread or thread pool, not 5",
+                      told(run(type("Case", (SolipsistTestCase,), {"test": test}))))
 
     def test_what_is_ended_before(self):
         """A thing that the test ends after all is no matter."""

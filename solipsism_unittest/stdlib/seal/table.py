@@ -73,6 +73,8 @@ from .stand_ins import (
 )
 
 # Who stops a program must not stop it in one of these: a thread would stay half sealed. Nothing in them takes long.
+_STOCK_LOOP = asyncio.SelectorEventLoop
+
 UNINTERRUPTED = frozenset(module.__name__ for module in (
     sys.modules[__name__], worlds, replacements, early_names, c_libraries))
 
@@ -169,10 +171,29 @@ def _refuse_stock_loop(world: World, loop: Any) -> None:
     # The stock loop would register a virtual socket with a real selector and die of EBADF.
     loop._selector.close()
     loop._closed = True  # or __del__ would close what was never opened
-    if next(map(modules.module_of, modules.program_frames(modules.outward(sys._getframe()))), "") == "freezegun.api":
-        return  # it closes the loop at once: all it wants to know is the class
+    if _asks_for_the_class():
+        return
     raise escapes.noted(world, f"{type(loop).__name__} is a real event loop, made inside the simulation: use "
                                "asyncio.Runner(loop_factory=SolipsistEventLoop), or await on the test's own loop")
+
+
+def _make_new_loop(before: Any) -> Any:
+    """`__new__` of the stock loop: in a world a program gets a loop of that world."""
+    make = object.__new__ if before is MISSING else getattr(before, "__func__", before)
+
+    def __new__(cls: type, *args: Any, **kwargs: Any) -> Any:
+        kind = worlds.second_loop() if cls is _STOCK_LOOP else None
+        if kind is not None and not _asks_for_the_class():
+            return object.__new__(kind)
+        return make(cls) if make is object.__new__ else make(cls, *args, **kwargs)
+
+    __new__.__signature__ = inspect.signature(_STOCK_LOOP.__init__)  # type: ignore[attr-defined]
+    return staticmethod(__new__)
+
+
+def _asks_for_the_class() -> bool:
+    """Whether a tool makes the loop that closes it at once: all it wants to know is the class."""
+    return next(map(modules.module_of, modules.program_frames(modules.outward(sys._getframe()))), "") == "freezegun.api"
 
 
 def _bind_anew(name: str) -> None:
@@ -237,6 +258,7 @@ _TABLE = Table([
     Lasting(concurrent.futures.Future, "result", _RESULT),
     Lasting(concurrent.futures.Future, "exception", _RESULT),
     Shelf(concurrent.futures._base, {"_create_and_install_waiters": stand_over(thread_starts.waiter)}),
+    Lasting(_STOCK_LOOP, "__new__", _make_new_loop),
     Lasting(asyncio.selector_events.BaseSelectorEventLoop, "_make_self_pipe", stand_in(_refuse_stock_loop)),
     Lasting(asyncio.mixins._LoopBoundMixin, "_get_loop", make_get_loop),
     Replacement(asyncio.tasks, "set", make_ordered_set),
