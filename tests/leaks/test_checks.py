@@ -39,6 +39,9 @@ class Faults:
         self.task = asyncio.create_task(asyncio.sleep(5))
         await asyncio.sleep(0)
 
+    async def open_loops(self):
+        asyncio.new_event_loop()
+
     async def open_sockets(self):
         self.socket = socket.socket()
         self.pipe = os.pipe()
