@@ -350,18 +350,18 @@ def run(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T], cont
 class _Interrupt:
     """What becomes of Ctrl-C while a task is the main one."""
 
-    __slots__ = ("came", "_loop", "_task")
+    __slots__ = ("came", "_loop", "_driven_task")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
         self.came = False
         self._loop = loop
-        self._task = task
+        self._driven_task = task
 
     def __call__(self, signum: int, frame: FrameType | None) -> None:
         before, self.came = self.came, True
-        if before or self._task.done():
+        if before or self._driven_task.done():
             raise KeyboardInterrupt
-        self._task.cancel()
+        self._driven_task.cancel()
         self._loop.call_soon_threadsafe(lambda: None)  # it may be waiting for another thread
 
 

@@ -12,7 +12,7 @@ import traceback
 import types
 import unittest
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 from ..introspection.exceptions import clean, ids, lines_of, parts, trace_of
 from ..introspection.handles import code_of
@@ -21,6 +21,13 @@ __unittest = True
 __tracebackhide__ = True
 
 _Error = tuple[type[BaseException], BaseException, types.TracebackType | None]
+
+
+class Statement(Protocol):
+    """What a test says with an assertion that does nothing until it is awaited or entered."""
+
+    def abandon(self) -> None:
+        """Give up on it, so that Python does not report it as well."""
 
 
 class HeldResult:

@@ -14,7 +14,7 @@ import random
 import unittest
 from asyncio import all_tasks
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 from ..errors import EscapeError, RealTimeLimitError, SolipsismError
 from ..hangs import bound
@@ -25,9 +25,9 @@ from ..leaks import checks, ending, expected, survey
 from ..leaks.kinds import Found
 from ..leaks.unawaited import Unawaited
 from ..loop.event_loop import SolipsistEventLoop
+from ..loop.inventory import Expectation, UncaughtError, unread
 from ..loop.selector import DEFAULT_LIMITS
 from ..loop.stuck import limit_virtual_time
-from ..loop.uncaught import Expectation, UncaughtError, unread
 from ..peers.datagram_server import FakeDatagramServer
 from ..peers.server import FakeServer
 from ..stdlib import escapes
@@ -41,7 +41,7 @@ from .fixtures.context import Context
 from .fixtures.leaving import Leaving
 from .fixtures.scopes import Scope
 from .fixtures.settings import Settings
-from .results import HeldResult, Note
+from .results import HeldResult, Note, Statement
 
 __unittest = True
 __tracebackhide__ = True
@@ -49,13 +49,6 @@ __tracebackhide__ = True
 TURNS_WITHOUT_USE = 2  # of the loop: the body, and its end
 FOR_EVER = 1e9  # real seconds
 NO_LIMIT = DEFAULT_LIMITS._replace(real_seconds=FOR_EVER)
-
-
-class Statement(Protocol):
-    """What a test says with an assertion that does nothing until it is awaited or entered."""
-
-    def abandon(self) -> None:
-        """Give up on it, so that Python does not report it as well."""
 
 
 class Run:

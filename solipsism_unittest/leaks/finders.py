@@ -27,7 +27,7 @@ from ..introspection.threads import standing
 from ..kernel.descriptors.end import shown
 from ..kernel.descriptors.file import File
 from ..loop.event_loop import SolipsistEventLoop
-from ..loop.uncaught import UncaughtError, unread
+from ..loop.inventory import UncaughtError, unread
 from ..stdlib.files.played import is_played
 from ..stdlib.threads.background import in_background
 from .expected import is_left

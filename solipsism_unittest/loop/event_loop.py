@@ -34,13 +34,12 @@ from ..stdlib.threads.background import in_background
 from ..stdlib.threads.job import Work
 from ..stdlib.threads.mistakes import check_callback
 from ..stdlib.worlds import World, inside, sealed, world_here
-from .inventory import Answer, Inventory, Task, close_generator
+from .inventory import Answer, Inventory, Task, UncaughtErrors, close_generator
 from .selector import VirtualSelector
 from .signals import SignalHandlers
 from .stuck import Hangs
 from .timers import duration, reach, schedule
 from .turns import Stock, let_patches_reach
-from .uncaught import UncaughtErrors
 
 __unittest = True  # unittest leaves frames of this module out of a traceback
 __tracebackhide__ = True  # and so does pytest

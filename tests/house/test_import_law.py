@@ -50,7 +50,6 @@ INSIDE: dict[str, tuple[tuple[str, ...], ...]] = {
     "peers": (("script", "certificates"), ("conversation",), ("server", "datagram_server"), ("proxy",)),
     "peers.certificates": (("encoding",), ("keys",), ("minting",), ("contexts",)),
     "loop": (("timers",), ("selector",), ("turns", "inventory"), ("stuck", "signals"), ("event_loop",), ("second",)),
-    "loop.inventory": (("uncaught",), ("",)),
     "leaks": (("kinds", "checks", "unawaited"), ("expected", "report", "ending"), ("finders",), ("survey",)),
     "mocks": (("files", "selector", "readiness", "awaited"), ("",)),
     "case": (("results", "real_time", "fixtures"), ("world",), ("assertions", "verdict"), ("phases",), ("case",)),

@@ -7,7 +7,7 @@ import unittest
 from types import TracebackType
 from typing import Self
 
-from ...loop.uncaught import Expectation, Types
+from ...loop.inventory import Expectation, Types
 from ..world import run_of
 from .awaited import Unfinished
 from .failures import fail
