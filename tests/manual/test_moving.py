@@ -234,6 +234,12 @@ class AsyncSolipsismTest(SolipsistTestCase):
         self.loop.call_later(3, other.recv, 4)
         await self.assertCompletesAfter(self.loop.sock_sendall(one, b"efgh"), 3)
 
+    @row("`recv(-1)` gives everything that is there")
+    def test_negative_size(self):
+        one, _ = self.socketpair()
+        with self.assertRaises(ValueError):
+            one.recv(-1)
+
     @row("`setblocking(True)` is a `SolipsismError`")
     async def test_blocking(self):
         one, other = self.socketpair()

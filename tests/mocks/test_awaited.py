@@ -200,6 +200,19 @@ class WhileRunningTest(SolipsistTestCase):
         await patched()
         self.assertEqual(seen, [True, True])
 
+    async def test_a_mock_and_a_value(self):
+        """patch.multiple() may make one mock and set another value."""
+        seen = []
+
+        @while_running(mock.patch.multiple(Target, value=mock.DEFAULT, other="set"))
+        async def patched(value):
+            for _ in range(2):
+                seen.append((Target.value is value, Target.other))
+                await asyncio.sleep(1)
+
+        await patched()
+        self.assertEqual(seen, [(True, "set")] * 2)
+
     async def test_two_calls_at_once(self):
         """Each call has mocks of its own, and keeps them, whoever runs in between."""
         seen = {}

@@ -92,8 +92,8 @@ def _show_inet(address: Address | None) -> Any:
 
 
 def _show_inet6(address: Address | None) -> Any:
-    host, port = address or ("::", 0)
-    return (host if ":" in host else f"::ffff:{host}", port, 0, 0)
+    host, port, *more = address or ("::", 0)  # more: only a pair that was given names has it
+    return (host if ":" in host else f"::ffff:{host}", port, *(more or (0, 0)))
 
 
 def _parse_unix(kernel: Kernel, address: Any, call: str) -> Address:

@@ -22,8 +22,9 @@ def socketpair(capacity: Capacity = None, sock1_name: Any = None, sock2_name: An
 
     `capacity` is the exact number of bytes that each direction holds before a send would block; a pair of numbers is
     for the bytes from the first socket and from the second. A pair made outside any loop joins the loop that it is
-    first used with. With a name (host, port) for one of them they are TCP sockets that bear these names, IPv6 where a
-    host has a colon; the other one is ("::", 0) or ("0.0.0.0", 0) then. No address is taken in the network.
+    first used with. With a name (host, port[, flowinfo[, scope_id]]) for one of them they are TCP sockets that bear
+    these names, IPv6 where a host has a colon; the other one is ("::", 0) or ("0.0.0.0", 0) then. No address is taken
+    in the network.
     """
     world = running_world() or World(Kernel(), loose=True)
     if sock1_name is None and sock2_name is None:
@@ -36,12 +37,13 @@ def socketpair(capacity: Capacity = None, sock1_name: Any = None, sock2_name: An
     return one, two
 
 
-def _name(address: Any) -> tuple[str, int] | None:
+def _name(address: Any) -> tuple[Any, ...] | None:
     if address is None:
         return None
     if not isinstance(address, tuple) or not 2 <= len(address) <= 4 or not isinstance(address[0], str):
         raise TypeError(f"the name of a socket is a tuple (host, port), not {address!r}")
-    return address[0], operator.index(address[1])
+    numbers = list(map(operator.index, address[1:]))
+    return (address[0], *numbers) if len(numbers) == 1 else (address[0], *(numbers + [0])[:3])
 
 
 def socketpair_of(world: World, family: int = PAIR_FAMILY, type: int = socket.SOCK_STREAM, proto: int = 0

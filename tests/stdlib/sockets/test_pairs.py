@@ -24,7 +24,8 @@ class NamesTest(SolipsistTestCase):
 
     def test_names(self):
         """The sockets of a pair may bear addresses, of IPv6 or IPv4; one without a name has the wildcard."""
-        self.check([("fe80::1", 1234), ("fe80::2", 5, 6, 7)], ("fe80::1", 1234, 0, 0), ("fe80::2", 5, 0, 0))
+        self.check([("fe80::1", 1234), ("fe80::2", 5, 6, 7)], ("fe80::1", 1234, 0, 0), ("fe80::2", 5, 6, 7))
+        self.check([("fe80::1", 1, 2), None], ("fe80::1", 1, 2, 0), ("::", 0, 0, 0))
         self.check([("192.0.2.1", 80), None], ("192.0.2.1", 80), ("0.0.0.0", 0))
         self.check([None, ("::1", 80)], ("::", 0, 0, 0), ("::1", 80, 0, 0))
 
