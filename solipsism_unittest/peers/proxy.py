@@ -11,11 +11,13 @@ import asyncio
 import contextlib
 import inspect
 import math
+import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 from ..introspection.tasks import stating
 from ..kernel.network.network import Network
+from ..stdlib.sockets.virtual_socket import OwnSocket
 from ..stdlib.worlds import World
 from .server import FakeServer, reset
 
@@ -124,7 +126,7 @@ class Proxy(FakeServer):
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = next(each for each in self.connections if each.writer is writer)
         try:
-            target = await asyncio.open_connection(self.target_host, self.target_port)
+            target = await self._connect()
         except OSError:
             connection.reset()
             return
@@ -146,6 +148,28 @@ class Proxy(FakeServer):
             self._targets.remove(target[1])
             for end in (writer, target[1]):
                 end.close()
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection to the target by a socket of our own, which no patch of a program reaches."""
+        loop = asyncio.get_running_loop()
+        infos = await loop.getaddrinfo(self.target_host, self.target_port, type=socket.SOCK_STREAM)
+        failure: OSError | None = None
+        for family, *_, address in infos:
+            face = OwnSocket.on(self._world, family)
+            try:
+                await loop.sock_connect(face, address)
+                return await asyncio.open_connection(sock=face)
+            except OSError as error:
+                face.close()
+                failure = error
+            except BaseException:  # cancelled on its way
+                face.close()
+                raise
+        assert failure is not None
+        try:
+            raise failure
+        finally:
+            del failure  # its traceback has this frame
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: int) -> None:
         """Pass on what comes in one direction until its end."""

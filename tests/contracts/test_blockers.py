@@ -365,6 +365,26 @@ class OwnSocketsTest(SolipsistTestCase):
             server.close()
         self.assertEqual([name for name, kind in kinds if issubclass(kind, OwnSocket)], [])
 
+    async def test_proxies(self):
+        """The same of a proxy, also on its way to the target."""
+        server = await self.start_fake_server(host="far.test", port=80)
+        kinds, stack = self.reached()
+        with stack:
+            proxy = await self.start_proxy("far.test", 80)
+            reader, writer = await proxy.create_client()
+            writer.write(b"hello\n")
+            connection = await server.accept()
+            self.assertEqual(await connection.reader.readline(), b"hello\n")
+            connection.close()
+            self.assertEqual(await reader.read(), b"")
+            writer.close()
+            await self.settle()
+        self.assertEqual([name for name, kind in kinds if issubclass(kind, OwnSocket)], [])
+        client = socket.create_connection((proxy.host, proxy.port))
+        with mock.patch.object(socket, "socket", BlockedInInit):
+            await server.accept()
+        client.close()
+
     async def test_blocked_classes(self):
         """A fake server starts and serves although nobody may make sockets."""
         server = await self.start_fake_server(port=80)

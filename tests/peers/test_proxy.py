@@ -119,6 +119,21 @@ class ProxyTest(SolipsistTestCase):
         self.assertGreater(self.now, 60)
         writer.close()
 
+    async def test_a_target_of_two_addresses(self):
+        """The proxy goes on to the address that answers, and a client is reset where none does any more."""
+        self.network.add_host("two.test", "10.0.0.5", "10.0.0.6")
+        server = await self.start_fake_server(host="10.0.0.6", port=80)
+        proxy = await self.start_proxy("two.test", 80)
+        reader, writer = await proxy.create_client()
+        (await server.accept()).writer.write(b"hello")
+        self.assertEqual(await reader.readexactly(5), b"hello")
+        writer.close()
+        reader, writer = await proxy.create_client()  # it is the proxy's already when the target stops listening
+        server.close()
+        with self.assertRaises(ConnectionResetError):
+            await reader.read()
+        writer.close()
+
     async def test_delays(self):
         """Each piece is held back on its way there and on its way back, in present connections too."""
         reader, writer = await self.proxy.create_client()
