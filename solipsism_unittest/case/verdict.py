@@ -66,6 +66,15 @@ class Ending:
         return forgotten.and_(left).without(self.reported())
 
 
+    def verdict(self) -> BaseException | None:
+        """What all checks come to: their first error, with the others as notes."""
+        for check in CHECKS:
+            self.errors += check(self)
+        for other in self.errors[1:]:
+            self.errors[0].add_note(as_note(other))
+        return self.errors[0] if self.errors else None
+
+
 # -- the checks, each with the errors that it finds
 
 
@@ -151,18 +160,9 @@ def verdict(case: unittest.TestCase, run: Run, *, passed: bool = True,
 
     Of a skipped test, for example, it is not reported.
     """
-    known = exceptions.ids(failures) if failures else ()
-
-    def judged() -> BaseException | None:
-        end = Ending(case, run, passed, known, is_reported)
-        for check in CHECKS:
-            end.errors += check(end)
-        for other in end.errors[1:]:
-            end.errors[0].add_note(as_note(other))
-        return end.errors[0] if end.errors else None
-
+    end = Ending(case, run, passed, exceptions.ids(failures) if failures else (), is_reported)
     try:
-        return run.limit.run(judged)
+        return run.limit.run(end.verdict)
     except RealTimeLimitError as error:
         return error
 

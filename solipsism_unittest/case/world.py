@@ -34,11 +34,11 @@ from ..stdlib import escapes
 from ..stdlib.files import played
 from ..stdlib.seal import get_event_loop
 from ..stdlib.seal.table import wall_clock
-from ..stdlib.worlds import inside, world_here
+from ..stdlib.worlds import inside
 from . import real_time
 from .fixtures import loops, settings
 from .fixtures.context import Context
-from .fixtures.leaving import Leaving
+from .fixtures.leaving import RANDOM_STATE, Leaving
 from .fixtures.scopes import Scope
 from .fixtures.settings import Settings
 from .results import HeldResult, Note, Statement
@@ -155,11 +155,12 @@ def enter(case: Settings, run: Run, scope: Scope | None) -> None:
                                  f"of {type(case).__qualname__} is {case.loop_scope!r}: set it to 'test'")
     settings.check(case, *settings.OF_THE_TEST)
     # First in, last out: leaving may take real time too.
-    run.limit = run.leaving.enter_context(real_time.real_time_limit(case.real_time_limit, lambda: loop_of(run.runner)))
+    run.limit = real_time.real_time_limit(case.real_time_limit, lambda: loop_of(run.runner))
+    run.leaving.enter(run.limit)
     loop = run.limit.run(lambda: run.loop)
     run.leaving.callback(asyncio.set_event_loop, loop if loops.is_lent(run.runner) else None)
     asyncio.set_event_loop(loop)
-    run.leaving.enter_context(run.unawaited)
+    run.leaving.enter(run.unawaited)
     said = checks.said(type(case), getattr(case, case._testMethodName))
     if said:
         run.checks = {**checks.DEFAULTS, **said}
@@ -257,11 +258,11 @@ class VirtualWorld:
         loop, world = self._loop, self._loop.world
         world.guarded = case.hermetic
         world.made_for = world.made_for or case.id()
-        run.leaving.enter_context(inside(world))
+        run.leaving.enter(inside(world))
         if case.wall_start is not None:
             run.leaving.enter_context(wall_clock(world.kernel.wall, case.wall_start))
-        run.unawaited.is_ours = lambda: world_here() is world
-        run.leaving.enter_context(survey.collected_writers(loop))
+        run.unawaited.world = world
+        run.leaving.enter(survey.collected_writers(loop))
         survey.warn_of_the_rest(loop, run.checks)
         if run.scope is not None or loops.is_lent(run.runner):
             run.before = self.before()
@@ -269,7 +270,7 @@ class VirtualWorld:
                 run.scope.uncaught += loop.uncaught.found
             loop.uncaught.found.clear()
         # The code under test draws its jitter from module random: the same in every run of this test.
-        run.leaving.callback(random.setstate, random.getstate())
+        run.leaving.callback(RANDOM_STATE.save())
         random.seed(loop.kernel.choices.below(2**32, "random.seed"))
         played.restart_numbers()
         # The test has a limit of its own, or wants none.

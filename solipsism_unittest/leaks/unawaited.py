@@ -12,13 +12,14 @@ import sys
 import threading
 import types
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Self
 
 from ..introspection.exceptions import parts
 from ..introspection.modules import is_of_program, is_of_standard_library
 from ..introspection.places import Place, shorten, user_place
 from ..pythons import collector_of_warnings
+from ..stdlib.worlds import World, world_here
 
 __unittest = True
 __tracebackhide__ = True
@@ -27,12 +28,12 @@ __tracebackhide__ = True
 class Unawaited:
     """Inside `with`, notes the coroutines that are collected before they began.
 
-    Only those count that were made inside, on this thread or on one for which `is_ours()` is true. Whoever collects
-    warnings (`assertWarns`) gets the warning instead. It costs a tenth of a microsecond for each coroutine.
+    Only those count that were made inside, on this thread or on one of `world`. Whoever collects warnings
+    (`assertWarns`) gets the warning instead. It costs a tenth of a microsecond for each coroutine.
     """
 
     def __init__(self) -> None:
-        self.is_ours: Callable[[], bool] = lambda: False  # whether another thread belongs to this test
+        self.world: World | None = None  # of the test: other threads in it belong to it
         self._found: list[tuple[str, str]] = []  # the name, and where it was made
 
     def __enter__(self) -> Self:
@@ -51,7 +52,7 @@ class Unawaited:
 
     def _take_down(self, coroutine: types.CoroutineType[Any, Any, Any]) -> None:
         collected = collector_of_warnings() is not self._collector
-        ours = threading.get_ident() == self._thread or self.is_ours()
+        ours = threading.get_ident() == self._thread or self.world is not None and world_here() is self.world
         if collected or not coroutine.cr_origin or not ours:
             self._warn(coroutine)
             return

@@ -9,6 +9,7 @@ import unittest
 from unittest import mock
 
 from solipsism_unittest import EscapeError, SolipsistTestCase
+from solipsism_unittest.case.fixtures.leaving import RandomState
 from tests.case.test_case import run, told
 
 
@@ -29,7 +30,7 @@ class SealTest(unittest.TestCase):
                 """Nothing."""
 
         handler = signal.getsignal(signal.SIGALRM)
-        for patch in (mock.patch("random.setstate", side_effect=KeyError("random")),
+        for patch in (mock.patch.object(RandomState, "save", return_value=mock.Mock(side_effect=KeyError("random"))),
                       mock.patch("asyncio.set_event_loop", side_effect=[None, KeyError("loop")])):
             with patch, self.assertRaises(KeyError):
                 Case("test").run(unittest.TestResult())
