@@ -42,7 +42,7 @@ from ..kernel.network.ports import Ports
 from ..kernel.network.udp import Udp
 from ..kernel.network.unix import Paths
 from ..stdlib.threads.jobs import Jobs
-from ..stdlib.worlds import World
+from ..stdlib.worlds import World, bystanders
 
 FARTHEST = 2_000_000  # objects that a walk visits; a task beyond them counts as reached
 
@@ -194,8 +194,9 @@ def _threads() -> Iterator[object]:
     iterator of a `for`.
     """
     here = sys._getframe()
-    for frame in sys._current_frames().values():
-        if frame is here:
+    others = {thread.ident for thread in bystanders if thread.is_alive()}
+    for ident, frame in sys._current_frames().items():
+        if frame is here or ident in others:
             continue
         for outer in outward(frame):
             module = root_of(module_of(outer))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ssl
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -135,6 +136,10 @@ def leave_every_world() -> None:
     by_thread.clear()
     _entered.clear()
     _seal.count(-_seal.threads)
+
+
+# Threads that serve the whole process, and no test: what a C library has started for itself.
+bystanders: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 
 
 def world_here() -> World | None:

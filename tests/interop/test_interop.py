@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import importlib.util
 import io
 import pathlib
 import unittest
@@ -78,6 +79,9 @@ class NoNetworkTest(unittest.TestCase):
         if not strace_works():
             self.skipTest("strace is not installed or may not trace here")
         (_, calls_of_import), (child, calls) = traced(run=False), traced(run=True)
+        if importlib.util.find_spec("pycares"):  # aiohttp makes channels of c-ares, and each has an epoll of its own
+            calls = [call for call in calls if not call.startswith("epoll_create1")]
+            calls_of_import = [call for call in calls_of_import if not call.startswith("epoll_create1")]
         self.assertEqual(child.returncode, 0, child.stderr)
         self.assertRegex(child.stderr, r"\nRan [1-9]\d* tests in ")
         self.assertEqual(calls, calls_of_import)

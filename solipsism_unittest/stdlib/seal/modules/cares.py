@@ -11,11 +11,12 @@ import asyncio
 import inspect
 import socket
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
 from ....kernel.addresses.literals import parse_address
-from ...worlds import World, outside
+from ...worlds import World, bystanders, outside
 from .. import permits
 from ..stand_ins import Maker, stand_over
 
@@ -179,8 +180,10 @@ def _getnameinfo(world: World, pycares: Any, arguments: dict[str, Any]) -> Any:
 
 def _init(world: World, real: Any, *args: Any, **kwargs: Any) -> None:
     """A channel has a thread for what is closed, which is nobody's leak: it serves the whole process."""
+    there = set(threading.enumerate())
     with outside():
         real(*args, **kwargs)
+    bystanders.update(thread for thread in threading.enumerate() if thread not in there)
 
 
 ANSWERS: dict[str, Maker] = {
