@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from asyncio import all_tasks, current_task, events
+from asyncio import all_tasks, current_task, events, sleep, wait
 from asyncio import tasks as asyncio_tasks
 from collections.abc import AsyncGenerator, Collection, Coroutine, Iterable
 from typing import Any
@@ -75,7 +75,7 @@ async def settle(loop: SolipsistEventLoop) -> None:
     """
     until, landings = loop.time() + LAST_WILL, LANDINGS
     for turn in range(SETTLING_TURNS):
-        await asyncio.sleep(0)
+        await sleep(0)
         if not loop.inventory.ready() and not loop.kernel.ready():
             when = loop.kernel.network.wire.next_arrival() if loop.kernel.has_network else math.inf
             if when > until or not landings:
@@ -125,8 +125,8 @@ async def _end(loop: SolipsistEventLoop, keep: Keep) -> None:
     for outer in gatherings:
         if outer.done():
             retrieve(outer)
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    await sleep(0)
+    await sleep(0)
 
 
 def _cancel_callbacks(loop: SolipsistEventLoop, keep: Keep) -> None:
@@ -141,19 +141,19 @@ def _cancel_callbacks(loop: SolipsistEventLoop, keep: Keep) -> None:
 async def _cancel_tasks(tasks: Collection[Task]) -> list[asyncio.Future[Any]]:
     """Cancel them and let them end; give the futures of the gather() calls that they were in."""
     if stuck.loosen(sorted(tasks, key=by_name)):
-        await asyncio.sleep(0)  # a task of each circle takes its cancellation
+        await sleep(0)  # a task of each circle takes its cancellation
     gatherings = [outer for task in tasks if (outer := gathering(task)) is not None]
     for task in tasks:
         task.cancel()
     if tasks:
-        await asyncio.wait(tasks, timeout=LAST_WILL)
+        await wait(tasks, timeout=LAST_WILL)
     return gatherings
 
 
 async def _finish_generators(loop: SolipsistEventLoop, keep: Keep) -> None:
     closing = [loop.create_task(_finish(agen)) for agen in list(loop.inventory.generators) if id(agen) not in keep]
     if closing:
-        await asyncio.wait(closing, timeout=LAST_WILL)
+        await wait(closing, timeout=LAST_WILL)
 
 
 def _close_transports(loop: SolipsistEventLoop, keep: Keep) -> None:

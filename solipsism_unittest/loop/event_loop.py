@@ -15,7 +15,7 @@ import itertools
 import selectors
 import socket
 import sys
-from asyncio import base_events, events, futures, runners, tasks
+from asyncio import base_events, ensure_future, events, futures, runners, sleep, tasks
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from types import CoroutineType
@@ -204,7 +204,7 @@ class SolipsistEventLoop(SignalHandlers):
                 with contextlib.suppress(StopIteration):
                     future.send(None)  # to run the loop for it would take as long as to make the loop
                 return None
-            future = asyncio.ensure_future(future, loop=self)
+            future = ensure_future(future, loop=self)
             future._log_destroy_pending = False  # asyncio's own reason: an interrupt leaves it pending
         if isinstance(future, asyncio.Task):
             future.is_driven = True  # type: ignore[attr-defined]  # no leftover: its end is reported to who drives it
@@ -347,7 +347,7 @@ class SolipsistEventLoop(SignalHandlers):
         finally:  # an error takes as long as an answer
             seconds = self.kernel.names.delay(host)
             if seconds:
-                await stating(lambda: f"the look-up of {names.plain(host)}", asyncio.sleep(seconds))
+                await stating(lambda: f"the look-up of {names.plain(host)}", sleep(seconds))
 
     async def _create_server_getaddrinfo(self, host: Any, port: Any, family: int, flags: int) -> list[Answer]:
         infos = await Stock._create_server_getaddrinfo(self, host, port, family, flags)  # type: ignore[attr-defined]

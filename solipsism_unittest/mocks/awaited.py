@@ -6,6 +6,7 @@ import asyncio
 import copy
 import functools
 import inspect
+from asyncio import get_running_loop
 from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
 from types import FunctionType
@@ -50,7 +51,7 @@ class Awaits:
 
     async def _until(self, predicate: Callable[[mock.AsyncMock], Any], words: str) -> Any:
         while not (value := predicate(self._mock)):
-            waiter = asyncio.get_running_loop().create_future()
+            waiter = get_running_loop().create_future()
             self._waiting.append(waiter)
             try:
                 await stating(lambda: words, waiter)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+from asyncio import sleep
 from typing import Any
 
 from ..errors import SolipsismError
@@ -38,7 +39,7 @@ async def exhaust_callbacks(loop: asyncio.AbstractEventLoop) -> None:
     if ready is None:
         raise _no_selector(loop, "exhaust_callbacks()")
     while ready:
-        await stating(lambda: "exhaust_callbacks(), until nothing is ready", asyncio.sleep(0))
+        await stating(lambda: "exhaust_callbacks(), until nothing is ready", sleep(0))
 
 
 def _set_ready(fileobj: Any, loop: Any, event: int, what: str) -> None:

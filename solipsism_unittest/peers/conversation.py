@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import abc
 import asyncio
+from asyncio import sleep
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -190,7 +191,7 @@ class Conversation:
             case Send():
                 await self._send(step)
             case Wait():
-                await asyncio.sleep(step.seconds)
+                await sleep(step.seconds)
             case End():
                 assert isinstance(self._line, StreamLine), step  # see refuse_stream_steps()
                 await self._line.end(step.how)
@@ -206,7 +207,7 @@ class Conversation:
     async def _send(self, step: Send) -> None:
         for start in range(0, len(step.data), step.chunk):
             if start:
-                await asyncio.sleep(step.every)
+                await sleep(step.every)
             await self._line.send(step.data[start:start + step.chunk])
 
     async def _branch(self, step: Branches) -> None:

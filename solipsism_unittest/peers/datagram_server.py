@@ -12,6 +12,7 @@ import functools
 import inspect
 import socket
 import struct
+from asyncio import get_running_loop, sleep, wait
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
@@ -121,7 +122,7 @@ class FakeDatagramServer:
         if is_multicast(address):
             for number in INTERFACES:
                 _join(face, address, number)
-        loop = asyncio.get_running_loop()
+        loop = get_running_loop()
         _, protocol = await loop.create_datagram_endpoint(lambda: _Protocol(self), sock=face)
         self._sockets.append(protocol)
 
@@ -146,7 +147,7 @@ class FakeDatagramServer:
 
     def _start(self, coroutine: Coroutine[Any, Any, None], what: str) -> None:
         name = f"handler of {what} of {self.host}:{self.port}"
-        task = asyncio.get_running_loop().create_task(coroutine, name=name)
+        task = get_running_loop().create_task(coroutine, name=name)
         task.made_at = self.made_at  # type: ignore[attr-defined]
         self._answering.append(task)
         task.add_done_callback(self._answering.remove)
@@ -219,10 +220,10 @@ class FakeDatagramServer:
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks, timeout=LAST_WILL)  # one that refuses is reported as a pending task
+            await wait(tasks, timeout=LAST_WILL)  # one that refuses is reported as a pending task
         for protocol in self._sockets:
             abort(protocol.transport)
-        await asyncio.sleep(0)
+        await sleep(0)
 
     def __repr__(self) -> str:
         count = len(self.received)

@@ -12,6 +12,7 @@ import contextlib
 import inspect
 import math
 import socket
+from asyncio import create_task, gather, get_running_loop, open_connection, wait, wait_for
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
@@ -60,7 +61,7 @@ class Proxy(FakeServer):
 
     async def create_client(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A connection to the proxy, as `asyncio.open_connection()` gives it."""
-        return await asyncio.open_connection(self.host, self.port)
+        return await open_connection(self.host, self.port)
 
     # -- what it does to what passes
 
@@ -104,7 +105,7 @@ class Proxy(FakeServer):
         tasks = [connection.task for connection in self.connections if connection.task is not None]
         for task in tasks:
             task.cancel()
-        return asyncio.gather(*tasks, return_exceptions=True)
+        return gather(*tasks, return_exceptions=True)
 
     def reset_connections(self) -> None:
         """Reset every open connection: its client and the target get ConnectionResetError."""
@@ -134,8 +135,8 @@ class Proxy(FakeServer):
             reset(target[1].transport)
             return
         self._targets.append(target[1])
-        pumps = [asyncio.create_task(self._pump(reader, target[1], 0), name=f"{self!r} to the target"),
-                 asyncio.create_task(self._pump(target[0], writer, 1), name=f"{self!r} to the client")]
+        pumps = [create_task(self._pump(reader, target[1], 0), name=f"{self!r} to the target"),
+                 create_task(self._pump(target[0], writer, 1), name=f"{self!r} to the client")]
         try:
             await stating(lambda: "the end of a connection of a proxy", _all_of(pumps))
         except ConnectionError:
@@ -144,21 +145,21 @@ class Proxy(FakeServer):
         finally:
             for pump in pumps:
                 pump.cancel()
-            await asyncio.wait(pumps)
+            await wait(pumps)
             self._targets.remove(target[1])
             for end in (writer, target[1]):
                 end.close()
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A connection to the target by a socket of our own, which no patch of a program reaches."""
-        loop = asyncio.get_running_loop()
+        loop = get_running_loop()
         infos = await loop.getaddrinfo(self.target_host, self.target_port, type=socket.SOCK_STREAM)
         failure: OSError | None = None
         for family, *_, address in infos:
             face = OwnSocket.on(self._world, family)
             try:
                 await loop.sock_connect(face, address)
-                return await asyncio.open_connection(sock=face)
+                return await open_connection(sock=face)
             except OSError as error:
                 face.close()
                 failure = error
@@ -185,7 +186,7 @@ class Proxy(FakeServer):
 
     async def _hold_back(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), seconds)
+            await wait_for(self._changed.wait(), seconds)
 
     def __repr__(self) -> str:
         count = len(self.connections)
@@ -195,6 +196,6 @@ class Proxy(FakeServer):
 
 async def _all_of(tasks: Sequence[asyncio.Task[None]]) -> None:
     """Wait for all of them, or until one fails."""
-    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    done, _ = await wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
     for task in done:
         task.result()

@@ -13,6 +13,7 @@ import inspect
 import os
 import socket
 import struct
+from asyncio import get_running_loop, sleep, wait
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from ssl import SSLContext
 from typing import Any
@@ -162,7 +163,7 @@ class FakeServer:
 
     async def start(self, port: int, *, ssl: SSLContext | None = None, capacity: Capacity = None) -> None:
         """Listen on every address of the host; port 0 is the next free one. A port in use is OSError EADDRINUSE."""
-        loop = asyncio.get_running_loop()
+        loop = get_running_loop()
         network = self._world.kernel.network
         addresses = (self.host,) if self.host in WILDCARDS else self._world.kernel.names.addresses_of(self.host)
         room = capacities(capacity)
@@ -209,7 +210,7 @@ class FakeServer:
             if address[0][:1] != b"\0":
                 self._inode = os.stat(self.path).st_ino
             self._listeners.append(stream)
-            loop = asyncio.get_running_loop()
+            loop = get_running_loop()
             self._servers.append(await loop.create_unix_server(lambda: _Protocol(self, loop), sock=face, ssl=ssl))
         except BaseException:
             self._stop_listening()
@@ -221,7 +222,7 @@ class FakeServer:
         self._waiting.put_nowait(connection)
         handler = self._handler if self._scripts is None else self._play
         if handler is not None:
-            loop = asyncio.get_running_loop()
+            loop = get_running_loop()
             name = f"handler {len(self.connections)} of {self._where()}"
             connection.task = loop.create_task(self._serve(handler, connection), name=name)
             connection.task.made_at = self.made_at  # type: ignore[attr-defined]
@@ -312,12 +313,12 @@ class FakeServer:
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks, timeout=LAST_WILL)  # one that refuses is reported as a pending task
+            await wait(tasks, timeout=LAST_WILL)  # one that refuses is reported as a pending task
         for transport in self.in_handshake():
             abort(transport)
         for connection in self.connections:
             abort(connection.writer.transport)
-        await asyncio.sleep(0)
+        await sleep(0)
 
     def __repr__(self) -> str:
         count = len(self.connections)

@@ -19,6 +19,7 @@ import concurrent.futures
 import contextlib
 import sys
 import threading
+from asyncio import current_task, run_coroutine_threadsafe, timeouts
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
@@ -108,7 +109,7 @@ class _Call(Generic[T]):
             timeout = None if self.deadline is None else self.deadline - self._clock.now
             coroutine = _carry_out(self._world, self._attempt, self._interests, timeout,
                                    f"{self._call}() of {self._thread.name}")
-            self._handed = asyncio.run_coroutine_threadsafe(coroutine, self._world.loop)
+            self._handed = run_coroutine_threadsafe(coroutine, self._world.loop)
 
     def result(self) -> T:
         """Wait for it, on the thread that makes the call."""
@@ -164,10 +165,10 @@ def _over(call: str, world: World) -> SolipsismError:
 
 async def _carry_out(world: World, attempt: Callable[[], T], interests: Interests, timeout: float | None, name: str
                      ) -> T:
-    task = asyncio.current_task()
+    task = current_task()
     assert task is not None
     task.set_name(name)
-    limit = asyncio.timeout(timeout)
+    limit = timeouts.timeout(timeout)
     try:
         async with limit:
             while True:

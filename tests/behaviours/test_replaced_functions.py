@@ -8,13 +8,20 @@ import time
 import unittest
 import unittest.mock
 
-from solipsism_unittest import SleepForeverError, SolipsistTestCase
+from solipsism_unittest import Script, SleepForeverError, SolipsistTestCase
 
 REPLACED = (
     *(f"os.path.{name}" for name in ("abspath", "relpath", "normpath", "join", "dirname", "basename", "exists", "isabs",
                                      "realpath", "commonprefix")),
     "os.getcwd", "asyncio.all_tasks", "asyncio.current_task", "gc.get_referents", "gc.get_referrers", "gc.get_objects",
 )
+
+
+# Functions of asyncio that tests replace, and that the framework awaits or asks too.
+OF_ASYNCIO = ("all_tasks", "create_task", "current_task", "ensure_future", "gather", "get_running_loop", "iscoroutine",
+              "isfuture", "open_connection", "run_coroutine_threadsafe", "shield", "sleep", "timeout", "wait",
+              "wait_for")
+SLEEP, CONNECT = asyncio.sleep, asyncio.open_connection
 
 
 def blocked(*args, **kwargs):
@@ -64,6 +71,50 @@ class ClockTest(unittest.TestCase):
 
         result = unittest.TestResult()
         Frozen("test").run(result)
+        self.assertEqual((result.errors, result.failures), ([], []))
+
+
+class OwnWaitsTest(unittest.TestCase):
+    """asyncio's functions, replaced from the first line of a test until after its end."""
+
+    def test_out_of_reach(self):
+        """Servers, scripts, proxies, pairs, jobs, waits of threads and assertions go on as if nothing was replaced."""
+        class Case(SolipsistTestCase):
+            async def test(self):
+                for name in OF_ASYNCIO:
+                    unittest.mock.patch(f"asyncio.{name}", blocked).start()
+                script = Script().expect(b"PING").wait(2).send(b"PONG")
+                await self.start_fake_server(None, "api.test", 80, script=script)
+                proxy = await self.start_proxy("api.test", 80)
+                proxy.set_delay(1)
+                reader, writer = await CONNECT(proxy.host, proxy.port)
+                writer.write(b"PING")
+                await self.assertReceives(reader, b"PONG")
+                self.assertNow(3)
+                writer.close()
+                (one, _), (two, other) = await self.stream_pairs()
+                other.write(b"x")
+                await self.assertBlocks(two.read(1), 1)
+                await self.assertCompletesAfter(SLEEP(1), 1)
+                self.assertEqual(await one.read(1), b"x")
+                left, right = self.socketpair()
+                right.settimeout(3)
+
+                def receive():
+                    return right.recv(1)
+
+                self.loop.call_later(1, left.send, b"y")
+                self.assertEqual(await self.loop.run_in_executor(None, receive), b"y")
+                server = await self.start_fake_datagram_server(lambda data, address: data, "api.test", 53)
+                with socket.socket(type=socket.SOCK_DGRAM) as sock:
+                    sock.setblocking(False)
+                    await self.loop.sock_sendto(sock, b"z", server.address)
+                    self.assertEqual((await self.loop.sock_recvfrom(sock, 5))[0], b"z")
+                await self.advance(1)
+
+        self.addCleanup(unittest.mock.patch.stopall)
+        result = unittest.TestResult()
+        Case("test").run(result)
         self.assertEqual((result.errors, result.failures), ([], []))
 
 

@@ -7,6 +7,7 @@ import collections.abc
 import inspect
 import math
 import unittest
+from asyncio import isfuture
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, TypeVar
 
@@ -149,7 +150,7 @@ def name_of_awaited(aw: object) -> str:
     """What the user calls an awaitable: the coroutine's name where there is one."""
     if isinstance(aw, asyncio.Task):
         return f"task {words.task_words(aw)}"
-    if asyncio.isfuture(aw):
+    if isfuture(aw):
         return "gather()" if hasattr(aw, "_children") else "a future"
     name = getattr(aw, "__qualname__", None) or _NAMES.get(type(aw).__name__) or type(aw).__qualname__
     return _NAMES.get(name, name)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import unittest
-from asyncio import trsock
+from asyncio import get_running_loop, trsock
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -85,7 +84,7 @@ async def _take(face: Any, size: int) -> bytes:
     timeout = face.gettimeout()
     face.setblocking(False)
     try:
-        return await asyncio.get_running_loop().sock_recv(face, size)
+        return await get_running_loop().sock_recv(face, size)
     finally:
         if face.fileno() >= 0:
             face.settimeout(timeout)

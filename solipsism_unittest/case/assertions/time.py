@@ -11,6 +11,7 @@ import asyncio
 import inspect
 import math
 import unittest
+from asyncio import all_tasks, current_task, ensure_future, isfuture, wait
 from collections.abc import Awaitable, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -147,7 +148,7 @@ async def _complete_after(case: unittest.TestCase, aw: Awaitable[T], seconds: fl
 
 async def _time_out(case: unittest.TestCase, aw: Awaitable[object], seconds: float) -> None:
     start, late = _loop_of(case).time(), list[str]()
-    task = asyncio.current_task()
+    task = current_task()
     assert task is not None
     cancelled_before = task.cancelling()
     error: BaseException | None = None
@@ -173,7 +174,7 @@ async def _within(case: unittest.TestCase, aw: Awaitable[T], seconds: float, ver
     loop = _loop_of(case)
     deadline = loop.time() + seconds
     over = math.nextafter(deadline + tolerance(deadline), math.inf)
-    task = asyncio.current_task()
+    task = current_task()
     assert task is not None
     cause: Exception | None = None
 
@@ -209,12 +210,12 @@ async def _block(case: unittest.TestCase, aw: Awaitable[object], seconds: float 
         discard(aw)
         raise
     name, start = name_of_awaited(aw), loop.time()
-    is_of_test = asyncio.isfuture(aw)
-    task = asyncio.ensure_future(aw if is_of_test or inspect.iscoroutine(aw) else awaiting(aw))
+    is_of_test = isfuture(aw)
+    task = ensure_future(aw if is_of_test or inspect.iscoroutine(aw) else awaiting(aw))
     moment = loop.create_task(loop.settle() if seconds is None else loop.advance(seconds), name="assertBlocks()")
     with _longest_wait(case) as longest:
         try:
-            await asyncio.wait([task, moment], return_when=asyncio.FIRST_COMPLETED)
+            await wait([task, moment], return_when=asyncio.FIRST_COMPLETED)
         finally:
             moment.cancel()
             blocked = not task.done()
@@ -240,7 +241,7 @@ async def _end(loop: SolipsistEventLoop, task: asyncio.Future[Any]) -> None:
     # Not the timeout of wait(), which would be a timer for all to see.
     limit = loop.create_task(loop.advance(LAST_WILL), name="assertBlocks()")
     try:
-        await asyncio.wait([task, limit], return_when=asyncio.FIRST_COMPLETED)
+        await wait([task, limit], return_when=asyncio.FIRST_COMPLETED)
     finally:
         limit.cancel()
 
@@ -276,7 +277,7 @@ def _apart(seen: float, expected: float, less: str, more: str) -> str:
 
 def _not_begun(loop: SolipsistEventLoop) -> str:
     """The tasks that have made no step yet, and so no timer."""
-    new = [task for task in sorted(asyncio.all_tasks(loop), key=tasks.by_name) if tasks.is_new(task)]
+    new = [task for task in sorted(all_tasks(loop), key=tasks.by_name) if tasks.is_new(task)]
     if not new:
         return ""
     made = [f"{task.get_name()}, made at {place}" if (place := made_at(task)) else task.get_name() for task in new]

@@ -7,6 +7,7 @@ import asyncio
 import errno
 import operator
 import socket
+from asyncio import get_running_loop, open_connection
 from typing import Any
 
 from ...errors import SolipsismError
@@ -68,13 +69,13 @@ StreamPair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 async def stream_pairs(capacity: Capacity = None) -> tuple[StreamPair, StreamPair]:
     """Two asyncio stream pairs over `socketpair(capacity)`: ((reader1, writer1), (reader2, writer2))."""
     if running_world() is None:
-        raise SolipsismError(f"stream_pairs() needs the virtual world, and {asyncio.get_running_loop()!r} has none: "
+        raise SolipsismError(f"stream_pairs() needs the virtual world, and {get_running_loop()!r} has none: "
                              "run it on a SolipsistEventLoop")
     faces = socketpair(capacity)
     pairs: list[StreamPair] = []
     try:
         for face in faces:
-            pairs.append(await asyncio.open_connection(sock=face))
+            pairs.append(await open_connection(sock=face))
     except BaseException:  # cancelled half-way
         for _, writer in pairs:
             abort(writer.transport)

@@ -19,7 +19,7 @@ import itertools
 import queue
 import threading
 import weakref
-from asyncio import futures
+from asyncio import futures, sleep
 from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from typing import Any
@@ -210,7 +210,7 @@ class Jobs:
         finally:
             hold.release()
         self.deliver(late=True)
-        await asyncio.sleep(0)  # for what awaits the results
+        await sleep(0)  # for what awaits the results
 
     # -- what is started, and what is left
 

@@ -5,11 +5,11 @@ They are found here in any mode; `call_soon()` asks here only of what is neither
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
 import inspect
 import threading
+from asyncio import iscoroutine
 from collections.abc import Callable, Coroutine
 from types import FunctionType, MethodType
 from typing import Any, NoReturn
@@ -45,7 +45,7 @@ def check_callback(callback: Any, method: str) -> None:
 
 def refuse_callback(callback: Any, method: str) -> NoReturn:
     """Raise what asyncio's debug mode raises, in words that name the callback and the cure."""
-    if asyncio.iscoroutine(callback):
+    if iscoroutine(callback):
         callback.close()  # nobody can await it now
     raise TypeError(f"coroutines cannot be used with {method}(): {callback!r} would be called, and never awaited; give "
                     "a plain function, or make a task of it")
