@@ -73,6 +73,68 @@ async def test_hang():
     await asyncio.Event().wait()
 """
 
+TEST_CASES = """
+import asyncio
+from solipsism_unittest import SolipsistEventLoop, SolipsistTestCase, over_loops
+
+class OneTest(SolipsistTestCase):
+    async def test_passes(self):
+        await self.assertCompletesAfter(asyncio.sleep(86400), 86400)
+
+    async def test_leak(self):
+        self.loop.call_later(5, print)
+
+@over_loops(virtual=SolipsistEventLoop, stock=asyncio.SelectorEventLoop)
+class TwoTest(SolipsistTestCase):
+    async def test_sleep(self):
+        await asyncio.sleep(0.01)
+
+class ThreeTest(SolipsistTestCase):
+    loop_scope = "class"
+
+    @classmethod
+    async def asyncSetUpClass(cls):
+        await asyncio.sleep(5)
+
+    def test_now(self):
+        self.assertNow(5)
+"""
+
+IN_ASYNC_TESTS = """
+import asyncio
+import subprocess
+
+import pytest
+
+pytestmark = pytest.mark.{mark}
+
+async def echo(reader, writer):
+    writer.write(await reader.readline())
+    writer.close()
+
+async def test_passes(world):
+    await world.start_fake_server(echo, "api.test", 80)
+    reader, writer = await asyncio.open_connection("api.test", 80)
+    writer.write(b"hello\\n")
+    assert await reader.readline() == b"hello\\n"
+    writer.close()
+    await world.assertCompletesAfter(asyncio.sleep(5), 5)
+
+async def test_leak(world):
+    asyncio.get_running_loop().call_later(5, print)
+
+async def test_hang(world):
+    await asyncio.Event().wait()
+
+async def test_escape(world):
+    with pytest.raises(Exception):
+        subprocess.run(["git", "--version"])
+
+async def test_after_all_that(world):
+    await asyncio.sleep(5)
+    world.assertNow(5)
+"""
+
 HOOK = """
 from solipsism_unittest import SolipsistEventLoop
 
@@ -99,13 +161,29 @@ def anyio_backend():
 """
 
 
-def blocks_of_readme():
-    """The python blocks of README, by the file that is named above each."""
+WORLD_OF_ANYIO = """
+import asyncio
+import solipsism_unittest
+
+@pytest.fixture
+async def loop(anyio_backend):
+    return asyncio.get_running_loop()
+
+@pytest.fixture
+def world(loop):
+    with solipsism_unittest.world(loop_factory=lambda: loop) as world:
+        yield world
+"""
+
+
+def block_of_readme(file, word=""):
+    """The first python block of README for this file that has this word."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    found = {}
     for match in re.finditer(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
-        found[re.findall(r"`(\w+\.py)`", text[:match.start()])[-1]] = match[1]
-    return found
+        names = re.findall(r"`(\w+\.py)`", text[:match.start()])
+        if names[-1:] == [file] and word in match[1]:
+            return match[1]
+    raise LookupError(f"README has no block for {file}")
 
 
 def pytest(files, *arguments):
@@ -123,8 +201,7 @@ class FixtureCase:
 
     def test_the_fixture(self):
         """The test of README passes with the fixture of README, which is three lines."""
-        readme = blocks_of_readme()
-        fixture, test = readme["conftest.py"], readme["test_with_world.py"]
+        fixture, test = block_of_readme("conftest.py"), block_of_readme("test_with_world.py")
         self.assertEqual(fixture.partition("@pytest.fixture\n")[2].count("\n"), 3)
         child = pytest({"conftest.py": fixture, "test_with_world.py": test}, *self.arguments)
         self.assertIn("1 passed", child.stdout)
@@ -132,7 +209,7 @@ class FixtureCase:
 
     def test_faults(self):
         """Leaks, hangs and escapes are reported where they belong, with the line of the test, and others pass."""
-        child = pytest({"conftest.py": blocks_of_readme()["conftest.py"], "test_it.py": WITH_WORLD}, *self.arguments)
+        child = pytest({"conftest.py": block_of_readme("conftest.py"), "test_it.py": WITH_WORLD}, *self.arguments)
         text = child.stdout
         for name in ("test_passes", "test_leak", "test_escape", "test_after_all_that"):
             self.assertRegex(text, rf"PASSED \S*test_it.py::{name}")
@@ -159,6 +236,19 @@ class OnTheLoop:
         self.assertIn("1 failed, 2 passed", child.stdout)
 
 
+    def check_async(self, conftest, mark, *arguments):
+        """What passes and what fails of async tests that have a world."""
+        text = pytest({"conftest.py": conftest, "test_it.py": IN_ASYNC_TESTS.format(mark=mark)}, *arguments).stdout
+        for name in ("test_passes", "test_leak", "test_escape", "test_after_all_that"):
+            self.assertRegex(text, rf"PASSED \S*test_it.py::{name}")
+        for name in ("test_leak", "test_escape"):
+            self.assertRegex(text, rf"ERROR \S*test_it.py::{name}")
+        self.assertRegex(text, r"FAILED \S*test_it.py::test_hang")
+        self.assertRegex(text, r"made at \S*test_it.py:22 in test_leak")
+        self.assertIn("EscapeError: subprocess.run(['git', '--version']) would start a real process", text)
+        self.assertIn("SleepForeverError: nothing can wake the program", text)
+
+
 @needs("pytest")
 class PytestTest(FixtureCase, unittest.TestCase):
     arguments = "-p", "no:asyncio", "-p", "no:anyio"
@@ -174,6 +264,10 @@ class StrictTest(FixtureCase, OnTheLoop, unittest.TestCase):
         """The loop comes by the hook of pytest-asyncio for loop factories."""
         self.check(HOOK, "asyncio", *self.arguments)
 
+    def test_async_tests_with_the_fixture(self):
+        """The second fixture of README reports what async tests leave, with their lines."""
+        self.check_async(block_of_readme("conftest.py", "pytest_asyncio"), "asyncio", *self.arguments)
+
     def test_the_policy(self):
         """The loop comes by the policy, which pytest-asyncio deprecates."""
         self.check(POLICY, "asyncio", *self.arguments)
@@ -185,11 +279,26 @@ class AutoTest(StrictTest):
     arguments = ("--asyncio-mode=auto",)
 
 
+@needs("pytest", "xdist")
+class XdistTest(unittest.TestCase):
+    def test_test_cases_in_processes(self):
+        """Test cases run in the processes of pytest-xdist as they do in one."""
+        with tempfile.TemporaryDirectory() as folder:
+            pathlib.Path(folder, "test_it.py").write_text(TEST_CASES, encoding="utf-8")
+            child = run_python("-m", "pytest", "-p", "no:cacheprovider", f"--rootdir={folder}", "-n2", "-q", folder)
+        self.assertIn("the test left 1 thing behind", child.stdout)
+        self.assertIn("1 failed, 4 passed", child.stdout)
+
+
 @needs("pytest", "anyio")
 class AnyioTest(FixtureCase, OnTheLoop, unittest.TestCase):
     """The plug-in of anyio."""
 
     arguments = "-p", "anyio"
+
+    def test_async_tests_with_the_fixture(self):
+        """A fixture for the plug-in of anyio does the same."""
+        self.check_async(BACKEND + WORLD_OF_ANYIO, "anyio", "-p", "no:asyncio")
 
     def test_the_backend(self):
         """The loop comes by the options of anyio's backend."""
