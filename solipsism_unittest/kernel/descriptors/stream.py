@@ -264,9 +264,18 @@ class Stream(Connection):
         self._end(True)
 
     def _end(self, resets: bool) -> None:
-        state = self.state
-        if state is CLOSED:
+        if self.state is CLOSED:
             return
+        self._take_leave(resets)
+        peer = self.peer
+        if peer is not None and peer.state is CLOSED and (
+                self.transmit == peer.arrive and peer.transmit == self.arrive):  # the wire may still have something
+            # Nothing goes either way any more, and two ends that do not know each other need no garbage collection.
+            self.peer = peer.peer = None
+            self.transmit = peer.transmit = _into_nothing
+
+    def _take_leave(self, resets: bool) -> None:
+        state = self.state
         if self.backlog is not None or state is CONNECTING:
             self._turn_away()
         self.incoming = b""

@@ -90,6 +90,8 @@ def _make_new(before: Any) -> Any:
 
     def __new__(cls: type, *args: Any, **kwargs: Any) -> Any:
         world = by_thread.get(thread_id())
+        if cls is VirtualSocket and world is not None:
+            return blank(cls, world)
         if world is None or _is_real_here(cls, sys._getframe(1)):
             return make(cls, *args, **kwargs)
         if cls is _SOCKET:

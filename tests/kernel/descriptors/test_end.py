@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import socket
 import unittest
 
@@ -83,6 +84,35 @@ class EndTest(unittest.TestCase):
 
         with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
             self.assertEqual(runner.run(main()), [("established", {})] * 2)
+
+    def test_closed_connections_need_no_collection(self):
+        """When both ends of a connection are closed, in any order and with bytes unread, nothing is left to collect."""
+        kernel = Kernel()
+        listener = kernel.stream(socket.AF_INET, None)
+        kernel.network.bind(listener, "127.0.0.1", 80)
+        kernel.network.listen(listener, 5)
+
+        def connections():
+            client = kernel.stream(socket.AF_INET, None)
+            kernel.network.connect(client, "127.0.0.1", 80)
+            yield client, kernel.open(listener.accept())
+            yield kernel.pair(None, None)
+            alone = kernel.stream(socket.AF_INET, None)
+            kernel.network.bind(alone, "127.0.0.1", 81)
+            kernel.network.connect(alone, "127.0.0.1", 81)  # to itself
+            yield alone, alone
+
+        gc.collect()
+        gc.disable()
+        self.addCleanup(gc.enable)
+        for unread in (b"", b"data"):
+            for order in (1, -1):
+                for ends in connections():
+                    ends[0].send(unread)
+                    for end in ends[::order]:
+                        kernel.close(end)
+                del ends, end
+                self.assertEqual(gc.collect(), 0)
 
     def test_kinds_answer(self):
         """What every kind has to do in its own way is asked of none."""
