@@ -103,9 +103,22 @@ def is_of_program(filename: str) -> bool:
     return not is_of_standard_library(filename) and not filename.startswith(_HOME)
 
 
+class _Carried(dict[str, bool]):
+    """By the name of a module: what `carries` says, for it is asked of each frame above a new task."""
+
+    def __missing__(self, module: str) -> bool:
+        if len(self) >= 1024:  # somebody makes modules as he goes
+            self.clear()
+        self[module] = answer = root_of(module) in CARRIERS
+        return answer
+
+
+CARRIED = _Carried()
+
+
 def carries(module: str) -> bool:
     """Whether frames of a module of this name can stand between the user's line and what that line caused."""
-    return root_of(module) in CARRIERS
+    return CARRIED[module]
 
 
 def asks_about_the_machine(frame: FrameType | None) -> bool:

@@ -11,7 +11,6 @@ of any library.
 from __future__ import annotations
 
 import asyncio
-import functools
 import os
 import sys
 from asyncio import current_task
@@ -19,7 +18,7 @@ from collections.abc import Collection, Iterator
 from types import CodeType, FrameType
 from typing import NamedTuple
 
-from .modules import CARRIERS, carries, is_of_library, module_of, outward
+from .modules import CARRIED, carries, is_of_library, module_of, outward
 
 _working_directory = os.getcwd  # the system's own
 
@@ -55,11 +54,29 @@ class Place(NamedTuple):
     def called_from(self, place: Place | None) -> Place:
         """The same line of a library with another caller: where the task was made, as the stack ends there."""
         caller = place.caller if place and place.in_library else place
-        return _place(self.code, self.instruction, True, caller)
+        return _PLACES.at(self.code, self.instruction, True, caller)
 
 
-# A line that makes 100,000 tasks gives one Place: as many objects would keep the garbage collector busy.
-_place = functools.lru_cache(maxsize=1024)(Place)
+class Places(dict[tuple[int, ...], Place]):
+    """The places that were met: a line that makes 100,000 tasks gives one Place.
+
+    As many objects would keep the garbage collector busy. The keys are the ids of what the Places hold: from 3.12 on
+    CPython takes 10 microseconds to hash the code of a long function, each time anew.
+    """
+
+    def at(self, code: CodeType, instruction: int, in_library: bool = False, caller: Place | None = None) -> Place:
+        """The place with these facts."""
+        key = (id(code), instruction, id(caller)) if in_library else (id(code), instruction)
+        place = self.get(key)
+        if place is None:
+            if len(self) >= MOST_PLACES:
+                self.clear()
+            place = self[key] = Place(code, instruction, in_library, caller)
+        return place
+
+
+MOST_PLACES = 1024
+_PLACES = Places()
 
 
 def shorten(filename: str) -> str:
@@ -92,14 +109,17 @@ def user_place(depth: int = 1) -> Place | None:
     """
     frame: FrameType | None = sys._getframe(depth)
     inner: Place | None = None  # the innermost frame of a library
+    known = _PLACES.get
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
-        if module.partition(".")[0] not in CARRIERS:
+        if not CARRIED[module]:
             code = frame.f_code
-            if not is_of_library(code.co_filename):
-                place = _place(code, frame.f_lasti)
+            place = known((id(code), frame.f_lasti))
+            if place is None and not is_of_library(code.co_filename):
+                place = _PLACES.at(code, frame.f_lasti)
+            if place is not None:
                 return place if inner is None else inner.called_from(place)
-            inner = inner or _place(code, frame.f_lasti, True)
+            inner = inner or _PLACES.at(code, frame.f_lasti, True)
         elif module in _STARTERS and frame.f_code.co_name == _STARTERS[module]:  # an audited attribute: asked last
             break
         frame = frame.f_back

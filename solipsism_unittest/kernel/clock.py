@@ -16,6 +16,7 @@ from math import inf, isfinite, isnan, nextafter
 from typing import Any
 
 Action = Callable[[], object]
+Stop = list[Any]  # when, the order of making, and what to do: None where it was cancelled
 
 
 class Hold:
@@ -47,7 +48,8 @@ class VirtualClock:
         self._order = itertools.count()
         # Two heaps of (when, order of making, what to do)
         self.deliveries: list[tuple[float, int, Action]] = []
-        self.stops: list[tuple[float, int, Action]] = []
+        self.stops: list[Stop] = []  # the first one was not cancelled
+        self._cancelled_stops = 0  # how many of these were
 
     @property
     def resolution(self) -> float:
@@ -76,11 +78,32 @@ class VirtualClock:
             self.deliveries[:] = [delivery for delivery in self.deliveries if delivery[2] != action]
             heapq.heapify(self.deliveries)
 
-    def stop_at(self, when: float, action: Action) -> None:
+    def stop_at(self, when: float, action: Action) -> Stop:
         """Run `action` when everything due up to and including `when` is done: the end of an advance."""
         if isnan(when) or when < self.now:
             raise ValueError(f"cannot go to t={when!r}: it is t={self.now!r} already and time only moves forward")
-        heapq.heappush(self.stops, (when, next(self._order), action))
+        stop = [when, next(self._order), action]
+        heapq.heappush(self.stops, stop)
+        return stop
+
+    def cancel_stop(self, stop: Stop) -> None:
+        """Take back an advance that has not come to its end.
+
+        It leaves the heap when it is the first, or when more than half are cancelled: thousands that are cancelled one
+        by one would otherwise make as many new heaps.
+        """
+        stop[2] = None
+        self._cancelled_stops += 1
+        if self._cancelled_stops > len(self.stops) // 2:
+            self.stops[:] = [each for each in self.stops if each[2] is not None]
+            heapq.heapify(self.stops)
+            self._cancelled_stops = 0
+        self._drop_cancelled_stops()
+
+    def _drop_cancelled_stops(self) -> None:
+        while self.stops and self.stops[0][2] is None:
+            heapq.heappop(self.stops)
+            self._cancelled_stops -= 1
 
     def jump(self, when: float) -> None:
         """Set the time to exactly `when`; what is due by then arrives now, in the order of sending."""
@@ -96,11 +119,12 @@ class VirtualClock:
         """Finish the earliest advance; it must be due."""
         when, _, action = heapq.heappop(self.stops)
         assert when == self.now, (when, self.now)
+        self._drop_cancelled_stops()
         action()
 
     def __repr__(self) -> str:
         facts: list[Any] = [f"t={self.now!r}"]
-        heaps = (self.deliveries, "in flight"), (self.stops, "stops")
-        facts += [f"{len(what)} {name}" for what, name in heaps if what]
+        heaps = (len(self.deliveries), "in flight"), (len(self.stops) - self._cancelled_stops, "stops")
+        facts += [f"{count} {name}" for count, name in heaps if count]
         facts += [repr(hold) for hold in self.holds]
         return f"<VirtualClock {' '.join(facts)}>"

@@ -30,7 +30,7 @@ from ..kernel.clock import Hold
 from ..stdlib import worlds
 from ..stdlib.seal import guard
 from ..stdlib.sockets.lookups import refuse_to_block
-from ..stdlib.threads.background import in_background
+from ..stdlib.threads.background import is_background
 from ..stdlib.threads.job import Work
 from ..stdlib.threads.mistakes import check_callback
 from ..stdlib.worlds import World, inside, sealed, world_here
@@ -49,7 +49,8 @@ T = TypeVar("T")
 _GETADDRINFO = socket.getaddrinfo
 
 # A hang that is met while these run is the end of a run already judged: it is reported, never raised.
-_CLOSING = frozenset({runners._cancel_all_tasks.__code__, runners.Runner.close.__code__})  # type: ignore[attr-defined]
+# No set: from 3.12 on it takes CPython microseconds to hash the code of a function.
+_CLOSING = runners._cancel_all_tasks.__code__, runners.Runner.close.__code__  # type: ignore[attr-defined]
 
 
 class Own:
@@ -231,11 +232,12 @@ class SolipsistEventLoop(SignalHandlers):
         place = place_here(2)
         task: Any
         if self._task_factory is None and tasks.Task is Task.__base__:
-            self._check_closed()
+            if self._closed:
+                self._check_closed()
             task = Task.__new__(Task)
             task.number = number  # before asyncio puts it into a set
             Task.__init__(task, coro, loop=self, name=name, context=context, **kwargs)
-            if task._source_traceback:
+            if self._debug:
                 del task._source_traceback[-1]
         else:  # of a program's own factory, or of what stands in the place of asyncio's class, as its pure Python one
             task = Stock.create_task(self, coro, name=name, context=context, **kwargs)
@@ -244,7 +246,7 @@ class SolipsistEventLoop(SignalHandlers):
             self._own.inventory.add_task(task)
             if task.done():  # eager: it has lost its coroutine, and 3.12.1 crashes when it is asked for that
                 task.coroutine_name = getattr(coro, "__qualname__", type(coro).__name__)
-            if in_background():
+            if is_background():
                 self.selector.jobs.leave_task(task)
         except (AttributeError, TypeError):  # a program's own task factory may give anything
             pass
@@ -262,7 +264,7 @@ class SolipsistEventLoop(SignalHandlers):
             Stock.default_exception_handler(self, context)
 
     def _asyncgen_firstiter_hook(self, agen: AsyncGenerator[Any, Any]) -> None:
-        if not in_background():
+        if not is_background():
             self.inventory.add_generator(agen, user_place(2))
         Stock._asyncgen_firstiter_hook(self, agen)  # type: ignore[attr-defined]
 
@@ -403,8 +405,8 @@ def _refusal(name: str, head: str, reason: str) -> Any:
 _OF_WINDOWS = ("Of Windows alone", "a call of Windows' proactor loop, and this loop plays Linux: use "
                                    "create_unix_server() and create_unix_connection(), or TCP")
 # The coroutines of a runner's end. Where there is nothing to close, they wait for nothing.
-_OF_THE_END = frozenset({asyncio.BaseEventLoop.shutdown_asyncgens.__code__,
-                         SolipsistEventLoop.shutdown_default_executor.__code__})
+_OF_THE_END = (asyncio.BaseEventLoop.shutdown_asyncgens.__code__,
+               SolipsistEventLoop.shutdown_default_executor.__code__)
 
 for _name in ("create_pipe_connection", "start_serving_pipe"):
     setattr(SolipsistEventLoop, _name, _refusal(_name, *_OF_WINDOWS))

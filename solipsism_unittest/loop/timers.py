@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import heapq
 import math
 from asyncio import events, futures
 from collections import deque
@@ -29,6 +28,9 @@ __unittest = True  # unittest leaves frames of this module out of a traceback
 __tracebackhide__ = True  # and so does pytest
 
 END_OF_SLEEP = futures._set_result_unless_cancelled  # type: ignore[attr-defined]  # the callback of asyncio.sleep
+
+
+_Future: Any = asyncio.Future
 
 
 class Timer(events.TimerHandle):
@@ -101,13 +103,14 @@ class Line:
     CPython's own turns have a heap as asyncio's, `plain`, in their place. Its timers have numbers.
     """
 
-    __slots__ = ("queue", "heap", "latest", "plain", "_made")
+    __slots__ = ("queue", "heap", "latest", "plain", "context", "_made")
 
     def __init__(self) -> None:
         self.queue: deque[Timer] = deque()
         self.heap: list[tuple[float, int, Timer]] = []  # tuples compare in C
         self.latest = -math.inf  # when the last one that was ever queued is due, until all are gone
         self.plain: list[Timer] = []
+        self.context = contextvars.Context()  # of all timers of sleeps
         self._made = 0  # the highest number that one in a heap has got
 
     def __len__(self) -> int:
@@ -222,7 +225,9 @@ def schedule(loop: Loop, when: float, callback: Callable[..., object], args: tup
     # The journal has a timer when it is made: a record in the handle's own `_run` would cost a tenth of a sleep.
     now = loop._clock.now
     if callback is END_OF_SLEEP:
-        # A sleeping task says where it sleeps.
+        # A sleeping task says where it sleeps. And nothing that its end calls asks for a context.
+        if context is None and type(args[0]) is _Future:
+            context = loop.line.context
         timer = Timer(when, callback, args, loop, context, now, None)
         record: tuple[object, ...] = (now, "sleep", when)
     else:
@@ -272,16 +277,14 @@ async def reach(loop: Loop, when: float) -> None:
         raise TypeError(f"a time is a number of seconds, not {when!r}")
     if when == math.inf:
         raise ValueError("cannot advance for ever")
-    stops = loop._clock.stops
     done = loop.create_future()
 
     def end() -> None:
         done.set_result(None)
 
-    loop._clock.stop_at(float(when), end)
+    stop = loop._clock.stop_at(float(when), end)
     try:
         await stating(lambda: f"advance_to({when!r})", done)
     finally:
         if done.cancelled() or not done.done():  # time must not move for an advance that was cancelled
-            stops[:] = [stop for stop in stops if stop[2] is not end]
-            heapq.heapify(stops)
+            loop._clock.cancel_stop(stop)

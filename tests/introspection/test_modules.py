@@ -3,7 +3,7 @@
 import types
 import unittest
 
-from solipsism_unittest.introspection.modules import globals_of
+from solipsism_unittest.introspection.modules import CARRIED, carries, globals_of
 
 
 class GlobalsTest(unittest.TestCase):
@@ -30,3 +30,11 @@ class GlobalsTest(unittest.TestCase):
 
         for thing in (Liar(), Raising(), None, types.ModuleType, {"__name__": "x"}):
             self.assertEqual(globals_of(thing), {})
+
+
+class CarriersTest(unittest.TestCase):
+    def test_who_carries(self):
+        """Modules of asyncio and the like pass calls on; a program's do not; and not all answers are kept for ever."""
+        for number in range(1100):
+            self.assertEqual((carries("asyncio.tasks"), carries(f"program{number}.asyncio")), (True, False))
+        self.assertLess(len(CARRIED), 1100)

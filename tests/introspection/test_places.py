@@ -44,6 +44,20 @@ class WalkTest(unittest.TestCase):
         self.assertEqual(found[0], found[2])
         self.assertEqual(found[1].line, found[0].line + 1)
 
+    def test_one_object(self):
+        """A line that is met again and again gives one Place."""
+        found = [user_place() for _ in range(3)]
+        self.assertIs(found[0], found[1])
+        self.assertIs(found[1], found[2])
+
+    def test_thousands_of_lines(self):
+        """Lines of functions that come and go keep their own places, and only so many are kept."""
+        for number in range(places.MOST_PLACES + 100):
+            namespace = {"__name__": "program", "user_place": user_place}
+            exec(f"def function{number}(): return user_place()", namespace)
+            self.assertEqual(namespace[f"function{number}"]().code.co_name, f"function{number}")
+        self.assertLessEqual(len(places._PLACES), places.MOST_PLACES)
+
     def test_plumbing_is_walked_over(self):
         """Frames of asyncio, contextlib, threading and the like are not where something was made."""
         with contextlib.ExitStack() as stack:

@@ -1,8 +1,12 @@
 """Virtual time alone: exact jumps, what falls due on the way, and holds."""
 
+import functools
+import heapq
 import math
+import random
 import sys
 import unittest
+from unittest import mock
 
 from solipsism_unittest.introspection.places import user_place
 from solipsism_unittest.kernel.clock import VirtualClock
@@ -127,6 +131,34 @@ class StopTest(unittest.TestCase):
 
 
 class HoldTest(unittest.TestCase):
+    def test_cancelled_stops(self):
+        """Stops that are cancelled, in whatever order, are gone; the others end in theirs."""
+        for seed in range(100):
+            chance, clock, ended = random.Random(seed), VirtualClock(), []
+            stops = [(when, clock.stop_at(when, functools.partial(ended.append, when)))
+                     for when in chance.choices(range(10), k=20)]
+            chance.shuffle(stops)
+            cancelled = stops[:chance.randrange(21)]
+            left = [when for when, _ in stops[len(cancelled):]]
+            for count, (_, stop) in enumerate(cancelled, 1):
+                clock.cancel_stop(stop)
+                self.assertTrue(not clock.stops or clock.stops[0][2] is not None)
+                self.assertIn(f"{20 - count} stops" if count < 20 else "t=0.0>", repr(clock))
+            while clock.stops:
+                clock.jump(clock.stops[0][0])
+                clock.end_stop()
+            self.assertEqual(ended, sorted(left))
+
+    def test_thousands_of_cancelled_stops(self):
+        """Cancelling each of many stops makes a new heap now and then only."""
+        clock = VirtualClock()
+        stops = [clock.stop_at(when, print) for when in range(10_000)]
+        with mock.patch.object(heapq, "heapify", wraps=heapq.heapify) as heapify:
+            for stop in stops[::-1]:
+                clock.cancel_stop(stop)
+        self.assertLess(heapify.call_count, 20)
+        self.assertEqual(clock.stops, [])
+
     def test_release(self):
         """A hold lasts until its release, and releasing it again touches no other."""
         clock = VirtualClock()

@@ -24,3 +24,6 @@ def background() -> Iterator[None]:
 def in_background(context: contextvars.Context | None = None) -> bool:
     """Whether this code, or a context, is inside `background()`."""
     return _background.get() if context is None else context.get(_background, False)
+
+
+is_background = _background.get  # the same of this code, for whoever makes thousands of things
