@@ -229,6 +229,10 @@ class Kernel:
         Of a file that was duplicated, each of its descriptors that is waited for.
         """
         awake = self.awake
+        if len(awake) == 1:  # in most turns
+            file, = awake
+            if (events := file.ready()) and file.descriptors is None:
+                return [(file, events)]
         found: list[tuple[File | Descriptor, int]] = []
         for file in list(awake):
             events = file.ready()

@@ -18,6 +18,7 @@ import sys
 from asyncio import base_events, ensure_future, events, futures, runners, sleep, tasks
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from threading import get_ident
 from types import CoroutineType
 from typing import Any, NoReturn, TypeVar
 
@@ -27,6 +28,7 @@ from ..introspection.places import Place, place_here, user_place
 from ..introspection.tasks import stating
 from ..kernel import Kernel
 from ..kernel.clock import Hold
+from ..kernel.journal import FULL
 from ..stdlib import worlds
 from ..stdlib.seal import guard
 from ..stdlib.sockets.lookups import refuse_to_block
@@ -38,7 +40,7 @@ from .inventory import Answer, Inventory, Task, UncaughtErrors, close_generator
 from .selector import VirtualSelector
 from .signals import SignalHandlers
 from .stuck import Hangs
-from .timers import duration, reach, schedule
+from .timers import END_OF_SLEEP, Timer, duration, reach, schedule
 from .turns import Stock, let_patches_reach
 
 __unittest = True  # unittest leaves frames of this module out of a traceback
@@ -149,7 +151,19 @@ class SolipsistEventLoop(SignalHandlers):
         when = now + delay
         if when == now and delay > 0:
             when = now + self._clock.resolution  # a positive delay ends later than now, or time would never go on
-        return schedule(self, when, callback, args, context, "call_later")
+        if callback is not END_OF_SLEEP or context is not None or type(when) is not float or not self.is_lean or \
+                not when >= self.line.latest or self._thread_id != get_ident() or type(args[0]) is not asyncio.Future:
+            return schedule(self, when, callback, args, context, "call_later")
+        # As schedule() does it, without a call: a test full of sleeps spends its time here.
+        line, now, journal = self.line, self._clock.now, self.world.kernel.journal
+        timer = Timer(when, callback, args, self, line.context, now, None)
+        line.latest = when
+        line.queue.append(timer)
+        if journal.enabled:
+            journal.records.append((now, "sleep", when))
+            if len(journal.records) >= FULL:
+                journal.trim()
+        return timer
 
     async def advance(self, seconds: float) -> None:
         """Run what is due within `seconds` from now, the end included, and be there exactly. Negative: ValueError."""
@@ -200,7 +214,7 @@ class SolipsistEventLoop(SignalHandlers):
         self._check_running()
         made_here = not futures.isfuture(future)
         if made_here:
-            if type(future) is CoroutineType and self._closes_nothing(future):
+            if type(future) is CoroutineType and _closes_nothing(self, future):
                 next(self._own.tasks)
                 with contextlib.suppress(StopIteration):
                     future.send(None)  # to run the loop for it would take as long as to make the loop
@@ -210,12 +224,6 @@ class SolipsistEventLoop(SignalHandlers):
         if isinstance(future, asyncio.Task):
             future.is_driven = True  # type: ignore[attr-defined]  # no leftover: its end is reported to who drives it
         return self._own.hangs.drive(future, super().run_until_complete, sys._getframe(1).f_code in _CLOSING)
-
-    def _closes_nothing(self, coroutine: CoroutineType[Any, Any, Any]) -> bool:
-        """Whether a coroutine is one of a runner's end, with nothing to close and nothing to run beside it."""
-        return (coroutine.cr_code in _OF_THE_END and (frame := coroutine.cr_frame) is not None
-                and frame.f_locals["self"] is self and type(self) is SolipsistEventLoop and self.is_idle()
-                and not self._asyncgens and self._default_executor is None and self._task_factory is None)
 
     def stuck(self, kind: type[SolipsismError], reason: str, hint: str) -> None:
         """Report a hang, and see to it that what is driven ends with it; to be called inside of select()."""
@@ -279,16 +287,12 @@ class SolipsistEventLoop(SignalHandlers):
     def add_reader(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:  # type: ignore[override]
         """As asyncio's; the registration knows where it was made."""
         Stock.add_reader(self, fd, callback, *args)
-        self._note_registration(fd, 0, "add_reader")
+        _note_registration(self, fd, 0, "add_reader")
 
     def add_writer(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:  # type: ignore[override]
         """As asyncio's; see `add_reader`."""
         Stock.add_writer(self, fd, callback, *args)
-        self._note_registration(fd, 1, "add_writer")
-
-    def _note_registration(self, fd: Any, index: int, method: str) -> None:
-        handle = self._selector.get_key(fd).data[index]  # a program may have put a selector of its own there
-        self.inventory.add_registration(handle, method, user_place(3))
+        _note_registration(self, fd, 1, "add_writer")
 
     async def connect_read_pipe(self, protocol_factory: Any, pipe: Any) -> Any:
         """As asyncio's; a real descriptor is refused at the call, and not in the callback that registers it."""
@@ -373,6 +377,18 @@ class SolipsistEventLoop(SignalHandlers):
     def __repr__(self) -> str:
         state = "running" if self.is_running() else "closed" if self.is_closed() else "idle"
         return f"<SolipsistEventLoop {state} t={self.time()!r}>"
+
+
+def _closes_nothing(loop: SolipsistEventLoop, coroutine: CoroutineType[Any, Any, Any]) -> bool:
+    """Whether a coroutine is one of a runner's end, with nothing to close and nothing to run beside it."""
+    return (coroutine.cr_code in _OF_THE_END and (frame := coroutine.cr_frame) is not None
+            and frame.f_locals["self"] is loop and type(loop) is SolipsistEventLoop and loop.is_idle()
+            and not loop._asyncgens and loop._default_executor is None and loop._task_factory is None)
+
+
+def _note_registration(loop: SolipsistEventLoop, fd: Any, index: int, method: str) -> None:
+    handle = loop._selector.get_key(fd).data[index]  # a program may have put a selector of its own there
+    loop.inventory.add_registration(handle, method, user_place(3))
 
 
 def _submit(loop: SolipsistEventLoop, executor: Any, function: Callable[..., object], args: tuple[Any, ...],

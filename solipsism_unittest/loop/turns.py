@@ -307,7 +307,8 @@ class Turns(asyncio.SelectorEventLoop, Behind):
             return
         ready, selector, kernel, line = self._ready, self.selector, self.kernel, self.line
         clock, blocking, spins, jobs = kernel.clock, selector.blocking, selector.spins, selector.jobs
-        queue, heap, awake, take_next = line.queue, line.heap, kernel.awake, ready.popleft
+        queue, heap, awake, keys = line.queue, line.heap, kernel.awake, selector.keys
+        take_next, put_in_line = ready.popleft, ready.append
         deliveries, stops, holds, watchers = clock.deliveries, clock.stops, clock.holds, clock.watchers
         in_line, workers, nobody_calls = jobs.line, jobs.workers.alive, selector.wakeups.empty
         lean_turns, kind, run_class, perf_counter = _LEAN, type(self), events.Handle, Real.perf_counter
@@ -317,7 +318,7 @@ class Turns(asyncio.SelectorEventLoop, Behind):
         while True:
             if self._timer_cancelled_count:
                 self._drop_cancelled()
-            now = clock.now
+            now, has_jumped = clock.now, False
             if deliveries and deliveries[0][0] <= now:
                 clock.jump(now)  # what arrives now comes before the timers that are due now
             found = kernel.ready() if awake else None
@@ -328,7 +329,18 @@ class Turns(asyncio.SelectorEventLoop, Behind):
                     turns = selector.turns
                     began = perf_counter()
                 if found:
-                    self._put_in_line(found)
+                    for file, mask in found:  # as in `_process_events`
+                        reader, writer = keys[file.number].data
+                        if mask & EVENT_READ and reader is not None:
+                            if reader._cancelled:
+                                self._remove_reader(file.number)
+                            else:
+                                put_in_line(reader)
+                        if mask & EVENT_WRITE and writer is not None:
+                            if writer._cancelled:
+                                self._remove_writer(file.number)
+                            else:
+                                put_in_line(writer)
             else:
                 if self._selector is not selector:
                     self._choose_turns()
@@ -350,15 +362,17 @@ class Turns(asyncio.SelectorEventLoop, Behind):
                 else:  # as quiesce() does where nothing but the next timer can happen
                     selector.turns = turns = 0
                     selector.jumps_left -= 1
-                    clock.now = due + 0.0  # a timer may have an int
+                    clock.now = now = due + 0.0  # a timer may have an int
+                    has_jumped = True
             if queue or heap:
-                now = self.time()
-                if now < clock.now:  # by the time of a mock
-                    now = clock.now
+                if not has_jumped:
+                    now = self.time()
+                    if now < clock.now:  # by the time of a mock
+                        now = clock.now
                 while queue and queue[0]._when <= now or heap and heap[0][0] <= now:
                     timer = line.take() if heap else queue.popleft()
                     timer._scheduled = False
-                    ready.append(timer)
+                    put_in_line(timer)
             count = len(ready)
             while count:
                 count -= 1
@@ -405,22 +419,6 @@ class Turns(asyncio.SelectorEventLoop, Behind):
             self._ready.append(timer)
         timer = None  # type: ignore[assignment]
         Stock._run_once(self)  # type: ignore[attr-defined]
-
-    def _put_in_line(self, found: list[tuple[Any, int]]) -> None:
-        """As `_process_events`, of what the kernel says is ready."""
-        keys, ready = self.selector.keys, self._ready
-        for file, mask in found:
-            reader, writer = keys[file.number].data
-            if mask & EVENT_READ and reader is not None:
-                if reader._cancelled:
-                    self._remove_reader(file.number)
-                else:
-                    ready.append(reader)
-            if mask & EVENT_WRITE and writer is not None:
-                if writer._cancelled:
-                    self._remove_writer(file.number)
-                else:
-                    ready.append(writer)
 
     def _drop_cancelled(self) -> None:
         """Take cancelled timers out of the line: all of them where they are many, otherwise those on top."""
