@@ -17,8 +17,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NoReturn
 
 from ..errors import EscapeError, RealTimeLimitError, SolipsismError
-from ..hangs import bound
-from ..hangs.refused import refusal_words
+from ..hangs import report
 from ..introspection import names
 from ..introspection.modules import OWN_NAME
 from ..leaks import checks, ending, expected, survey
@@ -341,11 +340,9 @@ class VirtualWorld:
         return found
 
     def explain(self, failures: Iterable[BaseException]) -> None:
-        """Add to the failures of the test why connections were refused, and whose a lock of another loop is."""
+        """Add to the failures of the test what this world knows of their reasons."""
         for failure in failures:
-            clock = self._loop.kernel.wall.words() if isinstance(failure, AssertionError) else ""
-            for words in (*refusal_words(failure, self._loop.kernel.network), *bound.bound_words(failure),
-                          *filter(None, [clock])):
+            for words in report.reasons(failure, self._loop.kernel):
                 failure.add_note(Note(words))
 
     def died(self, run: Run) -> list[tuple[BaseException, str]]:

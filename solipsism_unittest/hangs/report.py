@@ -7,7 +7,7 @@ the same on every Python and in every run: no memory addresses, nothing that onl
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from ..introspection.handles import turn_words
 from ..introspection.names import NAMES, listed
@@ -15,9 +15,11 @@ from ..introspection.places import Place, made_at
 from ..introspection.tasks import Task, by_name, coroutine_name
 from ..kernel import Kernel
 from ..kernel.wall import MANY
+from .bound import bound_words
 from .locks import Stand, Waiting
+from .refused import refusal_words
 from .waits import waits_for
-from .words import way, where
+from .words import real_clock_words, way, where
 
 LAST_RECORDS = 3
 FEW = 12  # tasks: up to this number each has its own lines
@@ -74,6 +76,17 @@ def ran_words(counts: Iterable[tuple[asyncio.Handle, int]], turns: int) -> str:
     """How often each of some tasks and callbacks ran."""
     each = listed([f"{turn_words(handle)} {count} times" for handle, count in counts])
     return f"{each} (in {turns} turns)"
+
+
+def reasons(failure: BaseException, kernel: Kernel) -> Iterator[str]:
+    """Why a failure may have come: connections refused, a lock of another loop, a clock that is real."""
+    yield from refusal_words(failure, kernel.network)
+    yield from bound_words(failure)
+    if isinstance(failure, AssertionError):
+        if words := kernel.wall.words():
+            yield words
+        elif any(record.time != kernel.clock.now for record in kernel.journal):  # virtual time has gone by
+            yield from real_clock_words(failure, kernel.wall.is_set)
 
 
 def report(reason: str, kernel: Kernel, tasks: Iterable[Task], hint: str = "",

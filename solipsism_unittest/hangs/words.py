@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import dis
 from asyncio import selector_events
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import CodeType, FrameType
 from typing import Any
 
+from ..introspection.exceptions import lines_of
 from ..introspection.handles import clue, clue_words, task_of, turn_words
 from ..introspection.modules import is_of_program, module_of, program_frames
 from ..introspection.names import listed
@@ -81,6 +83,26 @@ def where(frames: Sequence[FrameType]) -> str:
     for frame in program_frames(frames)[-1:]:
         return line_words(frame.f_code, frame.f_lineno)
     return f"{module_of(frames[-1])}.{frames[-1].f_code.co_qualname}" if frames else "nowhere"
+
+
+# What reads a real clock in C, as names that code loads one after the other, and what to set for another one.
+_OF_WALL = ", or set wall_start on the test class"
+_REAL_CLOCKS = {
+    ("perf_counter",): "", ("perf_counter_ns",): "", ("datetime", "now"): _OF_WALL, ("datetime", "utcnow"): _OF_WALL,
+    ("datetime", "today"): _OF_WALL, ("date", "today"): _OF_WALL,
+}
+
+
+def real_clock_words(error: BaseException, wall_is_set: bool) -> Iterator[str]:
+    """What to say about an assertion that failed in code which calls a clock that does not follow virtual time."""
+    frames = [line.tb_frame for line in lines_of(error.__traceback__)]
+    for frame in program_frames(frames)[-1:]:
+        loaded = [step.argval for step in dis.get_instructions(frame.f_code)]
+        for names, cure in _REAL_CLOCKS.items():
+            if names in zip(*(loaded[start:] for start in range(len(names))), strict=False) \
+                    and not (cure and wall_is_set):
+                yield (f"{'.'.join(names)}(), which {function_words(frame.f_code)} calls, is real and does not follow "
+                       f"virtual time: measure by time.monotonic() or loop.time(){cure}")
 
 
 # -- what for

@@ -1,7 +1,10 @@
 """The texts that people read most, word for word: the cause first, the facts, and what to do."""
 
 import asyncio
+import datetime
+import time
 import unittest
+from datetime import date
 
 from solipsism_unittest import fail_on
 from tests.behaviours.test_masked_mistakes import case_of, line_of, no_warnings
@@ -29,6 +32,51 @@ class TextsCase(unittest.TestCase):
 
 async def worker(name="x"):
     {}[name]
+
+
+class RealClockTest(TextsCase):
+    def test_clocks_of_c(self):
+        """A failed assertion in code that reads a clock which stays real says so, with its line and what to do."""
+        async def by_perf_counter(self):
+            start = time.perf_counter()
+            await asyncio.sleep(3600)
+            self.assertGreater(time.perf_counter() - start, 3599)
+
+        async def by_datetime(self):
+            start = datetime.datetime.now()
+            await asyncio.sleep(3600)
+            self.assertGreater(datetime.datetime.now() - start, datetime.timedelta(hours=1))
+
+        async def by_name(self):
+            await asyncio.sleep(3600)
+            self.assertEqual(date.today().year, 1970)
+
+        wall = ", or set wall_start on the test class"
+        for body, call, cure in ((by_perf_counter, "perf_counter", ""), (by_datetime, "datetime.now", wall),
+                                 (by_name, "date.today", wall)):
+            with self.subTest(call):
+                self.assert_order(
+                    self.told_of(body), "AssertionError: ",
+                    f"\n{call}(), which {body.__qualname__} ({HERE}:{body.__code__.co_firstlineno}) calls, is real and "
+                    f"does not follow virtual time: measure by time.monotonic() or loop.time(){cure}\n")
+
+    def test_who_reads_none(self):
+        """Nothing of it where no time has gone by, where the names mean something else, and where a test set the wall.
+        """
+        async def at_once(self):
+            self.assertEqual(datetime.datetime.now(), 0)
+
+        async def other_names(self):
+            await asyncio.sleep(1)
+            self.assertEqual(datetime.timedelta(seconds=self.now), 0)
+
+        async def set_wall(self):
+            await asyncio.sleep(1)
+            self.assertEqual(datetime.datetime.now(), 0)
+
+        for body, attributes in ((at_once, {}), (other_names, {}), (set_wall, {"wall_start": "now"})):
+            with self.subTest(body.__name__):
+                self.assertNotIn("virtual time", self.told_of(body, **attributes))
 
 
 UNSEEN = "1 error went by unseen while the test ran, and the failure below may come of it\n"
