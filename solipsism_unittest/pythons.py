@@ -48,8 +48,6 @@ NO_SUCH_INTERFACE = sys.version_info >= (3, 14)
 SETBLOCKING_TAKES_NUMBERS = sys.version_info < (3, 12)
 # 3.12: a traced thread gets into Python functions while an exception is on its way to another thread.
 STRIKES_STOP_TRACED_THREADS = sys.version_info < (3, 12)
-# 3.12: `datetime.utcnow()` warns.
-UTCNOW_WARNS = sys.version_info >= (3, 12)
 # 3.12.3, and 3.11.9: a socket of module ssl meets a reset as ConnectionResetError. Before, as the end of TLS.
 RESET_ENDS_TLS = not (3, 11, 9) <= sys.version_info < (3, 12) and sys.version_info < (3, 12, 3)
 # 3.15: a suspended `for` over one of these has no iterator any more: how far it came cannot be seen.
@@ -101,3 +99,10 @@ def judge_count(count: int) -> None:
 def _is_right(number: object, least: int = -(2**31)) -> bool:
     """Whether this is an int that fits one of C: every version takes it."""
     return isinstance(number, int) and least <= number < 2**31
+
+
+def warn_of_utcnow() -> None:
+    """Warn the caller's caller as `datetime.utcnow()` does. 3.12."""
+    if sys.version_info >= (3, 12):
+        warnings.warn("datetime.datetime.utcnow() is deprecated: use datetime.datetime.now(datetime.UTC)",
+                      DeprecationWarning, stacklevel=3)

@@ -50,6 +50,7 @@ from ..introspection.handles import who
 from ..introspection.modules import globals_of, is_ours, is_plumbing
 from ..introspection.tasks import frame_of
 from ..pythons import WALKED_UNSEEN
+from ..stdlib.clocks.wall import is_real_clock
 from ..stdlib.seal.stand_ins import OrderedSet
 
 REACHED = 3_000  # objects that a walk visits at most
@@ -187,6 +188,8 @@ class _Walk:
             referents = [each for each in get_referents(thing) if type(each) is not FrameType]
             return [frame.f_lasti, *referents, *self._named(frame.f_code, frame.f_globals)]
         if kind is FunctionType and hasattr(thing, "__wrapped__") and is_ours(thing.__globals__["__name__"]):
+            if is_real_clock(thing):
+                raise _CannotTellError
             return []  # a stand-in: it answers from the world, whose effects are counted
         if kind is FunctionType:
             return [thing.__code__, thing.__defaults__, thing.__kwdefaults__, thing.__closure__,

@@ -110,9 +110,9 @@ class VirtualClock:
         assert when >= self.now, (when, self.now)
         for watcher in self.watchers:
             watcher(when)
-        self.now = when
+        self.now = now = float(when)
         deliveries = self.deliveries
-        while deliveries and deliveries[0][0] <= when:
+        while deliveries and deliveries[0][0] <= now:
             heapq.heappop(deliveries)[2]()
 
     def end_stop(self) -> None:

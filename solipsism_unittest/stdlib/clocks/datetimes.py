@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import copyreg
 import functools
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 from ...kernel.wall import WallClock
-from ...pythons import UTCNOW_WARNS
+from ...pythons import warn_of_utcnow
 from ..worlds import by_thread, thread_id
 from .wall import moment_of
 
@@ -79,9 +78,7 @@ def stand_ins() -> dict[str, type]:
         @classmethod
         def utcnow(cls) -> Any:
             """As datetime's."""
-            if UTCNOW_WARNS:
-                warnings.warn("datetime.datetime.utcnow() is deprecated: use datetime.datetime.now(datetime.UTC)",
-                              DeprecationWarning, stacklevel=2)
+            warn_of_utcnow()
             return _of(cls, now(real.UTC).replace(tzinfo=None))
 
     class Date(real.date, metaclass=Kind):

@@ -13,7 +13,7 @@ from typing import Any
 from ...introspection.modules import module_of
 from ...introspection.places import user_place
 from ...kernel.wall import WallClock
-from ..worlds import World
+from ..worlds import World, world_here
 
 _SECOND = 1_000_000_000  # nanoseconds
 
@@ -74,6 +74,14 @@ ANSWERS: dict[str, Callable[..., Any]] = {
     "time": seconds, "time_ns": nanoseconds, "clock_gettime": clock_gettime, "clock_gettime_ns": clock_gettime_ns,
     "localtime": of_moment, "gmtime": of_moment, "ctime": of_moment, "strftime": strftime, "asctime": asctime,
 }
+
+
+def is_real_clock(function: Any) -> bool:
+    """Whether a stand-in for one of these reads the real clock in this thread: the test has set none."""
+    world = world_here()
+    known = ANSWERS.get(getattr(function, "__name__", "")) is not None and isinstance(
+        function.__wrapped__, type(time.perf_counter))
+    return known and function.__wrapped__.__module__ == "time" and (world is None or not world.kernel.wall.is_set)
 
 
 def is_moment(value: object) -> bool:

@@ -1037,7 +1037,11 @@ class SwallowedTest(unittest.TestCase):
 
     def test_from_our_own_doors(self):
         """A real socket class, a real loop and a real descriptor are told too where they were swallowed."""
-        for call in (Encrypted, asyncio.SelectorEventLoop, lambda: socket.socket(fileno=0)):
+
+        class Mine(asyncio.SelectorEventLoop):
+            pass
+
+        for call in (Encrypted, Mine, lambda: socket.socket(fileno=0)):
 
             async def body(test, call=call):
                 with contextlib.suppress(Exception):
