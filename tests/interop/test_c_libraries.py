@@ -3,10 +3,11 @@
 Their twin, which needs none of them, is tests/stdlib/seal/modules/test_c_libraries.py.
 """
 
+import asyncio
 import importlib
 import unittest
 
-from solipsism_unittest import EscapeError, SolipsistTestCase
+from solipsism_unittest import EscapeError, SolipsistTestCase, lenient
 from tests.interop import library
 
 NOWHERE = "127.0.0.1:9"
@@ -93,6 +94,70 @@ class StaysInsideTest(SolipsistTestCase):
             other.connect("inproc://queue")
             other.send(b"hello")
             self.assertEqual(one.recv(), b"hello")
+
+
+# What the cures name, and how each connects to its server: in a thread of its own, or by awaiting.
+THREADS = {
+    "ldap3": (389, lambda ldap3: ldap3.Connection(ldap3.Server("api.test", 389), receive_timeout=5).bind()),
+    "pg8000.native": (5432, lambda native: native.Connection("user", host="api.test", password="x")),
+    "pymemcache.client.base": (11211, lambda base: base.Client(("api.test", 11211)).get("key")),
+    "pytds": (1433, lambda pytds: pytds.connect("api.test", user="user", password="x")),
+}
+AWAITED = {
+    "aiomcache": (11211, lambda aiomcache: aiomcache.Client("api.test", 11211).get(b"key")),
+    "aiokafka": (9092, lambda aiokafka: start_producer(aiokafka)),
+    "asyncpg": (5432, lambda asyncpg: asyncpg.connect(host="api.test", user="user", database="x", ssl=False)),
+    "grpclib.client": (50051, lambda client: call_async(client)),
+}
+
+
+async def start_producer(aiokafka):
+    """A client of Kafka that finds no broker."""
+    producer = aiokafka.AIOKafkaProducer(bootstrap_servers="api.test:9092")
+    try:
+        await producer.start()
+    finally:
+        await producer.stop()
+
+
+async def call_async(client):
+    """A call of a remote procedure."""
+    channel = client.Channel("api.test", 50051)
+    try:
+        await channel.__connect__()
+        await asyncio.sleep(1)
+    finally:
+        channel.close()
+
+
+@lenient
+class InsteadTest(SolipsistTestCase):
+    """What is named instead of a package of C reaches a fake server; how its client ends is its own affair."""
+
+    async def first_byte(self, port, connect):
+        server = await self.start_fake_server(None, "api.test", port)
+        client = asyncio.create_task(connect)
+        _, writer = await server.accept()
+        while not server.received:
+            await asyncio.sleep(0.1)
+        writer.close()
+        client.cancel()
+        await asyncio.wait([client])
+        client.cancelled() or client.exception()
+
+    async def test_in_threads(self):
+        """Those that block, in a thread."""
+        for name, (port, connect) in THREADS.items():
+            if library(name) is not None:
+                with self.subTest(name):
+                    await self.first_byte(port, asyncio.to_thread(connect, importlib.import_module(name)))
+
+    async def test_awaited(self):
+        """Those of asyncio."""
+        for name, (port, connect) in AWAITED.items():
+            if library(name) is not None:
+                with self.subTest(name):
+                    await self.first_byte(port, connect(importlib.import_module(name)))
 
 
 if __name__ == "__main__":
