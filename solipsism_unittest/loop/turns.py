@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
+import traceback
 from asyncio import base_events, events, format_helpers
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -92,8 +93,6 @@ class Behind(Doors):
     """
 
 
-# Who takes the line of his own call out of what debug mode keeps.
-_KEEPS_NO_LINE = ("call_at", "call_later", "create_task")
 # asyncio calls them at every turn: a door would make stock loops slower. Its own do on our loop what ours do.
 _WITHOUT_A_DOOR = ("time", "call_soon", "_run_once")
 _STOCK_CLASSES = asyncio.SelectorEventLoop.__mro__
@@ -129,14 +128,13 @@ def _clear() -> None:
 
 
 def _door(loop_class: type, ours: Callable[..., Any], stock: Callable[..., Any]) -> Callable[..., Any]:
-    trims = stock.__name__ in _KEEPS_NO_LINE
-
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(self, loop_class):
             return ours(self, *args, **kwargs)
         made = stock(self, *args, **kwargs)
-        if trims and made._source_traceback:
-            del made._source_traceback[-1]
+        lines = getattr(made, "_source_traceback", None)  # debug mode keeps them; asyncio takes its own out
+        if type(lines) is traceback.StackSummary and lines[-1].filename == __file__:
+            del lines[-1]
         return made
 
     async def coroutine_method(self: Any, *args: Any, **kwargs: Any) -> Any:

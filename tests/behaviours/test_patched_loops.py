@@ -179,6 +179,27 @@ class PatchedLoopsTest(unittest.TestCase):
 
         self.assertEqual(self.both(body, running=True), [True] * 4)
 
+    def test_a_task_factory(self):
+        """What a program's own factory makes comes back as it is, in debug mode too, on a stock loop beside ours."""
+        async def body(loop):
+            loop.set_debug(True)
+            made = []
+
+            def factory(loop, coro, **kwargs):
+                made.append(asyncio.Task(coro, loop=loop, **kwargs))
+                return made[0]
+
+            loop.set_task_factory(factory)
+            task = loop.create_task(asyncio.sleep(0))
+            await task
+            strange = mock.Mock(spec=["set_name"])
+            loop.set_task_factory(lambda loop, coro, **kwargs: (coro.close(), strange)[1])
+            found = loop.create_task(asyncio.sleep(0))
+            loop.set_task_factory(None)
+            return task is made[0], task._source_traceback[-1].name, found is strange
+
+        self.assertEqual(self.both(body, running=True), (True, "factory", True))
+
     def test_the_life_of_a_loop(self):
         """run_forever(), run_until_complete() and close() of a test act, and ours go on after them."""
         def body(loop):
