@@ -20,6 +20,7 @@ from ..kernel.wall import WallClock
 from ..leaks import expected
 from ..loop.event_loop import SolipsistEventLoop
 from ..peers.datagram_server import DatagramHandler, FakeDatagramServer
+from ..peers.programs import Main, programs_of
 from ..peers.proxy import Proxy
 from ..peers.script import Script
 from ..peers.server import FakeServer, Handler
@@ -220,6 +221,15 @@ class SolipsistTestCase(TimeAssertions, UncaughtAssertions, RaisedAssertions, Bu
         for _, writer in pairs:
             unittest.TestCase.addCleanup(self, _abort, writer)
         return pairs
+
+    def add_program(self, name: str, main: Main) -> None:
+        """Let asyncio's subprocesses find a program of this name, with or without a path before it.
+
+        `main` is an async function that gets the process: `argv`, `environment`, `cwd`, `stdin` (a StreamReader),
+        `stdout` and `stderr` (StreamWriters), `add_signal_handler(signum, callback)`. It returns the exit code; an
+        exception is exit code 1, a traceback on stderr, and fails the test.
+        """
+        programs_of(_loop_for(self, "add_program()").world).add(name, main)
 
     def send_signal(self, signum: int) -> None:
         """Send a signal to the program, as `kill` would: its own handlers and those of its loop get it.

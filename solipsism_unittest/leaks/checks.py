@@ -26,6 +26,7 @@ CHECKS = {
     "open_servers": "servers",
     "async_generators": "async generators that were begun and not ended",
     "threads": "threads that are alive",
+    "processes": "programs of the test's own that still run",
     "unawaited_coroutines": "coroutines that were never awaited",
     "loop_exceptions": "errors of tasks that nobody read, and those that reached the loop's exception handler",
     "blocking_calls": "calls that stop the loop's thread",

@@ -29,6 +29,7 @@ from ..kernel.descriptors.file import File
 from ..loop.event_loop import SolipsistEventLoop
 from ..loop.inventory import UncaughtError, unread
 from ..stdlib.files.played import is_played
+from ..stdlib.processes.process import children_of
 from ..stdlib.threads.background import in_background
 from .expected import is_left
 from .kinds import DESCRIBED, Leak
@@ -71,14 +72,30 @@ def _of_uncaught(error: UncaughtError, task: object = None) -> Leak:
     return Leak(error.kind, error.what, error.place, task, error.error)
 
 
+# -- programs
+
+
+def _running(loop: SolipsistEventLoop) -> list[Any]:
+    """The programs that run on a loop."""
+    return [child for child in children_of(loop.world) if child.task in all_tasks(loop) and child.status is None]
+
+
+def _find_processes(remains: Remains) -> Iterator[Leak]:
+    for child in _running(remains.loop):
+        frames = remains.waiting.frames_of(child.task)
+        yield Leak("process", f"{child!r} at {where(frames)}, waits for "
+                              f"{waits_for(child.task, frames, remains.waiting)}", child.made_at, child.task)
+
+
 # -- tasks and callbacks
 
 
 def _find_tasks(remains: Remains) -> Iterator[Leak]:
     yield from _find_uncaught("task", remains)
     described: Counter[Place | None] = Counter()
+    programs = [child.task for child in _running(remains.loop)]
     for task in remains.tasks:
-        if task in remains.loop.world.jobs.left_tasks:
+        if task in remains.loop.world.jobs.left_tasks or task in programs:
             continue
         if getattr(task, "is_driven", False):
             continue  # the test itself, which did not end: whoever drove it has reported that
@@ -151,9 +168,10 @@ def _find_files(kind: str, remains: Remains) -> Iterator[Leak]:
 
 def _files(loop: SolipsistEventLoop) -> Iterator[Leak]:
     servers: set[int] = set()
+    of_programs = {number for child in _running(loop) for number in child.numbers}
     file: Any  # what has a transport is one end of something
     for number, file in loop.kernel.files.items():
-        if is_left(loop.world.jobs, number):
+        if is_left(loop.world.jobs, number) or number in of_programs:
             continue
         server = _server_of(loop, number)
         transport = loop.inventory.transport_of(number)
@@ -243,6 +261,7 @@ def _find_threads(remains: Remains) -> Iterator[Leak]:
 FINDERS: dict[str, Callable[[Remains], Iterable[Leak]]] = {
     "unread": _find_unread,
     "error": functools.partial(_find_uncaught, "error"),
+    "process": _find_processes,
     "task": _find_tasks,
     "timer": _find_timers,
     "handle": _find_handles,

@@ -28,6 +28,7 @@ KINDS = {
     "coroutine": Kind("unawaited_coroutines", "coroutine never awaited", "coroutines never awaited"),
     "unread": Kind("loop_exceptions", "task exception never read", "task exceptions never read"),
     "error": Kind("loop_exceptions", "error that nobody caught", "errors that nobody caught"),
+    "process": Kind("processes", "running program"),
     "task": Kind("pending_tasks", "pending task"),
     "timer": Kind("active_handles", "timer"),
     "handle": Kind("active_handles", "ready handle"),

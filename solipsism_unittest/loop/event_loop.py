@@ -30,15 +30,14 @@ from ..kernel import Kernel
 from ..kernel.clock import Hold
 from ..kernel.journal import FULL
 from ..stdlib import worlds
-from ..stdlib.seal import guard
 from ..stdlib.sockets.lookups import refuse_to_block
 from ..stdlib.threads.background import is_background
 from ..stdlib.threads.job import Work
 from ..stdlib.threads.mistakes import check_callback
 from ..stdlib.worlds import World, inside, sealed, world_here
+from .children import ChildProcesses
 from .inventory import Answer, Inventory, Task, UncaughtErrors, close_generator
 from .selector import VirtualSelector
-from .signals import SignalHandlers
 from .stuck import Hangs
 from .timers import END_OF_SLEEP, Timer, duration, reach, schedule
 from .turns import Stock, let_patches_reach
@@ -67,20 +66,7 @@ class Own:
         self.tasks = itertools.count(1)  # numbers of tasks
 
 
-def _childless(kind: str) -> Any:
-    """A method `subprocess_exec` or `subprocess_shell` that refuses with an EscapeError."""
-
-    def refuse(self: SolipsistEventLoop, *args: Any, **kwargs: Any) -> NoReturn:
-        by_asyncio = sys._getframe(1).f_code.co_name == f"create_subprocess_{kind}"
-        call = f"asyncio.create_subprocess_{kind}" if by_asyncio else f"loop.subprocess_{kind}"
-        raise guard.refuse_child(self.world, call, args[1:])
-
-    refuse.__name__ = f"subprocess_{kind}"
-    refuse.__doc__ = "There are no child processes: an EscapeError."
-    return refuse
-
-
-class SolipsistEventLoop(SignalHandlers):
+class SolipsistEventLoop(ChildProcesses):
     """An event loop on which time is virtual and the network is in memory.
 
     For `asyncio.Runner(loop_factory=SolipsistEventLoop)`, for `asyncio.run(main(), loop_factory=...)` from 3.12 on, or
@@ -337,8 +323,6 @@ class SolipsistEventLoop(SignalHandlers):
         self._executor_shutdown_called = True
         if self._default_executor is not None:
             await self.selector.jobs.shut_down(self._default_executor, self)
-
-    subprocess_exec, subprocess_shell = _childless("exec"), _childless("shell")
 
     # -- names
 

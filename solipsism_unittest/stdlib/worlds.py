@@ -30,7 +30,7 @@ class World:
     """
 
     __slots__ = ("kernel", "loop", "jobs", "made_for", "guarded", "escapes", "loose", "adopted_by", "home", "runs",
-                 "calls", "guests", "over", "second", "trust", "around", "process")
+                 "calls", "guests", "over", "second", "trust", "around", "process", "programs")
 
     def __init__(self, kernel: Kernel, loop: Any = None, wake: Callable[[], None] = _wake_nobody, *,
                  loose: bool = False) -> None:
@@ -50,6 +50,7 @@ class World:
         self.trust: Callable[[ssl.SSLContext], ssl.SSLContext | None] | None = None
         self.around: World | None = None  # of the loop that this one was made in the middle of
         self.process: object = None  # what signals are for, once there are any
+        self.programs: object = None  # that a test has added
         self.loose = loose
         self.adopted_by: World | None = None
 

@@ -7,6 +7,7 @@ from asyncio import base_events, events, futures, runners, selector_events, task
 
 from solipsism_unittest import SolipsistEventLoop
 from solipsism_unittest.hangs import waits
+from solipsism_unittest.loop.children import ChildProcesses
 from solipsism_unittest.loop.inventory import Task
 from solipsism_unittest.loop.signals import SignalHandlers
 from solipsism_unittest.loop.turns import Behind, Turns
@@ -45,7 +46,8 @@ OVERRIDES = {
     "shutdown_default_executor": "joins: a virtual limit would be over at once",
     "getaddrinfo": "the virtual resolver, without a thread",
     "getnameinfo": "the virtual resolver, without a thread",
-    "subprocess_exec": "refused: the virtual loop cannot wait for a real process",
+    "subprocess_exec": "for programs that the test has added; else refused, for it would be a real one",
+    "_make_subprocess_transport": "a program of the test says itself when it ends: no watcher",
     "subprocess_shell": "see subprocess_exec",
     "close": "ends what the world still has open",
     "add_signal_handler": "handlers are for signals of the virtual process",
@@ -67,7 +69,8 @@ WRITTEN_BY_PYTHON = {
 class OverridesTest(unittest.TestCase):
     def test_the_table_is_what_is_replaced(self):
         """SolipsistEventLoop replaces of asyncio's loop exactly what the table lists, each with a reason."""
-        ours = {*vars(SolipsistEventLoop), *vars(SignalHandlers), *vars(Turns), *vars(Behind)} - WRITTEN_BY_PYTHON
+        classes = SolipsistEventLoop, ChildProcesses, SignalHandlers, Turns, Behind
+        ours = {name for cls in classes for name in vars(cls)} - WRITTEN_BY_PYTHON
         stock = asyncio.SelectorEventLoop()
         self.addCleanup(stock.close)
         known = set(vars(stock)) | {
@@ -80,7 +83,7 @@ class OverridesTest(unittest.TestCase):
         """The loop's one base beside its turns is the system's own SelectorEventLoop, with its own transports'
         factories.
         """
-        self.assertEqual((SolipsistEventLoop.__bases__, SignalHandlers.__bases__), ((SignalHandlers,), (Turns,)))
+        self.assertEqual(SolipsistEventLoop.__mro__[1:4], (ChildProcesses, SignalHandlers, Turns))
         self.assertEqual(Turns.__bases__, (asyncio.SelectorEventLoop, Behind))
         self.assertTrue(issubclass(asyncio.SelectorEventLoop, selector_events.BaseSelectorEventLoop))
         for name in (

@@ -22,7 +22,8 @@ SETTINGS = {
 FIXTURES = {"asyncSetUpClass", "asyncTearDownClass"}
 # What a test calls, and what it is given: its own meaning of these names is its own affair.
 VOCABULARY = {
-    "advance", "advance_to", "allow_escape", "background", "context", "delayed_future", "expect_leak", "hold_clock",
+    "add_program", "advance", "advance_to", "allow_escape", "background", "context", "delayed_future",
+    "expect_leak", "hold_clock",
     "localhost", "loop", "network", "now", "send_signal", "set_wall_clock", "settle", "socketpair",
     "start_fake_datagram_server", "start_fake_server", "start_proxy", "stream_pairs", "tls_contexts", "trust",
     "unused_port", "wall_now",

@@ -1,4 +1,4 @@
-"""Clean programs: TLS with certificates of tests, and signals."""
+"""Clean programs: TLS with certificates of tests, signals, and programs of tests."""
 
 import asyncio
 import os
@@ -81,6 +81,38 @@ class CleanSignalsTest(SolipsistTestCase):
         signal.setitimer(signal.ITIMER_REAL, 0)
         await asyncio.sleep(100)
         self.assertEqual(barks, [])
+
+
+class CleanProgramsTest(SolipsistTestCase):
+    async def test_a_filter(self):
+        """A program that sorts what another part of the test sends it."""
+
+        async def sort(process):
+            process.stdout.writelines(sorted([line async for line in process.stdin]))
+
+        self.add_program("sort", sort)
+        process = await asyncio.create_subprocess_exec("sort", stdin=asyncio.subprocess.PIPE,
+                                                       stdout=asyncio.subprocess.PIPE)
+        out, _ = await process.communicate(b"c\nb\na\n")
+        self.assertEqual((out, process.returncode), (b"a\nb\nc\n", 0))
+
+    async def test_a_daemon(self):
+        """A supervisor that ends its child, which writes a last word in its time."""
+
+        async def daemon(process):
+            stopping = asyncio.Event()
+            process.add_signal_handler(signal.SIGTERM, stopping.set)
+            await stopping.wait()
+            await asyncio.sleep(3)
+            process.stdout.write(b"bye")
+
+        self.add_program("daemon", daemon)
+        process = await asyncio.create_subprocess_exec("/usr/sbin/daemon", stdout=asyncio.subprocess.PIPE)
+        await asyncio.sleep(3600)
+        process.terminate()
+        with self.assertElapses(3):
+            self.assertEqual(await process.stdout.read(), b"bye")
+        self.assertEqual(await process.wait(), 0)
 
 
 if __name__ == "__main__":

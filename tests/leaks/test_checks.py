@@ -67,6 +67,10 @@ class Faults:
         self.addClassCleanup(over.set)
         await asyncio.sleep(0)
 
+    async def processes(self):
+        self.add_program("sleep", lambda process: asyncio.sleep(99))
+        self.process = await asyncio.create_subprocess_exec("sleep")
+
     async def unawaited_coroutines(self):
         forgotten()
         await asyncio.sleep(0)

@@ -49,6 +49,7 @@ class Process:
                 self.signals.handlers[signum] = handler
         self.wakeup = -1  # descriptor
         self.receivers: dict[int, Callable[[int], None]] = {}  # of loops, by what they say is a descriptor
+        self.children: dict[int, Any] = {}  # by pid
         self.timer = (0.0, 0.0)  # when it is due, and the interval; 0 for none
         self._ring: Callable[[], object] = _nobody
 
@@ -141,6 +142,13 @@ def here(thread: int, world: World) -> World:
 def _program_frame() -> FrameType | None:
     """The frame that a handler gets: where the program stands."""
     return sys._getframe(3)
+
+
+def children_of(world: World) -> list[Any]:
+    """The programs that were started in a world or in one around it."""
+    while world.around is not None:
+        world = world.around
+    return list(world.process.children.values()) if isinstance(world.process, Process) else []
 
 
 def process_of(world: World) -> Process:

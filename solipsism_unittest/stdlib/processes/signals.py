@@ -118,8 +118,17 @@ def raise_signal(world: World, signalnum: Any) -> None:
 
 
 def kill(world: World, pid: Any, sig: Any) -> None:
-    """As os.kill() to this process."""
-    _send(world, operator.index(sig), "os.kill(own pid, ")
+    """As os.kill() to this process, or to a child of it."""
+    child = process_of(world).children.get(pid)
+    if child is None:
+        _send(world, operator.index(sig), "os.kill(own pid, ")
+        return
+    number = operator.index(sig)
+    if number not in _VALID and number != 0:
+        raise os_error(errno.EINVAL)
+    if child.popen.returncode is not None:
+        raise os_error(errno.ESRCH)
+    child.take_signal(number)
 
 
 def send(world: World, signum: Any) -> None:
@@ -149,7 +158,7 @@ def interrupt_main(world: World, signum: Any = signal.SIGINT) -> None:
 
 def is_other_process(world: World, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """A condition: os.kill() is meant for another process."""
-    return not args or args[0] != os.getpid()
+    return not args or (args[0] != os.getpid() and args[0] not in process_of(world).children)
 
 
 def is_other_thread(world: World, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:

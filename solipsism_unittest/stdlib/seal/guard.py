@@ -230,7 +230,8 @@ def refuse_child(world: World, call: str, arguments: tuple[Any, ...]) -> EscapeE
     at = f" ({place})" if place is not None else ""
     shown = ", ".join(map(_text, arguments))
     return noted(world, f"{call}({shown}) would start a real process{at}, which the virtual loop cannot wait for: "
-                         f"{CURES['subprocess']}, or call module subprocess in asyncio.to_thread() inside with "
+                         f"{CURES['subprocess']}, as self.add_program(name, main) does, or call module subprocess in "
+                         "asyncio.to_thread() inside with "
                          'self.allow_escape("subprocess"):', f"{call}{at}")
 
 

@@ -1,0 +1,313 @@
+"""Programs of a test; what they do beside real ones stands in tests/contracts/test_subprocesses.py."""
+
+import asyncio
+import contextlib
+import errno
+import io
+import os
+import signal
+import sys
+import unittest
+from asyncio.subprocess import DEVNULL, PIPE
+
+from solipsism_unittest import EscapeError, NotSimulatedError, SolipsistEventLoop, SolipsistTestCase, fail_on
+from tests.case.test_case import run, told
+
+exec_, shell = asyncio.create_subprocess_exec, asyncio.create_subprocess_shell
+
+
+async def echo(process):
+    process.stdout.write(" ".join(process.argv[1:]).encode())
+
+
+async def sleep(process):
+    await asyncio.sleep(float(process.argv[1]))
+
+
+class ProgramCase(SolipsistTestCase):
+    def setUp(self):
+        for main in (echo, sleep):
+            self.add_program(main.__name__, main)
+
+    async def outcome(self, *command, **options):
+        """What a command wrote to each stream, and its exit code."""
+        process = await exec_(*command, **{"stdin": DEVNULL, "stdout": PIPE, "stderr": PIPE} | options)
+        return *await process.communicate(), process.returncode
+
+
+class ProgramTest(ProgramCase):
+    async def test_time(self):
+        """A program lives in the test's time."""
+        process = await exec_("sleep", "3600")
+        self.assertEqual(await self.assertCompletesAfter(process.wait(), 3600), 0)
+
+    async def test_what_it_gets(self):
+        """The process has its arguments, environment, folder and streams."""
+        seen = []
+
+        async def main(process):
+            seen.append((process.argv, process.environment, process.cwd, process.name, await process.stdin.read()))
+
+        self.add_program("tool", main)
+        await self.outcome("/usr/bin/tool", b"-x", env={"A": "1"}, cwd="/")
+        self.assertEqual(seen, [(["/usr/bin/tool", "-x"], {"A": "1"}, "/", "/usr/bin/tool", b"")])
+        await self.outcome("tool")
+        self.assertEqual(seen[1][1:3], (dict(os.environ), os.getcwd()))
+
+    async def test_exit_codes(self):
+        """The exit code is what is returned, or as sys.exit() says."""
+        for number, (leave, code, err) in enumerate((
+                (lambda: None, 0, b""), (lambda: 7, 7, b""), (sys.exit, 0, b""), (lambda: sys.exit(3), 3, b""),
+                (lambda: sys.exit("gone wrong"), 1, b"gone wrong\n"))):
+            async def main(process, leave=leave):
+                return leave()
+
+            self.add_program(f"tool{number}", main)
+            self.assertEqual(await self.outcome(f"tool{number}"), (b"", err, code))
+
+    async def test_streams_of_the_test(self):
+        """A stream that nobody redirects is the test's own; stdin is empty then."""
+
+        async def main(process):
+            process.stdout.write(b"out " + await process.stdin.read())
+            process.stderr.write(b"err")
+
+        self.add_program("tool", main)
+        with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+            await (await exec_("tool")).wait()
+        self.assertEqual((out.getvalue(), err.getvalue()), ("out ", "err"))
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            await (await exec_("tool", stdout=DEVNULL, stderr=DEVNULL)).wait()
+        self.assertEqual(out.getvalue(), "")
+
+    async def test_replaced(self):
+        """A program that is added again replaces the one before; a path may have one of its own."""
+
+        async def other(process):
+            return 5
+
+        self.add_program("/opt/echo", other)
+        self.assertEqual((await self.outcome("/opt/echo"))[2], 5)
+        self.assertEqual((await self.outcome("/bin/echo", "x"))[0], b"x")
+        self.add_program("echo", other)
+        self.assertEqual((await self.outcome("echo"))[2], 5)
+
+    def test_loops_of_the_program(self):
+        """A loop that a program makes in a test finds the programs of the test."""
+
+        async def main():
+            process = await exec_("echo", "inside", stdout=PIPE)
+            return (await process.communicate())[0]
+
+        with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
+            self.assertEqual(runner.run(main()), b"inside")
+
+    async def test_the_journal(self):
+        """The journal has each start, signal and end."""
+        process = await exec_("sleep", "9")
+        process.terminate()
+        await process.wait()
+        self.assertEqual([(record.kind, *record.facts) for record in self.loop.kernel.journal
+                          if record.kind in ("spawn", "signal", "exit")],
+                         [("spawn", process.pid, "sleep"), ("signal", process.pid, 15), ("exit", process.pid, -15)])
+
+
+class SignalsTest(ProgramCase):
+    async def test_by_number(self):
+        """os.kill() reaches a program by its number as long as it runs, and nobody afterwards."""
+        process = await exec_("sleep", "9")
+        os.kill(process.pid, 0)
+        for number in (signal.SIGCHLD, signal.SIGSTOP, signal.SIGCONT):
+            os.kill(process.pid, number)
+        with self.assertRaises(OSError) as caught:
+            os.kill(process.pid, 1000)
+        self.assertEqual(caught.exception.errno, errno.EINVAL)
+        os.kill(process.pid, signal.SIGHUP)
+        os.kill(process.pid, signal.SIGKILL)  # it is dead, and nobody has looked yet
+        self.assertEqual(await process.wait(), -signal.SIGHUP)
+        with self.assertRaises(ProcessLookupError):
+            os.kill(process.pid, signal.SIGTERM)
+
+    async def test_handled(self):
+        """A program handles what it wants to, but for SIGKILL."""
+        seen = []
+
+        async def main(process):
+            process.add_signal_handler(signal.SIGUSR1, seen.append, "came")
+            with self.assertRaisesRegex(RuntimeError, "sig 9 cannot be caught"):
+                process.add_signal_handler(signal.SIGKILL, print)
+            await asyncio.sleep(100)
+
+        self.add_program("daemon", main)
+        process = await exec_("daemon")
+        await self.settle()
+        process.send_signal(signal.SIGUSR1)
+        await self.settle()
+        self.assertEqual(seen, ["came"])
+        process.kill()
+        self.assertEqual(await process.wait(), -9)
+
+    async def test_last_words_of_the_dead(self):
+        """What a killed program still does in a `finally` block reaches nobody."""
+
+        async def main(process):
+            try:
+                await asyncio.sleep(100)
+            finally:
+                process.stdout.write(b"too late")
+
+        self.add_program("tool", main)
+        process = await exec_("tool", stdout=PIPE)
+        await self.settle()
+        process.kill()
+        self.assertEqual((await process.communicate())[0], b"")
+        self.assertIn("ended with -9", repr(self.loop.world.process.children[process.pid]))
+
+    async def test_popen(self):
+        """What asyncio hands out as the Popen takes signals and says how the program ended."""
+        process = await exec_("sleep", "9")
+        popen = process._transport.get_extra_info("subprocess")
+        self.assertEqual((popen.pid, popen.args, popen.poll()), (process.pid, ["sleep", "9"], None))
+        popen.terminate()
+        self.assertEqual((popen.poll(), repr(popen)), (-15, "<Popen: returncode: -15 args: ['sleep', '9']>"))
+        popen.kill()
+        self.assertEqual((popen.poll(), await process.wait()), (-15, -15))
+
+
+class RefusalsTest(ProgramCase):
+    async def test_not_added(self):
+        """A program that was not added is not found; the error says which there are, and what to do."""
+        for start in (lambda: exec_("git", "log"), lambda: shell("git log")):
+            with self.assertRaisesRegex(FileNotFoundError, r"there are 'echo', 'sleep'\. Add it: self\.add_program\("
+                                                           r"'git', main\)") as caught:
+                await start()
+            self.assertEqual((caught.exception.errno, caught.exception.filename), (errno.ENOENT, "git"))
+
+    async def test_shells(self):
+        """What only a shell understands is refused, with what that is."""
+        for line, odd in (("echo a | sleep 1", r"'\|'"), ("echo $HOME; echo", r"'\$ ;'"), (b"echo *", r"'\*'")):
+            with self.assertRaisesRegex(NotSimulatedError, rf"^no shell is run, and .* what only a shell .* \({odd}\)"):
+                await shell(line)
+        process = await shell("echo 'two words' three", stdout=PIPE)
+        self.assertEqual((await process.communicate())[0], b"two words three")
+        with self.assertRaises(FileNotFoundError):
+            await shell("")
+
+    async def test_streams_and_forks(self):
+        """Real files for streams, and what runs between fork and exec, are refused."""
+        with self.assertRaisesRegex(NotSimulatedError, r"takes PIPE, DEVNULL, STDOUT and None for its streams, not "):
+            await exec_("echo", stdout=sys.__stdout__)
+        with self.assertRaisesRegex(NotSimulatedError, "preexec_fn is not simulated"):
+            await exec_("echo", preexec_fn=print)
+
+    async def test_what_is_no_program(self):
+        """A name is text, and a program a function."""
+        for name, main in ((5, echo), ("", echo), ("tool", None)):
+            with self.assertRaises(TypeError):
+                self.add_program(name, main)
+
+    async def test_module_subprocess(self):
+        """Module subprocess goes to the real system, and is an escape."""
+        import subprocess
+
+        with self.assertRaises(EscapeError):
+            await asyncio.to_thread(subprocess.run, ["echo"])
+
+
+class EndTest(unittest.TestCase):
+    def test_without_any(self):
+        """Where no program was added it is an escape, as it was."""
+
+        class Case(SolipsistTestCase):
+            async def test(self):
+                with self.assertRaisesRegex(EscapeError, r"exec\('git'\) would start a real .*self\.add_program"):
+                    await exec_("git")
+
+        self.assertEqual(told(run(Case)), "")
+
+    def told_of(self, body, *, programs=(), decorate=lambda test: test):
+        class Case(ProgramCase):
+            @decorate
+            async def test(self):
+                for main in programs:
+                    self.add_program(main.__name__, main)
+                await body(self)
+
+        return told(run(Case))
+
+    def test_still_running(self):
+        """A program that still runs is one leak, with its line; its pipes are none beside it."""
+
+        async def body(case):
+            case.kept = await exec_("sleep", "99", stdin=PIPE, stdout=PIPE)
+
+        text = self.told_of(body)
+        self.assertRegex(text, r"the test left 1 thing behind; .*\n  1 running program\n    <Child \d+ sleep 99 \w+>"
+                               r" at tests/\S+:\d+ in sleep, waits for sleep\(99\.0\), due at t=99\.0\n      made at "
+                               r"tests/peers/test_programs\.py:\d+ in EndTest\.")
+        self.assertEqual(self.told_of(body, decorate=fail_on(processes=False)), "")
+
+    def test_one_that_fails(self):
+        """What a program raises is exit code 1, a traceback on its stderr, and fails the test."""
+
+        async def broken(process):
+            raise LookupError("in the program")
+
+        async def body(case):
+            process = await exec_("broken", stderr=PIPE)
+            err = (await process.communicate())[1]
+            case.assertEqual((process.returncode, err.decode().splitlines()[-1]), (1, "LookupError: in the program"))
+
+        text = self.told_of(body, programs=[broken])
+        self.assertRegex(text, r"1 task exception never read\n  *program broken \(pid \d+\) .*LookupError")
+
+    def test_one_that_is_not_async(self):
+        """A plain function is reported by name."""
+
+        def plain(process):
+            return 5
+
+        async def body(case):
+            case.assertEqual(await (await exec_("plain", stderr=DEVNULL)).wait(), 1)
+
+        self.assertRegex(self.told_of(body, programs=[plain]),
+                         "TypeError: the program 'plain' is an async function that takes a process, but it returned 5")
+
+    def test_a_reader_that_is_gone(self):
+        """A program whose output nobody reads any more ends all the same."""
+
+        async def body(case):
+            process = await exec_("echo", "x" * 200_000, stdout=PIPE)
+            process._transport.get_pipe_transport(1).close()
+            case.assertEqual(await process.wait(), 0)
+
+        self.assertEqual(self.told_of(body), "")
+
+    def test_cancelled_at_its_start(self):
+        """Who is cancelled while the program starts leaves none behind."""
+
+        async def body(case):
+            starting = asyncio.create_task(exec_("sleep", "99", stdin=PIPE, stdout=PIPE))
+            await asyncio.sleep(0)
+            starting.cancel()
+            with case.assertRaises(asyncio.CancelledError):
+                await starting
+            await case.settle()
+
+        self.assertEqual(self.told_of(body), "")
+
+    def test_a_hang(self):
+        """Who waits for a program that waits for him hangs, and both are shown."""
+
+        async def reads(process):
+            await process.stdin.read()
+
+        async def body(case):
+            process = await exec_("reads", stdin=PIPE)
+            await process.wait()
+
+        self.assertRegex(self.told_of(body, programs=[reads]), r"(?s)SleepForeverError.*program reads \(pid \d+\)")
+
+
+if __name__ == "__main__":
+    unittest.main()
