@@ -2,6 +2,7 @@
 
 import unittest
 
+from solipsism_unittest.kernel import Kernel
 from solipsism_unittest.kernel.clock import VirtualClock
 from solipsism_unittest.kernel.journal import FULL, KEPT, Journal
 from tests.kernel import output_under_hash_seeds
@@ -67,6 +68,31 @@ class JournalTest(unittest.TestCase):
         made = journal(*range(FULL + 5))
         self.assertEqual((len(made), len(list(made))), (KEPT, KEPT))
         self.assertEqual((list(made)[0].facts, list(made)[-1].facts), ((FULL + 5 - KEPT,), (FULL + 4,)))
+
+    def test_notes_are_kept_too(self):
+        """Of notes, and of what streams send, as many are kept as of all else, and none while the journal is off."""
+        kernel = Kernel()
+        own, peer = kernel.pair(None, None)
+        made, added = kernel.journal, journal()
+
+        def send(number):
+            own.send(b"x" * (1 + number % 9))
+            peer.recv(9)
+            added.add("send", own.label, 1 + number % 9)
+
+        def note(number):
+            made.note("timer", (number,))
+            added.note("timer", (number,))
+
+        for write in (send, note):
+            for number in range(FULL + 5):
+                write(number)
+            self.assertLess(len(made.records), FULL)
+            self.assertEqual((list(made), made.digest, made.effects), (list(added), added.digest, added.effects))
+        made.enabled = added.enabled = False
+        for write in (send, note):
+            write(7)
+        self.assertEqual((list(made), made.digest, made.effects), (list(added), added.digest, FULL + 6))
 
     def test_repr(self):
         """A journal says how much it holds and what time it is."""

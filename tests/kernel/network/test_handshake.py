@@ -1,6 +1,7 @@
 """Connects that nobody answers, second by second."""
 
 import errno
+import functools
 import random
 import socket
 import unittest
@@ -73,6 +74,23 @@ class HandshakeTest(unittest.TestCase):
         self.assertEqual({end.state for end, _ in ends[60:]}, {"failed"})
         self.dialled().shutdown(socket.SHUT_RDWR)
         self.assertEqual(self.kernel.clock.deliveries, [])
+
+    def test_an_answer_to_another(self):
+        """Where a SYN of one connect ends another of the same instant, no more is sent of that one."""
+        seen = []
+        ends = [self.kernel.stream(socket.AF_INET, None) for _ in range(3)]
+
+        def reach(number):
+            seen.append(number)
+            ends[1].stop_waiting()
+            return number == 2
+
+        for number, end in enumerate(ends):
+            self.network.dialling.begin(end, functools.partial(reach, number))
+        self.kernel.clock.jump(1.0)
+        self.assertEqual(seen, [0, 2])
+        self.kernel.clock.jump(2.0)
+        self.assertEqual((seen, ends[1].stop_dialling), ([0, 2, 0], None))
 
     def test_repaired(self):
         """A connect under way succeeds with the first SYN after the repair, or is refused by it."""
