@@ -17,6 +17,7 @@ from tests.case.test_case import run, told
 NAMES = sorted(set(vars(Behind)) - set(vars(type("Empty", (), {}))) - {"__firstlineno__", "__static_attributes__"})
 PUBLIC = [name for name in NAMES if not name.startswith("_")]
 FIRST = asyncio.SelectorEventLoop
+WRAPPED = ("run_forever", "run_until_complete", "close")  # see test_the_life_of_a_loop
 WITHOUT_A_DOOR = ("time", "call_soon", "_run_once")  # asyncio's own work on our loop
 HOST = "127.0.0.1"
 
@@ -64,6 +65,19 @@ class PatchedLoopsTest(unittest.TestCase):
                 with self.subTest(name, owner=owner):
                     (found, _), after = self.both(body)
                     self.assertEqual((found, after), (True, False))
+
+    def test_every_method(self):
+        """The same of all that a loop has, whether ours replaces it or not, but for the three below that ours wraps."""
+        for name in dir(FIRST):
+            if name.startswith("_") or not callable(getattr(FIRST, name)) or name in WRAPPED:
+                continue
+
+            def body(loop, name=name):
+                with mock.patch.object(FIRST, name) as fake:
+                    return getattr(loop, name) is fake, type(fake).__name__
+
+            with self.subTest(name):
+                self.assertTrue(self.both(body)[0])
 
     def test_autospec(self):
         """One with the signature of what it stands for gets the loop, and refuses what that refuses."""

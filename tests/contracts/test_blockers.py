@@ -293,6 +293,44 @@ class KeptBeforeTest(unittest.TestCase):
             tool._true_connect(sock, listener.getsockname())
             self.assertEqual(sock.getpeername(), listener.getsockname())
 
+    def test_other_places(self):
+        """It may have kept them as attributes of a class, or as default arguments, and what else is there stays."""
+        tool = self.tool("""
+import socket
+
+class Guard:
+    connect = before['connect']
+    other = socket.socket.recv
+
+    def check(self, address):
+        return self.allowed == address
+
+def connect(sock, address, real=before['connect'], hosts=[]):
+    hosts.append(address[0])
+    return real(sock, address)
+
+def plain(sock, address=None, words=()):
+    pass
+
+DEFAULTS = plain.__defaults__
+del before
+""")
+
+        class Case(SolipsistTestCase):
+            async def test_it(self):
+                await self.start_fake_server(port=80)
+                for connect in (tool.Guard.connect, tool.connect):
+                    with socket.socket() as sock:
+                        sock.setblocking(False)
+                        with contextlib.suppress(BlockingIOError):
+                            connect(sock, (HOST, 80))
+                        self.assertEqual(sock.getpeername(), (HOST, 80))
+
+        self.assertEqual(told(run(Case)), "")
+        self.assertEqual(tool.connect.__defaults__[1], [HOST])
+        self.assertIs(tool.plain.__defaults__, tool.DEFAULTS)
+        self.assertIs(tool.Guard.other, socket.socket.recv)
+
     def test_put_back_outside(self):
         """C's own method, put back while no test runs by somebody whom nobody could serve, hides none of ours."""
         socket.socket.connect = next(kept for kept, ours in self.kept() if ours.__name__ == "connect")

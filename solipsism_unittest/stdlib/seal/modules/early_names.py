@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import importlib.machinery
 import importlib.util
+import operator
 import sys
 import time
 import types
@@ -21,6 +22,8 @@ from typing import Any, NamedTuple
 from ....introspection.modules import globals_of, is_plumbing
 
 _METHODS = (types.MethodDescriptorType, types.FunctionType)
+# Only a module that has one of these names is looked through for methods: a look at every value takes long.
+_OWNERS = frozenset(("socket", "_socket", "asyncio"))
 # A module that is loaded on its first use; it becomes a plain one then.
 _LAZY = importlib.util._LazyModule  # type: ignore[attr-defined]
 
@@ -37,7 +40,8 @@ class _Binding(NamedTuple):
 class Bindings:
     """Where other modules have bound the C functions among `names`, which are pairs of a module and a name in it.
 
-    What modules have kept of `lasting`, under whatever name, they get the other for, for good: methods of classes.
+    `lasting` are methods of classes. Who has kept one of them, as a global, as an attribute of a class or as a default
+    argument, under whatever name, has from now on, and for good, what it leads to.
     `kinds` are the types of what is looked for by name.
     """
 
@@ -88,12 +92,28 @@ class Bindings:
             else:
                 self._seen[module_name] = module
             names = globals_of(module)
-            if self._lasting:
-                for name, value in names.copy().items():
-                    if type(value) in _METHODS and value in self._lasting:
-                        names[name] = self._lasting[value]
+            if self._lasting and not _OWNERS.isdisjoint(names):
+                self._serve_who_kept_methods(names, module_name)
             self._found += [_Binding(names, name, function, home) for name, function, home in self._wanted
                             if names.get(name) is function]
+
+
+    def _serve_who_kept_methods(self, names: dict[str, Any], module_name: str) -> None:
+        def instead(value: Any) -> Any:
+            return self._lasting.get(value, value) if type(value) in _METHODS else value
+
+        for name, value in names.copy().items():
+            ours = instead(value)
+            if ours is not value:
+                names[name] = ours
+            elif type(value) is types.FunctionType and value.__defaults__:
+                ours = tuple(map(instead, value.__defaults__))
+                if any(map(operator.is_not, ours, value.__defaults__)):
+                    value.__defaults__ = ours
+            elif type(value) is type and value.__module__ == module_name:
+                for attribute, method in list(vars(value).items()):
+                    if instead(method) is not method:
+                        setattr(value, attribute, instead(method))
 
 
 def last_module() -> object:
