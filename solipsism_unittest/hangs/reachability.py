@@ -15,6 +15,7 @@ import asyncio
 import builtins
 import functools
 import gc
+import itertools
 import signal
 import sys
 import types
@@ -142,7 +143,10 @@ def movers(loop: Loop) -> list[str]:
 def _mover(timer: asyncio.TimerHandle, loop: Loop) -> str:
     callback, args = timer._callback, timer._args  # type: ignore[attr-defined]
     if is_plumbing(module_of_callback(callback)):  # the end of a sleep() or a timeout(): whose?
-        for thing in Walk(loop).things([args, callback]):
+        # Most are a sleep that a task awaits, and there may be many: no walk is needed for those.
+        near = [getattr(waker, "__self__", None) for future in args[:1] if issubclass(type(future), asyncio.Future)
+                for waker, _ in future._callbacks or ()]
+        for thing in itertools.chain(near, Walk(loop).things([args, callback])):
             if issubclass(type(thing), asyncio.Task):
                 return f"task {thing.get_name()}"  # type: ignore[attr-defined]
     return turn_words(timer)

@@ -122,6 +122,32 @@ class LookTest(unittest.TestCase):
         self.assertGreater(len(unrelated), 5_000)
 
 
+    def test_who_moves_the_clock(self):
+        """Of thousands of tasks that sleep each is named without a walk, as of a walk the next one first."""
+        walks, things = [], reachability.Walk.things
+
+        def counted(walk, roots):
+            walks.append(roots)  # when it begins
+            yield from things(walk, roots)
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            sleepers = [asyncio.create_task(asyncio.sleep(10 + n), name=f"Sleeper-{n}") for n in range(1_000)]
+            async with asyncio.timeout(5):
+                await asyncio.sleep(0)
+                loop.call_later(3, print)
+                with mock.patch.object(reachability.Walk, "things", counted):
+                    found = reachability.movers(loop)
+            for task in sleepers:
+                task.cancel()
+            return found
+
+        with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
+            found = runner.run(main())
+        self.assertEqual(found[:4], ["print", "task Task-1", "task Sleeper-0", "task Sleeper-1"])
+        self.assertEqual((len(found), len(walks)), (1_002, 1))  # the walk is that of the timeout
+
+
 class WalkTest(Walks):
     def test_every_kind_of_reference(self):
         """Containers, iterators, callables, cells, descriptors and exceptions show what they refer to."""
