@@ -106,6 +106,18 @@ class ServerTest(SolipsistTestCase):
         async with session.post("http://anything/", data=b"bytes") as response:
             self.assertEqual(await response.read(), b"bytes")
 
+    async def test_a_socket_factory(self):
+        """aiohttp's own test tools work as they are, and with a factory of sockets; what is not there is a 404."""
+        def bound(host, port, family):
+            listener = socket.socket(family)
+            listener.bind((host, port))
+            return listener
+
+        for options in ({}, {"socket_factory": bound}):
+            async with TestServer(web.Application(), **options) as server, TestClient(server) as client:
+                response = await client.post("/hey", json={})
+                self.assertEqual(response.status, 404)
+
     async def test_stopping(self):
         """A server that is stopped answers the request that it is at."""
         runner = await self.serve(web.TCPSite, "127.0.0.1", 8080)
