@@ -7,6 +7,7 @@ given, and its end is the end of a test: cleanups, then the report of what was l
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Awaitable, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ from ..case.fixtures.settings import OF_A_WORLD
 from ..case.phases import call, running
 from ..case.results import as_note
 from ..case.world import Run, enter
+from ..introspection import names
 from ..leaks import checks
 from ..leaks.unawaited import forgotten_by
 
@@ -37,6 +39,8 @@ class World(SolipsistTestCase):
 
     def run(self, aw: Awaitable[T]) -> T:  # type: ignore[override]
         """Run a coroutine, or another awaitable, on the loop of this world to its end. Returns the result."""
+        if not inspect.isawaitable(aw):
+            raise TypeError(f"run() takes a coroutine or another awaitable, not {names.plain(aw)}")
         return call(self, lambda: aw)  # type: ignore[no-any-return]
 
     def run_cleanups(self) -> list[BaseException]:

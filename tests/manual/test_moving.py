@@ -10,6 +10,7 @@ import itertools
 import logging
 import os
 import selectors
+import signal
 import socket
 import subprocess
 import sys
@@ -339,6 +340,20 @@ class AsyncSolipsismTest(SolipsistTestCase):
             listener.setblocking(False)
             with socket.create_connection(("test.invalid", 80)):
                 (await self.loop.sock_accept(listener))[0].close()
+
+    @row("no signal handlers, no TLS, no `start_tls`")
+    async def test_signals_and_tls(self):
+        came = asyncio.Event()
+        self.loop.add_signal_handler(signal.SIGTERM, came.set)
+        self.send_signal(signal.SIGTERM)
+        await came.wait()
+        self.loop.remove_signal_handler(signal.SIGTERM)
+        await self.start_fake_server(echo, "api.test", 443, tls=True)
+        self.trust()
+        reader, writer = await asyncio.open_connection("api.test", 443, ssl=True)
+        writer.write(b"hello\n")
+        self.assertEqual(await reader.readline(), b"hello\n")
+        writer.close()
 
     @row("`loop.sendfile()`")
     async def test_sendfile(self):
@@ -894,6 +909,14 @@ class AiomiscTest(SolipsistTestCase):
     @row("`entrypoint_kwargs`: `debug`, `--aiomisc-debug`")
     def test_debug(self):
         self.assertEqual(failure(lambda self: self.assertTrue(self.loop.get_debug()), loop_debug=True), "")
+
+    @row("`entrypoint_kwargs`: `catch_signals`")
+    async def test_signals(self):
+        stopping = asyncio.Event()
+        self.loop.add_signal_handler(signal.SIGTERM, stopping.set)
+        self.loop.call_later(5, self.send_signal, signal.SIGTERM)
+        await self.assertCompletesAfter(stopping.wait(), 5)
+        self.loop.remove_signal_handler(signal.SIGTERM)
 
     @row("`entrypoint_kwargs`: `log_config`")
     async def test_logging(self):

@@ -53,6 +53,13 @@ class WorldTest(unittest.TestCase):
         self.assertLess(time.monotonic() - time.monotonic(), 1)
         self.assertNotEqual(time.monotonic(), 86505)
 
+    def test_what_cannot_be_run(self):
+        """run() refuses what cannot be awaited, a coroutine function that was not called, and a result of unittest."""
+        with world() as here:
+            for wrong in (None, echo, unittest.TestResult()):
+                with self.assertRaisesRegex(TypeError, r"run\(\) takes a coroutine or another awaitable, not "):
+                    here.run(wrong)
+
     def test_settings(self):
         """It takes the settings of a test class, and refuses what is none."""
         with world(autojump=False, seed=5) as here, self.assertRaises(SleepForeverError):
