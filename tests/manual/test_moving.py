@@ -705,6 +705,14 @@ class AsynctestTest(SolipsistTestCase):
 
     @row("subprocesses with a child watcher")
     async def test_subprocess(self):
+        async def greet(process):
+            await asyncio.sleep(5)
+            process.stdout.write(b"hello " + process.argv[1].encode())
+            return 3
+
+        self.add_program("greet", greet)
+        child = await asyncio.create_subprocess_exec("greet", "you", stdout=asyncio.subprocess.PIPE)
+        self.assertEqual((await child.communicate(), child.returncode, self.now), ((b"hello you", None), 3, 5.0))
         with self.allow_escape("subprocess"):
             child = await asyncio.to_thread(subprocess.run, [sys.executable, "-c", "print(5)"], capture_output=True)
         self.assertEqual(child.stdout.split(), [b"5"])
