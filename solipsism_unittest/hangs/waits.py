@@ -49,6 +49,9 @@ def _end(face: Any) -> Any:
 def _end_of(transport: Any) -> str:
     """The kernel's end of a connection, with its addresses, its state and its queues."""
     face = _socket_of(transport)
+    pipe = transport.get_extra_info("pipe") if transport is not None else None
+    if face is None and pipe is not None:
+        return plain(getattr(pipe, "end", pipe))
     return _socket_words(face) if face is not None else "nothing: it has no connection"
 
 
@@ -239,6 +242,7 @@ _WAITS: dict[str, Callable[[_Call], str]] = {
     "StreamWriter.wait_closed": lambda call: f"wait_closed() of {_end_of(call.owner._transport)}",
     "BaseEventLoop._create_connection_transport": lambda call: "the TLS handshake",
     "BaseEventLoop.start_tls": lambda call: "the TLS handshake",
+    "BaseSubprocessTransport._wait": lambda call: f"the end of {plain(call.owner.get_extra_info('subprocess'))}",
     **{f"BaseSelectorEventLoop.{name}": _socket_call
        for name in ("sock_accept", "sock_connect", "sock_recv", "sock_recv_into", "sock_sendall",
                     "sock_recvfrom", "sock_recvfrom_into", "sock_sendto")},

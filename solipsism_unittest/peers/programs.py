@@ -274,7 +274,7 @@ class _Popen:
         self.send_signal(signal.SIGKILL)
 
     def __repr__(self) -> str:
-        return f"<Popen: returncode: {self.returncode} args: {self.args!r}>"
+        return f"<Popen of {self._child!r}>"
 
 
 class _Copy(asyncio.Protocol):

@@ -323,6 +323,7 @@ class PrivateNamesTest(unittest.TestCase):
             tasks,
             asyncio.taskgroups,
             asyncio.threads,
+            asyncio.base_subprocess,
         ]
         missing = set()
         for name in waits._WAITS:

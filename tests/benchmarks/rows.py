@@ -10,9 +10,10 @@ import asyncio
 import gc
 import pathlib
 import resource
+import ssl
 import unittest
 from collections.abc import Awaitable, Callable
-from functools import partial
+from functools import cache, partial
 from time import process_time
 from typing import Any, NamedTuple
 
@@ -91,6 +92,27 @@ async def one_line() -> None:
     writer.write(LINE)
     assert await reader.readline() == LINE
     await hang_up(reader, writer)
+    server.close()
+    await server.wait_closed()
+
+
+@cache
+def tls_contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """A server's and a client's, made once for the process."""
+    from solipsism_unittest.peers.certificates import contexts  # of the checkout that is measured
+
+    return contexts.server_context((HOST,)), contexts.client_context()
+
+
+async def one_line_of_tls() -> None:
+    """The same as `one_line`, over TLS."""
+    server_side, client_side = tls_contexts()
+    server = await asyncio.start_server(send_back, HOST, 0, ssl=server_side)
+    reader, writer = await asyncio.open_connection(HOST, server.sockets[0].getsockname()[1], ssl=client_side)
+    writer.write(LINE)
+    assert await reader.readline() == LINE
+    writer.close()  # TLS has no half-close
+    await writer.wait_closed()
     server.close()
     await server.wait_closed()
 
@@ -376,6 +398,10 @@ ROWS = {
     "one-line": Row("a test with server, client, line", 100, 9, (
         Contender("virtual", OUR_CASE, partial(run_tests, one_line)),
         Contender("stock, real loopback", STOCK_CASE, partial(run_tests, one_line), aim=0.15),
+    )),
+    "tls": Row("the same with TLS", 40, 9, (
+        Contender("virtual", OUR_CASE, partial(run_tests, one_line_of_tls)),
+        Contender("stock, real loopback", STOCK_CASE, partial(run_tests, one_line_of_tls), aim=0.6),
     )),
     "aged": Row("one sleep after 2,000 tests", 10_000, 9, (
         Contender("virtual", LOOPS["virtual"], partial(after_tests, 2_000, partial(run_on_loop, chained_sleeps))),

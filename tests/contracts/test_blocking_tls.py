@@ -270,15 +270,19 @@ class BlockingTls(Contract):
             writer.write(b"b")
 
         port = await self.serve(arm, twice, server)
+        nobody = arm.listener(self.host).getsockname()[1]
 
         def ask() -> Any:
-            with socket.create_connection((self.host, port)) as plain:
+            with socket.create_connection((self.host, nobody)) as plain:
                 plain.setblocking(False)
                 first = complaint(client.wrap_socket, plain, server_hostname=NAME)
-            with socket.create_connection((self.host, port)) as plain:
+            with socket.create_connection((self.host, nobody)) as plain:
                 plain.setblocking(False)
                 with client.wrap_socket(plain, server_hostname=NAME, do_handshake_on_connect=False) as sock:
                     seen = [first, complaint(sock.do_handshake)[0]]
+            with socket.create_connection((self.host, port)) as plain:
+                plain.setblocking(False)
+                with client.wrap_socket(plain, server_hostname=NAME, do_handshake_on_connect=False) as sock:
                     self.until(sock, sock.do_handshake)
                     seen += [complaint(sock.recv, 10)[0], sock.send(b"go\n")]
                     data = b""

@@ -169,7 +169,7 @@ class SignalsTest(ProgramCase):
         popen = process._transport.get_extra_info("subprocess")
         self.assertEqual((popen.pid, popen.args, popen.poll()), (process.pid, ["sleep", "9"], None))
         popen.terminate()
-        self.assertEqual((popen.poll(), repr(popen)), (-15, "<Popen: returncode: -15 args: ['sleep', '9']>"))
+        self.assertEqual((popen.poll(), repr(popen)), (-15, f"<Popen of <Child {process.pid} sleep 9 ended with -15>>"))
         popen.kill()
         self.assertEqual((popen.poll(), await process.wait()), (-15, -15))
 
@@ -306,7 +306,9 @@ class EndTest(unittest.TestCase):
             process = await exec_("reads", stdin=PIPE)
             await process.wait()
 
-        self.assertRegex(self.told_of(body, programs=[reads]), r"(?s)SleepForeverError.*program reads \(pid \d+\)")
+        self.assertRegex(self.told_of(body, programs=[reads]),
+                         r"(?s)SleepForeverError.*waits for the end of <Popen of <Child \d+ reads running>>\n.*"
+                         r"program reads \(pid \d+\) .*waits for read\(-1\) from <pipe read end open 0 of 65536 bytes")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import warnings
 from typing import Any
 
 from ...errors import UnclosedWarning
-from ...kernel.descriptors.file import os_error
+from ...kernel.descriptors.file import File, os_error
 from ..worlds import World
 from .descriptors import close, read, write
 
@@ -36,6 +36,11 @@ class PipeFile(io.RawIOBase):
     def mode(self) -> str:
         """As that of io.FileIO."""
         return "rb+" if self._reads and self._writes else "rb" if self._reads else "wb"
+
+    @property
+    def end(self) -> File | None:
+        """The end of the pipe; None when it is closed."""
+        return self._world.kernel.files.get(self._number)
 
     def _check_open(self) -> None:
         if self.closed:
