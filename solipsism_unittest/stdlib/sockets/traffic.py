@@ -148,6 +148,10 @@ class Traffic(Fallbacks):
         if len(flags_and_address) not in (1, 2):
             raise TypeError(f"sendto() takes 2 or 3 arguments ({1 + len(flags_and_address)} given)")
         *flags, address = flags_and_address
+        end = self._end
+        if (not flags and type(data) is bytes and self._family == socket.AF_INET  # as asyncio calls it
+                and end is not None and not end.blocking and self._timeout == 0.0):
+            return end.send_to(data, self._parse(address, "sendto"))
         with bytes_of(data) as view:
             flag = operator.index(flags[0]) if flags else 0
             return self._send("sendto", view, flag, self._parse(address, "sendto"))
@@ -247,6 +251,10 @@ class Traffic(Fallbacks):
         bufsize = operator.index(bufsize)
         if bufsize < 0:
             raise ValueError("negative buffersize in recvfrom")
+        end = self._end
+        if not flags and end is not None and not end.blocking and self._timeout == 0.0:
+            received = end.receive(bufsize, 0)
+            return received.data, self._source(received)
         received = self._receive("recvfrom", bufsize, flags)
         return socket_result(received, bufsize, flags), self._source(received)
 
