@@ -7,6 +7,7 @@ import, before anything is sealed, and never see plain arguments that are right,
 
 from __future__ import annotations
 
+import _socket
 import contextlib
 import gc
 import os
@@ -17,7 +18,7 @@ from collections.abc import Iterator
 from typing import Any
 
 # A socket of the C class that was never opened: its methods look at their arguments first, and then say EBADF.
-_CSocket: Any = socket.socket.__base__
+_CSocket: Any = _socket.socket
 _NEVER_OPENED = _CSocket.__new__(_CSocket)
 _SENDFILE: Any = getattr(os, "sendfile", None)
 _warnings_context: Any = getattr(warnings, "_get_context", None)

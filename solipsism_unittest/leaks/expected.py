@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import socket
 import threading
 import types
 from asyncio import all_tasks, trsock
@@ -13,6 +12,7 @@ from typing import Any
 
 from ..kernel.descriptors.file import File
 from ..loop.event_loop import SolipsistEventLoop
+from ..stdlib.sockets.patches import StockSocket
 from ..stdlib.threads.jobs import Jobs
 
 __unittest = True
@@ -66,7 +66,7 @@ def can_be_left(thing: object) -> bool:
 
 
 _BY_ITSELF = (asyncio.AbstractEventLoop, asyncio.Task, asyncio.Handle, threading.Thread, types.AsyncGeneratorType)
-_OF_SOCKETS = (socket.socket, trsock.TransportSocket, asyncio.BaseTransport, asyncio.StreamWriter,
+_OF_SOCKETS = (StockSocket, trsock.TransportSocket, asyncio.BaseTransport, asyncio.StreamWriter,
                asyncio.Server)
 
 

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from unittest import mock
 
 from ..stdlib.files.played import FileDescriptor, is_played
+from ..stdlib.sockets.patches import StockSocket
 
 __unittest = True
 __tracebackhide__ = True
@@ -51,7 +52,7 @@ class SocketMock(FileMock):
     from Python 3.12 on, the other for a BufferedProtocol.
     """
 
-    plays: ClassVar[type] = socket.socket
+    plays: ClassVar[type] = StockSocket
 
     def __init__(self, side_effect: Any = None, return_value: Any = mock.DEFAULT, wraps: Any = None, name: Any = None,
                  spec_set: Any = None, **kwargs: Any) -> None:

@@ -302,7 +302,7 @@ class InATestTest(unittest.TestCase):
 
 
 BEFORE = """
-import asyncio, functools, socket, unittest
+import asyncio, functools, socket, sys, unittest
 
 class Blocked(socket.socket):
     pass
@@ -312,7 +312,7 @@ async def getaddrinfo(self, host, port, **kwargs):
 
 SOCKET = socket.socket
 kept = asyncio.BaseEventLoop.create_task
-socket.socket = Blocked
+socket.socket = Blocked if sys.argv[1:] else None
 asyncio.BaseEventLoop.getaddrinfo = getaddrinfo
 asyncio.BaseEventLoop.getnameinfo = staticmethod(functools.partial(print, "no name"))
 SOCKET.sendfile = staticmethod(functools.partial(print, "no file"))
@@ -322,6 +322,8 @@ from solipsism_unittest import SolipsistTestCase
 class Test(SolipsistTestCase):
     async def test_it(self):
         server = await self.start_fake_server(host="10.0.0.7", port=80)
+        if socket.socket is None:
+            socket.socket = Blocked
         with socket.socket() as sock:
             self.assertIsInstance(sock, Blocked)
             self.assertGreater(sock.fileno(), 2**29)
@@ -336,12 +338,14 @@ class Test(SolipsistTestCase):
         self.assertRegex(task.get_name(), "^Task-")
         self.assertIn("made_at", dir(task))
 
-unittest.main()
+unittest.main(argv=["test"])
 """
 
 
 class BeforeTest(unittest.TestCase):
     def test_patched_before_the_package_is_imported(self):
         """What was replaced before this package was imported acts too, and what was kept before works."""
-        child = run_python("-c", BEFORE)
-        self.assertEqual((child.returncode, child.stdout), (0, "no file\nno name\n"), child.stderr)
+        for arguments in ((), ("blocked",)):  # nothing stands in the place of the class, or another class
+            with self.subTest(arguments):
+                child = run_python("-c", BEFORE, *arguments)
+                self.assertEqual((child.returncode, child.stdout), (0, "no file\nno name\n"), child.stderr)
