@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from .clock import VirtualClock
 
 KEPT = 10_000
-FULL = 2 * KEPT
+FULL = KEPT + KEPT // 4
 # The kinds that concern the program alone: `note()` writes them, `add()` all others.
 NOTES = frozenset({"sleep", "timer", "advanced", "stuck"})
 
@@ -60,10 +60,11 @@ class Journal:
                 self.trim()
 
     def trim(self) -> None:
-        """Digest and drop the older half: in bulk, because digesting costs most."""
-        self._digest(KEPT)
-        del self.records[:KEPT]
-        self._digested -= KEPT
+        """Digest and drop all but the last that are kept: in bulk, because digesting costs most."""
+        surplus = len(self.records) - KEPT
+        self._digest(surplus)
+        del self.records[:surplus]
+        self._digested -= surplus
 
     def _digest(self, upto: int) -> None:
         if upto > self._digested:

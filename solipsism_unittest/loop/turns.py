@@ -346,6 +346,7 @@ class Turns(asyncio.SelectorEventLoop, Behind):
                 due = queue[0]._when if queue else inf
                 if heap and heap[0][0] < due:
                     due = heap[0][0]
+                due += 0.0  # a timer may have an int
                 if (stops or holds or watchers or in_line or workers or deliveries and deliveries[0][0] <= due
                         or not selector.jumps_left or not selector.autojump or not due < selector.horizon
                         or not nobody_calls() or not selector.jumps_left & 15):
@@ -360,7 +361,7 @@ class Turns(asyncio.SelectorEventLoop, Behind):
                 else:  # as quiesce() does where nothing but the next timer can happen
                     selector.turns = turns = 0
                     selector.jumps_left -= 1
-                    clock.now = now = due + 0.0  # a timer may have an int
+                    clock.now = now = due
                     has_jumped = True
             if queue or heap:
                 if not has_jumped:
