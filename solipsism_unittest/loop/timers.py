@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from heapq import heapify, heappop, heappush
+from sys import intern
 from threading import get_ident
 from typing import Any, Protocol
 
@@ -234,7 +235,7 @@ def schedule(loop: Loop, when: float, callback: Callable[..., object], args: tup
         check_callback(callback, method)
         timer = Timer(when, callback, args, loop, context, now, place_here(3))
         name = getattr(callback, "__qualname__", "")
-        record = (now, "timer", when, name if type(name) is str else "")
+        record = (now, "timer", when, intern(name) if type(name) is str else "")  # C makes it anew each time
     if given is not when and type(given) is int and given == when:
         timer._when = given  # for when() to say
     line = loop.line
