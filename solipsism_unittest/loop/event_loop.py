@@ -137,8 +137,9 @@ class SolipsistEventLoop(ChildProcesses):
         when = now + delay
         if when == now and delay > 0:
             when = now + self._clock.resolution  # a positive delay ends later than now, or time would never go on
-        if callback is not END_OF_SLEEP or context is not None or type(when) is not float or not self.is_lean or \
-                not when >= self.line.latest or self._thread_id != get_ident() or type(args[0]) is not asyncio.Future:
+        if (callback is not END_OF_SLEEP or context is not None or type(when) is not float or not self.is_lean
+                or not when >= self.line.latest or self._thread_id != get_ident() or len(args) != 2
+                or type(args[0]) is not asyncio.Future):
             return schedule(self, when, callback, args, context, "call_later")
         # As schedule() does it, without a call: a test full of sleeps spends its time here.
         line, now, journal = self.line, self._clock.now, self.world.kernel.journal

@@ -227,7 +227,7 @@ def schedule(loop: Loop, when: float, callback: Callable[..., object], args: tup
     now = loop._clock.now
     if callback is END_OF_SLEEP:
         # A sleeping task says where it sleeps. And nothing that its end calls asks for a context.
-        if context is None and type(args[0]) is _Future:
+        if context is None and len(args) == 2 and type(args[0]) is _Future:
             context = loop.line.context
         timer = Timer(when, callback, args, loop, context, now, None)
         record: tuple[object, ...] = (now, "sleep", when)

@@ -385,8 +385,8 @@ class Turns(asyncio.SelectorEventLoop, Behind):
                         handle._context.run(handle._callback)
                     elif given == 1:
                         handle._context.run(handle._callback, args[0])
-                    elif handle._callback is END_OF_SLEEP and type(args[0]) is Future:  # nothing there asks a context
-                        if not args[0].cancelled():
+                    elif given == 2 and handle._callback is END_OF_SLEEP and type(args[0]) is Future:
+                        if not args[0].cancelled():  # which nothing below asks a context for
                             args[0].set_result(args[1])
                         if count - 1 & 15:
                             continue  # the stopwatch costs a tenth of a sleep

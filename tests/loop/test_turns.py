@@ -1,6 +1,7 @@
 """A lean turn does what CPython's own turn does: the same callbacks in the same order, whatever the program is."""
 
 import asyncio
+import contextvars
 import heapq
 import random
 import socket
@@ -11,6 +12,7 @@ from unittest import mock
 
 from solipsism_unittest import SolipsistEventLoop, SolipsistTestCase, sealed
 from solipsism_unittest.loop.selector import VirtualSelector
+from solipsism_unittest.loop.timers import END_OF_SLEEP
 from solipsism_unittest.loop.turns import Turns
 from tests.case.test_case import run, told
 
@@ -469,6 +471,65 @@ class TurnsTest(unittest.TestCase):
     def test_whose_turns(self):
         """The loop has lean turns of its own."""
         self.assertIs(SolipsistEventLoop._run_once, Turns._run_once)
+
+
+class EndOfSleepTest(unittest.TestCase):
+    """The timer of a sleep wakes its future as CPython's turn does it, whatever that future is."""
+
+    def both(self, main):
+        """What `main(loop, log)` has logged at the end, the same with lean turns and with CPython's."""
+        logs = []
+        for factory in (SolipsistEventLoop, PlainTurns):
+            with asyncio.Runner(loop_factory=factory) as runner:
+                loop, log = runner.get_loop(), []
+                loop.set_exception_handler(lambda loop, context, log=log: log.append(repr(context["exception"])))
+                runner.run(main(loop, log))
+            logs.append(log)
+        self.assertEqual(logs[0], logs[1])
+        return logs[0]
+
+    def test_a_future_that_was_cancelled_or_is_done(self):
+        """A future that was cancelled is let be; one that has a result is an error of the callback."""
+        async def main(loop, log):
+            cancelled, done, waiting = (loop.create_future() for _ in range(3))
+            cancelled.cancel()
+            done.set_result("first")
+            for future in (cancelled, done, waiting):
+                loop.call_later(1, END_OF_SLEEP, future, "second")
+                loop.call_later(0.5, END_OF_SLEEP, loop.create_future(), "before those")
+            await asyncio.sleep(2)
+            log += [cancelled.cancelled(), done.result(), waiting.result()]
+
+        self.assertEqual(self.both(main), ["InvalidStateError('invalid state')", True, "first", "second"])
+
+    def test_a_future_of_a_programs_own_class(self):
+        """It is woken in the context in which the timer was made, or in the one that was given."""
+        class Future(asyncio.Future):
+            def set_result(self, result):
+                log.append((variable.get(), result))
+                super().set_result(result)
+
+        async def main(loop, given):
+            nonlocal log
+            log = given
+            variable.set("here")
+            for context in (None, contextvars.Context()):
+                loop.call_later(1, END_OF_SLEEP, Future(), "done", context=context)
+            loop.create_future = Future
+            await asyncio.sleep(2, "slept")
+            del loop.create_future
+
+        log, variable = [], contextvars.ContextVar("variable", default="nowhere")
+        self.assertEqual(self.both(main), [("here", "done"), ("nowhere", "done"), ("here", "slept")])
+
+    def test_arguments_that_are_wrong(self):
+        """A callback that gets too few arguments, or too many, is an error of the callback."""
+        async def main(loop, log):
+            for arguments in ((), (loop.create_future(),), (loop.create_future(), 1, 2)):
+                loop.call_later(1, END_OF_SLEEP, *arguments)
+            await asyncio.sleep(2)
+
+        self.assertEqual([error.partition("(")[0] for error in self.both(main)], ["TypeError"] * 3)
 
 
 class ReplacedTimeTest(unittest.TestCase):
