@@ -5,6 +5,7 @@ import random
 import unittest
 
 from solipsism_unittest import SolipsistEventLoop
+from solipsism_unittest.kernel.journal import FULL, KEPT
 
 
 class LineTest(unittest.TestCase):
@@ -102,6 +103,20 @@ class LineTest(unittest.TestCase):
         self.assertEqual((self.names(self.loop.timers()), len(self.line)), (order, 0))
         self.loop.set_debug(False)
         self.assertEqual((self.names(self.loop.timers()), self.line.plain), (order, []))
+
+    def test_the_journal_of_sleeps(self):
+        """Each sleep is in the journal, which keeps the last ones; where it is turned off there is none."""
+        journal = self.loop.kernel.journal
+
+        async def sleep(count):
+            for _ in range(count):
+                await asyncio.sleep(1)
+
+        self.loop.run_until_complete(sleep(FULL + 1))
+        self.assertEqual((len(journal.records), journal.records[-1]), (KEPT + 1, (FULL, "sleep", FULL + 1)))
+        journal.enabled = False
+        self.loop.run_until_complete(sleep(1))
+        self.assertEqual((self.loop.time(), len(journal.records)), (FULL + 2, KEPT + 1))
 
 
 if __name__ == "__main__":
