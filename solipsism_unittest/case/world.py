@@ -31,6 +31,7 @@ from ..peers.datagram_server import FakeDatagramServer
 from ..peers.server import FakeServer
 from ..stdlib import escapes
 from ..stdlib.files import played
+from ..stdlib.files.selector import taking_mocks
 from ..stdlib.seal import get_event_loop
 from ..stdlib.seal.table import wall_clock
 from ..stdlib.worlds import inside
@@ -429,7 +430,8 @@ class ForeignWorld(Nowhere):
         self._loop.set_default_executor(executor)
 
     def enter(self, case: Settings, run: Run, on_blocking_call: str) -> None:
-        """Nothing is to be entered. SolipsismError where the test limits virtual time, or sets the time of day."""
+        """Let the loop take mocks. SolipsismError where the test limits virtual time, or sets the time of day."""
+        run.leaving.enter_context(taking_mocks(self._loop))
         for name in ("virtual_time_limit", "wall_start"):
             if getattr(case, name) is not None:
                 self.loop_for(name)

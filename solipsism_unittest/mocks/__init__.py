@@ -4,10 +4,10 @@ Names and behaviour of the first part are those that asynctest's users know.
 """
 
 from ..stdlib.files.played import FileDescriptor
+from ..stdlib.files.selector import TestSelector
 from .awaited import Awaits, awaited, while_running
 from .files import FileMock, SocketMock, SSLSocketMock, fd, isfilemock
 from .readiness import exhaust_callbacks, get_registered_events, set_read_ready, set_write_ready
-from .selector import TestSelector
 
 __all__ = [
     "Awaits",

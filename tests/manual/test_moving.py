@@ -739,10 +739,7 @@ class AsynctestStockTest(unittest.TestCase):
 
         self.assertEqual(failure(test), "")
 
-        def stock(self):
-            return asyncio.SelectorEventLoop(mocks.TestSelector(selectors.SelectSelector()))
-
-        self.assertEqual(failure(test, loop_factory=stock), "")
+        self.assertEqual(failure(test, loop_factory=asyncio.SelectorEventLoop), "")
 
 
 class AiomiscTest(SolipsistTestCase):

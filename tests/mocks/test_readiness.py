@@ -8,7 +8,6 @@ from solipsism_unittest import SolipsismError, SolipsistTestCase
 from solipsism_unittest.mocks import (
     FileMock,
     SocketMock,
-    TestSelector,
     exhaust_callbacks,
     get_registered_events,
     set_read_ready,
@@ -105,8 +104,7 @@ class ReadinessTest(SolipsistTestCase):
 class StockReadinessTest(ReadinessTest):
     """The same on asyncio's own loop."""
 
-    def loop_factory(self):
-        return asyncio.SelectorEventLoop(TestSelector(selectors.DefaultSelector()))
+    loop_factory = asyncio.SelectorEventLoop
 
 
 class WithoutSelectorTest(unittest.TestCase):

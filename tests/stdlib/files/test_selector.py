@@ -7,6 +7,8 @@ import unittest
 
 from solipsism_unittest import SleepForeverError, SolipsistEventLoop, SolipsistTestCase
 from solipsism_unittest.mocks import FileDescriptor, FileMock, TestSelector, get_registered_events, set_read_ready
+from solipsism_unittest.stdlib.files.selector import taking_mocks
+from tests.case.test_case import run, told
 
 
 class AloneTest(unittest.TestCase):
@@ -105,6 +107,59 @@ class VirtualTest(SolipsistTestCase):
 
         with self.assertRaisesRegex(SleepForeverError, "nothing can wake the program"):
             await asyncio.to_thread(hang)
+
+
+class StockTest(unittest.TestCase):
+    """Around the selector of a stock loop, by hand and by a test case."""
+
+    def check(self, factory):
+        """A test on such a loop waits for real sockets and for mocks; the first mock has number 0."""
+        seen = []
+
+        class Case(SolipsistTestCase):
+            loop_factory = factory
+
+            async def test(self):
+                one, other = socket.socketpair()
+                with one, other:
+                    one.setblocking(False)
+                    self.loop.call_soon(other.send, b"data")
+                    self.assertEqual(await self.loop.sock_recv(one, 9), b"data")
+                file, came = FileMock(), asyncio.Event()
+                seen.append(file.fileno())
+                self.loop.add_reader(file, came.set)
+                set_read_ready(file, self.loop)
+                await came.wait()
+
+        self.assertEqual(told(run(Case, "test", "test")), "")
+        self.assertEqual(seen, [0, 0])
+
+    def test_stock(self):
+        """A test case does it by itself, and it may be done already."""
+        self.check(asyncio.SelectorEventLoop)
+        self.check(lambda self: asyncio.SelectorEventLoop(TestSelector(selectors.SelectSelector())))
+
+    def test_lent(self):
+        """A loop that is lent has its own selector again."""
+        loop = asyncio.SelectorEventLoop()
+        self.addCleanup(loop.close)
+        selector = loop._selector
+        self.check(lambda self: loop)
+        self.assertIs(loop._selector, selector)
+
+    def test_without_a_selector(self):
+        """A loop that has none stays as it is."""
+
+        class Loop(asyncio.SelectorEventLoop):
+            pass
+
+        for selector in (None, "proactor"):
+            loop = Loop()
+            true, loop._selector = loop._selector, selector
+            with taking_mocks(loop):
+                self.assertIs(loop._selector, selector)
+            loop._selector = true
+            loop.close()
 
 
 if __name__ == "__main__":

@@ -1,16 +1,17 @@
 """`TestSelector`: a selector that keeps mocks to itself and hands real files on to another selector.
 
-The virtual loop takes mocks as it is. A stock loop needs this:
-`asyncio.SelectorEventLoop(TestSelector(selectors.DefaultSelector()))`.
+The virtual loop takes mocks as it is. A stock loop that a test case runs on gets one of these around its selector; any
+other needs `asyncio.SelectorEventLoop(TestSelector(selectors.DefaultSelector()))`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import selectors
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..stdlib.files.played import is_played, number_of
+from .played import is_played, number_of, restart_numbers
 
 __unittest = True
 __tracebackhide__ = True
@@ -88,3 +89,19 @@ class TestSelector(selectors.BaseSelector):
         self._mocks.clear()
         if self._inner is not None:
             self._inner.close()
+
+
+@contextlib.contextmanager
+def taking_mocks(loop: Any) -> Iterator[None]:
+    """Inside, a stock loop takes mocks, which begin with number 0; one without a selector stays as it is."""
+    restart_numbers()
+    stock = getattr(loop, "_selector", None)
+    if not isinstance(stock, selectors.BaseSelector):
+        yield
+        return
+    loop._selector = ours = TestSelector(stock)
+    try:
+        yield
+    finally:
+        if loop._selector is ours:  # the loop is lent, and open
+            loop._selector = stock
