@@ -2,6 +2,7 @@
 
 import asyncio
 import collections
+import datetime
 import functools
 import itertools
 import random
@@ -136,6 +137,21 @@ class StateTest(unittest.TestCase):
         for step in (lambda: time.time() <= 5, lambda: time.perf_counter() <= 5,
                      lambda clock=time: clock.time() <= 5 or time is clock):
             self.assertIsNone(recurs(lambda step=step: polling(step)))
+
+    def test_a_poll_of_a_clock_that_a_test_has_set(self):
+        """It stands still with virtual time, so a poll of it spins as any other."""
+        outcomes = []
+
+        class Case(SolipsistTestCase):
+            wall_start = datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC)
+
+            async def test(self):
+                for step in (lambda: time.time() <= 5, lambda: time.time_ns() <= 5):
+                    outcomes.append(await states(lambda step=step: polling(step)))
+
+        result = unittest.TestResult()
+        Case("test").run(result)
+        self.assertEqual((outcomes, result.errors + result.failures), ([True, True], []))
 
     def test_a_fresh_object_like_the_old_one_is_the_same(self):
         """A poll that makes new objects in each turn and goes nowhere spins."""
