@@ -37,6 +37,7 @@ class JumpTest(unittest.TestCase):
                 clock.jump(when)
                 self.assertEqual(when + clock.resolution, math.nextafter(when, math.inf))
 
+    @unittest.skipUnless(__debug__, "python -O leaves assert statements out")
     def test_backwards(self):
         """A jump back would be a mistake of ours: an assertion."""
         clock = VirtualClock(1)
@@ -122,6 +123,7 @@ class StopTest(unittest.TestCase):
                 clock.stop_at(when, lambda: None)
         self.assertEqual(len(clock.stops), 1)
 
+    @unittest.skipUnless(__debug__, "python -O leaves assert statements out")
     def test_not_due(self):
         """To end a stop that is not due would be a mistake of ours: an assertion."""
         clock = VirtualClock()
