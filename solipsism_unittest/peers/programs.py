@@ -111,7 +111,7 @@ class Child:
         self._main = main
         self._status: int | None = None
         self._handlers: dict[int, Callable[[], object]] = {}
-        self._transports: list[asyncio.BaseTransport] = []
+        self._pipe_ends: list[asyncio.BaseTransport] = []
         self.numbers: list[int] = []  # the descriptors of its pipes, at both ends
         self._unused: list[int] = []  # those of its own that nothing reads or writes yet
         # What a subprocess.Popen has. asyncio sets its returncode.
@@ -195,7 +195,7 @@ class Child:
 
     async def _connect(self, connect: Any, number: int, mode: str, protocol: Any) -> Any:
         transport, _ = await connect(lambda: protocol, self._open(number, mode))
-        self._transports.append(transport)
+        self._pipe_ends.append(transport)
         return transport
 
     def _open(self, number: int, mode: str) -> Any:
@@ -213,7 +213,7 @@ class Child:
         self._world.kernel.journal.add("exit", self.pid, code)
         for number in self._unused:
             self._world.kernel.release(number)
-        for transport in self._transports:
+        for transport in self._pipe_ends:
             if not transport.is_closing():
                 getattr(transport, "abort", transport.close)()
         self._tell(3)

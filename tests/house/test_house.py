@@ -32,6 +32,7 @@ SHARED_NAMES: dict[str, str] = {
     "_loop": "of a StreamWriter: the loop whose test it is collected in",
     "_run": "of an asyncio Handle: what it calls is the program's",
     "_tasks": "of a TaskGroup: the tasks that it waits for",
+    "_wait": "of a transport of a subprocess: asyncio awaits it to have the exit code",
     "_threads": "of a ThreadPoolExecutor: the threads that a test has left or expects to leave",
 }
 
