@@ -147,7 +147,10 @@ class SolipsistEventLoop(ChildProcesses):
         line.latest = when
         line.queue.append(timer)
         if journal.enabled:
-            journal.records.append((now, "sleep", when))
+            record = line.record
+            if record[0] is not now or record[2] != when:  # thousands that sleep equally long share one
+                line.record = record = now, "sleep", when
+            journal.records.append(record)
             if len(journal.records) >= FULL:
                 journal.trim()
         return timer

@@ -104,7 +104,7 @@ class Line:
     CPython's own turns have a heap as asyncio's, `plain`, in their place. Its timers have numbers.
     """
 
-    __slots__ = ("queue", "heap", "latest", "plain", "context", "_made")
+    __slots__ = ("queue", "heap", "latest", "plain", "context", "record", "_made")
 
     def __init__(self) -> None:
         self.queue: deque[Timer] = deque()
@@ -112,6 +112,7 @@ class Line:
         self.latest = -math.inf  # when the last one that was ever queued is due, until all are gone
         self.plain: list[Timer] = []
         self.context = contextvars.Context()  # of all timers of sleeps
+        self.record: tuple[Any, ...] = (None, "sleep", None)  # the journal's of the latest sleep
         self._made = 0  # the highest number that one in a heap has got
 
     def __len__(self) -> int:

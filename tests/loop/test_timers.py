@@ -114,9 +114,17 @@ class LineTest(unittest.TestCase):
 
         self.loop.run_until_complete(sleep(FULL + 1))
         self.assertEqual((len(journal.records), journal.records[-1]), (KEPT + 1, (FULL, "sleep", FULL + 1)))
+
+        async def sleepers():
+            await asyncio.gather(*map(asyncio.sleep, (1, 1, 2, 1)))
+
+        now = self.loop.time()
+        self.loop.run_until_complete(sleepers())
+        self.assertEqual([record for record in journal.records if record[0] == now],
+                         [(now, "sleep", now + delay) for delay in (1, 1, 2, 1)])
         journal.enabled = False
         self.loop.run_until_complete(sleep(1))
-        self.assertEqual((self.loop.time(), len(journal.records)), (FULL + 2, KEPT + 1))
+        self.assertEqual((self.loop.time(), len(journal.records)), (now + 3, KEPT + 5))
 
 
 if __name__ == "__main__":
