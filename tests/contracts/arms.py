@@ -17,6 +17,7 @@ import contextlib
 import copy
 import errno
 import functools
+import math
 import os
 import socket
 import struct
@@ -57,7 +58,9 @@ class Arm:
 
     def play(self, body: Callable[[Arm], Coroutine[Any, Any, Any]]) -> Any:
         """Run `body` alone in a new loop; return the truth that it returns."""
-        with asyncio.Runner(loop_factory=self._loop_factory) as runner:
+        # Not in debug mode, whatever flags Python runs with: asyncio reports more there. A scenario may take its time.
+        with asyncio.Runner(loop_factory=self._loop_factory, debug=False) as runner:
+            runner.get_loop().slow_callback_duration = math.inf
             try:
                 return runner.run(self._limited(body))
             except BaseException as problem:

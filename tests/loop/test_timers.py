@@ -11,6 +11,7 @@ from solipsism_unittest.kernel.journal import FULL, KEPT
 class LineTest(unittest.TestCase):
     def setUp(self):
         self.loop = SolipsistEventLoop()
+        self.loop.set_debug(False)  # whose turns are CPython's
         self.addCleanup(self.loop.close)
         self.line = self.loop.line
 

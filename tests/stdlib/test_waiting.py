@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 import errno
+import math
 import os
 import select
 import socket
@@ -19,6 +20,7 @@ from solipsism_unittest.stdlib import waiting
 class World(unittest.TestCase):
     def setUp(self):
         self.loop = SolipsistEventLoop()
+        self.loop.slow_callback_duration = math.inf
         self.addCleanup(self.loop.close)
         with sealed(self.loop):
             self.one, self.two = socket.socketpair()
