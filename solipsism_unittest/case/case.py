@@ -227,9 +227,10 @@ class SolipsistTestCase(TimeAssertions, UncaughtAssertions, RaisedAssertions, Bu
 
         `main` is an async function that gets the process: `argv`, `environment`, `cwd`, `stdin` (a StreamReader),
         `stdout` and `stderr` (StreamWriters), `add_signal_handler(signum, callback)`. It returns the exit code; an
-        exception is exit code 1, a traceback on stderr, and fails the test.
+        exception is exit code 1, a traceback on stderr, and fails the test. The program is there until the test ends.
         """
-        programs_of(_loop_for(self, "add_program()").world).add(name, main)
+        undo = programs_of(_loop_for(self, "add_program()").world).add(name, main)
+        run_of(self).leaving.callback(undo)  # a loop that tests share keeps none
 
     def send_signal(self, signum: int) -> None:
         """Send a signal to the program, as `kill` would: its own handlers and those of its loop get it.

@@ -46,13 +46,22 @@ class Programs:
     def __init__(self) -> None:
         self._mains: dict[str, Main] = {}
 
-    def add(self, name: str, main: Main) -> None:
-        """Add a program, or replace the one of this name."""
+    def add(self, name: str, main: Main) -> Callable[[], None]:
+        """Add a program, or replace the one of this name. The result undoes that."""
         if not isinstance(name, str) or not name:
             raise TypeError(f"a program's name is text, not {name!r}")
         if not callable(main):
             raise TypeError(f"a program is an async function that takes a process, not {main!r}")
+        before = self._mains.get(name)
         self._mains[name] = main
+
+        def undo() -> None:
+            if before is None:
+                del self._mains[name]
+            else:
+                self._mains[name] = before
+
+        return undo
 
     def __bool__(self) -> bool:
         return bool(self._mains)

@@ -247,6 +247,24 @@ class EndTest(unittest.TestCase):
                                r"tests/peers/test_programs\.py:\d+ in EndTest\.")
         self.assertEqual(self.told_of(body, decorate=fail_on(processes=False)), "")
 
+    def test_a_loop_that_tests_share(self):
+        """Programs are their test's, where tests share a loop too."""
+
+        class Case(SolipsistTestCase):
+            loop_scope = "class"
+
+            async def test_1(self):
+                for main in (sleep, echo):
+                    self.add_program("echo", main)
+                process = await exec_("echo", "hello", stdout=PIPE)
+                self.assertEqual((await process.communicate())[0], b"hello")
+
+            async def test_2(self):
+                with self.assertRaises(EscapeError):
+                    await exec_("echo")
+
+        self.assertEqual(told(run(Case)), "")
+
     def test_one_that_fails(self):
         """What a program raises is exit code 1, a traceback on its stderr, and fails the test."""
 
