@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from ..introspection.names import known_as, listed, plain
 from ..introspection.tasks import Task, by_name, calls, job_of, members_of, shielded, stated, waiter_of
+from ..stdlib.sockets.pairs import unsent
 from .locks import Waiting, verb
 from .words import task_names
 
@@ -136,7 +137,7 @@ def _peer(call: _Call, transport: Any) -> tuple[Any, Any]:
 
 def _on_their_way(end: Any, other: Any) -> int:
     """Bytes that were written at the other end and have not come to this end's program."""
-    return (len(end.incoming) if end is not None else 0) + (other.get_write_buffer_size() if other is not None else 0)
+    return (len(end.incoming) if end is not None else 0) + (unsent(other) if other is not None else 0)
 
 
 def _come(call: _Call) -> str:
@@ -169,8 +170,8 @@ def _received(call: _Call) -> str:
 
 def _drained(call: _Call) -> str:
     transport = getattr(call.owner, "_transport", None)
-    unsent = f"{transport.get_write_buffer_size()} bytes unsent, " if transport is not None else ""
-    return f"drain(), because the peer does not read: {unsent}{_end_of(transport)}"
+    left = f"{unsent(transport)} bytes unsent, " if transport is not None else ""
+    return f"drain(), because the peer does not read: {left}{_end_of(transport)}"
 
 
 def _slept(call: _Call) -> str:

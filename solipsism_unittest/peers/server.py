@@ -26,7 +26,7 @@ from ..kernel.descriptors.stream import Stream
 from ..kernel.network.ports import WILDCARDS
 from ..stdlib.files.paths import name_space
 from ..stdlib.sockets.addresses import parse
-from ..stdlib.sockets.pairs import abort
+from ..stdlib.sockets.pairs import abort, unsent
 from ..stdlib.sockets.virtual_socket import OwnSocket
 from ..stdlib.worlds import World
 from .conversation import Scripts, StreamLine
@@ -84,7 +84,7 @@ class FakeConnection:
 
 def reset(transport: asyncio.WriteTransport) -> None:
     """End a connection with a reset; one that is closed and has sent everything stays as it is."""
-    if not transport.is_closing() or transport.get_write_buffer_size():
+    if not transport.is_closing() or unsent(transport):
         _reset(transport)
 
 

@@ -428,6 +428,18 @@ class TlsTest(ServerCase):
                 await each.read()
         self.assertEqual(len(server.connections), 1)
 
+    async def test_reset_of_what_is_closed(self):
+        """A connection that was closed twice, over TLS too, is left as it is."""
+        self.trust()
+        for options in ({}, {"tls": True}):
+            server = await self.start_fake_server(host="api.test", port=443 if options else 80, **options)
+            reader, _ = await self.connect(*server.address, **({"ssl": True} if options else {}))
+            connection = await server.accept()
+            for _ in range(2):
+                connection.close()
+            server.reset_connections()
+            self.assertEqual(await reader.read(), b"")
+
     def test_end_in_a_handshake(self):
         """A handshake that goes on when the test ends is ended with the server."""
 

@@ -85,6 +85,11 @@ async def stream_pairs(capacity: Capacity = None) -> tuple[StreamPair, StreamPai
     return pairs[0], pairs[1]
 
 
+def unsent(transport: Any) -> int:
+    """How many bytes a transport has still to send: none, of one of TLS that was closed twice, where asyncio raises."""
+    return transport.get_write_buffer_size() if getattr(transport, "_ssl_protocol", transport) is not None else 0
+
+
 def abort(transport: Any) -> None:
     """Break a transport off, whatever state it is in; one that is over already stays as it is.
 

@@ -6,6 +6,7 @@
     session      what the broker owes one subscriber, across its connections
     broker       accepts clients and passes on what they publish
     client       publishes and subscribes, and reconnects by itself
+    service      the broker as a program: an archive of what is published, and an end in good order on SIGTERM
 
 The promises: a message that the broker has accepted reaches every subscriber of its topic at least once, unless that
 subscriber lags behind or stays away for too long; a `Client` hands no message to its application twice; memory is
@@ -19,10 +20,12 @@ from .broker import Broker
 from .client import Client, ClientClosed, DeadlineExceeded, Message, RequestRefused, Subscription
 from .connection import Connection, DeadPeer, SlowPeer
 from .framing import Frame, FrameDecoder, Kind, ProtocolError, PubSubError
+from .service import serve
 
 __all__ = [
     "Backoff", "Broker", "Client", "ClientClosed", "Connection", "DeadPeer", "DeadlineExceeded", "Frame",
     "FrameDecoder", "Kind", "Message", "ProtocolError", "PubSubError", "RequestRefused", "SlowPeer", "Subscription",
+    "serve",
 ]
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())  # a library leaves it to the application what to print

@@ -8,6 +8,7 @@ down must still be heard, because the acknowledgement that makes room may come f
 import asyncio
 import contextlib
 import logging
+from ssl import SSLContext
 from typing import Self
 
 from .connection import Connection, SlowPeer, race
@@ -28,6 +29,7 @@ class Broker:
     session_expiry: for how long the broker keeps the backlog of a client that is away
     waiting_publishes: how many requests to publish one client may have waiting
     close_timeout: for how long `close()` waits for outstanding acknowledgements
+    ssl: the context of a broker that speaks TLS
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Broker:
         waiting_publishes: int = 64,
         max_payload: int = MAX_PAYLOAD,
         close_timeout: float = 5.0,
+        ssl: SSLContext | None = None,
     ) -> None:
         self.host = host
         self.port = port
@@ -57,6 +60,7 @@ class Broker:
         self._waiting_publishes = waiting_publishes
         self._max_payload = max_payload
         self._close_timeout = close_timeout
+        self._ssl = ssl
         self._server: asyncio.Server | None = None
         self._tasks: dict[Connection, asyncio.Task[None]] = {}
         self._publishes: dict[Connection, asyncio.Queue[Frame]] = {}
@@ -76,7 +80,7 @@ class Broker:
         await self.close()
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._accept, self.host, self.port)
+        self._server = await asyncio.start_server(self._accept, self.host, self.port, ssl=self._ssl)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:

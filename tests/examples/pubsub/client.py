@@ -13,6 +13,7 @@ import logging
 import random
 from collections import OrderedDict, deque
 from dataclasses import dataclass
+from ssl import SSLContext
 from typing import Any, Self
 
 from .backoff import Backoff
@@ -125,6 +126,7 @@ class Client:
         remember: int = 10_000,
         max_payload: int = MAX_PAYLOAD,
         close_timeout: float = 5.0,
+        ssl: SSLContext | bool | None = None,
     ) -> None:
         self.host = host
         self.port = port
@@ -138,6 +140,7 @@ class Client:
         self._remember = remember
         self._max_payload = max_payload
         self._close_timeout = close_timeout
+        self._ssl = ssl
         self._subscriptions: dict[str, Subscription] = {}
         self._seen: OrderedDict[str, bool] = OrderedDict()  # id -> acknowledged?
         self._answers: dict[int, asyncio.Future[Frame | None]] = {}
@@ -305,7 +308,7 @@ class Client:
     async def _connect_and_receive(self) -> None:
         give_up_at = asyncio.get_running_loop().time() + self._connect_timeout
         async with asyncio.timeout_at(give_up_at):
-            reader, writer = await asyncio.open_connection(self.host, self.port)
+            reader, writer = await asyncio.open_connection(self.host, self.port, ssl=self._ssl)
         connection = Connection(
             reader, writer, heartbeat=self._heartbeat, dead_after=self._dead_after, max_payload=self._max_payload
         )

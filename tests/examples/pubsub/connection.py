@@ -5,6 +5,7 @@ takes the other for dead when it has not heard a single byte for `dead_after` se
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Coroutine
 
@@ -121,5 +122,6 @@ class Connection:
     def abort(self) -> None:
         """Close it now, whatever has not left yet. Does nothing when it is closed already."""
         transport = self._writer.transport
-        if transport.get_write_buffer_size() > 0 or not transport.is_closing():
-            transport.abort()
+        with contextlib.suppress(AttributeError):  # asyncio's answer from a transport of TLS that was closed twice
+            if transport.get_write_buffer_size() > 0 or not transport.is_closing():
+                transport.abort()
