@@ -208,7 +208,7 @@ class VirtualSelector(selectors.BaseSelector):
         if type(fileobj) is int and (fileobj in self._kernel.files or fileobj in self.keys):
             return fileobj
         if isinstance(fileobj, Face):
-            fileobj.join(self._world)
+            Face.join(fileobj, self._world)  # past what a program's own class calls so
         number = self.known(fileobj)
         if number in self._kernel.files or number in self.keys or is_played(fileobj):
             return number

@@ -66,7 +66,7 @@ class VirtualSSLSocket(ssl.SSLSocket, Face):  # type: ignore[misc]  # the former
         """What `attempt` returns when it does not raise BlockingIOError; it may wait for so many seconds."""
         world = self.world
         if timeout != 0.0 and waiting.is_elsewhere(world):
-            return waiting.carry_out(world, attempt, [(self._number, events)], timeout, call)
+            return waiting.carry_out(world, attempt, [(self._number_, events)], timeout, call)
         try:
             return attempt()
         except BlockingIOError:

@@ -2,7 +2,7 @@
 
 Owns what a program passes in and gets back: buffers, flags, counts, addresses of datagrams. Does not own what happens
 to bytes (kernel/descriptors), or what a socket is and how it is connected (virtual_socket.py). Every call goes the same
-way: check the arguments as CPython does, then let `_attempt` ask the kernel's end, and wait where the call may wait.
+way: check the arguments as CPython does, then let `_attempt_` ask the kernel's end, and wait where the call may wait.
 """
 
 from __future__ import annotations
@@ -50,64 +50,70 @@ T = TypeVar("T")
 
 
 class Traffic(Fallbacks):
-    """A socket without a descriptor: one end in a world, and the calls that send and receive."""
+    """A socket without a descriptor: one end in a world, and the calls that send and receive.
+
+    A program's own class of sockets is below this too. Our names end in `_`: it has others for what is its own.
+    """
 
     # Set between __new__ and __init__ by whoever knows which world this is (stdlib/seal).
-    _world: World | None = None
-    _end: End | None = None
-    _family: int = socket.AF_INET  # these outlive the end
-    _type: int = socket.SOCK_STREAM
+    _world_: World | None = None
+    _end_: End | None = None
+    _family_: int = socket.AF_INET  # these outlive the end
+    _type_: int = socket.SOCK_STREAM
     _closed: bool
     _io_refs: int
-    _number: int
-    _timeout: float | None
+    _number_: int
+    _timeout_: float | None
 
     @property
-    def world(self) -> World:
+    def _joined_world_(self) -> World:
         """The world that this socket belongs to (the one that adopted it, if it was made outside any loop)."""
-        world = self._world
+        world = self._world_
         assert world is not None
         while world.adopted_by is not None:
-            self._number = world.kernel.moved.get(self._number, -1)
+            self._number_ = world.kernel.moved.get(self._number_, -1)
             world = world.adopted_by
-        self._world = world
+        self._world_ = world
         return world
 
     @property
-    def kernel(self) -> Kernel:
+    def _its_kernel_(self) -> Kernel:
         """The machine of its world."""
-        return self.world.kernel
+        return self._joined_world_.kernel
 
     @property
-    def end(self) -> End:
+    def _open_end_(self) -> End:
         """The kernel's end behind this socket; EBADF when it is closed."""
-        end = self._end
+        end = self._end_
         if end is None:
             raise os_error(errno.EBADF)
         return end
 
-    def _show(self, address: Address | None) -> Any:
-        if address is not None and self._family == socket.AF_INET:
-            return address
-        return addresses.show(self._family, address)
+    # By these names others ask.
+    world, kernel, end = _joined_world_, _its_kernel_, _open_end_
 
-    def _parse(self, address: Any, call: str) -> Address:
-        return addresses.parse(self.kernel, self._family, address, call)
+    def _show_(self, address: Address | None) -> Any:
+        if address is not None and self._family_ == socket.AF_INET:
+            return address
+        return addresses.show(self._family_, address)
+
+    def _parse_(self, address: Any, call: str) -> Address:
+        return addresses.parse(self._its_kernel_, self._family_, address, call)
 
     # -- a call
 
-    def _waits(self, flags: int) -> bool:
+    def _waits_(self, flags: int) -> bool:
         """Whether a call that cannot go on waits. One with a timeout waits whatever its flags are."""
-        if self._timeout:
+        if self._timeout_:
             return True
-        return self.end.blocking and not flags & MSG_DONTWAIT
+        return self._open_end_.blocking and not flags & MSG_DONTWAIT
 
-    def _attempt(self, call: str, attempt: Callable[[], T], events: int, flags: int = 0) -> T:
+    def _attempt_(self, call: str, attempt: Callable[[], T], events: int, flags: int = 0) -> T:
         """What `attempt` returns. A call that has to wait does so in a thread of its own; the loop's may not wait."""
-        world = self.world
-        waits = self._waits(flags)
+        world = self._joined_world_
+        waits = self._waits_(flags)
         if waits and waiting.is_elsewhere(world):
-            return waiting.carry_out(world, attempt, [(self._number, events)], self._timeout, call)
+            return waiting.carry_out(world, attempt, [(self._number_, events)], self._timeout_, call)
         if waits and _is_of_loop(sys._getframe(2)):
             raise ValueError(f"the socket must be non-blocking: call setblocking(False) on {self!r} first, for "
                              f"loop.sock_{call}() and its like would stop the loop's thread")
@@ -121,49 +127,49 @@ class Traffic(Fallbacks):
     # -- sending
 
     def send(self, data: Buffer, flags: int = 0, /) -> int:
-        if type(data) is bytes and not flags and self._timeout == 0.0:
-            return (self._end or self.end).send(data)
+        if type(data) is bytes and not flags and self._timeout_ == 0.0:
+            return (self._end_ or self._open_end_).send(data)
         with bytes_of(data) as view:  # released before an error is raised: its handler may resize the buffer
-            if not flags and self._timeout == 0.0:
-                return (self._end or self.end).send(view)
-            return self._send("send", view, flags)
+            if not flags and self._timeout_ == 0.0:
+                return (self._end_ or self._open_end_).send(view)
+            return self._send_("send", view, flags)
 
-    def _send(self, call: str, view: bytes | memoryview, flags: int, where: Address | None = None) -> int:
-        end = self.end
+    def _send_(self, call: str, view: bytes | memoryview, flags: int, where: Address | None = None) -> int:
+        end = self._open_end_
         check_flags(flags)
         if where is None:
-            return self._attempt(call, lambda: end.send(view), WRITABLE, flags)
-        addresses.space(self.kernel, end)  # one with a path has to know the real folders
-        return self._attempt(call, lambda: end.send_to(view, where), WRITABLE, flags)
+            return self._attempt_(call, lambda: end.send(view), WRITABLE, flags)
+        addresses.space(self._its_kernel_, end)  # one with a path has to know the real folders
+        return self._attempt_(call, lambda: end.send_to(view, where), WRITABLE, flags)
 
     def sendall(self, data: Buffer, flags: int = 0, /) -> None:
         with bytes_of(data) as view:
-            sent = self._send("sendall", view[:0], flags) if not view or self._type == socket.SOCK_STREAM else 0
+            sent = self._send_("sendall", view[:0], flags) if not view or self._type_ == socket.SOCK_STREAM else 0
             while sent < len(view):
                 with view[sent:] as rest:
-                    sent += self._send("sendall", rest, flags)
+                    sent += self._send_("sendall", rest, flags)
 
     def sendto(self, data: Buffer, *flags_and_address: Any) -> int:
         """sendto(data, address) or sendto(data, flags, address)."""
         if len(flags_and_address) not in (1, 2):
             raise TypeError(f"sendto() takes 2 or 3 arguments ({1 + len(flags_and_address)} given)")
         *flags, address = flags_and_address
-        end = self._end
-        if (not flags and type(data) is bytes and self._family == socket.AF_INET  # as asyncio calls it
-                and end is not None and not end.blocking and self._timeout == 0.0):
-            return end.send_to(data, self._parse(address, "sendto"))
+        end = self._end_
+        if (not flags and type(data) is bytes and self._family_ == socket.AF_INET  # as asyncio calls it
+                and end is not None and not end.blocking and self._timeout_ == 0.0):
+            return end.send_to(data, self._parse_(address, "sendto"))
         with bytes_of(data) as view:
             flag = operator.index(flags[0]) if flags else 0
-            return self._send("sendto", view, flag, self._parse(address, "sendto"))
+            return self._send_("sendto", view, flag, self._parse_(address, "sendto"))
 
     def sendmsg(self, buffers: Iterable[Buffer], ancdata: Iterable[Any] = (), flags: int = 0,
                 address: Any = None, /) -> int:
         """As on a real socket, without ancillary data."""
-        end = self._end
-        if (end is not None and not end.blocking and self._timeout == 0.0  # as asyncio calls it
+        end = self._end_
+        if (end is not None and not end.blocking and self._timeout_ == 0.0  # as asyncio calls it
                 and not flags and address is None and type(ancdata) is tuple and not ancdata):
-            return end.send(join_buffers(buffers, end.room() if self._type == socket.SOCK_STREAM else None))
-        where = None if address is None else self._parse(address, "sendmsg")
+            return end.send(join_buffers(buffers, end.room() if self._type_ == socket.SOCK_STREAM else None))
+        where = None if address is None else self._parse_(address, "sendmsg")
         data = join_buffers(buffers)
         ancillary = list(ancdata)
         if not all(isinstance(item, tuple) and len(item) == 3 for item in ancillary):
@@ -171,7 +177,7 @@ class Traffic(Fallbacks):
         if ancillary:
             raise SolipsismError("sendmsg() with ancillary data is not simulated: nothing but bytes goes from one "
                                  "virtual socket to another, no descriptors and no credentials")
-        return self._send("sendmsg", data, flags, where)
+        return self._send_("sendmsg", data, flags, where)
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         """As on a real socket: from `offset` of a regular file, else by reading and sending."""
@@ -183,7 +189,7 @@ class Traffic(Fallbacks):
             size = 0
         if not size:
             return self._sendfile_use_send(file, offset, count)  # type: ignore[attr-defined, no-any-return]
-        if self._timeout == 0.0:
+        if self._timeout_ == 0.0:
             raise ValueError("non-blocking sockets are not supported")
         sent = 0
         try:
@@ -192,7 +198,7 @@ class Traffic(Fallbacks):
                 data = os.pread(descriptor, wanted, offset + sent)
                 if not data:
                     return sent
-                sent += self._send("sendfile", data, 0)
+                sent += self._send_("sendfile", data, 0)
             return sent
         finally:
             if sent:
@@ -201,32 +207,32 @@ class Traffic(Fallbacks):
     # -- receiving
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
-        if type(bufsize) is int and bufsize > 0 and not flags and self._timeout == 0.0:
-            return (self._end or self.end).recv(bufsize)
+        if type(bufsize) is int and bufsize > 0 and not flags and self._timeout_ == 0.0:
+            return (self._end_ or self._open_end_).recv(bufsize)
         bufsize = operator.index(bufsize)
         if bufsize < 0:
             raise ValueError("negative buffersize in recv")
         if bufsize == 0:
             return b""  # in every state: the C code does not ask the system
-        return socket_result(self._receive("recv", bufsize, flags), bufsize, flags)
+        return socket_result(self._receive_("recv", bufsize, flags), bufsize, flags)
 
-    def _receive(self, call: str, size: int, flags: int) -> Received:
-        end = self.end
+    def _receive_(self, call: str, size: int, flags: int) -> Received:
+        end = self._open_end_
         check_flags(flags)
 
         def attempt() -> Received:
             return end.receive(size, flags & PASSED_ON)
 
-        received = self._attempt(call, attempt, READABLE, flags)
+        received = self._attempt_(call, attempt, READABLE, flags)
         if flags & MSG_WAITALL and end.type == socket.SOCK_STREAM and end.blocking and not flags & MSG_DONTWAIT:
-            return self._receive_all(call, size, flags, received)
+            return self._receive_all_(call, size, flags, received)
         return received
 
-    def _receive_all(self, call: str, size: int, flags: int, received: Received) -> Received:
+    def _receive_all_(self, call: str, size: int, flags: int, received: Received) -> Received:
         """Go on until all the bytes that were asked for are there, or no more can come."""
-        end, parts, more = self.end, [received.data], len(received.data)
+        end, parts, more = self._open_end_, [received.data], len(received.data)
         while more and (size := size - more) > 0 and not end.error:
-            data = self._attempt(call, lambda: end.receive(size, flags & MSG_TRUNC), READABLE, flags).data
+            data = self._attempt_(call, lambda: end.receive(size, flags & MSG_TRUNC), READABLE, flags).data
             more = len(data)
             parts.append(data)
         data = b"".join(parts)
@@ -236,13 +242,13 @@ class Traffic(Fallbacks):
         with take_buffer(buffer, "recv_into", operator.index(nbytes)) as part:
             if not part:
                 return 0  # in every state: the C code does not ask the system
-            if not flags and self._timeout == 0.0:
-                return (self._end or self.end).recv_into(part)
-            return self._fill("recv_into", part, flags).length
+            if not flags and self._timeout_ == 0.0:
+                return (self._end_ or self._open_end_).recv_into(part)
+            return self._fill_("recv_into", part, flags).length
 
-    def _fill(self, call: str, part: memoryview, flags: int) -> Received:
+    def _fill_(self, call: str, part: memoryview, flags: int) -> Received:
         """Receive into a buffer; return the source, the flags and the length."""
-        received = self._receive(call, len(part), flags)
+        received = self._receive_(call, len(part), flags)
         part[:len(received.data)] = received.data
         return received if flags & MSG_TRUNC else Received(
             received.data, received.source, received.flags, len(received.data))
@@ -251,17 +257,17 @@ class Traffic(Fallbacks):
         bufsize = operator.index(bufsize)
         if bufsize < 0:
             raise ValueError("negative buffersize in recvfrom")
-        end = self._end
-        if not flags and end is not None and not end.blocking and self._timeout == 0.0:
+        end = self._end_
+        if not flags and end is not None and not end.blocking and self._timeout_ == 0.0:
             received = end.receive(bufsize, 0)
-            return received.data, self._source(received)
-        received = self._receive("recvfrom", bufsize, flags)
-        return socket_result(received, bufsize, flags), self._source(received)
+            return received.data, self._source_(received)
+        received = self._receive_("recvfrom", bufsize, flags)
+        return socket_result(received, bufsize, flags), self._source_(received)
 
     def recvfrom_into(self, buffer: Buffer, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
         with take_buffer(buffer, "recvfrom_into", operator.index(nbytes)) as part:
-            received = self._fill("recvfrom_into", part, flags)
-        return received.length, self._source(received)
+            received = self._fill_("recvfrom_into", part, flags)
+        return received.length, self._source_(received)
 
     def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0, /) -> tuple[bytes, list[Any], int, Any]:
         """As on a real socket; the ancillary data are empty."""
@@ -269,9 +275,9 @@ class Traffic(Fallbacks):
         if bufsize < 0:
             raise ValueError("negative buffer size in recvmsg()")
         check_ancillary_size(ancbufsize, "recvmsg")
-        received = self._receive("recvmsg", bufsize, flags)
+        received = self._receive_("recvmsg", bufsize, flags)
         check_cut(received, bufsize, flags)
-        return received.data, [], received.flags, self._source(received)
+        return received.data, [], received.flags, self._source_(received)
 
     def recvmsg_into(self, buffers: Iterable[Buffer], ancbufsize: int = 0, flags: int = 0,
                      /) -> tuple[int, list[Any], int, Any]:
@@ -279,16 +285,16 @@ class Traffic(Fallbacks):
         with contextlib.ExitStack() as stack:
             parts = [stack.enter_context(take_buffer(buffer, "recvmsg_into", None)) for buffer in buffers]
             check_ancillary_size(ancbufsize, "recvmsg_into")
-            received = self._receive("recvmsg_into", sum(map(len, parts)), flags)
+            received = self._receive_("recvmsg_into", sum(map(len, parts)), flags)
             data = received.data
             for part in parts:
                 part[:len(data)] = data[:len(part)]
                 data = data[len(part):]
         length = received.length if flags & MSG_TRUNC else len(received.data)
-        return length, [], received.flags, self._source(received)
+        return length, [], received.flags, self._source_(received)
 
-    def _source(self, received: Received) -> Any:
-        return None if received.source is None else self._show(received.source)
+    def _source_(self, received: Received) -> Any:
+        return None if received.source is None else self._show_(received.source)
 
 
 def _is_of_loop(frame: types.FrameType | None) -> bool:

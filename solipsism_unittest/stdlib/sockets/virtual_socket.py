@@ -50,40 +50,40 @@ def running_world() -> World | None:
 class Face(Traffic):
     """What is behind a socket in memory, whatever class it has."""
 
-    _accepted: ClassVar[type[Face]]  # the class of what accept() makes
+    _accepted_: ClassVar[type[Face]]  # the class of what accept() makes
 
     def __init__(self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:
         self._io_refs = 0
-        self._number = -1
+        self._number_ = -1
         self._closed = False
-        world = self._world or running_world()
+        world = self._world_ or running_world()
         if world is None:
             world = World(Kernel(), loose=True)
-        self._world = world
-        self._timeout = _default_timeout()
+        self._world_ = world
+        self._timeout_ = _default_timeout()
         if fileno is not None:
-            self._take(world, fileno, proto)
+            self._take_(world, fileno, proto)
             return
         self._closed = True  # until there is an end
         family = socket.AF_INET if operator.index(family) == -1 else family
         type = socket.SOCK_STREAM if operator.index(type) == -1 else type
         flags = getattr(socket, "SOCK_NONBLOCK", 0)
         if type & flags:
-            self._timeout = 0.0
+            self._timeout_ = 0.0
         kind = type & ~(flags | getattr(socket, "SOCK_CLOEXEC", 0))
         if (family, kind) not in _KINDS:
             raise _no_such_kind(family, kind)
         protocols, make = _KINDS[family, kind]
         if operator.index(proto) not in protocols:
             raise os_error(errno.EPROTONOSUPPORT)
-        self._proto = 0 if proto == -1 else proto
-        self._end = make(world.kernel, family, place_here(2))
-        self._end.blocking = self._timeout is None
-        self._number = self._end.number
-        self._family, self._type = family, kind
+        self._proto_ = 0 if proto == -1 else proto
+        self._end_ = make(world.kernel, family, place_here(2))
+        self._end_.blocking = self._timeout_ is None
+        self._number_ = self._end_.number
+        self._family_, self._type_ = family, kind
         self._closed = False
 
-    def _take(self, world: World, number: int, proto: int) -> None:
+    def _take_(self, world: World, number: int, proto: int) -> None:
         """Be the face of the end that a descriptor of this world has."""
         if operator.index(number) < 0:
             raise ValueError("negative file descriptor")
@@ -95,45 +95,45 @@ class Face(Traffic):
             raise escapes.noted(world, f"descriptor {number!r} is not one of this world: a socket can only be "
                                        "made from the fileno() of a virtual socket of the same loop; open real "
                                        "descriptors outside the sealed thread")
-        self._end, self._number = end, number
-        self._family, self._type = end.family, end.type
-        self._proto = options.protocol(end) if operator.index(proto) == -1 else proto
-        if self._timeout is not None:
+        self._end_, self._number_ = end, number
+        self._family_, self._type_ = end.family, end.type
+        self._proto_ = options.protocol(end) if operator.index(proto) == -1 else proto
+        if self._timeout_ is not None:
             end.blocking = False
 
     @classmethod
-    def _of(cls, world: World, end: End, timeout: float | None, proto: int = 0) -> Self:
+    def _of_(cls, world: World, end: End, timeout: float | None, proto: int = 0) -> Self:
         face = cls.__new__(cls)
-        face._world = world
+        face._world_ = world
         Face.__init__(face, proto=proto, fileno=end.number)
-        face._timeout = timeout
+        face._timeout_ = timeout
         end.blocking = timeout is None
         return face
 
     @classmethod
     def on(cls, world: World, family: int, type: int = socket.SOCK_STREAM) -> Self:
         """A fresh non-blocking socket of a given world."""
-        return cls._of(world, _KINDS[family, type][1](world.kernel, family, user_place(2)), 0.0)
+        return cls._of_(world, _KINDS[family, type][1](world.kernel, family, user_place(2)), 0.0)
 
     @classmethod
     def pair(cls, world: World, capacity: Capacity = None, timeout: float | None = 0.0,
              family: int | None = None) -> tuple[Self, Self]:
         """Two sockets joined in memory; see `socketpair`."""
         ends = world.kernel.pair(capacity, user_place(2), *(() if family is None else (family,)))
-        one, two = (cls._of(world, end, timeout) for end in ends)
+        one, two = (cls._of_(world, end, timeout) for end in ends)
         return one, two
 
     @classmethod
     def datagram_pair(cls, world: World, timeout: float | None = 0.0) -> tuple[Self, Self]:
         """Two UNIX datagram sockets connected to each other."""
-        one, two = (cls._of(world, end, timeout) for end in world.kernel.datagram_pair(user_place(2)))
+        one, two = (cls._of_(world, end, timeout) for end in world.kernel.datagram_pair(user_place(2)))
         return one, two
 
     # -- who and where
 
     def join(self, world: World) -> None:
         """Move to this world; SolipsismError when the socket has another one already."""
-        mine = self.world
+        mine = self._joined_world_
         if mine is not world:
             if not mine.loose:
                 raise SolipsismError(f"{self!r} belongs to another event loop: sockets cannot be shared between loops")
@@ -141,32 +141,32 @@ class Face(Traffic):
 
     def fileno(self) -> int:
         """The virtual descriptor, from 2**30 up; -1 when closed."""
-        end = self._end
+        end = self._end_
         if end is None:
             return -1
         world = running_world()
-        if world is not None and world is not self._world:
-            self.join(world)
-        return self._number if self.world is self._world else -1
+        if world is not None and world is not self._world_:
+            Face.join(self, world)
+        return self._number_ if self._joined_world_ is self._world_ else -1
 
     @property
     def family(self) -> socket.AddressFamily:
-        return _FAMILIES[self._family]
+        return _FAMILIES[self._family_]
 
     @property
     def type(self) -> socket.SocketKind:
-        return _TYPES[self._type]
+        return _TYPES[self._type_]
 
     @property
     def proto(self) -> int:
-        return self._proto
+        return self._proto_
 
     @property
     def timeout(self) -> float | None:
-        return self._timeout
+        return self._timeout_
 
     def gettimeout(self) -> float | None:
-        return self._timeout
+        return self._timeout_
 
     def settimeout(self, value: float | None) -> None:
         if value is not None:
@@ -177,78 +177,78 @@ class Face(Traffic):
                 raise ValueError("Timeout value out of range")
             if value * 1e9 >= 2**63:  # CPython counts nanoseconds
                 raise OverflowError("timestamp too large to convert to C PyTime_t")
-        self._timeout = value  # before a closed socket is refused
-        self.end.blocking = value is None
+        self._timeout_ = value  # before a closed socket is refused
+        self._open_end_.blocking = value is None
 
     def setblocking(self, flag: bool) -> None:
         if SETBLOCKING_TAKES_NUMBERS:
             operator.index(flag)
-        self._timeout = None if flag else 0.0  # as settimeout()
-        self.end.blocking = bool(flag)
+        self._timeout_ = None if flag else 0.0  # as settimeout()
+        self._open_end_.blocking = bool(flag)
 
     def getblocking(self) -> bool:
-        return self._timeout != 0.0
+        return self._timeout_ != 0.0
 
     def get_inheritable(self) -> bool:
-        return self.end.inheritable
+        return self._open_end_.inheritable
 
     def set_inheritable(self, inheritable: bool) -> None:
         """Only remembered: there is no descriptor that a child process could inherit."""
-        self.end.inheritable = bool(inheritable)
+        self._open_end_.inheritable = bool(inheritable)
 
     def getsockname(self) -> Any:
-        return self._show(self.end.local)
+        return self._show_(self._open_end_.local)
 
     def getpeername(self) -> Any:
-        return self._show(self.end.peer_address())
+        return self._show_(self._open_end_.peer_address())
 
     # -- life
 
     def bind(self, address: Any) -> None:
-        where = self._parse(address, "bind")
-        addresses.space(self.kernel, self.end).bind(self.end, *where)
+        where = self._parse_(address, "bind")
+        addresses.space(self._its_kernel_, self._open_end_).bind(self._open_end_, *where)
 
     def listen(self, backlog: int = 128) -> None:
         backlog = operator.index(backlog)
-        end = self.end
-        addresses.space(self.kernel, end).listen(end, backlog)
+        end = self._open_end_
+        addresses.space(self._its_kernel_, end).listen(end, backlog)
 
     def accept(self) -> tuple[socket.socket, Any]:
-        if socket.socket is not _STOCK and self._accepted is VirtualSocket:
+        if socket.socket is not _STOCK and self._accepted_ is VirtualSocket:
             return _ACCEPT(self)  # type: ignore[no-any-return]  # it makes one of the class that stands there
-        world, end = self.world, self._next_end()
-        face = self._accepted._of(world, end, _default_timeout(), self._proto)
-        return face, face._show(end.remote)  # type: ignore[return-value]
+        world, end = self._joined_world_, self._next_end_()
+        face = self._accepted_._of_(world, end, _default_timeout(), self._proto_)
+        return face, face._show_(end.remote)  # type: ignore[return-value]
 
-    def _next_end(self) -> End:
+    def _next_end_(self) -> End:
         """The end of the next connection, with a descriptor of its own."""
-        world, listener = self.world, self.end
-        if self._timeout == 0.0 and not listener.blocking:
+        world, listener = self._joined_world_, self._open_end_
+        if self._timeout_ == 0.0 and not listener.blocking:
             end = listener.accept()
         else:
-            end = self._attempt("accept", listener.accept, READABLE)
+            end = self._attempt_("accept", listener.accept, READABLE)
         world.kernel.open(end)
         return end
 
     def _accept(self) -> tuple[int, Any]:
         """As the C method of this name."""
-        end = self._next_end()
-        return end.number, self._show(end.remote)
+        end = self._next_end_()
+        return end.number, self._show_(end.remote)
 
     def connect(self, address: Any) -> None:
-        code = self._connect(self._parse(address, "connect"), "connect")
+        code = self._connect_(self._parse_(address, "connect"), "connect")
         if code:
             raise os_error(code)
 
     def connect_ex(self, address: Any) -> int:
-        where = self._parse(address, "connect_ex")
-        return self._connect(where, "connect_ex") if self._end else errno.EBADF
+        where = self._parse_(address, "connect_ex")
+        return self._connect_(where, "connect_ex") if self._end_ else errno.EBADF
 
-    def _connect(self, where: Address, call: str) -> int:
+    def _connect_(self, where: Address, call: str) -> int:
         """connect(2): the errno, or 0."""
-        end = self.end
-        space = addresses.space(self.kernel, end)
-        waits = self._waits(0)
+        end = self._open_end_
+        space = addresses.space(self._its_kernel_, end)
+        waits = self._waits_(0)
         if not waits:
             return end.connect(lambda: space.connect(end, *where), False)
 
@@ -258,62 +258,62 @@ class Face(Traffic):
                 raise os_error(code)
             return code
 
-        return self._attempt(call, attempt, WRITABLE)
+        return self._attempt_(call, attempt, WRITABLE)
 
     def shutdown(self, how: int) -> None:
         how = operator.index(how)
-        self.end.shutdown(how)
+        self._open_end_.shutdown(how)
 
     def _real_close(self) -> None:
-        end, self._end = self._end, None
+        end, self._end_ = self._end_, None
         if end is not None:
-            self._release(end)
+            self._release_(end)
 
-    def _release(self, end: End) -> None:
-        kernel = self.kernel
-        if self._number in kernel.files:
-            kernel.release(self._number)
+    def _release_(self, end: End) -> None:
+        kernel = self._its_kernel_
+        if self._number_ in kernel.files:
+            kernel.release(self._number_)
         elif end.descriptors is not None:  # the program closed the number itself; one that a loop ended is no error
             raise os_error(errno.EBADF)
 
     def detach(self) -> int:
         """Return the descriptor and forget it: this socket is closed, and the connection goes on."""
         number = Face.fileno(self)
-        self._end = None
+        self._end_ = None
         self._closed = True
         return number
 
     def dup(self) -> Self:
         """Another socket with another descriptor of the same end, which is closed with the last one."""
-        if not isinstance(self, self._accepted):
+        if not isinstance(self, self._accepted_):
             return _DUP(self)  # type: ignore[no-any-return]  # made as the program's own class says
-        world, timeout = self.world, self._timeout
-        _ = self.end
+        world, timeout = self._joined_world_, self._timeout_
+        _ = self._open_end_
         face = type(self).__new__(type(self))
-        face._world = world
-        Face.__init__(face, self._family, self._type, self._proto, world.kernel.duplicate(self._number))
+        face._world_ = world
+        Face.__init__(face, self._family_, self._type_, self._proto_, world.kernel.duplicate(self._number_))
         face.settimeout(timeout)
         return face
 
     def __del__(self) -> None:
-        end, self._end = self._end, None
-        if end is not None and self.kernel.files.get(self._number) is end:
-            self._end = end
+        end, self._end_ = self._end_, None
+        if end is not None and self._its_kernel_.files.get(self._number_) is end:
+            self._end_ = end
             try:
-                if not self.kernel.is_reported(end):
+                if not self._its_kernel_.is_reported(end):
                     warnings.warn(f"unclosed {self!r}", UnclosedWarning, stacklevel=2, source=self)
             finally:  # the warning may be an error
-                self._end = None
-                self.kernel.abandon(end)
-                self.kernel.release(self._number)
+                self._end_ = None
+                self._its_kernel_.abandon(end)
+                self._its_kernel_.release(self._number_)
 
     # -- options
 
     def setsockopt(self, level: int, optname: int, /, *values: Any) -> None:
-        options.set_option(self.end, level, optname, *values)
+        options.set_option(self._open_end_, level, optname, *values)
 
     def getsockopt(self, level: int, optname: int, buflen: int = 0, /) -> Any:
-        return options.get_option(self.end, level, optname, buflen)
+        return options.get_option(self._open_end_, level, optname, buflen)
 
     if hasattr(socket.socket, "sendmsg_afalg"):  # pragma: no branch - Linux has it
         def sendmsg_afalg(self, *args: Any, **kwargs: Any) -> int:
@@ -321,9 +321,9 @@ class Face(Traffic):
             raise OSError("algset is only supported for AF_ALG")
 
     def __repr__(self) -> str:
-        end = self._end
+        end = self._end_
         kind = type(self).__name__
-        return f"<{kind} fd={self._number} {end!r}>" if end else f"<{kind} [closed]>"
+        return f"<{kind} fd={self._number_} {end!r}>" if end else f"<{kind} [closed]>"
 
 
 class VirtualSocket(StockSocket, Face):  # type: ignore[misc]
@@ -338,8 +338,8 @@ class OwnSocket(Face, StockSocket):
     """A socket of the framework itself, which a program's patches of `socket.socket` do not reach."""
 
 
-VirtualSocket._accepted, OwnSocket._accepted = VirtualSocket, OwnSocket
-Face._accepted = VirtualSocket
+VirtualSocket._accepted_, OwnSocket._accepted_ = VirtualSocket, OwnSocket
+Face._accepted_ = VirtualSocket
 let_patches_reach(Face)
 keep_from_patches(OwnSocket, Face)
 
@@ -347,7 +347,7 @@ keep_from_patches(OwnSocket, Face)
 def blank(cls: type, world: World) -> Any:
     """A socket of a given world before its `__init__`, made past what stands in for `socket.socket.__new__`."""
     face = _NEW(cls)
-    face._world = world
+    face._world_ = world
     return face
 
 

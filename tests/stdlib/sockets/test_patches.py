@@ -1,6 +1,7 @@
 """A program's patches of `socket.socket`: the same body, with the patch, on a real socket and on a virtual one."""
 
 import _socket
+import asyncio
 import contextlib
 import gc
 import inspect
@@ -8,6 +9,7 @@ import io
 import pickle
 import socket
 import ssl
+import threading
 import unittest
 import weakref
 from unittest import mock
@@ -191,6 +193,15 @@ def result_of(call, *arguments):
     return shown(result)
 
 
+def on_a_thread(body):
+    """What a body gives that blocks: in a thread of its own."""
+    results = []
+    thread = threading.Thread(target=lambda: results.append(body()))
+    thread.start()
+    thread.join()
+    return results
+
+
 def shown(value):
     if isinstance(value, (socket.socket, io.IOBase)):
         value.close()
@@ -244,6 +255,33 @@ class SubclassesTest(World):
         del Mine, Below, below, one, two, copies
         gc.collect()
         self.assertIsNone(gone())
+
+    def test_names_of_its_own(self):
+        """A program's class may call its own things as it likes: ours are called otherwise."""
+        def anything(self, *args, **kwargs):
+            raise AssertionError("ours called a method of the program")
+
+        names = {name for cls in Face.__mro__[:-2] for name in vars(cls)} - set(dir(StockSocket))
+        taken = {name for name in names if not name.endswith("_")}
+        self.assertEqual(taken, {"world", "kernel", "end", "join", "on", "pair", "datagram_pair"})
+        tempting = ("end", "timeout", "number", "family", "type", "proto", "world", "send", "recv", "connect",
+                    "receive", "parse", "attempt", "source", "show", "take", "close", "kernel", "address", "peer",
+                    "loop", "sock")
+        Mine = type("Mine", (socket.socket,), {  # noqa: N806
+            **{f"_{name}": anything for name in tempting}, **dict.fromkeys(taken, anything)})
+        self.assertEqual({f"_{name}" for name in tempting} & set(vars(Face)), set())
+
+        def body():
+            with (mock.patch.object(socket, "socket", Mine), socket.create_server(("127.0.0.1", 0)) as listener,
+                  socket.create_connection(listener.getsockname()) as client, listener.accept()[0] as server):
+                client._timeout = client._end = client._type = "its own"
+                client.sendall(b"hello")
+                seen = [server.recv(9), client.gettimeout(), client.type, type(client.getsockname())]
+                client.settimeout(5)
+                return [*seen, client.gettimeout(), client._timeout, client.dup().close()]
+
+        self.loop.run_until_complete(asyncio.sleep(0))
+        self.both(lambda: on_a_thread(body))
 
     def test_pairs_and_copies(self):
         """socketpair() makes sockets of the class that stands there, and dup() of the class of the socket."""
