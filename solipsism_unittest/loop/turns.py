@@ -263,6 +263,7 @@ class Turns(asyncio.SelectorEventLoop, Behind):
     def drop_timers(self) -> None:
         """Forget every timer."""
         self.line.clear()
+        self._timer_cancelled_count = 0
 
     def close(self) -> None:
         """As asyncio's."""
@@ -371,6 +372,8 @@ class Turns(asyncio.SelectorEventLoop, Behind):
                 while queue and queue[0]._when <= now or heap and heap[0][0] <= now:
                     timer = line.take() if heap else queue.popleft()
                     timer._scheduled = False
+                    if timer._cancelled:  # or each turn from now on would look for it
+                        self._timer_cancelled_count -= 1
                     put_in_line(timer)
             count = len(ready)
             while count:

@@ -207,6 +207,26 @@ class TurnsTest(unittest.TestCase):
 
                 self.assertEqual(runner.run(main()), (50, 0))
 
+    def test_a_cancelled_timer_that_comes_due_with_others(self):
+        """One that was cancelled and is due together with others does not count as waiting any more, nor do any after
+        they were dropped.
+        """
+        loop = SolipsistEventLoop()
+        first, second, far = loop.call_at(1, print), loop.call_at(1, print), loop.call_at(2, print)
+        first.cancel()
+        second.cancel()
+        loop.call_at(0.5, second.cancel)
+        loop.call_at(1, loop.stop)
+        late = [loop.call_at(1, print) for _ in range(3)]
+        late[1].cancel()
+        with mock.patch("builtins.print"):
+            loop.run_forever()
+        self.assertEqual((loop.time(), loop._timer_cancelled_count, len(loop.line)), (1.0, 0, 1))
+        far.cancel()
+        loop.inventory.drop_handles()
+        self.assertEqual((loop._timer_cancelled_count, len(loop.line)), (0, 0))
+        loop.close()
+
     def test_a_subclass_with_a_turn_of_its_own(self):
         """A subclass whose `_run_once` calls the one above gets one turn for each call."""
 
