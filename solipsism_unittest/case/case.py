@@ -182,11 +182,11 @@ class SolipsistTestCase(TimeAssertions, UncaughtAssertions, RaisedAssertions, Bu
         """Let a thing outlive the test: it is ended, and not reported. Returns it.
 
         A task, a timer or handle, an event loop, a socket, transport, StreamWriter or server, an async generator, a
-        thread or a thread pool; TypeError for anything else.
+        process, a thread or a thread pool; TypeError for anything else.
         """
         if not expected.can_be_left(thing):
             raise TypeError(f"expect_leak() takes a task, timer, event loop, socket, transport, StreamWriter, "
-                            f"server, async generator, thread or thread pool, not {names.plain(thing)}")
+                            f"server, async generator, process, thread or thread pool, not {names.plain(thing)}")
         run = run_of(self)
         run.expected += [thing, *run.world.things_of(thing)]
         return thing

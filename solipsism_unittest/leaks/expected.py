@@ -67,7 +67,7 @@ def can_be_left(thing: object) -> bool:
 
 _BY_ITSELF = (asyncio.AbstractEventLoop, asyncio.Task, asyncio.Handle, threading.Thread, types.AsyncGeneratorType)
 _OF_SOCKETS = (StockSocket, trsock.TransportSocket, asyncio.BaseTransport, asyncio.StreamWriter,
-               asyncio.Server)
+               asyncio.Server, asyncio.subprocess.Process)
 
 
 def _things(loop: SolipsistEventLoop, thing: Any) -> Iterable[object]:
@@ -75,6 +75,10 @@ def _things(loop: SolipsistEventLoop, thing: Any) -> Iterable[object]:
         return [thing]
     if isinstance(thing, concurrent.futures.ThreadPoolExecutor):
         return list(thing._threads)
+    if isinstance(thing, asyncio.subprocess.Process):
+        thing = thing._transport  # type: ignore[attr-defined]
+    if isinstance(thing, asyncio.SubprocessTransport):
+        return [thing.get_extra_info("subprocess").child.task]
     if isinstance(thing, asyncio.Server):
         return [file for face in thing.sockets for file in _things(loop, face)]
     if isinstance(thing, (asyncio.BaseTransport, asyncio.StreamWriter)):

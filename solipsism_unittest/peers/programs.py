@@ -69,7 +69,7 @@ class Programs:
     def start(self, world: World, command: Any, shell: bool, streams: Mapping[int, Any], options: Mapping[str, Any]
               ) -> Child:
         """Start the program of a command; OSError and NotSimulatedError as the arguments deserve."""
-        for option in options.keys() - _OPTIONS:
+        for option in [option for option in options if option not in _OPTIONS]:
             raise TypeError(f"Popen.__init__() got an unexpected keyword argument {option!r}")
         argv = _words(command) if shell else [os.fsdecode(word) for word in command]
         if any("\0" in word for word in argv):
@@ -193,14 +193,17 @@ class Child:
                 for writer in writers.values():
                     with contextlib.suppress(OSError):  # nobody reads it any more
                         await writer.wait_closed()
-                self._end(code or 0)
+                self._end(int(code or 0) & 0xFF)
 
     async def _call(self) -> int | None:
         answer = self._main(self)
         if not inspect.isawaitable(answer):
             raise TypeError(f"the program {self.name!r} is an async function that takes a process, but it returned "
                             f"{answer!r}: make it `async def`")
-        return await answer
+        code = await answer
+        if not isinstance(code, int | None):
+            raise TypeError(f"the program {self.name!r} returned {code!r}: an exit code is an int, or None for 0")
+        return code
 
     async def _connect(self, connect: Any, number: int, mode: str, protocol: Any) -> Any:
         transport, _ = await connect(lambda: protocol, self._open(number, mode))
@@ -264,17 +267,17 @@ class _Popen:
     returncode: int | None = None
 
     def __init__(self, child: Child) -> None:
-        self._child = child
+        self.child = child
         self.pid = child.pid
         self.args = child.argv
 
     def poll(self) -> int | None:
         if self.returncode is None:
-            self.returncode = self._child.status
+            self.returncode = self.child.status
         return self.returncode
 
     def send_signal(self, signum: int) -> None:
-        self._child.take_signal(signum)
+        self.child.take_signal(signum)
 
     def terminate(self) -> None:
         self.send_signal(signal.SIGTERM)
@@ -283,7 +286,7 @@ class _Popen:
         self.send_signal(signal.SIGKILL)
 
     def __repr__(self) -> str:
-        return f"<Popen of {self._child!r}>"
+        return f"<Popen of {self.child!r}>"
 
 
 class _Copy(asyncio.Protocol):

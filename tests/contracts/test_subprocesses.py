@@ -256,10 +256,16 @@ class Subprocesses(Contract):
         """A transport that is closed kills its program."""
         self.begin()
         loop = asyncio.get_running_loop()
-        transport, _ = await loop.subprocess_exec(asyncio.SubprocessProtocol, "sleep", "1000")
+        over: list[Any] = []
+
+        class Protocol(asyncio.SubprocessProtocol):
+            def connection_lost(self, exc: Exception | None) -> None:
+                over.append(exc)
+
+        transport, _ = await loop.subprocess_exec(Protocol, "sleep", "1000")
         transport.close()
         arm.see(transport.is_closing())
-        await arm.until(lambda: transport.get_returncode() is not None)
+        await arm.until(lambda: over)
         arm.see(transport.get_returncode())
         return [True, -9]
 

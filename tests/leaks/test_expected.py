@@ -65,7 +65,7 @@ class ExpectLeakTest(unittest.TestCase):
             self.expect_leak(5)
 
         self.assertIn("TypeError: expect_leak() takes a task, timer, event loop, socket, transport, "
-                      "StreamWriter, server, async generator, thread or thread pool, not 5",
+                      "StreamWriter, server, async generator, process, thread or thread pool, not 5",
                       told(run(type("Case", (SolipsistTestCase,), {"test": test}))))
 
     def test_what_is_ended_before(self):

@@ -80,10 +80,15 @@ class LoopTest(unittest.TestCase):
 
         async def main():
             loop.add_signal_handler(TERM, int)
+            loop.add_signal_handler(signal.SIGALRM, int)
             signal.raise_signal(TERM)
+            signal.alarm(1)
+            await asyncio.sleep(2)
 
         loop.run_until_complete(main())
-        self.assertEqual([record.facts for record in loop.kernel.journal if record.kind == "signal"], [(15,)])
+        facts = [record.facts for record in loop.kernel.journal if record.kind == "signal"]
+        self.assertEqual((facts, {type(fact) for (fact,) in facts}), ([(15,), (14,)], {int}))
+        self.assertEqual(len(loop.kernel.journal.digest), 32)
 
     def test_hang(self):
         """A bare loop that waits for a signal hangs as well."""

@@ -57,7 +57,8 @@ class ProgramTest(ProgramCase):
     async def test_exit_codes(self):
         """The exit code is what is returned, or as sys.exit() says."""
         for number, (leave, code, err) in enumerate((
-                (lambda: None, 0, b""), (lambda: 7, 7, b""), (sys.exit, 0, b""), (lambda: sys.exit(3), 3, b""),
+                (lambda: None, 0, b""), (lambda: 7, 7, b""), (lambda: 300, 44, b""), (lambda: True, 1, b""),
+                (sys.exit, 0, b""), (lambda: sys.exit(3), 3, b""),
                 (lambda: sys.exit("gone wrong"), 1, b"gone wrong\n"))):
             async def main(process, leave=leave):
                 return leave()
@@ -247,6 +248,17 @@ class EndTest(unittest.TestCase):
                                r"tests/peers/test_programs\.py:\d+ in EndTest\.")
         self.assertEqual(self.told_of(body, decorate=fail_on(processes=False)), "")
 
+    def test_meant_to_be_left(self):
+        """A program that is expected to run on is ended without a word, by its process or its transport."""
+
+        async def body(case):
+            case.kept = case.expect_leak(await exec_("sleep", "99", stdin=PIPE, stdout=PIPE))
+            loop = asyncio.get_running_loop()
+            case.other, _ = await loop.subprocess_exec(asyncio.SubprocessProtocol, "sleep", "99")
+            case.expect_leak(case.other)
+
+        self.assertEqual(self.told_of(body), "")
+
     def test_a_loop_that_tests_share(self):
         """Programs are their test's, where tests share a loop too."""
 
@@ -290,6 +302,19 @@ class EndTest(unittest.TestCase):
 
         self.assertRegex(self.told_of(body, programs=[plain]),
                          "TypeError: the program 'plain' is an async function that takes a process, but it returned 5")
+
+    def test_one_that_returns_something_else(self):
+        """What is no exit code is reported."""
+
+        async def talks(process):
+            return "done"
+
+        async def body(case):
+            case.assertEqual(await (await exec_("talks", stderr=DEVNULL)).wait(), 1)
+            case.assertEqual(len(case.loop.kernel.journal.digest), 32)
+
+        self.assertRegex(self.told_of(body, programs=[talks]),
+                         "TypeError: the program 'talks' returned 'done': an exit code is an int, or None for 0")
 
     def test_a_reader_that_is_gone(self):
         """A program whose output nobody reads any more ends all the same."""

@@ -61,7 +61,7 @@ class Process:
 
     def send(self, signum: int, call: str, to: int | None = None) -> None:
         """Send a signal to the process, or to one thread of it; `call` says who does it, for an error."""
-        self.world.kernel.journal.add("signal", signum)
+        self.world.kernel.journal.add("signal", int(signum))  # a journal has no enums
         threads = [self.main, *threads_in(here(self.main, self.world))]
         if self.signals.send(signum, threads, to):
             self.deliver(signum, call)
