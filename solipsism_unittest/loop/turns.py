@@ -280,7 +280,9 @@ class Turns(asyncio.SelectorEventLoop, Behind):
             check_caller(self, "call_soon")
         kind = type(callback)
         if kind is not BuiltinFunctionType:  # which the wake-up of a task is
-            if kind is FunctionType or kind is MethodType:
+            if kind is FunctionType and callback.__module__ == "asyncio.tasks":
+                pass  # as of gather(): the code of a function is an audited attribute, and costs more than all the rest
+            elif kind is FunctionType or kind is MethodType:
                 code = getattr(callback, "__code__", None)
                 if code is not None and code.co_flags & CO_COROUTINE:
                     refuse_callback(callback, "call_soon")
