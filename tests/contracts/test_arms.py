@@ -11,7 +11,7 @@ from tests import contracts
 from tests.contracts.arms import Arm, Contract, scenario
 from tests.contracts.test_states import States
 
-WANTED = 120
+WANTED = 450  # as README says
 
 
 def scenarios() -> Iterator[tuple[type[Contract], str]]:
