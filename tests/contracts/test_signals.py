@@ -307,13 +307,21 @@ class Signals(Contract):
     async def test_timers(self, arm: Arm) -> Any:
         """setitimer() and alarm() send SIGALRM, say what was left, and can be stopped."""
         loop, seen = self.begin(arm)
-        signal.signal(ALRM, lambda *args: seen.append(loop.time()))
+        stopped: list[Any] = []
+
+        def ring(*args: Any) -> None:
+            if not stopped:  # a busy machine may have sent one more already
+                seen.append(loop.time())
+            if len(seen) == 3:
+                stopped.append(signal.setitimer(signal.ITIMER_REAL, 0))
+
+        signal.signal(ALRM, ring)
         began = loop.time()
-        arm.see(signal.setitimer(signal.ITIMER_REAL, 0.02, 0.01))
-        await arm.until(lambda: len(seen) == 3)
-        arm.see([when - began >= 0.02 + 0.01 * number for number, when in enumerate(seen)])
-        rest, interval = signal.setitimer(signal.ITIMER_REAL, 0)
-        arm.see(0 < rest <= 0.01, interval, signal.getitimer(signal.ITIMER_REAL))
+        arm.see(signal.setitimer(signal.ITIMER_REAL, 0.02, 0.05))
+        await arm.until(lambda: stopped)
+        arm.see([when - began >= 0.02 + 0.05 * number for number, when in enumerate(seen)])
+        rest, interval = stopped[0]
+        arm.see(0 < rest <= 0.05, interval, signal.getitimer(signal.ITIMER_REAL))
         arm.see(signal.alarm(10), signal.alarm(0), signal.alarm(0))
         for seconds in (100.3, 100.7, 0.1):
             signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -322,11 +330,9 @@ class Signals(Contract):
         for seconds, interval in ((-1, 0), (0, -1)):
             arm.see(outcome(signal.setitimer, signal.ITIMER_REAL, seconds, interval).partition(" ")[0])
         arm.see(outcome(signal.setitimer, 77, 1).partition(" ")[0], outcome(signal.getitimer, 77).partition(" ")[0])
-        await asyncio.sleep(0.03)
-        arm.see(len(seen))
-        return [(0.0, 0.0), [True] * 3, (True, 0.01, (0.0, 0.0)), (0, 10, 0), (True, 0.0, 100), (True, 0.0, 101),
+        return [(0.0, 0.0), [True] * 3, (True, 0.05, (0.0, 0.0)), (0, 10, 0), (True, 0.0, 100), (True, 0.0, 101),
                 (True, 0.0, 1), *["EINVAL"] * 2,
-                ("EINVAL", "EINVAL"), 3]
+                ("EINVAL", "EINVAL")]
 
     @scenario
     async def test_a_loop_that_waits(self, arm: Arm) -> Any:
