@@ -223,7 +223,9 @@ class Hangs:
     def _going_on(self) -> list[asyncio.Handle]:
         """What would run in this turn of the loop: of a program that spins, the culprit is among it."""
         inventory, keys = self.loop.inventory, self.loop.selector.keys
-        due = [timer for timer in inventory.timers() if timer.when() <= self.loop.time()]
+        # Mostly none is due, and of thousands of timers the first says so.
+        timers = inventory.timers() if self.next_deadline() <= self.loop.time() else []
+        due = [timer for timer in timers if timer.when() <= self.loop.time()]
         polled = [handle for file, _ in self.loop.kernel.ready() for handle in keys[file.number].data or ()]
         return [handle for handle in [*inventory.ready(), *due, *polled]
                 if handle is not None and not handle.cancelled()]

@@ -11,11 +11,13 @@ import time
 import types
 import unittest
 import weakref
+from unittest import mock
 
 from solipsism_unittest import LivelockError, SolipsistEventLoop, SolipsistTestCase
 from solipsism_unittest.hangs import spins
 from solipsism_unittest.hangs.spins import SpinLook
 from solipsism_unittest.introspection.handles import task_of
+from solipsism_unittest.loop.inventory import Inventory
 from solipsism_unittest.loop.selector import Limits
 
 TURNS = 1_000
@@ -431,6 +433,30 @@ class LookTest(unittest.TestCase):
             return "fine"
 
         self.assertEqual(self.spin(main()), "fine")
+
+
+class BesideTimersTest(unittest.TestCase):
+    def test_timers_that_are_not_due(self):
+        """A spin beside many sleepers is found without a look at their timers, turn by turn."""
+        looks, timers = [], Inventory.timers
+
+        def counted(inventory):
+            looks.append(inventory)
+            return timers(inventory)
+
+        async def main():
+            sleepers = [asyncio.create_task(asyncio.sleep(60 + number)) for number in range(100)]
+            try:
+                while True:
+                    await asyncio.sleep(0)
+            finally:
+                for task in sleepers:
+                    task.cancel()
+
+        with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner, self.assertRaises(LivelockError), \
+                mock.patch.object(Inventory, "timers", counted):
+            runner.run(main())
+        self.assertLess(len(looks), 20)
 
 
 class TestCaseTest(unittest.TestCase):
