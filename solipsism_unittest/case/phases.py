@@ -73,7 +73,9 @@ class Phases(Settings):
     def setUpClass(cls) -> None:
         """As unittest's; asyncSetUpClass runs when all of it is through, a subclass's own lines too."""
         super().setUpClass()
-        if not fixtures_of(cls).is_setting_up:
+        fixtures = fixtures_of(cls)
+        fixtures.is_set_up = True
+        if not fixtures.is_setting_up:
             _begin_class(cls)
 
     @classmethod
@@ -112,6 +114,9 @@ class Phases(Settings):
         _collect_worlds()
         try:
             return super().run(result)
+        except BaseException:  # the suite is broken off
+            fixtures_of(type(self)).let_seal_go()
+            raise
         finally:
             _release(run_of(self))  # only a KeyboardInterrupt leaves something to release
 
@@ -135,6 +140,7 @@ class Phases(Settings):
         outcome = self._outcome  # type: ignore[attr-defined]
         if outcome is not None:  # not in debug()
             run.held = outcome.result = HeldResult(outcome.result)
+            fixtures_of(cls).keep_seal()
         world.enter(self, run, scope_of(cls, _end_module))
         if overrides(self, "default_context"):
             context.fill(self, run.context, self._asyncioTestContext)
@@ -323,6 +329,7 @@ def _in_order(name: str, fixture: classmethod[Any, Any, Any]) -> Any:
         finally:
             fixtures.is_setting_up = before
         if not before:
+            fixtures.is_set_up = True
             _begin_class(cls)
 
     in_order.in_order = True  # type: ignore[attr-defined]
@@ -365,6 +372,7 @@ def _is_plain(cls: type[Phases]) -> bool:
 def _end_class(cls: type[Phases]) -> None:
     """Run asyncTearDownClass, where the set-up succeeded, and stop the services. The first error is raised."""
     fixtures, errors = fixtures_of(cls), []
+    fixtures.let_seal_go()
     if fixtures.scope is None or fixtures.stage != "begun":
         return
     fixtures.stage = "ended"

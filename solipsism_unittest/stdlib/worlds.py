@@ -97,6 +97,7 @@ class _Seal:
         self.arm: Callable[[], None] = lambda: None
         self.disarm: Callable[[], None] = lambda: None
         self.threads = 0  # that count
+        self.kept = 0  # how many want it to stay where it is, for threads that will be sealed soon
         self.second_loop: type | None = None
 
     def count(self, more: int) -> None:
@@ -104,8 +105,17 @@ class _Seal:
         before = self.threads
         self.threads += more
         if more > 0 and not before:
+            self.arm()  # where it is kept, somebody may have taken a name away since
+        elif before and not self.threads and not self.kept:
+            self.disarm()
+
+    def keep(self, more: int) -> None:
+        """So many more, or fewer, want it to stay."""
+        before = self.threads + self.kept
+        self.kept += more
+        if not before:
             self.arm()
-        elif before and not self.threads:
+        elif not self.threads and not self.kept:
             self.disarm()
 
 
@@ -115,6 +125,22 @@ _seal = _Seal()
 def use_seal(arm: Callable[[], None], disarm: Callable[[], None]) -> None:
     """`stdlib.seal` says once, when it is imported, how names are replaced and put back."""
     _seal.arm, _seal.disarm = arm, disarm
+
+
+class Keep:
+    """Stand-ins stay where they are until `end()`, between tests that follow each other. Nobody is sealed by that."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        with _lock:
+            _seal.keep(1)
+
+    def end(self) -> None:
+        """What stood there is put back, unless a thread is sealed. In a forked child it was put back before."""
+        with _lock:
+            if _seal.kept:
+                _seal.keep(-1)
 
 
 def use_second_loop(kind: type) -> None:
@@ -136,6 +162,8 @@ def leave_every_world() -> None:
         world.guests = 0
     by_thread.clear()
     _entered.clear()
+    if _seal.kept:
+        _seal.keep(-_seal.kept)
     _seal.count(-_seal.threads)
 
 

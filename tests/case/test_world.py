@@ -4,12 +4,14 @@ import asyncio
 import random
 import signal
 import socket
+import threading
 import time
 import unittest
 from unittest import mock
 
 from solipsism_unittest import EscapeError, SolipsistTestCase
 from solipsism_unittest.case.fixtures.leaving import RandomState
+from solipsism_unittest.stdlib.worlds import world_here
 from tests.case.test_case import run, told
 
 
@@ -82,6 +84,99 @@ class SealTest(unittest.TestCase):
                 self.assertEqual((len(result.errors), len(result.failures)), (expected, 0))
                 self.check_real()
                 self.assertEqual(random.getstate(), state)
+
+    def test_between_the_tests_of_a_suite(self):
+        """Between two tests of a class who is not sealed sees the real world, and each test the virtual one.
+
+        What somebody puts in the place of a name there is what stands there when the class is over.
+        """
+        noted, outer, mine = [], self, (lambda: 7.0)
+        self.addCleanup(setattr, time, "monotonic", time.monotonic)
+
+        class Case(SolipsistTestCase):
+            start_time = 1000.0
+
+            async def test_one(self):
+                noted.append(time.monotonic())
+
+            test_two = test_three = test_one
+
+        class Result(unittest.TestResult):
+            def startTest(self, test):
+                super().startTest(test)
+                outer.check_behaviour()
+
+            def stopTest(self, test):
+                super().stopTest(test)
+                outer.check_behaviour()
+                if test.id().endswith("test_three"):  # the second, by name
+                    time.monotonic = mine
+
+        result = Result()
+        unittest.TestSuite(map(Case, ("test_one", "test_three", "test_two"))).run(result)
+        self.assertEqual((noted, result.testsRun, result.errors + result.failures), ([1000.0] * 3, 3, []))
+        self.assertIs(time.monotonic, mine)
+        time.monotonic = self.REAL[1]
+        self.check_real()
+
+    def check_behaviour(self):
+        with socket.socket() as made:
+            self.assertIs(type(made), socket.socket)
+        self.assertNotEqual(time.monotonic(), 1000.0)
+        seen = []
+        thread = threading.Thread(target=lambda: seen.append(world_here()))
+        thread.start()
+        thread.join()
+        self.assertEqual((world_here(), seen), (None, [None]))
+
+    def test_the_end_of_a_class(self):
+        """When the tests of a class are over the names hold what they held: for its own fixtures, and afterwards."""
+        outer = self
+
+        class Case(SolipsistTestCase):
+            @classmethod
+            def setUpClass(cls):
+                outer.check_real()
+                cls.addClassCleanup(outer.check_real)
+
+            @classmethod
+            def tearDownClass(cls):
+                outer.check_real()
+
+            async def test_one(self):
+                outer.assertIsNot(time.monotonic, outer.REAL[1])
+
+            test_two = test_one
+
+        class Other(SolipsistTestCase):
+            @classmethod
+            def setUpClass(cls):
+                outer.check_real()
+                super().setUpClass()
+
+            async def test(self):
+                """Nothing."""
+
+        result = unittest.TestResult()
+        unittest.TestSuite([Case("test_one"), Case("test_two"), Other("test"), Case("test_one")]).run(result)
+        self.assertEqual((result.testsRun, result.errors + result.failures), (4, []))
+        self.check_real()
+        Case("test_one").run(result)  # and where no suite sets the class up, after each test
+        self.check_real()
+
+    def test_a_suite_that_is_broken_off(self):
+        """After a KeyboardInterrupt in the middle of a suite everything is back."""
+
+        class Case(SolipsistTestCase):
+            async def test_a(self):
+                """Nothing."""
+
+            def test_b(self):
+                raise KeyboardInterrupt
+
+        with self.assertRaises(KeyboardInterrupt):
+            unittest.TestSuite(map(Case, ("test_a", "test_b"))).run(unittest.TestResult())
+        self.check_real()
 
     def test_undone_after_an_interrupt(self):
         """A KeyboardInterrupt ends the run, as in unittest; what failed before is told, and the real world is back."""

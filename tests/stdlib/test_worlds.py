@@ -2,6 +2,7 @@
 
 import _socket
 import asyncio
+import os
 import select
 import socket
 import threading
@@ -17,7 +18,7 @@ from solipsism_unittest import (
     sealed,
 )
 from solipsism_unittest.kernel import Kernel
-from solipsism_unittest.stdlib.worlds import World, inside, threads_in, world_here
+from solipsism_unittest.stdlib.worlds import Keep, World, inside, leave_every_world, threads_in, world_here
 
 
 class WorldTest(unittest.TestCase):
@@ -67,6 +68,78 @@ class TableTest(unittest.TestCase):
         for other in (loop.world, loop.kernel, None):
             with self.subTest(other), self.assertRaisesRegex(SolipsismError, "has no virtual world"):
                 sealed(other)
+
+
+class KeepTest(unittest.TestCase):
+    """A seal that is kept between tests: its stand-ins stay, do what the real things do, and go at the end."""
+
+    REAL = time.monotonic, os.stat, asyncio.tasks.__dict__.get("set")
+
+    def names(self):
+        return time.monotonic, os.stat, asyncio.tasks.__dict__.get("set")
+
+    def setUp(self):
+        self.loop = SolipsistEventLoop(start_time=1000.0)
+        self.addCleanup(self.loop.close)
+        self.addCleanup(lambda: self.assertEqual(self.names(), self.REAL))
+
+    def check_kept(self):
+        for name, real in zip(self.names(), self.REAL, strict=True):
+            self.assertIsNot(name, real)
+        self.assertEqual((world_here(), os.stat(".").st_ino), (None, self.REAL[1](".").st_ino))
+        self.assertAlmostEqual(time.monotonic(), self.REAL[0](), delta=60)
+
+    def test_it_stays(self):
+        """It stays before, between and after seals, until everybody who keeps it has ended that."""
+        first, second = Keep(), Keep()
+        for _ in range(2):
+            self.check_kept()
+            with sealed(self.loop):
+                self.assertEqual(time.monotonic(), 1000.0)
+        first.end()
+        self.check_kept()
+        second.end()
+        self.assertEqual(self.names(), self.REAL)
+
+    def test_begun_and_ended_inside(self):
+        """Inside of a seal it changes nothing, and whoever is the last puts the names back."""
+        with sealed(self.loop):
+            keep = Keep()
+        self.check_kept()
+        with sealed(self.loop):
+            keep.end()
+            self.assertEqual(time.monotonic(), 1000.0)
+        self.assertEqual(self.names(), self.REAL)
+
+    def test_a_name_that_was_taken_away(self):
+        """A name that somebody takes meanwhile has its stand-in in the next seal, and is his again at the end."""
+        for owner, name in ((os, "stat"), (asyncio.tasks, "set"), (threading.Condition, "wait")):
+            before, theirs = vars(owner).get(name), lambda *args: "theirs"
+            keep = Keep()
+            setattr(owner, name, theirs)
+            with sealed(self.loop):
+                self.assertIsNot(vars(owner)[name], theirs)
+            keep.end()
+            now = vars(owner)[name]
+            self.assertEqual((owner, now()), (owner, "theirs"))
+            if before is None:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, before)
+
+    def test_in_a_forked_child(self):
+        """A forked child has the real names, and ends there what it does not know of."""
+        keep, sealed_too = Keep(), inside(self.loop.world)
+        sealed_too.__enter__()
+        leave_every_world()
+        self.assertEqual(self.names(), self.REAL)
+        keep.end()
+        keep = Keep()
+        leave_every_world()
+        self.assertEqual(self.names(), self.REAL)
+        keep.end()
+        with sealed(self.loop):
+            self.assertEqual(time.monotonic(), 1000.0)
 
 
 class LeftThreadTest(unittest.TestCase):

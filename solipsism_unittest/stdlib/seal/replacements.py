@@ -49,6 +49,10 @@ class Replacement:
         elif before is not there:
             setattr(self.owner, self.name, before)
 
+    def is_there(self) -> bool:
+        """Whether the stand-in is in its place."""
+        return self._look(self.name) is self._ours
+
     @property
     def pair(self) -> tuple[Any, Any]:
         """The stand-in that is in use, and what it stands for."""
@@ -181,6 +185,7 @@ class Table:
         self._looks = [(_getter([one.name for one in shelf.replacements]), shelf.names_of_owner)
                        for shelf in self._shelves]
         self._of_classes = [(vars(one.owner).get, one.name) for one in self._lasting]
+        self._is_there = False
         # As it was when they were put there one by one for the last time
         self._in_classes: list[Any] = []
         self._ours: list[Any] = []  # what the names of modules hold, in the order of `_looks`
@@ -195,7 +200,11 @@ class Table:
     def arm(self) -> None:
         """Put all stand-ins there."""
         in_classes = [look(name, MISSING) for look, name in self._of_classes]
-        if self._in_modules(self._before) and all(map(operator.is_, in_classes, self._in_classes)):
+        is_known = all(map(operator.is_, in_classes, self._in_classes))
+        if self._is_there and is_known and self._in_modules(self._ours) and all(one.is_there() for one in self._single):
+            return
+        if not self._is_there and is_known and self._in_modules(self._before):
+            self._is_there = True
             for names, ours, _ in self._updates:
                 names.update(ours)
             for one in self._single:
@@ -203,12 +212,14 @@ class Table:
             for clocks in self._clocks:
                 clocks.keep()
             return
+        self._is_there = True
         for part in self._parts:
             part.arm()
         self._learn()
 
     def disarm(self) -> None:
         """Put back what stood there."""
+        self._is_there = False
         if not self._in_modules(self._ours):
             for part in reversed(self._parts):
                 part.disarm()

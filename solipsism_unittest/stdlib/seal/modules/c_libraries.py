@@ -157,7 +157,8 @@ class Libraries:
     def arm(self) -> None:
         """Replace what is loaded, and what will be."""
         self._is_armed = True
-        sys.meta_path.insert(0, self)
+        if self not in sys.meta_path:
+            sys.meta_path.insert(0, self)
         looked = len(sys.modules), last_module()
         if looked != self._looked:
             for name in sorted(self._wanted.keys() & sys.modules.keys()):
