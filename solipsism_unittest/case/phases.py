@@ -304,7 +304,7 @@ def _collect_worlds() -> None:
 
 # -- the fixtures of a class
 
-_SET_UP_CLASS, _TEAR_DOWN_CLASS = (vars(Phases)[name].__func__ for name in ("asyncSetUpClass", "asyncTearDownClass"))
+_OF_THE_CLASS = {name: vars(Phases)[name].__func__ for name in ("asyncSetUpClass", "asyncTearDownClass")}
 
 
 def _refuse_async(name: str, cls: type) -> NoReturn:
@@ -345,10 +345,8 @@ def _begin_class(cls: type[Phases]) -> None:
         return
     scope = scope_of(cls, _end_module)
     if scope is None:
-        if _is_plain(cls):
-            return
-        for name in ("asyncSetUpClass", "asyncTearDownClass"):
-            if written_on(cls, name) is not vars(Phases)[name]:
+        for name, stock in _OF_THE_CLASS.items():
+            if not _is_stock(getattr(cls, name), stock):
                 raise SolipsismError(f"{cls.__qualname__}.{name} needs a loop that lasts as long as the class: set "
                                      "loop_scope = 'class'")
         return
@@ -362,11 +360,6 @@ def _begin_class(cls: type[Phases]) -> None:
     except BaseException as error:
         fixtures.trouble = error
         raise
-
-
-def _is_plain(cls: type[Phases]) -> bool:
-    """Whether a class is seen at a glance to have no asynchronous fixtures of its own."""
-    return _is_stock(cls.asyncSetUpClass, _SET_UP_CLASS) and _is_stock(cls.asyncTearDownClass, _TEAR_DOWN_CLASS)
 
 
 def _end_class(cls: type[Phases]) -> None:
