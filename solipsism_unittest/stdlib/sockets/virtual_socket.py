@@ -141,9 +141,11 @@ class Face(Traffic):
 
     def fileno(self) -> int:
         """The virtual descriptor, from 2**30 up; -1 when closed."""
-        end = self._end_
-        if end is None:
+        if self._end_ is None:
             return -1
+        loop = asyncio._get_running_loop()
+        if loop is not None and self._world_ is not None and self._world_.loop is loop:
+            return self._number_  # the common case: there is nothing to find out
         world = running_world()
         if world is not None and world is not self._world_:
             Face.join(self, world)
