@@ -1,10 +1,14 @@
-"""`python -m solipsism_unittest` is `python -m unittest`, word for word, but for `manual`, which prints the manual."""
+"""`python -m solipsism_unittest` is `python -m unittest`, word for word, with two things more.
+
+`manual` prints the manual, and `--seed N` sets the seed of the tests, as SOLIPSISM_SEED in the environment does.
+"""
 
 import os
 import sys
 import unittest
 
 from . import manual
+from .runs import options
 
 __unittest = True
 __tracebackhide__ = True
@@ -13,4 +17,5 @@ if sys.argv[1:2] == ["manual"]:
     sys.exit(manual.main(sys.argv[2:]))
 # As unittest's own: what the usage text calls the program, in place of the path of this file.
 sys.argv[0] = f"{os.path.basename(sys.executable)} -m solipsism_unittest"
+options.take(sys.argv)
 unittest.main(module=None)

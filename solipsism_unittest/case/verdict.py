@@ -19,9 +19,11 @@ from ..introspection import exceptions
 from ..leaks import report
 from ..leaks.kinds import Found, Leak, no_earlier
 from ..leaks.unawaited import forgotten_by
+from .fixtures import loops
 from .fixtures.scopes import fixtures_of, is_test
-from .results import as_note, can_be_cause, forget_notes, put_first
-from .world import Run
+from .fixtures.settings import Settings
+from .results import Note, as_note, can_be_cause, forget_notes, put_first
+from .world import Run, loop_of
 
 __unittest = True
 __tracebackhide__ = True
@@ -172,7 +174,7 @@ def mistakes(case: unittest.TestCase, run: Run) -> list[BaseException]:
     return [*_lost(case, _forgotten(run)), *_stopped(Ending(case, run, True, ()), ())]
 
 
-def judge(case: unittest.TestCase, run: Run, outcome: Any) -> None:
+def judge(case: Settings, run: Run, outcome: Any) -> None:
     """Fail a passing test for its verdict, note the verdict on a failing one, and touch no other outcome."""
     passed = outcome.success
     with outcome.testPartExecutor(case):
@@ -189,6 +191,9 @@ def judge(case: unittest.TestCase, run: Run, outcome: Any) -> None:
             _put_first(run, first, exceptions.ids(failures))
         counts = passed and not _expects_failure(case)
         error = verdict(case, run, passed=passed, failures=failures, is_reported=counts or first is not None)
+        told = first or (error if counts else None)  # what the program has made of the test
+        if told is not None and (words := loops.how_to_repeat(case, loop_of(run.runner), case.id())):
+            told.add_note(Note(words))
         if error is None:
             pass
         elif first is not None:

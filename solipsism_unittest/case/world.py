@@ -271,7 +271,7 @@ class VirtualWorld:
             loop.uncaught.found.clear()
         # The code under test draws its jitter from module random: the same in every run of this test.
         run.leaving.callback(RANDOM_STATE.save())
-        random.seed(loop.kernel.choices.below(2**32, "random.seed"))
+        random.seed(loop.kernel.choices.below(2**32, loops.RANDOM_SEED))
         played.restart_numbers()
         # The test has a limit of its own, or wants none.
         limits = loop.selector.limits
