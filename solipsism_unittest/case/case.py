@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import unittest
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractContextManager
 from ssl import SSLContext
+from subprocess import CompletedProcess
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 from ..errors import SolipsismError
@@ -25,7 +26,7 @@ from ..peers.proxy import Proxy
 from ..peers.script import Script
 from ..peers.server import FakeServer, Handler
 from ..stdlib.clocks.wall import is_moment, moment_of, set_wall
-from ..stdlib.processes import signals
+from ..stdlib.processes import program, signals
 from ..stdlib.seal import permits
 from ..stdlib.sockets.pairs import StreamPair, abort, stream_pairs
 from ..stdlib.sockets.virtual_socket import VirtualSocket
@@ -231,6 +232,17 @@ class SolipsistTestCase(TimeAssertions, UncaughtAssertions, RaisedAssertions, Bu
         """
         undo = programs_of(_loop_for(self, "add_program()").world).add(name, main)
         run_of(self).leaving.callback(undo)  # a loop that tests share keeps none
+
+    def run_program(self, main: Callable[[], Any], argv: Sequence[str] = (), env: Mapping[str, str] | None = None,
+                    stdin: bytes = b"", host: str = "localhost") -> CompletedProcess[bytes]:
+        """Run a whole program as an interpreter does, in a test that is no coroutine: `sys.exit(main())`.
+
+        `main` is a function, which may call asyncio.run(), or a coroutine function. It finds `argv` in `sys.argv[1:]`,
+        `env` (by default that of the test) in `os.environ`, and `stdin`; its connects come from `host`. The result
+        has `returncode`, `stdout` and `stderr`. A signal that nobody handles ends it: `returncode` is -15 for SIGTERM,
+        and its `finally` blocks run, unheard. An assertion of the test in it fails the test.
+        """
+        return program.run(_loop_for(self, "run_program()").world, main, argv, env, stdin, host)
 
     def send_signal(self, signum: int) -> None:
         """Send a signal to the program, as `kill` would: its own handlers and those of its loop get it.

@@ -25,7 +25,7 @@ from ..introspection.names import listed
 from ..introspection.places import Place, user_place
 from ..stdlib.files.file_objects import open_descriptor
 from ..stdlib.processes.process import HARMLESS, process_of
-from ..stdlib.worlds import World
+from ..stdlib.worlds import World, outermost
 
 __unittest = True
 __tracebackhide__ = True
@@ -322,8 +322,7 @@ def _code_of(end: SystemExit, stderr: asyncio.StreamWriter) -> int:
 
 def programs_of(world: World) -> Programs:
     """The programs of a test: those of its outermost loop are those of all."""
-    while world.around is not None:
-        world = world.around
+    world = outermost(world)
     programs = world.programs
     if not isinstance(programs, Programs):
         programs = world.programs = Programs()

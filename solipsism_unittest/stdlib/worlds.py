@@ -176,6 +176,13 @@ def world_here() -> World | None:
     return by_thread.get(thread_id())
 
 
+def outermost(world: World) -> World:
+    """The world that others were made in the middle of: that of the test."""
+    while world.around is not None:
+        world = world.around
+    return world
+
+
 def threads_in(world: World) -> list[int]:
     """The identifiers of the threads that are in this world now, in the order in which they came."""
     return [ident for ident, inner in list(by_thread.items()) if inner is world]

@@ -24,7 +24,8 @@ FIXTURES = {"asyncSetUpClass", "asyncTearDownClass"}
 VOCABULARY = {
     "add_program", "advance", "advance_to", "allow_escape", "background", "context", "delayed_future",
     "expect_leak", "hold_clock",
-    "localhost", "loop", "network", "now", "send_signal", "set_wall_clock", "settle", "socketpair",
+    "localhost", "loop", "network", "now", "run_program", "send_signal", "set_wall_clock", "settle",
+    "socketpair",
     "start_fake_datagram_server", "start_fake_server", "start_proxy", "stream_pairs", "tls_contexts", "trust",
     "unused_port", "wall_now",
     "assertAsyncRaises", "assertAsyncRaisesRegex", "assertAsyncWarns", "assertAsyncWarnsRegex",

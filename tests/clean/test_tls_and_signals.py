@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import ssl
+import sys
 import unittest
 
 from solipsism_unittest import SolipsistTestCase
@@ -113,6 +114,37 @@ class CleanProgramsTest(SolipsistTestCase):
         with self.assertElapses(3):
             self.assertEqual(await process.stdout.read(), b"bye")
         self.assertEqual(await process.wait(), 0)
+
+    def test_a_whole_program(self):
+        """A command-line tool, from its main function on, which fetches its work from a server and starts a child."""
+
+        async def upper(process):
+            process.stdout.write((await process.stdin.read()).upper())
+
+        async def serve(reader, writer):
+            writer.write(await reader.readline())
+            writer.close()
+            await writer.wait_closed()
+
+        async def fetch(name):
+            async with await asyncio.start_server(serve, "api.test", 80):
+                reader, writer = await asyncio.open_connection("api.test", 80)
+                writer.write(f"hello {name}\n".encode())
+                data = await reader.read()
+                writer.close()
+                await writer.wait_closed()
+            child = await asyncio.create_subprocess_exec("upper", stdin=asyncio.subprocess.PIPE)
+            await child.communicate(data)
+            return child.returncode
+
+        def main():
+            name = input("Who are you? ")
+            sys.exit(asyncio.run(fetch(f"{name} of {os.environ['TOWN']}")))
+
+        self.add_program("upper", upper)
+        result = self.run_program(main, env={"TOWN": "Rome"}, stdin=b"Ann\n")
+        self.assertEqual((result.returncode, result.stderr), (0, b""))
+        self.assertEqual(result.stdout, b"Who are you? HELLO ANN OF ROME\n")
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ INSIDE: dict[str, tuple[tuple[str, ...], ...]] = {
     "kernel.network.wire": (("faults", "links"), ("flows",), ("wire",), ("conditions",)),
     "stdlib": (("threads",), ("worlds",), ("escapes", "clocks", "waiting"), ("files",), ("sockets", "processes"),
                ("tls",), ("seal",)),
-    "stdlib.processes": (("process",), ("signals",)),
+    "stdlib.processes": (("process",), ("signals", "program")),
     "stdlib.clocks": (("monotonic", "wall"), ("datetimes",)),
     "stdlib.files": (("paths", "sendfile", "played"), ("descriptors", "selector"), ("file_objects", "polling")),
     "stdlib.sockets": (("buffers", "addresses", "settings", "lookups", "patches"), ("traffic",), ("virtual_socket",),
