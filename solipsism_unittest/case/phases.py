@@ -142,6 +142,7 @@ class Phases(Settings):
             run.held = outcome.result = HeldResult(outcome.result)
             fixtures_of(cls).keep_seal()
         world.enter(self, run, scope_of(cls, _end_module))
+        run.leaving.callback(run.before.put_back)
         if overrides(self, "default_context"):
             context.fill(self, run.context, self._asyncioTestContext)
         for service in services_of(self) if run.scope is None else ():
@@ -404,6 +405,7 @@ def _survey_class(cls: type[Phases], scope: Scope, *, goes_on: bool) -> None:
     with running(case) as run:
         world.enter(case, run, scope)
         run.before, run.expected, run.is_last = scope.before, list(scope.expected), not goes_on
+        run.leaving.callback(scope.before.put_back)
         run.world.report_again(scope.uncaught)
         error = verdict.verdict(case, run)
         if error is not None:

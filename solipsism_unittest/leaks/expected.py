@@ -20,10 +20,16 @@ __tracebackhide__ = True
 
 
 class Before:
-    """What was there before a test: no leak of it."""
+    """What was there before a test: no leak of it, and how the network was."""
 
     def __init__(self, loop: SolipsistEventLoop | None = None) -> None:
         self.things = {id(thing): thing for thing in _everything(loop)} if loop is not None else {}
+        self._put_back = loop.kernel.network.keep() if loop is not None else None
+
+    def put_back(self) -> None:
+        """Undo what the test has set for the network: links, rules, partitions, crashes."""
+        if self._put_back is not None:
+            self._put_back()
 
     def keep(self, loop: SolipsistEventLoop, expected: Iterable[object]) -> dict[int, object]:
         """What stays when a test ends and its loop goes on, by id.

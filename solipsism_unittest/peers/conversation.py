@@ -164,7 +164,11 @@ class Conversation:
         """Play the script. What comes and does not fit is an AssertionError, what comes after the last step too."""
         for number, step in enumerate(self._steps, 1):
             self._number = number
-            await self._play(step, step is self._steps[-1])
+            try:
+                await self._play(step, step is self._steps[-1])
+            except OSError as error:
+                raise AssertionError(f"{self.who}: at t={self._now()!r} in {self._where()}: the connection broke, "
+                                     f"{error}") from error
         self.finished = True
         line = self._line
         if isinstance(self._step, End) and self._step.how != "send_eof":

@@ -286,6 +286,28 @@ class MismatchTest(unittest.TestCase):
         text = self.failure([Script().send(b"x")] * 2, connections=3)
         self.assertIn("and there are 2 scripts", text)
 
+    def test_the_connection_breaks(self):
+        """A reset in the middle of the script is told with the step, whatever the step was about to do."""
+        def case(script):
+            class Test(SolipsistTestCase):
+                async def test(self):
+                    server = await self.start_fake_server(script=script, port=7)
+                    client = socket.create_connection(server.address)
+                    await self.settle()
+                    self.network.link("localhost", "localhost", latency=1.0)
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                    client.close()
+                    await asyncio.sleep(2)
+
+            return Test
+
+        for script, words in ((Script().expect(b"never"), r"expect\(b'never'\)"),
+                              (Script().send(b"x" * 200_000), r"send\(b'x+'\.\.\.200000 bytes\)"),
+                              (Script().send(b"x").expect_eof(), r"expect_eof\(\)")):
+            text = told(run(case(script)))
+            self.assertRegex(text, r"AssertionError: the script of connection 1 of localhost:7: at t=1\.0 in step \d "
+                                   rf"of \d: {words} at tests/.*: the connection broke, \[Errno 104\] Connection reset")
+
     def test_datagrams(self):
         """The same for datagrams: another one, one too many, none, and one sender too many."""
         text = self.failure(Script().expect(b"hello"), send=[b"hullo"], datagrams=True)

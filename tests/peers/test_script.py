@@ -1,5 +1,6 @@
 """`Script`: how one is written, and what is refused."""
 
+import os
 import pathlib
 import re
 import tempfile
@@ -89,6 +90,13 @@ class ScriptTest(unittest.TestCase):
                     ValueError, rf"^line 2 of {re.escape(str(path))} is no message of a recorded exchange: .*; one is "
                                 rf"as in  > 0\.25 b\"PING\"  or  < 1\.5 eof"):
                 Script.recorded(path)
+
+    def test_a_recording_has_a_path(self):
+        """A number is no path: the file of that descriptor would be read, and closed."""
+        read, write = os.pipe()
+        os.close(write)
+        self.addCleanup(os.close, read)
+        self.assertRaises(TypeError, Script.recorded, read)
 
     def path(self, text):
         path = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()), "exchange.txt")

@@ -13,6 +13,7 @@ from typing import Any, Protocol, Self
 
 from ...addresses.hosts import Host, here
 from ...addresses.resolver import Names
+from ...descriptors.backlog import Backlog
 from ...descriptors.stream import Stream
 from ...descriptors.transitions import CONNECTED, LISTENING, RST
 from .faults import InstalledRule, Rule
@@ -142,6 +143,26 @@ class Conditions:
     def in_flight(self) -> list[Flight]:
         """What is on its way: (what, size in bytes, when it arrives)."""
         return self.wire.links.flying()
+
+    def keep(self) -> Callable[[], None]:
+        """Note the conditions of now: rules, links, what is lost, who refuses. The result makes it so again.
+
+        What was held is let go then, and what was lost is sent again, as after `heal()`.
+        """
+        faults, links = self.wire.faults.keep(), self.wire.links.keep()
+        refusing = [(listener, listener.refusing) for listener in self._listening()]
+
+        def put_back() -> None:
+            links()
+            faults()
+            for listener, before in refusing:
+                listener.refusing = before
+            self._changed()
+
+        return put_back
+
+    def _listening(self) -> list[Backlog[Stream]]:
+        return [end.as_listener() for end in self._ends() if end.state is LISTENING]
 
     def _host(self, name: str) -> str:
         return name if name == ANY else self.names.declare(name).name

@@ -47,14 +47,14 @@ class Verdict:
     @classmethod
     def later(cls, seconds: float) -> Self:
         """It arrives so many seconds of virtual time later."""
-        if not isinstance(seconds, (int, float)) or not 0 <= seconds < math.inf:
+        if not isinstance(seconds, (int, float)) or isinstance(seconds, bool) or not 0 <= seconds < math.inf:
             raise ValueError(f"a packet comes a finite number of seconds later, from 0 up, not {seconds!r}")
         return cls("later", seconds=float(seconds))
 
     @classmethod
     def fail(cls, code: int) -> Self:
         """A connect fails with this errno, such as EHOSTUNREACH, when its SYN has come there and an answer back."""
-        if code not in errno.errorcode:
+        if not isinstance(code, int) or code not in errno.errorcode:
             raise ValueError(f"a connect fails with an errno, such as errno.EHOSTUNREACH, not {code!r}")
         return cls("fail", errno=code)
 
@@ -111,6 +111,18 @@ class Faults:
         if not callable(rule):
             raise TypeError(f"a rule is a function of a packet that gives a Verdict or None, not {rule!r}")
         return InstalledRule(self._rules, rule)
+
+    def keep(self) -> Callable[[], None]:
+        """Note what there is; the result makes it so again."""
+        dropping, rules = dict(self._dropping), dict(self._rules)
+
+        def put_back() -> None:
+            self._dropping.clear()
+            self._dropping.update(dropping)
+            self._rules.clear()
+            self._rules.update(rules)
+
+        return put_back
 
     @property
     def any(self) -> bool:

@@ -59,20 +59,20 @@ class Settings(NamedTuple):
         _number("burst", self.burst, 1, math.inf, "a number of packets from 1 up")
         if self.bandwidth is not None:
             _number("bandwidth", self.bandwidth, math.ulp(0), math.inf, "a number of bits a second, above 0")
-        if self.distribution not in DEVIATES:
+        if self.distribution not in list(DEVIATES):
             raise ValueError(f"distribution is one of {', '.join(map(repr, DEVIATES))}, not {self.distribution!r}")
         if self.loss < 1 and self.burst * (1 - self.loss) < self.loss:
             raise ValueError(f"bursts of {self.burst!r} packets are too short for a loss of {self.loss!r}: a burst is "
                              f"at least {self.loss / (1 - self.loss):.6g} packets then")
         for name, least in (("slice", 1), ("limit", 0), ("reset_after", 0)):
             value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or value < least):
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
                 raise ValueError(f"{name} is a number of bytes from {least} up, or None, not {value!r}")
         return self
 
 
 def _number(name: str, value: object, least: float, below: float, words: str) -> None:
-    if not isinstance(value, (int, float)) or not least <= value < below:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not least <= value < below:
         raise ValueError(f"{name} is {words}, not {value!r}")
 
 
@@ -99,7 +99,8 @@ class Lane:
 
     def __init__(self) -> None:
         self.last = -math.inf  # when the last packet arrives
-        self.waiting: deque[tuple[int, Arrive]] = deque()  # for bandwidth: (bytes, what happens at the other end)
+        # For bandwidth: (bytes, what it is, seconds that it takes more than others, what puts it on its way)
+        self.waiting: deque[tuple[int, str, float, Arrive]] = deque()
 
 
 class Flight(NamedTuple):
@@ -179,7 +180,7 @@ class Way:
             self._fly(lane, size, what, arrive, more)
             return
         mine = lane if lane is not None else Lane()
-        mine.waiting.append((size, lambda: self._fly(lane, size, what, arrive, more)))
+        mine.waiting.append((size, what, more, lambda: self._fly(lane, size, what, arrive, more)))
         if len(mine.waiting) == 1:
             self._lanes.append(mine)
         if not self._is_busy:
@@ -193,12 +194,15 @@ class Way:
         if bandwidth != self._rate:
             self._busy_since, self._bits, self._rate = self._clock.now, 0, bandwidth
         self._bits += self._lanes[0].waiting[0][0] * 8
-        done = self._busy_since + self._bits / bandwidth if bandwidth is not None else self._clock.now
-        self._clock.deliver_at(done, self._served)
+        self._clock.deliver_at(self._after(self._bits), self._served)
+
+    def _after(self, bits: int) -> float:
+        """When so many bits are through, since the link is busy."""
+        return self._busy_since + bits / self._rate if self._rate is not None else self._clock.now
 
     def _served(self) -> None:
         lane = self._lanes.popleft()
-        _, go = lane.waiting.popleft()
+        *_, go = lane.waiting.popleft()
         if lane.waiting:
             self._lanes.append(lane)
         go()
@@ -228,6 +232,21 @@ class Way:
             return
         del self.flying[mark]
         arrive()
+
+    def flights(self) -> list[Flight]:
+        """What is on its way, and what waits for bandwidth: that arrives when all before it are through."""
+        found = list(self.flying.values())
+        lanes = deque((lane, iter(lane.waiting)) for lane in self._lanes)
+        bits = self._bits - self._lanes[0].waiting[0][0] * 8 if lanes else 0
+        while lanes:
+            lane, waiting = lanes.popleft()
+            for size, what, more, _ in waiting:
+                bits += size * 8
+                when = math.inf if self.is_held else self._after(bits) + self.settings.latency + more
+                found.append(Flight(what, size, max(when, lane.last)))
+                lanes.append((lane, waiting))
+                break
+        return found
 
     # -- holding
 
@@ -321,6 +340,7 @@ class Links:
         self._choices = choices
         self._ways: dict[tuple[str, str], list[Way]] = {}
         self._links: dict[Link, None] = {}
+        self._gone: list[Way] = []  # of links that were removed while packets were on their way
 
     @property
     def any(self) -> bool:
@@ -344,8 +364,26 @@ class Links:
             for way in link.ways:
                 there = self._ways[way.source, way.target]
                 there.remove(way)
+                self._gone = [each for each in (*self._gone, way) if each.flights()]
                 if not there:
                     del self._ways[way.source, way.target]
+
+    def keep(self) -> Callable[[], None]:
+        """Note which links there are, and what they do; the result makes it so again."""
+        ways = {pair: list(ways) for pair, ways in self._ways.items()}
+        links = {link: [(way.settings, way.is_cut, way.is_held) for way in link.ways] for link in self._links}
+
+        def put_back() -> None:
+            for link in [each for each in self._links if each not in links]:
+                link.remove()
+            self._ways = {pair: list(before) for pair, before in ways.items()}
+            self._links = dict.fromkeys(links)
+            for link, states in links.items():
+                for way, (settings, is_cut, is_held) in zip(link.ways, states, strict=True):
+                    way.settings, way.is_cut = settings, is_cut
+                    way.hold() if is_held else way.release()
+
+        return put_back
 
     def way(self, source: str, target: str) -> Way | None:
         """The way from one host to another; None where packets take no time and are never lost."""
@@ -378,5 +416,6 @@ class Links:
 
     def flying(self) -> list[Flight]:
         """What is on its way, by arrival."""
-        found = [flight for ways in self._ways.values() for way in ways for flight in way.flying.values()]
+        ways = dict.fromkeys([*self._gone, *(way for ways in self._ways.values() for way in ways)])
+        found = [flight for way in ways for flight in way.flights()]
         return sorted(found, key=lambda flight: flight.arrives)

@@ -105,6 +105,29 @@ class ConditionsTest(ConditionsCase):
         self.writer.write(b"x")
         self.writer.close()
 
+    async def closed_on(self, **settings):
+        async def serve(reader, writer):
+            await reader.read()
+            writer.close()
+
+        server = await asyncio.start_server(serve, "api.test", 80)
+        _, writer = await asyncio.open_connection("api.test", 80)
+        with self.network.link(**settings):
+            writer.write(b"12345")
+            writer.close()
+            server.close()
+            await self.settle()
+            self.assertEqual(len(self.network.in_flight()), 2)
+        self.assertEqual(len(self.network.in_flight()), 2)
+
+    async def test_closed_on_a_link_that_is_gone(self):
+        """The same where its link was removed meanwhile."""
+        await self.closed_on(latency=10.0)
+
+    async def test_closed_on_a_narrow_link(self):
+        """The same where bytes wait before the link."""
+        await self.closed_on(bandwidth=8.0)
+
     async def test_netstat(self):
         """A table of all sockets: addresses, states, and bytes that wait or are under way."""
         await self.joined()

@@ -58,9 +58,9 @@ class FaultsTest(unittest.TestCase):
         """What no verdict can be is refused with what is right."""
         self.assertEqual(Verdict.fail(errno.EHOSTUNREACH).errno, errno.EHOSTUNREACH)
         self.assertEqual((Verdict.DUPLICATE.copies, repr(Verdict.DROP)), (2, "<Verdict drop>"))
-        for seconds in (-1, math.inf, math.nan, "1"):
+        for seconds in (-1, math.inf, math.nan, "1", True):
             self.assertRaisesRegex(ValueError, "a finite number of seconds later", Verdict.later, seconds)
-        for code in (0, "EIO", 99999):
+        for code in (0, "EIO", 99999, []):
             self.assertRaisesRegex(ValueError, r"a connect fails with an errno, such as", Verdict.fail, code)
 
     def test_bad_rules(self):

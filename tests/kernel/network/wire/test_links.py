@@ -237,6 +237,64 @@ class LinksTest(LinkCase):
             self.carry(way, name, size=5)
         self.assertEqual(self.links.flying(), [("b", 5, 1.0), ("a", 5, 3.0)])
 
+    def test_what_waits_for_bandwidth(self):
+        """What is not yet on the line is on its way too, and when it arrives is known: lanes take turns."""
+        links = Links(self.clock, self.choices)
+        link = links.make("a", "b", Settings(bandwidth=8000.0, latency=0.5), False, list)
+        one, two = Lane(), Lane()
+        for name, lane, more in (("one", one, 0.0), ("two", one, 1.0), ("three", two, 0.0)):
+            self.carry(link.ways[0], name, lane, 1000, more)
+        expected = [("one", 1.5), ("three", 2.5), ("two", 4.5)]
+        self.assertEqual([(flight.what, flight.arrives) for flight in links.flying()], expected)
+        self.clock.jump(1.0)
+        self.assertEqual([(flight.what, flight.arrives) for flight in links.flying()], expected)
+        link.hold()
+        self.assertEqual([flight.arrives for flight in links.flying()], [1.5, math.inf, math.inf])
+        link.release()
+        self.run_out()
+        self.assertEqual([(name, when) for when, name in self.arrived], expected)
+        self.assertEqual(links.flying(), [])
+
+    def test_flying_over_a_link_that_was_removed(self):
+        """What was on its way when its link was removed is still on its way."""
+        links = Links(self.clock, self.choices)
+        for latency in (1.0, 2.0):
+            link = links.make("a", "b", Settings(latency=latency), False, list)
+            self.carry(link.ways[0], latency)
+            link.remove()
+        self.assertEqual([flight.arrives for flight in links.flying()], [1, 2])
+        self.clock.jump(1.0)
+        self.assertEqual([flight.arrives for flight in links.flying()], [2])
+        self.run_out()
+        self.assertEqual(links.flying(), [])
+
+    def test_keep(self):
+        """Links that were made since go, those that were removed come back, and all do what they did."""
+        links = Links(self.clock, self.choices)
+        kept, removed, cut = (links.make(*pair, Settings(latency=1.0), False, list)
+                              for pair in (("a", "b"), ("c", "d"), ("e", "f")))
+        cut.cut()
+        cut.hold()
+        put_back = links.keep()
+        self.carry(removed.ways[0], "before")
+        removed.remove()
+        kept.change(latency=5.0)
+        kept.hold()
+        self.carry(kept.ways[0], "held")
+        cut.heal()
+        cut.release()
+        links.exact("a", "x", list).cut()
+        self.clock.jump(7.0)
+        put_back()
+        self.assertEqual(self.arrived, [(7.0, "before"), (7.0, "held")])
+        self.assertEqual(links.between("*", "*"), [kept, removed, cut])
+        self.assertIs(links.way("b", "a"), kept.ways[1])
+        self.assertIs(links.way("c", "d"), removed.ways[0])
+        self.assertIsNone(links.way("a", "x"))
+        self.assertEqual([link.settings.latency for link in (kept, removed, cut)], [1, 1, 1])
+        self.assertEqual([(way.is_cut, way.is_held) for link in (kept, cut) for way in link.ways],
+                         [(False, False)] * 2 + [(True, True)] * 2)
+
     def test_what_no_link_can_do(self):
         """Each setting has its bounds, and a text that says them."""
         for settings, words in (
@@ -252,6 +310,9 @@ class LinksTest(LinkCase):
             ({"loss": 0.9, "burst": 2.0}, "bursts of 2.0 packets are too short for a loss of 0.9: a burst is at"),
             ({"slice": 0}, "slice is a number of bytes from 1 up, or None, not 0"),
             ({"limit": -1}, "limit is a number of bytes from 0 up, or None, not -1"),
+            ({"slice": True}, "slice is a number of bytes from 1 up, or None, not True"),
+            ({"latency": True}, "latency is a finite number of seconds from 0 up, not True"),
+            ({"distribution": ["uniform"]}, r"distribution is one of .*, not \['uniform'\]"),
             ({"reset_after": 1.5}, "reset_after is a number of bytes from 0 up, or None, not 1.5"),
         ):
             with self.subTest(words), self.assertRaisesRegex(ValueError, words):
