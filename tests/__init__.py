@@ -7,7 +7,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
-def run_python(*arguments: str, timeout: float = 120.0) -> subprocess.CompletedProcess[str]:
+def run_python(*arguments: str, timeout: float = 600.0) -> subprocess.CompletedProcess[str]:
     """Run this same Python as a child process in the root of the project; return what it wrote and how it ended."""
     return subprocess.run(
         [sys.executable, *arguments],
