@@ -8,6 +8,7 @@ import, before anything is sealed, and never see plain arguments that are right,
 from __future__ import annotations
 
 import _socket
+import asyncio
 import contextlib
 import gc
 import os
@@ -71,6 +72,13 @@ def collector_of_warnings() -> object:
     """
     log = _warnings_context().log if _warnings_context is not None else None
     return log if log is not None else warnings._showwarnmsg_impl  # type: ignore[attr-defined]
+
+
+def default_policy() -> Any:
+    """The class of asyncio's default event loop policy. 3.14: its name warns; 3.16: there is none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return asyncio.DefaultEventLoopPolicy
 
 
 def judge_option(*arguments: Any) -> None:

@@ -1,13 +1,12 @@
 """What `from solipsism_unittest import ...` promises."""
 
 import ast
-import asyncio
 import json
 import sys
 import unittest
-import warnings
 
 import solipsism_unittest
+from solipsism_unittest.pythons import default_policy
 from tests import ROOT, run_python
 
 VOCABULARY = {
@@ -51,13 +50,17 @@ class NamesTest(unittest.TestCase):
         """SolipsistEventLoopPolicy is there where asyncio has policies, and nothing but its use makes it."""
         self.assertNotIn("SolipsistEventLoopPolicy", solipsism_unittest.__all__)
         policy = solipsism_unittest.SolipsistEventLoopPolicy()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of the name, from 3.14 on
-            self.assertIsInstance(policy, asyncio.DefaultEventLoopPolicy)
+        self.assertIsInstance(policy, default_policy())
         self.assertIs(type(policy), solipsism_unittest.SolipsistEventLoopPolicy)
         loop = policy.new_event_loop()
         self.assertIsInstance(loop, solipsism_unittest.SolipsistEventLoop)
         loop.close()
+
+    def test_the_policy_warns_nobody(self):
+        """Who asks for the policy gets no warning of a name of asyncio that we use for it."""
+        program = "import solipsism_unittest\nsolipsism_unittest.SolipsistEventLoopPolicy()"
+        child = run_python("-W", "error", "-c", program)
+        self.assertEqual((child.returncode, child.stderr), (0, ""))
 
     def test_each_name_is_public_and_documented(self):
         """Each name in __all__ resolves, has no underscore in front, and says what it is."""

@@ -29,6 +29,7 @@ from ..introspection.tasks import stating
 from ..kernel import Kernel
 from ..kernel.clock import Hold
 from ..kernel.journal import FULL
+from ..pythons import default_policy
 from ..stdlib import worlds
 from ..stdlib.sockets.lookups import refuse_to_block
 from ..stdlib.threads.background import is_background
@@ -427,7 +428,7 @@ let_patches_reach(SolipsistEventLoop, (
 def policy_class() -> type:
     """An event loop policy of SolipsistEventLoops; AttributeError where asyncio has no policies any more."""
 
-    class SolipsistEventLoopPolicy(asyncio.DefaultEventLoopPolicy):
+    class SolipsistEventLoopPolicy(default_policy()):  # type: ignore[misc]
         """For `asyncio.set_event_loop_policy()` and tools that take a policy: each new loop is a SolipsistEventLoop."""
 
         _loop_factory = SolipsistEventLoop
