@@ -45,7 +45,7 @@ The folders, from the ground up; each imports only from those above it in this l
     leaks           what a test left behind: found, reported, ended
     mocks           files and sockets that a test plays; waiting until a mock is awaited
     case            the test case: what a test may use, and what its end comes to
-    runs            other runs: one test under several loops or executors, and a world without a test
+    runs            other runs: one test under several loops, executors or cancellations, and a world without a test
 """
 
 from __future__ import annotations
@@ -75,6 +75,7 @@ from .peers.proxy import Proxy
 from .peers.script import Script
 from .peers.server import FakeServer
 from .runs.by_hand import world
+from .runs.cancellations import over_cancellations
 from .runs.variants import over_executors, over_loops
 from .stdlib.sockets.pairs import socketpair, stream_pairs
 from .stdlib.sockets.virtual_socket import VirtualSocket
@@ -104,6 +105,7 @@ __all__ = [
     "VirtualTimeLimitError",
     "fail_on",
     "lenient",
+    "over_cancellations",
     "over_executors",
     "over_loops",
     "sealed",

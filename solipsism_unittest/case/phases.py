@@ -33,7 +33,7 @@ from .assertions.awaited import awaiting
 from .fixtures import context, loops
 from .fixtures.scopes import Scope, fixtures_of, no_test, scope_of
 from .fixtures.services import services_of
-from .fixtures.settings import VARIANT, Settings, overrides
+from .fixtures.settings import RUNS, VARIANT, Settings, overrides
 from .results import HeldResult, as_note, give_line
 from .world import Run, begin_run, run_of
 
@@ -110,15 +110,12 @@ class Phases(Settings):
     # -- of a test
 
     def run(self, result: unittest.TestResult | None = None) -> unittest.TestResult | None:
-        """As unittest's."""
-        _collect_worlds()
-        try:
-            return super().run(result)
-        except BaseException:  # the suite is broken off
-            fixtures_of(type(self)).let_seal_go()
-            raise
-        finally:
-            _release(run_of(self))  # only a KeyboardInterrupt leaves something to release
+        """As unittest's; a test that is to run several times does so in one."""
+        method = getattr(getattr(self, self._testMethodName, None), "__func__", Phases)
+        many = vars(method).get(RUNS)
+        if many is not None:
+            return many(self, result)  # type: ignore[no-any-return]
+        return run_once(self, result)
 
     def debug(self) -> None:
         """As unittest's: what goes wrong is raised, leftovers included."""
@@ -203,6 +200,18 @@ class Phases(Settings):
             world.leave(run_of(self))
         finally:
             self._asyncioRunner = None
+
+
+def run_once(case: Phases, result: unittest.TestResult | None) -> unittest.TestResult | None:
+    """Run a test in a world of its own, whatever it says of several runs."""
+    _collect_worlds()
+    try:
+        return super(Phases, case).run(result)
+    except BaseException:  # the suite is broken off
+        fixtures_of(type(case)).let_seal_go()
+        raise
+    finally:
+        _release(run_of(case))  # only a KeyboardInterrupt leaves something to release
 
 
 # -- calls

@@ -1,1 +1,1 @@
-"""Runs of another kind than one test once: under several loops or executors, and by hand."""
+"""Runs of another kind than one test once: under several loops, executors or cancellations, and by hand."""

@@ -76,12 +76,13 @@ class _Variants:
     def put(self, owner: type, name: str) -> None:
         """Put the variants into a class, in place of the test."""
         for variant, settings in self._variants.items():
-            setattr(owner, name + variant, _copied(self._function, name + variant, settings))
+            setattr(owner, name + variant, copied(self._function, name + variant, settings))
         # One that is inherited cannot be deleted; what cannot be called is no test.
         setattr(owner, name, None)
 
 
-def _copied(function: types.FunctionType, name: str, settings: dict[str, Any]) -> types.FunctionType:
+def copied(function: types.FunctionType, name: str, settings: dict[str, Any]) -> types.FunctionType:
+    """A copy of a test's function with another name, which sets this too."""
     copied = types.FunctionType(function.__code__, function.__globals__, name, function.__defaults__,
                                 function.__closure__)
     functools.update_wrapper(copied, function)

@@ -57,7 +57,7 @@ INSIDE: dict[str, tuple[tuple[str, ...], ...]] = {
     "case.assertions": (("failures", "awaited", "elapsed"), ("time", "buffers", "raised", "uncaught"), ("received",)),
     "case.fixtures": (("chronometer", "leaving", "settings"), ("tls",), ("loops", "context", "services"), ("scopes",)),
     "manual": (("",),),
-    "runs": (("variants", "by_hand", "options"),),
+    "runs": (("variants", "by_hand", "options", "suspensions"), ("cancellations",)),
 }
 
 # The kernel has no loop, no tests, no threads and no real time, and does no input or output.
