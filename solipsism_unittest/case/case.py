@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import unittest
+from asyncio import sleep
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractContextManager
 from ssl import SSLContext
@@ -20,6 +22,7 @@ from ..kernel.network.network import Network
 from ..kernel.wall import WallClock
 from ..leaks import expected
 from ..loop.event_loop import SolipsistEventLoop
+from ..loop.second import SecondLoop
 from ..peers.datagram_server import DatagramHandler, FakeDatagramServer
 from ..peers.programs import Main, programs_of
 from ..peers.proxy import Proxy
@@ -147,7 +150,7 @@ class SolipsistTestCase(TimeAssertions, UncaughtAssertions, RaisedAssertions, Bu
 
     def delayed_future(self, seconds: float, result: Any = True) -> asyncio.Future[Any]:
         """A future that gets its result after so many seconds; a `result` that is an exception is raised."""
-        loop = run_of(self).loop
+        loop = asyncio._get_running_loop() or run_of(self).loop
         future: asyncio.Future[Any] = loop.create_future()
         loop.call_later(seconds, _settle_future, future, result)
         return future
@@ -212,15 +215,15 @@ class SolipsistTestCase(TimeAssertions, UncaughtAssertions, RaisedAssertions, Bu
         """
         loop = _loop_for(self, "socketpair()")
         pair = VirtualSocket.pair(loop.world, capacity)
-        unittest.TestCase.addCleanup(self, _close_pair, loop, pair, [face.end for face in pair])
+        _end_with(self, loop, _close_pair, loop, pair, [face.end for face in pair])
         return pair
 
     async def stream_pairs(self, capacity: Capacity = None) -> tuple[StreamPair, StreamPair]:
         """((reader1, writer1), (reader2, writer2)), joined in memory, closed at the end of the test."""
-        _loop_for(self, "stream_pairs()")
+        loop = _loop_for(self, "stream_pairs()")
         pairs = await stream_pairs(capacity)
         for _, writer in pairs:
-            unittest.TestCase.addCleanup(self, _abort, writer)
+            _end_with(self, loop, _abort, writer)
         return pairs
 
     def add_program(self, name: str, main: Main) -> None:
@@ -282,7 +285,7 @@ class SolipsistTestCase(TimeAssertions, UncaughtAssertions, RaisedAssertions, Bu
             await server.start_at(path, ssl=ssl, capacity=capacity)
         run = run_of(self)
         run.servers.append(server)
-        unittest.TestCase.addCleanup(self, run.end_server, server, loop, self._cleanups)
+        _end_with(self, loop, run.end_server, server, self._cleanups)
         return server
 
     async def start_proxy(self, target_host: str, target_port: int, host: str = "localhost", port: int = 0, *,
@@ -296,7 +299,7 @@ class SolipsistTestCase(TimeAssertions, UncaughtAssertions, RaisedAssertions, Bu
         await proxy.start(port)
         run = run_of(self)
         run.servers.append(proxy)
-        unittest.TestCase.addCleanup(self, run.end_server, proxy, loop, self._cleanups)
+        _end_with(self, loop, run.end_server, proxy, self._cleanups)
         return proxy
 
     def tls_contexts(self, *hosts: str, certificate: str = "good", key: str = "ed25519"
@@ -334,13 +337,27 @@ class SolipsistTestCase(TimeAssertions, UncaughtAssertions, RaisedAssertions, Bu
         server = FakeDatagramServer(loop.world, handler, host, script)
         await server.start(port)
         run_of(self).servers.append(server)
-        unittest.TestCase.addCleanup(self, server.finish)
+        _end_with(self, loop, server.finish)
         return server
 
 
 def _loop_for(case: unittest.TestCase, what: str) -> SolipsistEventLoop:
     """The loop for `what`, which needs the virtual world; SolipsismError without one."""
     return run_of(case).world.loop_for(what)
+
+
+def _end_with(case: unittest.TestCase, loop: SolipsistEventLoop, end: Callable[..., Any], *args: Any) -> None:
+    """Let it end with the test; before, with a loop that the program has made and where it was made."""
+    unittest.TestCase.addCleanup(case, end, *args)
+    if isinstance(loop, SecondLoop):
+        loop.at_close(functools.partial(_call, end, *args))
+
+
+async def _call(end: Callable[..., Any], *args: Any) -> None:
+    value = end(*args)
+    if value is not None:
+        await value
+    await sleep(0)  # what was closed is gone
 
 
 def _settle_future(future: asyncio.Future[Any], result: object) -> None:

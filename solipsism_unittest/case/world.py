@@ -103,14 +103,14 @@ class Run:
             self._world = world_of(loop)
         return self._world
 
-    async def end_server(self, server: FakeServer, loop: SolipsistEventLoop, cleanups: Sequence[tuple[Any, ...]]
-                         ) -> None:
+    async def end_server(self, server: FakeServer, cleanups: Sequence[tuple[Any, ...]]) -> None:
         """End a fake server, after a look at the clients that the test has forgotten to close: that ends them too.
 
         `cleanups` are those that come later: as long as there is one of the program's, it may still close a client.
         """
         ours = all(getattr(function, "__func__", None) is Run.end_server for function, *_ in cleanups)
-        if self.is_ending and ours and self.clients is None:
+        loop = self.world.virtual_loop
+        if self.is_ending and ours and self.clients is None and loop is not None:
             await ending.settle(loop)
             servers = [each for each in self.servers if isinstance(each, FakeServer)]
             own = [writer for each in servers for writer in each.writers() if not writer.is_closing()]
@@ -244,8 +244,8 @@ class VirtualWorld:
         self.virtual_loop: SolipsistEventLoop | None = loop
 
     def loop_for(self, what: str) -> SolipsistEventLoop:
-        """The loop, for what needs a virtual world."""
-        return self._loop
+        """The loop, for what needs a virtual world: one that the program has made, while that runs."""
+        return self._loop.world.loop  # type: ignore[no-any-return]
 
     # -- at the beginning
 

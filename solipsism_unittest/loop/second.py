@@ -7,6 +7,7 @@ timers and its registrations. All of them have one machine and one time.
 from __future__ import annotations
 
 import selectors
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from ..introspection.places import Place, user_place
@@ -54,6 +55,7 @@ class SecondLoop(SolipsistEventLoop):
             self.selector.blocking.choose(blocking.on_call, blocking.on_slow_turn)
             self.selector.blocking.found = blocking.found
         self.made_at: Place | None = user_place(2)
+        self._endings: list[Callable[[], Coroutine[Any, Any, object]]] = []
         world.second.append(self)
 
     def run_forever(self) -> None:
@@ -78,8 +80,14 @@ class SecondLoop(SolipsistEventLoop):
             if stands is not None:
                 _watch_all(stands, True)
 
+    def at_close(self, end: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        """Run this before the loop closes, the last one first: it ends what the test has put on this loop."""
+        self._endings.append(end)
+
     def close(self) -> None:
         """As asyncio's. What is open in the world stays open: it is the test's."""
+        while self._endings and not self.is_running():
+            self.run_until_complete(self._endings.pop()())
         super(SolipsistEventLoop, self).close()
         if self.is_closed() and self in self.world.second:
             self.world.second.remove(self)

@@ -155,6 +155,7 @@ class Conversation:
     def __init__(self, script: Script, line: Line, who: str) -> None:
         self.who = who
         self.finished = False
+        self._cancelled = False
         self._steps = steps_of(script)
         self._line = line
         self._step: Step | None = None
@@ -166,6 +167,9 @@ class Conversation:
             self._number = number
             try:
                 await self._play(step, step is self._steps[-1])
+            except asyncio.CancelledError:
+                self._cancelled = True
+                raise
             except OSError as error:
                 raise AssertionError(f"{self.who}: at t={self._now()!r} in {self._where()}: the connection broke, "
                                      f"{error}") from error
@@ -187,7 +191,9 @@ class Conversation:
             return ""
         waiting = self._line.shown()
         came = f", and {shown(waiting)} has come" if waiting else ""
-        return f"{self.who} was not played to its end: it stands in {self._where()}{came}"
+        why = ("; it was cancelled there, as asyncio.run() does when its coroutine returns: let that wait for the end, "
+               "with self.settle()") if self._cancelled else ""
+        return f"{self.who} was not played to its end: it stands in {self._where()}{came}{why}"
 
     async def _play(self, step: Step, last: bool) -> None:
         self._step = step

@@ -309,7 +309,8 @@ class FakeServer:
                 self.errors += map(AssertionError, self._scripts.unfinished(self._where()))
         self._finishing = True
         self._stop_listening()
-        tasks = [connection.task for connection in self.connections if connection.task is not None]
+        tasks = [connection.task for connection in self.connections
+                 if connection.task is not None and not connection.task.done()]
         for task in tasks:
             task.cancel()
         if tasks:

@@ -6,7 +6,7 @@ import threading
 import time
 import unittest
 
-from solipsism_unittest import EscapeError, SleepForeverError, SolipsistEventLoop, SolipsistTestCase, sealed
+from solipsism_unittest import EscapeError, Script, SleepForeverError, SolipsistEventLoop, SolipsistTestCase, sealed
 from tests.case.test_case import run, told
 
 
@@ -140,6 +140,107 @@ class PlainTest(SolipsistTestCase):
         asyncio.run(main())
 
 
+class HelpersTest(SolipsistTestCase):
+    """What a test may use works in the loop that a program has made, and ends with that loop."""
+
+    async def echo(self, reader, writer):
+        while line := await reader.readline():
+            writer.write(line)
+        writer.close()
+
+    async def ask(self, server):
+        reader, writer = await asyncio.open_connection(*server.address)
+        self.addCleanup(lambda: self.assertTrue(writer.is_closing()))
+        writer.write(b"x\n")
+        await self.assertReceives(reader, b"x\n")
+        writer.close()
+
+    def test_servers(self):
+        """Fake servers, with and without a handler or a script, proxies, datagram servers."""
+        async def never(reader, writer):
+            writer.write(await reader.readline())
+            await asyncio.Event().wait()
+
+        async def by_hand():
+            server = await self.start_fake_server(host="hand.test")
+            task = asyncio.create_task(self.ask(server))
+            _, writer = await server.accept()
+            writer.write(b"x\n")
+            await task
+
+        async def script():
+            await self.ask(await self.start_fake_server(script=Script().expect(b"x\n").send(b"x\n").expect_eof()))
+            await self.settle()
+
+        async def proxy():
+            server = await self.start_fake_server(self.echo, "far.test", 80)
+            await self.ask(await self.start_proxy(*server.address))
+
+        async def datagrams():
+            async def later(data, address):
+                await asyncio.sleep(1000)
+
+            server = await self.start_fake_datagram_server(later, "far.test", 53)
+            transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+                asyncio.DatagramProtocol, remote_addr=server.address)
+            transport.sendto(b"x")
+            await self.settle()
+            self.assertEqual([data for data, _ in server.received], [b"x"])
+            transport.close()
+
+        async def handler():
+            await self.ask(await self.start_fake_server(never, "far.test"))
+
+        async def tls():
+            self.trust()
+            server = await self.start_fake_server(self.echo, "tls.test", 443, tls=True)
+            _, writer = await asyncio.open_connection(*server.address, ssl=True)
+            writer.close()
+            await writer.wait_closed()
+
+        for main in (by_hand, script, proxy, datagrams, tls, handler):
+            with self.subTest(main.__name__):
+                asyncio.run(main())
+                self.assertFalse([file for file in self.loop.kernel.files.values() if getattr(file, "local", None)])
+
+    def test_pairs_and_time(self):
+        """Pairs in memory, advance(), settle(), delayed futures and assertions that are awaited."""
+        async def main():
+            one, other = await self.stream_pairs()
+            one[1].write(b"x")
+            await self.assertReceives(other, b"x")
+            sock, peer = self.socketpair()
+            peer.send(b"x")
+            await self.assertReceives(sock, b"x")
+            await self.advance(10)
+            await self.assertReceivesNothing(one, 5)
+            await self.assertBlocks(asyncio.Event().wait(), 3)
+            await self.assertCompletesAfter(self.delayed_future(2, "done"), 2)
+            asyncio.get_running_loop().call_later(7, print)
+            self.assertNextTimer(after=7)
+
+        asyncio.run(main())
+        self.assertNow(20)
+
+    def test_a_loop_that_is_closed_late(self):
+        """A loop that is closed when the test ends takes the server with it; one that is never closed too."""
+        for close in (True, False):
+            loop = asyncio.new_event_loop()
+            loop.run_until_complete(self.start_fake_server(self.echo, "api.test"))
+            self.expect_leak(loop)
+            if close:
+                self.addCleanup(loop.close)
+
+    def test_closed_while_it_runs(self):
+        """close() of a loop that runs is refused as ever, and ends nothing."""
+        async def main():
+            server = await self.start_fake_server(self.echo, "api.test", 80)
+            self.assertRaises(RuntimeError, asyncio.get_running_loop().close)
+            await self.ask(server)
+
+        asyncio.run(main())
+
+
 class AsyncTest(SolipsistTestCase):
     async def test_made_and_closed(self):
         """A coroutine may make a loop and close it; the test's own goes on."""
@@ -162,6 +263,21 @@ class AsyncTest(SolipsistTestCase):
 
 
 class EndTest(unittest.TestCase):
+    def test_a_script_that_asyncio_run_cancels(self):
+        """A script whose loop ends before it is not played to its end, and the report says who ended it."""
+        def test(case):
+            async def main():
+                await case.start_fake_server(script=Script().wait(60).send(b"x"), port=7)
+                _, writer = await asyncio.open_connection("localhost", 7)
+                await case.settle()
+                writer.close()
+
+            asyncio.run(main())
+
+        text = told(run(type("Case", (SolipsistTestCase,), {"test": test})))
+        self.assertRegex(text, r"connection 1 of localhost:7 was not played to its end: it stands in step 1 of 2: "
+                               r"wait\(60\) at .*; it was cancelled there, as asyncio\.run\(\) does")
+
     def outcome(self, body, **attributes):
         return run(type("Case", (SolipsistTestCase,), {"test": body, **attributes}))
 
