@@ -22,7 +22,7 @@ from threading import get_ident
 from types import CoroutineType
 from typing import Any, NoReturn, TypeVar
 
-from ..errors import NotSimulatedError, SolipsismError
+from ..errors import NotSimulatedError
 from ..introspection import names
 from ..introspection.places import Place, place_here, user_place
 from ..introspection.tasks import stating
@@ -215,10 +215,6 @@ class SolipsistEventLoop(ChildProcesses):
         if isinstance(future, asyncio.Task):
             future.is_driven = True  # type: ignore[attr-defined]  # no leftover: its end is reported to who drives it
         return self._own.hangs.drive(future, super().run_until_complete, sys._getframe(1).f_code in _CLOSING)
-
-    def stuck(self, kind: type[SolipsismError], reason: str, hint: str) -> None:
-        """Report a hang, and see to it that what is driven ends with it; to be called inside of select()."""
-        self._own.hangs.stuck(kind, reason, hint)
 
     # -- tasks
 

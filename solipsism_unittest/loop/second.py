@@ -48,12 +48,11 @@ class SecondLoop(SolipsistEventLoop):
         first = world.loop
         self._own = Own(self)
         Turns.__init__(self, world, _Selector(world, self._own.hangs))
-        if first is not None:
-            self._own.uncaught = first.uncaught  # the test answers for them
-            self.selector.autojump, self.selector.limits = first.selector.autojump, first.selector.limits
-            blocking = first.selector.blocking
-            self.selector.blocking.choose(blocking.on_call, blocking.on_slow_turn)
-            self.selector.blocking.found = blocking.found
+        self._own.uncaught = first.uncaught  # the test answers for them
+        self.selector.autojump, self.selector.limits = first.selector.autojump, first.selector.limits
+        blocking = first.selector.blocking
+        self.selector.blocking.choose(blocking.on_call, blocking.on_slow_turn)
+        self.selector.blocking.found = blocking.found
         self.made_at: Place | None = user_place(2)
         self._endings: list[Callable[[], Coroutine[Any, Any, object]]] = []
         world.second.append(self)
@@ -69,16 +68,14 @@ class SecondLoop(SolipsistEventLoop):
                                "asyncio.run_coroutine_threadsafe(), or run both from a test that is no coroutine")
         stands, home, wake = world.loop, world.home, world.jobs.wake
         world.loop, world.jobs.wake = self, self._write_to_self
-        if stands is not None:
-            _watch_all(stands, False)
+        _watch_all(stands, False)
         _watch_all(self, True)
         try:
             super().run_forever()
         finally:
             world.loop, world.home, world.jobs.wake = stands, home, wake
             _watch_all(self, False)
-            if stands is not None:
-                _watch_all(stands, True)
+            _watch_all(stands, True)
 
     def at_close(self, end: Callable[[], Coroutine[Any, Any, object]]) -> None:
         """Run this before the loop closes, the last one first: it ends what the test has put on this loop."""

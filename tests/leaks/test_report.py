@@ -15,12 +15,18 @@ import warnings
 from unittest import mock
 
 from solipsism_unittest import UnclosedWarning, fail_on
+from solipsism_unittest.leaks import report
+from solipsism_unittest.leaks.kinds import Found
 from tests.behaviours.test_masked_mistakes import no_warnings
 from tests.case.test_case import run, told
 from tests.leaks import LeakTest, case_of
 
 
 class ReportTest(LeakTest):
+    def test_nothing(self):
+        """Where nothing was found there is no text."""
+        self.assertEqual(report.report(Found([])), "")
+
     def test_many_errors(self):
         """Of thousands of errors some are told with their traceback, and the others counted."""
 

@@ -112,6 +112,9 @@ class RunningTest(unittest.TestCase):
         ):
             with self.assertRaisesRegex(RuntimeError, "closed"):
                 call()
+        coroutine = main()
+        with contextlib.closing(coroutine), self.assertRaisesRegex(RuntimeError, "closed"):
+            loop.create_task(coroutine)
 
     def test_its_repr(self):
         """The repr says whether it runs, and what time it is."""

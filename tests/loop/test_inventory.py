@@ -11,6 +11,16 @@ from solipsism_unittest import SolipsistEventLoop, SolipsistTestCase
 from solipsism_unittest.loop import inventory
 
 
+class UncaughtErrorsTest(unittest.TestCase):
+    def test_who_logs(self):
+        """Without a test that reports it an error is logged, whoever takes logs."""
+        for handlers in (True, False):
+            with mock.patch.object(inventory.logger, "hasHandlers", return_value=handlers):
+                found = inventory.UncaughtErrors()
+                self.assertTrue(found.note({"message": "x", "exception": ValueError("y")}))
+                self.assertEqual(len(found.found), 1)
+
+
 class TasksTest(SolipsistTestCase):
     async def test_order_and_end(self):
         """Tasks are known in the order in which they were made, done or not, as long as the program keeps them."""

@@ -87,6 +87,21 @@ class PlainTest(SolipsistTestCase):
         self.assertEqual(asyncio.run(read()), b"data")
         self.assertEqual(asyncio.run(nap(0, 1)), 1)
 
+    def test_what_a_loop_that_stands_waits_for(self):
+        """A callback that is registered on a loop that stands runs when that loop runs, and not before."""
+        loop = asyncio.new_event_loop()
+        one, two = self.socketpair()
+        seen = []
+        loop.add_reader(one, lambda: seen.append(one.recv(10)))
+        two.send(b"data")
+        asyncio.run(nap(1))
+        self.assertEqual(seen, [])
+        loop.run_until_complete(nap(1))
+        self.assertEqual(seen, [b"data"])
+        loop.remove_reader(one)
+        loop.close()
+        loop.close()
+
     def test_jobs(self):
         """Jobs of a second loop are what they are on the first."""
 

@@ -18,7 +18,7 @@ from solipsism_unittest import (
     sealed,
 )
 from solipsism_unittest.kernel import Kernel
-from solipsism_unittest.stdlib.worlds import Keep, World, inside, leave_every_world, threads_in, world_here
+from solipsism_unittest.stdlib.worlds import Keep, World, inside, leave_every_world, outside, threads_in, world_here
 
 
 class WorldTest(unittest.TestCase):
@@ -220,3 +220,17 @@ class LeftThreadTest(unittest.TestCase):
         self.assertRegex(text, r"1 thread alive\n    Thread \S+ \(wait\), stands at\n      \S+ in Condition\.wait\n"
                          r"      Python will wait for this thread when the process ends, for ever if need be: it is no "
                          r"daemon\n      made at ")
+
+
+class OutsideTest(unittest.TestCase):
+    def test_outside(self):
+        """In the block a thread is in the real world; one that was there before stays there."""
+        loop = SolipsistEventLoop()
+        self.addCleanup(loop.close)
+        with outside():
+            self.assertIsNone(world_here())
+        self.assertIsNone(world_here())
+        with sealed(loop):
+            with outside():
+                self.assertIsNone(world_here())
+            self.assertIs(world_here(), loop.world)

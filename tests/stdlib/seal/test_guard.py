@@ -49,6 +49,8 @@ GROUP = os.getpgrp()
 PARENT = os.getppid()
 
 
+_KILL = os.kill  # under another name, which nothing replaces
+
 class Subclass(socket.socket):
     pass
 
@@ -822,6 +824,16 @@ class AllowTest(SolipsistTestCase):
 
 class SwallowedTest(unittest.TestCase):
     """An escape fails its test once, whatever the program makes of the error."""
+
+    def test_a_signal_past_the_names(self):
+        """The C function itself, by a name that nothing replaces, is stopped where it would end the runner."""
+
+        async def body(test):
+            with test.assertRaisesRegex(EscapeError, r"^os\.kill\(own pid, SIGUSR1\) would end the test runner":
+                _KILL(os.getpid(), signal.SIGUSR1)
+
+        *counts, result = self.outcome(body)
+        self.assertEqual(counts[:2], [0, 0], told(result))
 
     def outcome(self, body):
         class Case(SolipsistTestCase):

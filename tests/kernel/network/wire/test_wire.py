@@ -149,6 +149,38 @@ class ConnectTest(SolipsistTestCase):
         self.enterContext((await self.loop.sock_accept(listener))[0])
 
 
+class EndsTest(SolipsistTestCase):
+    """Ends that are no longer, or not yet, on the wire."""
+
+    async def test_nowhere(self):
+        """An end without addresses, as one that begins anew, is on no way, and none is cut."""
+        wire, end = self.network.wire, self.loop.kernel.stream(socket.AF_INET, None)
+        self.network.link(latency=1.0).cut()
+        self.assertEqual((wire.way_of(end).settings.latency, wire.round_trip(end), wire.is_cut_between(end)),
+                         (0.0, 0.0, False))
+        self.loop.kernel.close(end)
+
+    async def test_a_peer_that_is_gone(self):
+        """An end whose peer has closed before there was a link is reset when it sends, and a rule may reset it too."""
+        for rule in (None, lambda packet: Verdict.RESET):
+            server = await self.start_fake_server(host="api.test")
+            reader, writer = await asyncio.open_connection(*server.address)
+            self.addCleanup(writer.close)
+            (await server.accept()).close()
+            await self.settle()
+            self.assertEqual(await reader.read(), b"")
+            link = self.network.link("localhost", "api.test", latency=0.5)
+            installed = self.network.rule(rule) if rule else None
+            with self.assertRaises(ConnectionError):
+                for _ in range(3):
+                    writer.write(b"x")
+                    await asyncio.sleep(2)
+                    await writer.drain()
+            link.remove()
+            if installed:
+                installed.remove()
+
+
 class DatagramTest(SolipsistTestCase):
     async def asyncSetUp(self):
         self.server = await self.start_fake_datagram_server(host="api.test", port=53)
