@@ -829,7 +829,7 @@ class SwallowedTest(unittest.TestCase):
         """The C function itself, by a name that nothing replaces, is stopped where it would end the runner."""
 
         async def body(test):
-            with test.assertRaisesRegex(EscapeError, r"^os\.kill\(own pid, SIGUSR1\) would end the test runner":
+            with test.assertRaisesRegex(EscapeError, r"^os\.kill\(own pid, SIGUSR1\) would end the test runner"):
                 _KILL(os.getpid(), signal.SIGUSR1)
 
         *counts, result = self.outcome(body)
