@@ -227,7 +227,7 @@ class SolipsistTestCase(TimeAssertions, UncaughtAssertions, RaisedAssertions, Bu
         return pairs
 
     def add_program(self, name: str, main: Main) -> None:
-        """Let asyncio's subprocesses find a program of this name, with or without a path before it.
+        """Let asyncio's subprocesses, and module subprocess in threads, find a program of this name, by any path.
 
         `main` is an async function that gets the process: `argv`, `environment`, `cwd`, `stdin` (a StreamReader),
         `stdout` and `stderr` (StreamWriters), `add_signal_handler(signum, callback)`. It returns the exit code; an

@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from ..errors import NotSimulatedError
@@ -66,8 +66,8 @@ class Programs:
     def __bool__(self) -> bool:
         return bool(self._mains)
 
-    def start(self, world: World, command: Any, shell: bool, streams: Mapping[int, Any], options: Mapping[str, Any]
-              ) -> Child:
+    def start(self, world: World, command: Any, shell: bool, streams: Mapping[int, Any], options: Mapping[str, Any],
+              place: Place | None = None) -> Child:
         """Start the program of a command; OSError and NotSimulatedError as the arguments deserve."""
         for option in [option for option in options if option not in _OPTIONS]:
             raise TypeError(f"Popen.__init__() got an unexpected keyword argument {option!r}")
@@ -84,7 +84,7 @@ class Programs:
             raise NotSimulatedError("preexec_fn is not simulated: there is no fork; do it in the program")
         children = process_of(world).children
         pid = FIRST_PID + len(children)
-        children[pid] = child = Child(world, pid, argv, main, options)
+        children[pid] = child = Child(world, pid, argv, main, options, place or user_place(2))
         child.begin(streams)
         return child
 
@@ -108,13 +108,14 @@ class Child:
     stdout: asyncio.StreamWriter
     stderr: asyncio.StreamWriter
 
-    def __init__(self, world: World, pid: int, argv: list[str], main: Main, options: Mapping[str, Any]) -> None:
+    def __init__(self, world: World, pid: int, argv: list[str], main: Main, options: Mapping[str, Any],
+                 made_at: Place | None) -> None:
         self.argv = argv
         self.pid = pid
         environment = options.get("env")
         self.environment = dict(os.environ if environment is None else environment)
         self.cwd = os.fspath(options.get("cwd") or os.getcwd())
-        self.made_at: Place | None = user_place(3)
+        self.made_at = made_at
         self.exited: Callable[[int], object] = _nobody  # is called with the exit code, once
         self._world = world
         self._main = main
@@ -122,6 +123,8 @@ class Child:
         self._handlers: dict[int, Callable[[], object]] = {}
         self._pipe_ends: list[asyncio.BaseTransport] = []
         self.numbers: list[int] = []  # the descriptors of its pipes, at both ends
+        self._announcing: list[int] = []
+        self._idle: list[int] = []  # those of them that nobody waits with
         self._unused: list[int] = []  # those of its own that nothing reads or writes yet
         # What a subprocess.Popen has. asyncio sets its returncode.
         self.popen = _Popen(self)
@@ -136,6 +139,23 @@ class Child:
         if signum in (signal.SIGKILL, signal.SIGSTOP):
             raise RuntimeError(f"sig {int(signum)} cannot be caught")
         self._handlers[signum] = lambda: callback(*args)
+
+    def announce_end(self) -> int:
+        """A descriptor that is ready to be read when it has ended, as a pidfd is; it is gone soon after that.
+
+        Each wait has one of its own, for a loop takes one reader for each.
+        """
+        if not self._idle:
+            reader, writer = self._world.kernel.pipe(self.made_at)
+            self._idle.append(reader.number)
+            self._unused.append(writer.number)
+            self._announcing.append(reader.number)
+            self.numbers += [reader.number, writer.number]
+        return self._idle.pop()
+
+    def put_back(self, interests: Iterable[tuple[int, int]]) -> None:
+        """A wait with these descriptors is over: those that announce the end may be used again."""
+        self._idle += [number for number, _ in interests if number in self._announcing]
 
     # -- its life
 
@@ -235,6 +255,8 @@ class Child:
         if turns:
             self._world.loop.call_soon(self._tell, turns - 1)
         else:
+            for number in self._announcing:
+                self._world.kernel.release(number)
             self.exited(self.status or 0)
 
     @property

@@ -10,6 +10,7 @@ import ssl
 import threading
 import weakref
 from collections.abc import Callable
+from types import FrameType
 from typing import Any, Self
 
 from ..errors import EscapeError, SolipsismError
@@ -99,6 +100,7 @@ class _Seal:
         self.threads = 0  # that count
         self.kept = 0  # how many want it to stay where it is, for threads that will be sealed soon
         self.second_loop: type | None = None
+        self.popen: Callable[[FrameType], type | None] = lambda frame: None
 
     def count(self, more: int) -> None:
         """So many threads more, or fewer."""
@@ -152,6 +154,16 @@ def second_loop() -> type | None:
     """The class for such a loop; None where this thread is in no world, or in one that is over."""
     world = by_thread.get(thread_id())
     return _seal.second_loop if world is not None and not world.over and world.guarded else None
+
+
+def use_popen(choose: Callable[[FrameType], type | None]) -> None:
+    """`peers` says once which class stands for subprocess.Popen where this frame makes one; None for the real one."""
+    _seal.popen = choose
+
+
+def popen_for(frame: FrameType) -> type | None:
+    """The class for a Popen that is made in a frame of this thread; None for the real one."""
+    return _seal.popen(frame) if thread_id() in by_thread else None
 
 
 def leave_every_world() -> None:

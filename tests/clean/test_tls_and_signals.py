@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import ssl
+import subprocess
 import sys
 import unittest
 
@@ -114,6 +115,24 @@ class CleanProgramsTest(SolipsistTestCase):
         with self.assertElapses(3):
             self.assertEqual(await process.stdout.read(), b"bye")
         self.assertEqual(await process.wait(), 0)
+
+    async def test_a_blocking_caller(self):
+        """Code that knows no asyncio talks to a program by lines, in a thread."""
+
+        async def slow(process):
+            async for line in process.stdin:
+                await asyncio.sleep(60)
+                process.stdout.write(line.upper())
+
+        def job():
+            with subprocess.Popen(["slow"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+                for word in ("one", "two"):
+                    print(word, file=process.stdin, flush=True)
+                    self.assertEqual(process.stdout.readline(), f"{word.upper()}\n")
+            return subprocess.Popen(["slow"], stdin=subprocess.DEVNULL).wait(1)
+
+        self.add_program("slow", slow)
+        self.assertEqual(await self.assertCompletesAfter(asyncio.to_thread(job), 120), 0)
 
     def test_a_whole_program(self):
         """A command-line tool, from its main function on, which fetches its work from a server and starts a child."""

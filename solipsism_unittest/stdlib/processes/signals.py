@@ -128,7 +128,8 @@ def kill(world: World, pid: Any, sig: Any) -> None:
         raise os_error(errno.EINVAL)
     if child.popen.returncode is not None:
         raise os_error(errno.ESRCH)
-    child.take_signal(number)
+    take = functools.partial(child.take_signal, number)
+    waiting.carry_out(world, take, [], None, "os.kill") if waiting.is_elsewhere(world) else take()
 
 
 def send(world: World, signum: Any) -> None:

@@ -193,6 +193,20 @@ def _make_new_loop(before: Any) -> Any:
     return staticmethod(__new__)
 
 
+def _make_new_popen(before: Any) -> Any:
+    """`__new__` of subprocess.Popen: in a thread a program gets one of those that the test has added."""
+    make = object.__new__ if before is MISSING else getattr(before, "__func__", before)
+
+    def __new__(cls: type, *args: Any, **kwargs: Any) -> Any:
+        kind = worlds.popen_for(sys._getframe(1)) if cls is subprocess.Popen else None
+        if kind is not None:
+            return object.__new__(kind)
+        return make(cls) if make is object.__new__ else make(cls, *args, **kwargs)
+
+    __new__.__signature__ = inspect.signature(subprocess.Popen.__init__)  # type: ignore[attr-defined]
+    return staticmethod(__new__)
+
+
 def _asks_for_the_class() -> bool:
     """Whether a tool makes the loop that closes it at once: all it wants to know is the class."""
     return next(map(modules.module_of, modules.program_frames(modules.outward(sys._getframe()))), "") == "freezegun.api"
@@ -266,6 +280,7 @@ _TABLE = Table([
     Replacement(asyncio.tasks, "set", make_ordered_set),
     Replacement(asyncio.taskgroups, "set", make_ordered_set),
     Lasting(threading.Condition, "wait", reported(wait)),
+    Lasting(subprocess.Popen, "__new__", _make_new_popen),
     Lasting(subprocess.Popen, "wait", reported(wait_for_child)),
     Lasting(ssl.SSLContext, "wrap_bio", stand_over(tls.wrap_bio)),
     Lasting(ssl.SSLContext, "wrap_socket", stand_over(tls.wrap_socket)),
