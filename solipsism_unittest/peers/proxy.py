@@ -139,7 +139,7 @@ class Proxy(FakeServer):
                  create_task(self._pump(target[0], writer, 1), name=f"{self!r} to the client")]
         try:
             await stating(lambda: "the end of a connection of a proxy", _all_of(pumps))
-        except ConnectionError:
+        except _Broken:
             connection.reset()
             reset(target[1].transport)
         finally:
@@ -174,15 +174,20 @@ class Proxy(FakeServer):
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: int) -> None:
         """Pass on what comes in one direction until its end."""
-        while data := await reader.read(PIECE):
+        while True:
+            with _broken():
+                data = await reader.read(PIECE)
+                if not data:
+                    writer.write_eof()
+                    return
             if self._delays[way]:
                 await self._hold_back(self._delays[way])
             processor = self._processors[way]
             processed = data if processor is None else processor(data)
             writer.write(await processed if inspect.isawaitable(processed) else processed)
             if not self.buffered:
-                await writer.drain()
-        writer.write_eof()
+                with _broken():
+                    await writer.drain()
 
     async def _hold_back(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -192,6 +197,18 @@ class Proxy(FakeServer):
         count = len(self.connections)
         return (f"<Proxy {self.host}:{self.port} to {self.target_host}:{self.target_port}, "
                 f"{count} connection{'s' if count != 1 else ''}>")
+
+
+class _Broken(Exception):
+    """One of the two connections has broken. What a processor raises is none of this, an OSError of its own neither."""
+
+
+@contextlib.contextmanager
+def _broken() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _Broken from error
 
 
 async def _all_of(tasks: Sequence[asyncio.Task[None]]) -> None:

@@ -110,6 +110,34 @@ class ProxyTest(SolipsistTestCase):
             back.close()
             writer.close()
 
+    async def test_a_target_that_is_lost(self):
+        """A connection to the target that times out is reset to the client, in both directions; so is a crash."""
+        host = self.network.host("api.test")
+        for lose, find, error in ((host.crash, host.restart, True),
+                                  (lambda: self.network.partition("localhost", "api.test"), self.network.heal, False)):
+            reader, writer = await self.proxy.create_client()
+            await self.ask(reader, writer)
+            lose()
+            writer.write(b"lost\n")
+            if error:
+                self.loop.call_later(10, find)
+            with self.assertRaises(ConnectionResetError):
+                await reader.read()
+            find()
+            writer.close()
+        self.assertEqual(self.proxy.errors, [])
+
+    async def test_a_client_that_does_not_wait(self):
+        """What is answered to a client that has gone is nobody's failure, at whatever time it goes."""
+        self.network.link("localhost", "api.test", latency=1.0)
+        for seconds in (0.5, 1.5, 2.5, 3.5, 4.5):
+            _, writer = await self.proxy.create_client()
+            writer.write(b"x" * 100_000)
+            await asyncio.sleep(seconds)
+            writer.transport.abort()
+        await asyncio.sleep(10)
+        self.assertEqual(self.proxy.errors, [])
+
     async def test_a_target_in_a_black_hole(self):
         """A target that answers nobody resets its client in the end."""
         self.network.drop("api.test")
@@ -277,7 +305,11 @@ class FailuresTest(unittest.TestCase):
             await asyncio.sleep(1)
             fail(data)
 
+        def fail_as_a_connection(data):
+            raise ConnectionResetError("cannot rewrite")
+
         self.check(fail)
+        self.check(fail_as_a_connection)
         self.check(fail_later)
 
     def test_leaks(self):
