@@ -5,6 +5,8 @@ Owns the offset between the two, and how often a program has read the real one. 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from .clock import VirtualClock
 
 MANY = 100  # reads of the real clock from which on a program seems to wait for it
@@ -29,6 +31,15 @@ class WallClock:
         """It is this time now; the virtual clock goes on as it was."""
         self.is_set, self.zone = True, zone
         self._start, self._since = nanoseconds, self._clock.now
+
+    def keep(self) -> Callable[[], None]:
+        """Note how it is set; the result sets it so again: it goes on as if nobody had set it since."""
+        zone, start, since = self.zone, self._start, self._since
+
+        def put_back() -> None:
+            self.zone, self._start, self._since = zone, start, since
+
+        return put_back
 
     def now(self) -> int:
         """Nanoseconds since 1970."""

@@ -363,14 +363,19 @@ _WALL_NAMES = _WallNames()
 
 @contextlib.contextmanager
 def wall_clock(clock: WallClock, start: Any) -> Iterator[None]:
-    """In the block a program sees this clock on the wall, which is set to `start` unless it is set already."""
+    """In the block a program sees this clock on the wall, which is set to `start` unless it is set already.
+
+    A step that the block makes ends with it.
+    """
     if not clock.is_set:
         wall.set_wall(clock, start)
+    put_back = clock.keep()
     _WALL_NAMES.arm()
     try:
         yield
     finally:
         _WALL_NAMES.disarm()
+        put_back()
 
 
 @functools.cache

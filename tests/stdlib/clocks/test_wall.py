@@ -112,10 +112,13 @@ class SharedLoopTest(SolipsistTestCase):
         """It begins at wall_start."""
         self.assertEqual(self.wall_now, START)
         await asyncio.sleep(5)
+        self.set_wall_clock(START.replace(year=1999).astimezone(datetime.timezone(datetime.timedelta(hours=3))))
+        await asyncio.sleep(5)
 
     async def test_2(self):
-        """It goes on where the test before it ended."""
-        self.assertEqual(self.wall_now, START + datetime.timedelta(seconds=5))
+        """It goes on where the test before it ended; a step of the clock has ended with its test."""
+        self.assertEqual(self.wall_now, START + datetime.timedelta(seconds=10))
+        self.assertEqual(self.wall_now.utcoffset(), START.utcoffset())
 
 
 class NowTest(SolipsistTestCase):
