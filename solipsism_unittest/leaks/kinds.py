@@ -92,18 +92,21 @@ def _cause(leak: Leak) -> object:
 class Found(NamedTuple):
     """What the end of a test found, for the report.
 
-    `stubborn` has the names of tasks that nothing could end; `troubles` has what went wrong while things were ended.
+    `stubborn` has the names of tasks that nothing could end; `troubles` has what went wrong while things were ended;
+    `hints` has why something may have been left.
     """
 
     leaks: list[Leak]
     stubborn: Sequence[str] = ()
     troubles: Sequence[str] = ()
+    hints: Sequence[str] = ()
 
     def and_(self, other: Found) -> Found:
         """This and what was found later."""
-        return Found(self.leaks + other.leaks, [*self.stubborn, *other.stubborn], [*self.troubles, *other.troubles])
+        return Found(self.leaks + other.leaks, [*self.stubborn, *other.stubborn], [*self.troubles, *other.troubles],
+                     [*self.hints, *other.hints])
 
     def without(self, known: Collection[int]) -> Found:
         """This without the errors that are reported already; `known` has their ids."""
         leaks = [leak for leak in self.leaks if leak.error is None or id(leak.error) not in known]
-        return Found(leaks, self.stubborn, self.troubles)
+        return self._replace(leaks=leaks)

@@ -22,7 +22,7 @@ def report(found: Found, who: str = "test", earlier: Callable[[Leak], str] = no_
 
     What `earlier` has words for was described by another test's failure, and has one line.
     """
-    leaks, stubborn, troubles = found
+    leaks, stubborn, troubles, hints = found
     if not (leaks or stubborn or troubles):
         return ""
     left = [leak for leak in leaks if leak.kind not in MISTAKES]
@@ -33,6 +33,7 @@ def report(found: Found, who: str = "test", earlier: Callable[[Leak], str] = no_
     else:
         lines = [_headline(len(leaks), bool(left), who)] if leaks else [f"the {who} did not come to a clean end"]
         lines += _groups(leaks, earlier)
+    lines += [f"  {hint}" for hint in hints if left]
     lines += [f"  when it was ended: {trouble}" for trouble in dict.fromkeys(troubles)]
     if stubborn:
         lines.append(f"  refused to be cancelled: {', '.join(stubborn)}")

@@ -187,6 +187,7 @@ def clear(loop: SolipsistEventLoop, checks: Mapping[str, bool], before: Before, 
     if _jobs_at_work(jobs, before):
         jobs.give_up()  # or the end would wait for them
     loop.set_debug(debug)
+    hint = loop.kernel.network.wire.stranded() if loop.kernel.has_network else ""
     keep = before.keep(loop, expected) if goes_on else {}
     for leak in found:
         if isinstance(leak.thing, threading.Timer):
@@ -201,7 +202,7 @@ def clear(loop: SolipsistEventLoop, checks: Mapping[str, bool], before: Before, 
     if goes_on:
         loop.autojump, loop.selector.limits = autojump, limits
     return Found([leak for leak in found if checks[KINDS[leak.kind].check] and id(leak.thing) not in meant],
-                 [task.get_name() for task in stubborn], troubles + more)
+                 [task.get_name() for task in stubborn], troubles + more, [hint] if hint else [])
 
 
 def _shut_down_pools(loop: SolipsistEventLoop, workers: Collection[object]) -> None:

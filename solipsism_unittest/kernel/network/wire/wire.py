@@ -124,6 +124,12 @@ class Wire:
         again = (flow.due for flow in self._flows.values() if flow.sender.state is CLOSED)
         return min(itertools.chain((flight.arrives for flight in self.links.flying()[:1]), again), default=math.inf)
 
+    def stranded(self) -> str:
+        """What was sent and does not arrive by itself soon, in words for a report; "" for nothing."""
+        count = len(self.links.flying()) + sum(len(flow.lost) for flow in list(self._flows.values()))
+        what = "1 packet has" if count == 1 else f"{count} packets have"
+        return f"{what} not arrived: heal(), release(), or let time pass, before the test ends" if count else ""
+
     def dial(self, end: Stream, target: Address, answer: Callable[[], object], is_full: Callable[[], bool]) -> bool:
         """Send a SYN; False while there is no answer. `answer()` is what the host does with it.
 

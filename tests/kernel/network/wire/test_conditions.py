@@ -3,8 +3,10 @@
 import asyncio
 import errno
 import socket
+import unittest
 
 from solipsism_unittest import SolipsistTestCase
+from tests.case.test_case import run, told
 
 
 class ConditionsCase(SolipsistTestCase):
@@ -141,6 +143,50 @@ class ConditionsTest(ConditionsCase):
         self.assertIn([f"{remote[0]}:{remote[1]}", f"{local[0]}:{local[1]}", "established", "0", "4"],
                       [line.split() for line in lines])
         self.assertRegex(lines[-1], r"^on its way: data .*, 4 bytes, arrives at t=1\.0$")
+
+
+class LeftTest(unittest.TestCase):
+    def check(self, act, count):
+        """The report about a handler that waits for its client says what has not arrived."""
+        async def serve(reader, writer):
+            await reader.read()
+            writer.close()
+
+        class Case(SolipsistTestCase):
+            async def test(self):
+                server = await asyncio.start_server(serve, "api.test", 80)
+                _, writer = await asyncio.open_connection("api.test", 80)
+                act(self.network)
+                writer.write(b"1")
+                writer.close()
+                server.close()
+
+        words = f"  {count} not arrived: heal\\(\\), release\\(\\), or let time pass, before the test ends"
+        self.assertRegex(told(run(Case)), rf"1 pending task\n(.*\n)*{words}\n")
+
+    def test_what_has_not_arrived(self):
+        """It is held, lost, or takes a long time."""
+        self.check(lambda network: network.hold(), "2 packets have")
+        self.check(lambda network: network.partition("localhost"), "2 packets have")
+        self.check(lambda network: network.link(latency=3600), "2 packets have")
+        self.check(lambda network: network.link(slow_close=3600), "1 packet has")
+
+    def test_what_has(self):
+        """Where all has arrived nothing is said of it, and where nothing is left neither."""
+        class Case(SolipsistTestCase):
+            async def test(self):
+                self.network.link(latency=1)
+                self.task = asyncio.create_task(asyncio.sleep(5))
+
+            async def test_clean(self):
+                self.network.hold()
+                sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                sock.sendto(b"x", ("api.test", 53))
+                sock.close()
+
+        result = run(Case)
+        self.assertEqual(len(result.failures), 1)
+        self.assertNotIn("arrived", told(result))
 
 
 class HostTest(ConditionsCase):
