@@ -19,6 +19,7 @@ from ..introspection import exceptions
 from ..leaks import report
 from ..leaks.kinds import Found, Leak, no_earlier
 from ..leaks.unawaited import forgotten_by
+from ..loop.always import end_checks
 from .fixtures import loops
 from .fixtures.scopes import fixtures_of, is_test
 from .fixtures.settings import Settings
@@ -80,6 +81,15 @@ class Ending:
 # -- the checks, each with the errors that it finds
 
 
+def invariants(end: Ending) -> list[BaseException]:
+    """What `always()` looked at, where it did not hold to the end."""
+    errors: list[BaseException] = []
+    for words, cause in end_checks(loop_of(end.run.runner)):
+        errors.append(end.case.failureException(words))
+        errors[-1].__cause__ = cause if can_be_cause(cause) else None
+    return errors
+
+
 def handlers(end: Ending) -> list[BaseException]:
     """What the handlers of fake servers raised."""
     errors: list[BaseException] = []
@@ -119,7 +129,7 @@ def unused_loop(end: Ending) -> list[BaseException]:
     return []
 
 
-CHECKS = (handlers, missed_assertions, stopped, leftovers, unused_loop)
+CHECKS = (invariants, handlers, missed_assertions, stopped, leftovers, unused_loop)
 
 
 def _forgotten(run: Run) -> Found:

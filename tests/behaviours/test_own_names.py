@@ -22,7 +22,7 @@ SETTINGS = {
 FIXTURES = {"asyncSetUpClass", "asyncTearDownClass"}
 # What a test calls, and what it is given: its own meaning of these names is its own affair.
 VOCABULARY = {
-    "add_program", "advance", "advance_to", "allow_escape", "background", "context", "delayed_future",
+    "add_program", "advance", "advance_to", "allow_escape", "always", "background", "context", "delayed_future",
     "expect_leak", "hold_clock",
     "localhost", "loop", "network", "now", "run_program", "send_signal", "set_wall_clock", "settle",
     "socketpair",

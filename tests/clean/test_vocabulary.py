@@ -40,6 +40,18 @@ class RaisedTest(SolipsistTestCase):
             self.assertEqual(await self.delayed_future(3, "late"), "late")
 
 
+class AlwaysTest(SolipsistTestCase):
+    async def test_an_invariant(self):
+        """What is taken from one account is on the other one at every moment."""
+        accounts = {"one": 5, "other": 5}
+        self.always(lambda: sum(accounts.values()) == 10)
+        for amount in (1, 2):
+            accounts["one"] -= amount
+            accounts["other"] += amount
+            await asyncio.sleep(1)
+        self.assertEqual(accounts, {"one": 2, "other": 8})
+
+
 class ReceivedTest(SolipsistTestCase):
     async def test_a_conversation(self):
         """Bytes arrive, then none, then the stream ends."""

@@ -1,12 +1,17 @@
-"""Assertions about errors that nobody catches."""
+"""Assertions about what goes on beside the lines of a test: errors that nobody catches, and what always holds."""
 
 from __future__ import annotations
 
+import contextvars
+import inspect
 import re
 import unittest
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from ...introspection import names
+from ...loop.always import Check, check_always, end_checks
 from ...loop.inventory import Expectation, Types
 from ..world import run_of
 from .awaited import Unfinished
@@ -43,7 +48,24 @@ class ExpectedLoopException(Unfinished):
 
 
 class UncaughtAssertions(unittest.TestCase):
-    """Assertions about errors that nobody catches; `SolipsistTestCase` has them."""
+    """Assertions about errors that nobody catches, and about what always holds; `SolipsistTestCase` has them."""
+
+    def always(self, check: Callable[[], object]) -> None:
+        """Let `check()` hold from now on, after every callback of the loop, up to the end of the cleanups.
+
+        It holds when it returns None or what is true, and raises nothing. The first time that it does not fails the
+        test at its end, and says after which callback that was. It does not hold at once: that fails here.
+        """
+        if not callable(check) or inspect.iscoroutinefunction(check):
+            raise TypeError(f"always() takes a plain function that checks something, not {names.plain(check)}")
+        run = run_of(self)
+        loop = run.world.loop_for("always()")
+        made = Check(check, contextvars.copy_context())
+        error = made.error()
+        if error is not None:
+            fail(self, f"{made} does not hold when always() begins: {error}", error)
+        check_always(loop, made)
+        run.leaving.callback(end_checks, loop)
 
     def assertLoopException(self, exception: Types,
                             regex: str | re.Pattern[str] | None = None) -> ExpectedLoopException:
