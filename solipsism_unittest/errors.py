@@ -13,6 +13,7 @@
         BlockingCallWarning     a blocking call was made in the loop's thread
         SlowCallbackWarning     a callback or a step of a task kept the processor
         ReturnedValueWarning    a test method returned a value; also a DeprecationWarning, as unittest's own is
+        NotJudgedWarning        a sweep of cancellations, or a part of it, could judge nothing
         UnclosedWarning         a virtual socket or pipe was collected open; also a ResourceWarning, as for a real one
 
 What a real machine would answer (connection refused, address in use) is an `OSError` with its errno, never one of
@@ -68,6 +69,10 @@ class SlowCallbackWarning(SolipsismWarning):
 
 class ReturnedValueWarning(SolipsismWarning, DeprecationWarning):
     """A test method returned a value that is not None, which unittest deprecates."""
+
+
+class NotJudgedWarning(SolipsismWarning):
+    """A sweep of cancellations, or a part of it, could judge nothing."""
 
 
 class UnclosedWarning(SolipsismWarning, ResourceWarning):

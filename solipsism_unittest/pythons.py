@@ -8,7 +8,6 @@ import, before anything is sealed, and never see plain arguments that are right,
 from __future__ import annotations
 
 import _socket
-import asyncio
 import contextlib
 import gc
 import os
@@ -76,6 +75,8 @@ def collector_of_warnings() -> object:
 
 def default_policy() -> Any:
     """The class of asyncio's default event loop policy. 3.14: its name warns; 3.16: there is none."""
+    import asyncio  # the kernel needs none of it
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         return asyncio.DefaultEventLoopPolicy

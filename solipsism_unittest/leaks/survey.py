@@ -201,8 +201,8 @@ def clear(loop: SolipsistEventLoop, checks: Mapping[str, bool], before: Before, 
     loop.uncaught.found.clear()  # what comes of cancelling is nobody's fault
     if goes_on:
         loop.autojump, loop.selector.limits = autojump, limits
-    return Found([leak for leak in found if checks[KINDS[leak.kind].check] and id(leak.thing) not in meant],
-                 [task.get_name() for task in stubborn], troubles + more, [hint] if hint else [])
+    counted = [leak for leak in found if checks[KINDS[leak.kind].check] and id(leak.thing) not in meant]
+    return Found(counted, [task.get_name() for task in stubborn], troubles + more, [hint] if hint and counted else [])
 
 
 def _shut_down_pools(loop: SolipsistEventLoop, workers: Collection[object]) -> None:

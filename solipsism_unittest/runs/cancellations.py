@@ -23,7 +23,7 @@ from ..case.fixtures.scopes import fixtures_of
 from ..case.fixtures.settings import RUNS
 from ..case.phases import run_once
 from ..case.results import Note
-from ..errors import SolipsismError, SolipsismWarning
+from ..errors import NotJudgedWarning, SolipsismError, SolipsismWarning
 from ..introspection import names
 from ..leaks.kinds import Seen
 from .suspensions import HAS_TIMEOUTS, Suspensions
@@ -218,4 +218,4 @@ class _Sweep:
 
     def _warn(self, text: str) -> None:
         code = inspect.unwrap(getattr(self._case, self._case._testMethodName)).__code__
-        warnings.warn_explicit(text, SolipsismWarning, code.co_filename, code.co_firstlineno)
+        warnings.warn_explicit(text, NotJudgedWarning, code.co_filename, code.co_firstlineno)

@@ -15,6 +15,7 @@ WARNINGS = {
     "BlockingCallWarning": UserWarning,
     "SlowCallbackWarning": UserWarning,
     "ReturnedValueWarning": DeprecationWarning,
+    "NotJudgedWarning": UserWarning,
     "UnclosedWarning": ResourceWarning,
 }
 BASE = {"SolipsismWarning"}  # never given itself

@@ -11,7 +11,7 @@ import unittest
 import warnings
 from unittest import mock
 
-from solipsism_unittest import SolipsismWarning, SolipsistEventLoop, SolipsistTestCase, over_cancellations, over_loops
+from solipsism_unittest import NotJudgedWarning, SolipsistEventLoop, SolipsistTestCase, over_cancellations, over_loops
 from solipsism_unittest.runs import cancellations
 from solipsism_unittest.runs.suspensions import HAS_TIMEOUTS
 from tests import ROOT
@@ -288,7 +288,7 @@ def warned(case):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         result = run(case)
-    return result, [str(each.message) for each in caught if each.category is SolipsismWarning]
+    return result, [str(each.message) for each in caught if each.category is NotJudgedWarning]
 
 
 class NotJudgedTest(unittest.TestCase):
@@ -570,7 +570,7 @@ class HowTest(unittest.TestCase):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             result = run(Case)
-        self.assertIn("SolipsismWarning: work was suspended 2 times", told(result))
+        self.assertIn("NotJudgedWarning: work was suspended 2 times", told(result))
 
     def test_other_watchers(self):
         """A profiler of somebody else's goes on, and a tool is free again."""
