@@ -111,6 +111,7 @@ class VirtualPopen(subprocess.Popen):  # type: ignore[type-arg]
                                   "asyncio.create_subprocess_exec()") from None
         finally:
             self._child.put_back(interests)
+            interests.clear()
 
     def communicate(self, input: Any = None, timeout: float | None = None) -> tuple[Any, Any]:
         """As Popen's, in virtual time."""
@@ -166,15 +167,15 @@ class _Talk:
 
     def go_on(self) -> None:
         """An attempt of a blocking call: BlockingIOError until the program has ended, and its pipes too."""
-        self.interests.clear()
-        if 0 in self._files:
-            self._write()
-        for index in [index for index in self._files if index]:
-            self._read(index)
-        if not self._files:
-            self._popen.look(self.interests)
-        else:
-            raise BlockingIOError
+        if self._files:
+            self.interests.clear()
+            if 0 in self._files:
+                self._write()
+            for index in [index for index in self._files if index]:
+                self._read(index)
+            if self._files:
+                raise BlockingIOError
+        self._popen.look(self.interests)
 
     def _write(self) -> None:
         end: Any = self._popen._world.kernel.file(self._files[0].fileno())

@@ -184,6 +184,7 @@ class Child:
         world.kernel.journal.add("spawn", self.pid, self.name)
         self.task: Any = world.loop.create_task(self._live(ends, sinks), name=f"program {self.name} (pid {self.pid})")
         self.task.made_at = self.made_at
+        self.task.add_done_callback(self._task_is_over)
 
     async def _live(self, ends: Mapping[int, int], sinks: Mapping[int, tuple[int, Callable[[bytes], object]]]) -> None:
         loop = asyncio.get_running_loop()
@@ -238,6 +239,10 @@ class Child:
         protocol = asyncio.StreamReaderProtocol(asyncio.StreamReader())
         transport = await self._connect(loop.connect_write_pipe, number, "wb", protocol)
         return asyncio.StreamWriter(transport, protocol, None, loop)
+
+    def _task_is_over(self, task: asyncio.Task[Any]) -> None:
+        if self._status is None:  # it was cancelled before it began, as asyncio.run() does with what is left
+            self._end(-signal.SIGKILL)
 
     def _end(self, code: int) -> None:
         """Be dead with this exit code, a negative one for the signal that did it."""

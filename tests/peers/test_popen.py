@@ -6,6 +6,7 @@ import platform
 import signal
 import subprocess
 import sys
+import threading
 import unittest
 from subprocess import DEVNULL, PIPE, STDOUT
 
@@ -130,6 +131,24 @@ class PopenTest(PopenCase):
 
         self.assertEqual(await asyncio.to_thread(job), b"5\n")
         await asyncio.to_thread(lambda: platform._syscmd_file(sys.executable))  # Python asks about the machine
+
+    def test_a_loop_that_stops(self):
+        """While no loop runs a program stands still: a thread waits for it until its time is over."""
+
+        def job():
+            for call in (process.wait, process.communicate, process.communicate):
+                with self.assertRaises(subprocess.TimeoutExpired):
+                    call(timeout=5)
+            pipes.append(len(self.loop.kernel.files))
+
+        pipes = []
+        process = self.loop.run_until_complete(asyncio.to_thread(subprocess.Popen, ["sleep", "60"]))
+        pipes.append(len(self.loop.kernel.files))
+        thread = threading.Thread(target=job)
+        thread.start()
+        thread.join()
+        self.assertEqual((self.now, pipes[1] - pipes[0]), (15, 2))
+        self.assertEqual(self.loop.run_until_complete(asyncio.to_thread(process.wait)), 0)
 
     def test_without_a_loop_that_runs(self):
         """Where no loop runs no program could: a real one is an escape."""

@@ -279,6 +279,36 @@ class ProgramTest(SolipsistTestCase):
         self.add_program("hello", hello)
         self.assertEqual(self.run_program(main).stdout, b"b'hello'\n")
 
+    def test_processes_that_it_leaves(self):
+        """A process that a program has left ends with the loop of the program, begun or not, and holds nothing."""
+
+        async def sleep(process):
+            await asyncio.sleep(3600)
+
+        self.add_program("sleep", sleep)
+        for seconds in (0, 5):
+            async def main(seconds=seconds):
+                process = await asyncio.create_subprocess_exec("sleep", stdin=asyncio.subprocess.PIPE)
+                await asyncio.sleep(seconds)
+                process.stdin.close()
+
+            self.assertEqual((self.run_program(main).stderr, self.now), (b"", seconds))
+
+    def test_a_fake_server(self):
+        """What a test may use it may use in the program: a fake server is started there, and ends with its loop."""
+
+        async def main():
+            async def greet(reader, writer):
+                writer.write(b"hello")
+
+            await self.start_fake_server(greet, "api.test", 80)
+            reader, writer = await asyncio.open_connection("api.test", 80)
+            print(await reader.readexactly(5))
+            writer.close()
+            await writer.wait_closed()
+
+        self.assertEqual(self.run_program(main).stdout, b"b'hello'\n")
+
 
 class Nameless:
     """A program without a module of its own."""
