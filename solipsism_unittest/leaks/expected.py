@@ -24,12 +24,15 @@ class Before:
 
     def __init__(self, loop: SolipsistEventLoop | None = None) -> None:
         self.things = {id(thing): thing for thing in _everything(loop)} if loop is not None else {}
-        self._put_back = loop.kernel.network.keep() if loop is not None else None
+        self._kernel = loop.kernel if loop is not None else None
+        self._put_back = loop.kernel.network.keep() if loop is not None and loop.kernel.has_network else None
 
     def put_back(self) -> None:
         """Undo what the test has set for the network: links, rules, partitions, crashes."""
         if self._put_back is not None:
             self._put_back()
+        elif self._kernel is not None and self._kernel.has_network:  # the test has made it
+            self._kernel.network.clear()
 
     def keep(self, loop: SolipsistEventLoop, expected: Iterable[object]) -> dict[int, object]:
         """What stays when a test ends and its loop goes on, by id.

@@ -161,6 +161,13 @@ class Conditions:
 
         return put_back
 
+    def clear(self) -> None:
+        """Take everything away that was set: rules, links, what is lost, who refuses."""
+        self.wire.links.clear()
+        self.wire.faults.clear()
+        for listener in self._listening():
+            listener.refusing = False
+
     def _listening(self) -> list[Backlog[Stream]]:
         return [end.as_listener() for end in self._ends() if end.state is LISTENING]
 

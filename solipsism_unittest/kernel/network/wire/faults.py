@@ -112,6 +112,11 @@ class Faults:
             raise TypeError(f"a rule is a function of a packet that gives a Verdict or None, not {rule!r}")
         return InstalledRule(self._rules, rule)
 
+    def clear(self) -> None:
+        """Take all of them away."""
+        self._dropping.clear()
+        self._rules.clear()
+
     def keep(self) -> Callable[[], None]:
         """Note what there is; the result makes it so again."""
         dropping, rules = dict(self._dropping), dict(self._rules)

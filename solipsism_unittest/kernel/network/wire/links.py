@@ -368,6 +368,11 @@ class Links:
                 if not there:
                     del self._ways[way.source, way.target]
 
+    def clear(self) -> None:
+        """Take all of them away."""
+        for link in list(self._links):
+            link.remove()
+
     def keep(self) -> Callable[[], None]:
         """Note which links there are, and what they do; the result makes it so again."""
         ways = {pair: list(ways) for pair, ways in self._ways.items()}
