@@ -53,7 +53,7 @@ def _everything(loop: SolipsistEventLoop) -> list[object]:
     return [*all_tasks(loop), *inventory.timers(), *inventory.ready(), *loop.kernel.files.values(),
             *inventory.generators, *inventory.registrations, *loop.world.jobs.started,
             *loop.world.jobs.working.values(), *inventory.unread(),
-            *loop.world.second]
+            *loop.world.second, *(handle for _, _, handle in inventory.played_transports())]
 
 
 def is_left(jobs: Jobs, number: int) -> bool:

@@ -8,7 +8,7 @@ import sys
 import unittest
 import warnings
 
-from solipsism_unittest import SolipsistTestCase
+from solipsism_unittest import SolipsistTestCase, mocks
 from tests import run_python
 from tests.case.test_case import run, told
 from tests.leaks import case_of
@@ -19,6 +19,35 @@ async def refuse(waiting, kind=asyncio.CancelledError):
     while True:
         with contextlib.suppress(kind):
             await waiting()
+
+
+class PlayedTest(unittest.TestCase):
+    def test_a_stream_over_a_mock_of_the_class(self):
+        """A stream over a mock that fixtures of the class have made outlives a test that leaves something."""
+
+        class Case(SolipsistTestCase):
+            loop_scope = "class"
+
+            @classmethod
+            async def asyncSetUpClass(cls):
+                cls.sock = mocks.SocketMock()
+                cls.sock.recv.side_effect = BlockingIOError
+                cls.streams = await asyncio.open_connection(sock=cls.sock)
+
+            @classmethod
+            async def asyncTearDownClass(cls):
+                cls.streams[1].close()
+
+            async def test_1(self):
+                self.task = asyncio.create_task(asyncio.sleep(1e6))
+
+            async def test_2(self):
+                self.assertFalse(self.streams[1].is_closing())
+
+        result = run(Case)
+        failed = [test._testMethodName for test, _ in result.failures + result.errors]
+        self.assertEqual(failed, ["test_1"], told(result))
+        self.assertNotIn("transport", told(result))
 
 
 class StubbornTest(unittest.TestCase):
