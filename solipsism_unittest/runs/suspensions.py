@@ -4,6 +4,9 @@ The interpreter reports each `yield` of a frame: `sys.monitoring` from Python 3.
 The report comes inside the step of the task, so that a cancellation made there is thrown at exactly this await, as if
 it had come while the task waited. No coroutine is wrapped. A profile function does not see the error by which a frame
 ends, so there are no timeouts before 3.12.
+
+What is marked as untraced runs in callbacks of sys.monitoring and sys.setprofile. Python traces nothing there, so that
+no measure of coverage sees it; the tests of sweeps go through all of it.
 """
 
 from __future__ import annotations
@@ -45,12 +48,12 @@ class Suspensions:
         self.place = ""  # of the one that was ended
         self.raised: BaseException | None = None  # what the timeout made of the cancellation
 
-    def is_wanted(self, code: CodeType) -> bool:
+    def is_wanted(self, code: CodeType) -> bool:  # pragma: no cover - untraced
         """Whether this is the code of the coroutine."""
         name = code.co_qualname
         return (name == self._of or name.endswith(self._inner)) and bool(code.co_flags & _WAITS)
 
-    def suspended(self, frame: FrameType, value: object) -> None:
+    def suspended(self, frame: FrameType, value: object) -> None:  # pragma: no cover - untraced
         """A frame of the coroutine gives this value to who drives it."""
         if type(value).__name__ == "async_generator_wrapped_value":  # it gives a value, and does not wait
             self.left(frame, None)
@@ -73,7 +76,7 @@ class Suspensions:
             self._frame, self._timeout = frame, asyncio.timeout(0)
             _drive(self._timeout.__aenter__())
 
-    def left(self, frame: FrameType, error: BaseException | None) -> None:
+    def left(self, frame: FrameType, error: BaseException | None) -> None:  # pragma: no cover - untraced
         """A frame ends, with an error or without: the timeout around it ends too, and raises what it has to."""
         if frame is not self._frame:
             return
@@ -102,14 +105,14 @@ class Suspensions:
         return self._how == "timeout" and self._hit is not None
 
 
-def _current_task() -> asyncio.Task[Any] | None:
+def _current_task() -> asyncio.Task[Any] | None:  # pragma: no cover - untraced
     try:
         return asyncio.current_task()
     except RuntimeError:  # no loop runs: somebody drives the coroutine by hand
         return None
 
 
-def _drive(coroutine: Any) -> None:
+def _drive(coroutine: Any) -> None:  # pragma: no cover - untraced
     """Run a coroutine that never waits, as those of asyncio.timeout()."""
     with contextlib.suppress(StopIteration):
         coroutine.send(None)
@@ -122,16 +125,16 @@ def _monitored(suspensions: Suspensions) -> Callable[[], None]:
                              "are in use")
     events = MONITORING.events
 
-    def suspended(code: CodeType, offset: int, value: object) -> object:
+    def suspended(code: CodeType, offset: int, value: object) -> object:  # pragma: no cover - untraced
         if not suspensions.is_wanted(code):
             return MONITORING.DISABLE
         suspensions.suspended(sys._getframe(1), value)
         return None
 
-    def returned(code: CodeType, offset: int, value: object) -> None:
+    def returned(code: CodeType, offset: int, value: object) -> None:  # pragma: no cover - untraced
         suspensions.left(sys._getframe(1), None)
 
-    def unwound(code: CodeType, offset: int, error: BaseException) -> None:
+    def unwound(code: CodeType, offset: int, error: BaseException) -> None:  # pragma: no cover - untraced
         suspensions.left(sys._getframe(1), error)
 
     MONITORING.use_tool_id(tool, __package__)
@@ -156,7 +159,7 @@ def _monitored(suspensions: Suspensions) -> Callable[[], None]:
 def _profiled(suspensions: Suspensions) -> Callable[[], None]:
     before = sys.getprofile()
 
-    def profile(frame: FrameType, event: Any, value: object) -> None:
+    def profile(frame: FrameType, event: Any, value: object) -> None:  # pragma: no cover - untraced
         if before is not None:
             before(frame, event, value)
         if event == "return" and suspensions.is_wanted(frame.f_code) and \
