@@ -45,6 +45,28 @@ class HoldersTest(unittest.TestCase):
     def assertHolders(self, lock, wanted, *bodies):
         self.assertEqual(run(holders_of(lock, *bodies)), wanted)
 
+    def test_generators_that_share_one(self):
+        """Of two generators in one chain that both go through a third, which holds, the task is one holder once."""
+        lock = asyncio.Lock()
+
+        async def inner():
+            async with lock:
+                yield
+                await never()
+
+        async def outer(shared):
+            async with contextlib.aclosing(shared):
+                async for _ in shared:
+                    yield
+                    await never()
+
+        async def body():
+            shared = inner()
+            async for _ in outer(shared):
+                await anext(shared)
+
+        self.assertHolders(lock, ["task 1"], body)
+
     def test_async_with(self):
         """Who is inside `async with` holds; who is about to enter does not, and who waits inside another does not."""
         lock, other = asyncio.Lock(), asyncio.Lock()
