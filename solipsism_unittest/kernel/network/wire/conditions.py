@@ -52,8 +52,8 @@ class OnHost:
                     self._wire.forget(each)
                     if each.state in CONNECTED and each.hears(RST):
                         each.fail(errno.ECONNRESET)
-            if end.state is LISTENING and end.local is not None and end.local[0] in self.addresses:
-                end.as_listener().turn_away()
+        for listener in self._listening():  # afterwards: what was never accepted is gone, and nobody is told of that
+            listener.turn_away()
 
     def restart(self, *, services: bool = True) -> None:
         """Come back, with the servers that listened unless `services` is false: then connects are refused.
@@ -61,9 +61,12 @@ class OnHost:
         Who was connected hears of it when it sends: ECONNRESET.
         """
         self._wire.faults.repair(self.addresses)
-        for end in self._ends():
-            if end.state is LISTENING and end.local is not None and end.local[0] in self.addresses:
-                end.as_listener().refusing = not services
+        for listener in self._listening():
+            listener.refusing = not services
+
+    def _listening(self) -> list[Backlog[Stream]]:
+        return [end.as_listener() for end in self._ends()
+                if end.state is LISTENING and end.local is not None and end.local[0] in self.addresses]
 
     def __repr__(self) -> str:
         return f"<host {self.name} {', '.join(self.addresses)}>"

@@ -278,6 +278,8 @@ class HostTest(ConditionsCase):
         reader, writer = await asyncio.open_connection("api.test", 80)
         host = self.network.host("api.test")
         host.crash()
+        await self.assertReceivesNothing(reader, 100)
+        self.assertFalse(reader.at_eof() or reader.exception())
         host.restart()
         writer.write(b"x")
         with self.assertRaises(ConnectionResetError):
