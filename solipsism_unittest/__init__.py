@@ -69,8 +69,8 @@ from .errors import (
 )
 from .kernel.network.wire.faults import Verdict
 from .leaks.checks import fail_on, lenient, strict
+from .loop import second as _second  # noqa: F401 - what asyncio.run() gets
 from .loop.event_loop import SolipsistEventLoop, policy_class
-from .loop.second import SecondLoop as _  # noqa: F401 - what asyncio.run() gets
 from .peers import popen as _popen  # noqa: F401 - what subprocess.Popen() gets
 from .peers.datagram_server import FakeDatagramServer
 from .peers.proxy import Proxy

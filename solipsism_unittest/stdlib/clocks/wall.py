@@ -78,10 +78,9 @@ ANSWERS: dict[str, Callable[..., Any]] = {
 
 def is_real_clock(function: Any) -> bool:
     """Whether a stand-in for one of these reads the real clock in this thread: the test has set none."""
-    world = world_here()
-    known = ANSWERS.get(getattr(function, "__name__", "")) is not None and isinstance(
-        function.__wrapped__, type(time.perf_counter))
-    return known and function.__wrapped__.__module__ == "time" and (world is None or not world.kernel.wall.is_set)
+    real, world = function.__wrapped__, world_here()
+    of_time = getattr(real, "__module__", "") == "time" and getattr(real, "__name__", "") in ANSWERS
+    return of_time and (world is None or not world.kernel.wall.is_set)
 
 
 def is_moment(value: object) -> bool:

@@ -118,7 +118,6 @@ class Way:
         self.source, self.target = source, target
         self.settings = settings
         self.is_cut = False
-        self.passed = 0  # bytes of streams
         self.flying: dict[object, Flight] = {}
         self._clock = clock
         self._choices = choices
