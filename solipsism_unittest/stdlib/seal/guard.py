@@ -175,6 +175,15 @@ def _judge(world: World, event: str, args: tuple[Any, ...]) -> EscapeError | Non
     return _escape(world, category, call, ", ".join(shown), does, steps + 4)
 
 
+def raise_refusal(error: BaseException | None) -> None:
+    """Raise the error with which a call is refused; None for one that is not."""
+    try:
+        if error:
+            raise error
+    finally:
+        del error  # its traceback has this frame
+
+
 def _suicide(world: World, number: int) -> EscapeError | None:
     """The error of a signal to this process that nobody handles and that would end or stop the test runner."""
     if number not in signal.valid_signals() or _signal(number) in _HARMLESS or is_let_out("signal") \

@@ -122,12 +122,7 @@ def _real_pair(world: World, args: tuple[Any, ...], kwargs: dict[str, Any]) -> b
 
 def _bare_socketpair(world: World, real: Any, *args: Any, **kwargs: Any) -> Any:
     """The C function itself, which has no audit event."""
-    error = guard.refuse(world, "network", "_socket.socketpair", "would make real sockets")
-    try:
-        if error:
-            raise error
-    finally:
-        del error  # its traceback has this frame
+    guard.raise_refusal(guard.refuse(world, "network", "_socket.socketpair", "would make real sockets"))
     return real(*args, **kwargs)
 
 

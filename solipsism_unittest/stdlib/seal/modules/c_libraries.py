@@ -116,12 +116,7 @@ def _refusing(library: Library, way: str) -> Maker:
     call = way.replace(":", ".").removesuffix(".__init__")
 
     def answer(world: World, real: Any, *args: Any, **kwargs: Any) -> Any:
-        error = guard.refuse_library(world, call, library.package, library.cure)
-        try:
-            if error:
-                raise error
-        finally:
-            del error  # its traceback has this frame
+        guard.raise_refusal(guard.refuse_library(world, call, library.package, library.cure))
         return real(*args, **kwargs)
 
     return stand_over(answer, unless=library.unless)
