@@ -26,6 +26,7 @@ def main(names: Sequence[str]) -> int:
         print(known[name], end="")
     if not names:
         print("python -m solipsism_unittest manual PAGE prints a page:\n")
+        width = max(map(len, known)) + 2
         for name, text in known.items():
-            print(f"    {name:<12}{text.partition(chr(10))[0].lstrip('# ')}")
+            print(f"    {name:<{width}}{text.partition(chr(10))[0].lstrip('# ')}")
     return 0

@@ -1,11 +1,14 @@
 """The page about moving in: each row of its tables and each of its blocks of code is executed here."""
 
+import array
 import asyncio
 import concurrent.futures
 import contextlib
 import contextvars
 import errno
 import functools
+import gc
+import importlib
 import itertools
 import logging
 import os
@@ -38,6 +41,7 @@ from solipsism_unittest import (
     socketpair,
     stream_pairs,
     strict,
+    with_settings,
     world,
 )
 from tests.case.fixtures.test_scopes import run as run_suite
@@ -77,6 +81,11 @@ class AsyncSolipsismTest(SolipsistTestCase):
             self.skipTest("asyncio has no policies")
         with contextlib.closing(solipsism_unittest.SolipsistEventLoopPolicy().new_event_loop()) as loop:
             self.assertIsInstance(loop, SolipsistEventLoop)
+
+    @row("a hook `pytest_asyncio_loop_factories` that gives `EventLoop`")
+    def test_hook(self):
+        with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
+            self.assertIsInstance(runner.get_loop(), SolipsistEventLoop)
 
     @row("`loop.time()` is 0.0 at first, and works after `close()`")
     def test_time(self):
@@ -140,6 +149,13 @@ class AsyncSolipsismTest(SolipsistTestCase):
             one.setsockopt(socket.SOL_SOCKET, 12345, 1)
         self.assertEqual(caught.exception.errno, errno.ENOPROTOOPT)
 
+    @row("`setsockopt()` of what it does not know, IP_MULTICAST_LOOP for example, warns and does nothing")
+    def test_known_option(self):
+        with socket.socket() as face, warnings.catch_warnings():
+            warnings.simplefilter("error")
+            face.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
+            self.assertEqual(face.getsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP), 0)
+
     @row('any host name and port, `start_server(handler, "test.invalid", 1234)`')
     async def test_any_host(self):
         async with await asyncio.start_server(echo, "test.invalid", 1234):
@@ -185,6 +201,17 @@ class AsyncSolipsismTest(SolipsistTestCase):
             await asyncio.open_connection("test.invalid", 80)
         self.assertEqual(caught.exception.errno, errno.ECONNREFUSED)
 
+    @row('`create_connection("host", port)` without a protocol factory, in two tests of its suite, is refused')
+    async def test_no_factory(self):
+        with self.assertRaises(TypeError):
+            await self.loop.create_connection("test.invalid", 1234)
+
+    @row("`create_connection()` and `create_server()` with neither host, port nor socket are ValueErrors")
+    async def test_no_address(self):
+        for call in (self.loop.create_connection, self.loop.create_server):
+            with self.assertRaises(ValueError):
+                await call(asyncio.Protocol)
+
     @row("an address is free when its server is closed")
     async def test_free_again(self):
         for _ in range(2):
@@ -199,6 +226,49 @@ class AsyncSolipsismTest(SolipsistTestCase):
         with self.assertRaises(ConnectionRefusedError):
             await asyncio.open_connection("127.0.0.1", 80)
         server.close()
+
+    def connects(self, count):
+        """A listener with the shortest backlog, and clients that connect to it; their outcomes come into a list."""
+        listener, outcomes = socket.create_server(("127.0.0.1", 80), backlog=0), []
+        self.addCleanup(listener.close)
+
+        async def connect():
+            with socket.socket() as client:
+                client.setblocking(False)
+                try:
+                    await self.loop.sock_connect(client, ("127.0.0.1", 80))
+                    outcomes.append("connected")
+                    await self.loop.sock_recv(client, 1)
+                except OSError as error:
+                    outcomes.append(type(error))
+
+        for _ in range(count):
+            self.addCleanup(self.loop.create_task(connect()).cancel)
+        return listener, outcomes
+
+    @row("the backlog of a listener says nothing")
+    async def test_backlog(self):
+        _, outcomes = self.connects(3)
+        await self.settle()
+        self.assertEqual(outcomes, ["connected"])
+
+    @row("a listener that closes resets those who wait to be accepted")
+    async def test_listener_closes(self):
+        listener, outcomes = self.connects(2)
+        await self.settle()
+        listener.close()
+        await self.settle()
+        self.assertEqual(outcomes[0], "connected")
+        self.assertEqual({*outcomes[1:]}, {ConnectionRefusedError, ConnectionResetError})
+
+    @row("an accepted connection has a buffer of 64 KiB, whatever is said")
+    async def test_capacity_of_a_server(self):
+        server = await self.start_fake_server(host="test.invalid", port=80, capacity=5)
+        with socket.create_connection(("test.invalid", 80)) as client:
+            client.setblocking(False)
+            await self.settle()
+            self.assertEqual(client.send(b"too long"), 5)
+        self.assertEqual(len(server.connections), 1)
 
     @row("a list of hosts is a TypeError, `0.0.0.0` is no `127.0.0.1`")
     async def test_hosts(self):
@@ -216,6 +286,11 @@ class AsyncSolipsismTest(SolipsistTestCase):
         self.assertEqual((one.send(b"too long"), other.recv(99)), (5, b"too l"))
         one.close()
         other.close()
+        one, other = socketpair()
+        one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.assertEqual((one.getsockname(), one.getpeername()), (("::", 0, 0, 0), ("::", 0, 0, 0)))
+        one.close()
+        other.close()
 
     @row("`stream_pairs(capacity)`")
     async def test_stream_pairs(self):
@@ -225,6 +300,46 @@ class AsyncSolipsismTest(SolipsistTestCase):
         writer2.close()
         self.assertEqual(await reader1.read(), b"")
         writer1.close()
+
+    @row("`capacity=0` is 64 KiB; one number for both directions")
+    def test_capacity(self):
+        one, other = self.socketpair((3, 5))
+        self.assertEqual((one.send(bytes(9)), other.send(bytes(9))), (3, 5))
+        with self.assertRaises(ValueError):
+            self.socketpair(0)
+
+    @row("`recv_into(buffer, nbytes)` takes any buffer; wrong sizes are ValueErrors")
+    def test_recv_into(self):
+        one, other = self.socketpair()
+        one.send(b"\xde\xad\xbe\xef\xca\xfe")
+        data = array.array("B", [1, 2, 3, 4, 5])
+        self.assertEqual((other.recv_into(data, 4), data.tobytes()), (4, b"\xde\xad\xbe\xef\x05"))
+        for wrong in (-1, 6):
+            with self.assertRaises(ValueError):
+                other.recv_into(data, wrong)
+
+    @row("`sendmsg(buffers)`; ancillary data is a `SolipsismError`")
+    def test_sendmsg(self):
+        one, other = self.socketpair()
+        self.assertEqual((one.sendmsg([b"a", b"b"]), other.recv(9)), (2, b"ab"))
+        with self.assertRaises(SolipsismError):
+            one.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, bytes(4))])
+
+    @row("what was sent before `close()` can still be read, and then the end")
+    def test_read_after_close(self):
+        one, other = self.socketpair()
+        one.send(b"data")
+        one.close()
+        self.assertEqual([other.recv(9), other.recv(9)], [b"data", b""])
+
+    @row("`fileno()` is an object")
+    def test_fileno(self):
+        self.assertGreaterEqual(self.socketpair()[0].fileno(), 2**30)
+
+    @row("`Queue`, and `Clock` and `Selector` of its modules")
+    async def test_parts(self):
+        await self.loop.advance(5)
+        self.assertEqual(self.loop.time(), 5)
 
     @row("a full buffer: `send()` returns None, `sock_sendall()` breaks")
     async def test_full_buffer(self):
@@ -324,6 +439,12 @@ class AsyncSolipsismTest(SolipsistTestCase):
         self.assertEqual(await future, 3)
         self.assertNow(0)
         await asyncio.sleep(5)
+
+    @row("`shutdown_default_executor(timeout)` knows no timeout")
+    async def test_shutdown_of_the_executor(self):
+        await asyncio.to_thread(int)
+        await self.loop.shutdown_default_executor(*(5,) if sys.version_info >= (3, 12) else ())
+        self.assertNow(0)
 
     @row("no `getaddrinfo`, no UDP, no UNIX sockets, no `sock_accept`")
     async def test_more_sockets(self):
@@ -536,6 +657,14 @@ class AsynctestTest(SolipsistTestCase):
         await asyncio.gather(self.advance(3), self.advance(5))
         self.assertNow(5)
 
+    @row("in debug mode `advance()` is logged as a slow callback")
+    def test_advance_in_debug_mode(self):
+        async def test(self):
+            with self.assertNoLogs("asyncio"):
+                await self.advance(10)
+
+        self.assertEqual(failure(test, autojump=False, loop_debug=True), "")
+
     @row("a sleep that nobody advances waits for ever")
     def test_no_advance(self):
         async def test(self):
@@ -569,6 +698,37 @@ class AsynctestTest(SolipsistTestCase):
         self.assertEqual(failure(test), "")
         self.assertIn("gave the loop nothing to do", failure(fail_on(unused_loop=True)(test)))
 
+    @row("a coroutine as `tearDown` counts as use of the loop")
+    def test_use_by_tear_down(self):
+        async def test(self):
+            pass
+
+        async def tearDown(self):
+            await asyncio.sleep(1)
+
+        self.assertIn("gave the loop nothing to do", failure(fail_on(unused_loop=True)(test), tearDown=tearDown))
+
+    @row("a method wins over its class, an outer decorator over an inner one; an unknown check is a TypeError")
+    def test_order_of_checks(self):
+        @fail_on(active_handles=False)
+        @fail_on(active_handles=True)
+        def test(self):
+            self.loop.call_later(5, print)
+
+        self.assertEqual(told(run(fail_on(active_handles=True)(case_of(test)))), "")
+        with self.assertRaises(TypeError):
+            fail_on(timers=True)
+
+    @row("a subclass has the checks of its base, once those were used")
+    def test_checks_of_a_subclass(self):
+        def test(self):
+            self.loop.call_later(5, print)
+
+        base = case_of(test)
+        self.assertIn("1 timer", told(run(base)))
+        self.assertEqual(told(run(fail_on(active_handles=False)(type("Sub", (base,), {})))), "")
+        self.assertIn("1 timer", told(run(base)))
+
     @row("`@strict`, `@lenient`")
     def test_strict(self):
         async def test(self):
@@ -596,7 +756,7 @@ class AsynctestTest(SolipsistTestCase):
         for words in ("1 timer", "1 registered callback", "time.sleep"):
             self.assertIn(words, text)
 
-    @row("a check turns an expected failure into a failure")
+    @row("a check fails a test too that has failed, was skipped, or was expected to fail")
     def test_expected_failure(self):
         @unittest.expectedFailure
         async def test(self):
@@ -605,6 +765,13 @@ class AsynctestTest(SolipsistTestCase):
 
         result = run(case_of(test))
         self.assertEqual((told(result), len(result.expectedFailures)), ("", 1))
+        for end in (self.skipTest, self.fail):
+            def test(self, end=end):
+                self.loop.call_later(5, print)
+                end("on purpose")
+
+            result = run(case_of(test))
+            self.assertEqual(len(result.failures) + len(result.skipped) + len(result.errors), 1)
 
     @row("a check of one's own, `before_test_x` and `x`")
     def test_own_check(self):
@@ -627,6 +794,24 @@ class AsynctestTest(SolipsistTestCase):
         self.assertEqual((mocks.fd(file), mocks.FileDescriptor.next_fd), (0, 1))
         self.assertEqual((mocks.isfilemock(file), mocks.isfilemock(5)), (True, False))
 
+    @row("`FileDescriptor.next_fd` is never reset")
+    def test_numbers_begin_anew(self):
+        seen = []
+
+        def test(self):
+            seen.append(mocks.FileMock().fileno())
+
+        self.assertEqual(failure(test, test_again=test), "")
+        self.assertEqual(seen, [0, 0])
+
+    @row("today's asyncio asks a `SocketMock` for `type`, `gettimeout()`, `sendmsg()`, `recv_into()`: they say nothing")
+    async def test_what_asyncio_asks(self):
+        sock = mocks.SocketMock()
+        sock.recv.return_value, sock.send.side_effect = b"data", len
+        self.assertEqual((sock.type, sock.gettimeout()), (socket.SOCK_STREAM, 0.0))
+        buffer = bytearray(4)
+        self.assertEqual((sock.recv_into(buffer), bytes(buffer), sock.sendmsg([b"a", b"b"])), (4, b"data", 2))
+
     @row("`set_read_ready()`, `set_write_ready()`")
     async def test_ready(self):
         file, called = mocks.FileMock(), []
@@ -640,6 +825,19 @@ class AsynctestTest(SolipsistTestCase):
         self.loop.remove_reader(file)
         self.loop.remove_writer(file)
 
+    @row("a file that nobody waits for: nothing happens")
+    async def test_nobody_waits(self):
+        mocks.set_read_ready(mocks.FileMock(), self.loop)
+        await self.settle()
+
+    @row("on a loop without a selector an AttributeError")
+    def test_no_selector(self):
+        class Other(asyncio.AbstractEventLoop):
+            pass
+
+        with self.assertRaisesRegex(SolipsismError, "Other"):
+            mocks.set_read_ready(mocks.FileMock(), Other())
+
     @row("`get_registered_events()`, `exhaust_callbacks()`")
     async def test_registered(self):
         file, called = mocks.FileMock(), []
@@ -650,6 +848,10 @@ class AsynctestTest(SolipsistTestCase):
         self.loop.call_soon(self.loop.call_soon, called.append, 1)
         await mocks.exhaust_callbacks(self.loop)
         self.assertEqual(called, [1])
+
+    @row("two calls of `exhaust_callbacks()` at once never return")
+    async def test_two_at_once(self):
+        await asyncio.gather(mocks.exhaust_callbacks(self.loop), mocks.exhaust_callbacks(self.loop))
 
     @row("`CoroutineMock`")
     async def test_coroutine_mock(self):
@@ -799,12 +1001,13 @@ class AiomiscTest(SolipsistTestCase):
         self.assertEqual(failure(test, asyncSetUp=asyncSetUp), "")
         self.assertEqual(done, ["after"])
 
-    @row("`aiomisc_test_timeout`")
+    @row("`aiomisc_test_timeout`, for all tests alike")
     def test_limits(self):
         async def test(self):
             await asyncio.sleep(10)
 
         self.assertIn("VirtualTimeLimitError", failure(test, virtual_time_limit=5))
+        self.assertEqual(failure(with_settings(virtual_time_limit=10)(test), virtual_time_limit=5), "")
 
         async def test(self):
             while True:
@@ -851,6 +1054,12 @@ class AiomiscTest(SolipsistTestCase):
 
         self.assertIn("waits for context['key']", failure(test))
 
+    @row("a value of the context may be set again")
+    async def test_set_again(self):
+        for value in (1, 2):
+            self.context["key"] = value
+            self.assertEqual(await self.context["key"], value)
+
     def check_services(self, *services):
         """Run a test with these services; what fails, in words."""
         return failure(lambda self: None, services=lambda self: services)
@@ -892,7 +1101,20 @@ class AiomiscTest(SolipsistTestCase):
             getattr(service, method).side_effect = LookupError(f"cannot {method}")
             self.assertIn(f"cannot {method}", self.check_services(service))
 
-    @row("`thread_pool_executor`, `thread_pool_size`")
+    @row("unhandled exceptions leave the loop open")
+    def test_closed_whatever_happens(self):
+        loops = []
+
+        async def test(self):
+            loops.append(self.loop)
+            self.loop.call_soon([].__getitem__, 0)
+            await asyncio.sleep(1)
+
+        with self.assertLogs("asyncio"):
+            self.assertIn("IndexError", failure(test))
+        self.assertTrue(loops[0].is_closed())
+
+    @row("`thread_pool_executor`, `thread_pool_size`; `entrypoint_kwargs`: `pool_size`")
     def test_executor(self):
         async def test(self):
             self.assertEqual(await asyncio.to_thread(lambda: 5), 5)
@@ -929,6 +1151,25 @@ class AiomiscTest(SolipsistTestCase):
         with self.assertLogs("app"):
             logging.getLogger("app").warning("careful")
         self.assertEqual(logging.getLogger().handlers, handlers)
+
+    @row("`entrypoint_kwargs`: `loop_factory`")
+    def test_loop_factory(self):
+        self.assertEqual(failure(lambda self: self.assertNow(5), loop_factory=lambda: SolipsistEventLoop(5.0)), "")
+
+    @row("`entrypoint_kwargs`: `shutdown_timeout=60`")
+    def test_a_service_that_does_not_end(self):
+        async def stays():
+            while True:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.Event().wait()
+
+        self.assertRegex(self.check_services(stays), "SleepForeverError(.|\n)*stopping service .*stays")
+
+    @row("`AIOMISC_USE_UVLOOP` and other options of command line and environment")
+    def test_a_base_for_all(self):
+        base = type("Base", (SolipsistTestCase,), {"loop_factory": lambda: SolipsistEventLoop(5.0)})
+        case = type("Case", (base,), {"test": lambda self: self.assertNow(5)})
+        self.assertEqual(told(run(case)), "")
 
     @row("fixture `localhost`")
     async def test_localhost(self):
@@ -975,6 +1216,14 @@ class AiomiscTest(SolipsistTestCase):
     async def test_proxy(self):
         self.assertEqual(await self.ask(await self.proxied()), b"hello\n")
 
+    @row("`async with`, `await proxy.close()`, `proxy.proxy_port`")
+    async def test_end_of_a_proxy(self):
+        proxy = await self.proxied()
+        self.assertEqual(await self.ask(proxy), b"hello\n")
+        proxy.close()
+        with self.assertRaises(ConnectionRefusedError):
+            await asyncio.open_connection("localhost", proxy.port)
+
     @row("`proxy.set_delay(read, write)`, `proxy.slowdown(read, write)`")
     async def test_delays(self):
         proxy = await self.proxied()
@@ -983,6 +1232,54 @@ class AiomiscTest(SolipsistTestCase):
         await self.assertCompletesAfter(self.ask(proxy), 0)
         proxy.set_delay(5)
         await self.assertCompletesAfter(self.ask(proxy), 5)
+
+    async def repeat(self, reader, writer):
+        """Send back whatever comes."""
+        while data := await reader.read(65536):
+            writer.write(data)
+        writer.close()
+
+    @row("each chunk waits its delay, one after the other; `set_delay()` meanwhile lets the one go that waits")
+    async def test_chunks(self):
+        proxy = await self.proxied(self.repeat)
+        reader, writer = await proxy.create_client()
+        proxy.set_delay(0.2)
+        with self.assertElapses(0.4):  # the second and the third one wait together
+            for chunk in (b"a", b"b", b"c"):
+                writer.write(chunk)
+                await self.settle()
+            await reader.readexactly(3)
+        proxy.set_delay(100)
+        writer.write(b"d")
+        await asyncio.sleep(1)
+        proxy.set_delay(0)
+        with self.assertElapses(0):
+            self.assertEqual(await reader.read(9), b"d")
+        writer.close()
+
+    @row("a delay that is no number, or below 0, is an AssertionError")
+    async def test_wrong_delays(self):
+        proxy = await self.proxied()
+        for wrong in (-1, "1"):
+            with self.assertRaises(ValueError):
+                proxy.set_delay(wrong)
+
+    @row('processors are functions or coroutine functions; None lets all pass, `b""` drops a chunk')
+    async def test_kinds_of_processors(self):
+        async def slowly(chunk):
+            await asyncio.sleep(3)
+            return chunk.upper()
+
+        proxy = await self.proxied(self.repeat)
+        reader, writer = await proxy.create_client()
+        for processor, answer, seconds in ((slowly, b"DATA", 3), (None, b"data", 0)):
+            proxy.set_content_processors(lambda chunk: b"", None)
+            writer.write(b"dropped")
+            await self.settle()
+            proxy.set_content_processors(processor, None)
+            writer.write(b"data")
+            self.assertEqual(await self.assertCompletesAfter(reader.read(9), seconds), answer)
+        writer.close()
 
     @row("`proxy.set_content_processors(read, write)`; one that raises is logged")
     def test_processors(self):
@@ -1038,6 +1335,16 @@ class LooptimeTest(SolipsistTestCase):
     @row("`start=`")
     def test_start(self):
         self.assertEqual(failure(lambda self: self.assertNow(100), start_time=100.0), "")
+
+    @row("`start=` that is called for each test")
+    def test_start_by_a_call(self):
+        starts, seen = itertools.count(5.0), []
+
+        def test(self):
+            seen.append(self.now)
+
+        self.assertEqual(failure(test, test_again=test, loop_factory=lambda: SolipsistEventLoop(next(starts))), "")
+        self.assertEqual(seen, [5, 6])
 
     @row("`end=`: tasks get a LoopTimeoutError")
     def test_end(self):
@@ -1116,16 +1423,30 @@ class LooptimeTest(SolipsistTestCase):
             here.run(asyncio.sleep(5))
             here.assertNow(5)
 
-    @row("marks for a test or a module")
+    @row("`mark.looptime(start=, end=)` for a test, a class or a module")
     def test_marks(self):
+        seen = []
+
         class Late(SolipsistTestCase):
             start_time = 100.0
 
         class Case(Late):
-            def test(self):
-                self.assertNow(100)
+            def test_as_the_base_says(self):
+                seen.append(self.now)
 
-        self.assertEqual(told(run(Case)), "")
+            @with_settings(start_time=200.0, virtual_time_limit=10)
+            async def test_on_its_own(self):
+                seen.append(self.now)
+                await asyncio.sleep(11)
+
+        self.assertIn("VirtualTimeLimitError", told(run(Case)))
+        self.assertEqual(seen, [100, 200])
+
+    @row("`loop.setup_looptime()` of a loop that is there")
+    async def test_one_life(self):
+        await asyncio.sleep(5)
+        with contextlib.closing(SolipsistEventLoop(100.0)) as loop:
+            self.assertEqual((self.loop.time(), loop.time()), (5, 100))
 
     @row("`Chronometer()`, fixture `chronometer`")
     async def test_chronometer(self):
@@ -1138,6 +1459,11 @@ class LooptimeTest(SolipsistTestCase):
         with Chronometer(self.loop.time) as took:
             await asyncio.sleep(5)
         self.assertEqual(took, 5)
+
+    @row("`Chronometer(keep_gc=False)` turns the garbage collector off meanwhile")
+    def test_garbage(self):
+        with Chronometer():
+            self.assertTrue(gc.isenabled())
 
     @row("`LoopTimeProxy`, fixture `looptime`, equal within 1 ns")
     async def test_proxy(self):
@@ -1169,6 +1495,17 @@ class LooptimeStockTest(unittest.TestCase):
             self.assertIs(type(self.loop), asyncio.SelectorEventLoop)
 
         self.assertEqual(failure(test, loop_factory=asyncio.SelectorEventLoop), "")
+
+    @row("`--looptime`, `--no-looptime`")
+    def test_by_the_class(self):
+        kinds = []
+
+        async def test(self):
+            kinds.append(isinstance(asyncio.get_running_loop(), SolipsistEventLoop))
+
+        for base in (SolipsistTestCase, unittest.IsolatedAsyncioTestCase):
+            self.assertEqual(told(run(type("Case", (base,), {"test": test}))), "")
+        self.assertEqual(kinds, [True, False])
 
 
 class PageTest(unittest.TestCase):
@@ -1204,9 +1541,16 @@ class PageTest(unittest.TestCase):
                 self.assertEqual((told(result), result.testsRun), ("", 1))
 
     def test_two_screens(self):
-        """A section has at most two screens of 50 lines."""
+        """A section has at most two screens of 50 lines, beside its table."""
         for project in self.SECTIONS:
-            self.assertLessEqual(len(section("moving", f"From {project}").splitlines()), 100)
+            lines = section("moving", f"From {project}").splitlines()
+            self.assertLessEqual(len([line for line in lines if not line.startswith("|")]), 100)
+
+    def test_the_examples_of_the_projects(self):
+        """Of each project at least 12 examples of its documentation are tests."""
+        for project in self.SECTIONS:
+            module = importlib.import_module(f"tests.examples.moving_in.test_{project.replace('-', '_')}")
+            self.assertGreaterEqual(unittest.defaultTestLoader.loadTestsFromModule(module).countTestCases(), 12)
 
 
 if __name__ == "__main__":
