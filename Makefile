@@ -40,7 +40,7 @@ coverage: ## measure the suite on every supported Python found; judged when 3.11
 	fi; \
 	[ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
 
-compliance: ## run CPython's own asyncio tests on our loop, on every supported Python found
+compliance: ## run CPython's own tests of asyncio and of threads in virtual worlds, on every supported Python found
 	@mkdir -p $(BUILD); bash .ci/run --pythons > $(BUILD)/pythons && test -s $(BUILD)/pythons || \
 	    { echo "no supported Python found"; exit 1; }
 	@failed=; while read -r version python; do \
@@ -50,12 +50,14 @@ compliance: ## run CPython's own asyncio tests on our loop, on every supported P
 bench: ## print what the framework costs, beside its peers; AGAINST=path compares with another checkout
 	$(PYTHON) -m tests.benchmarks $(if $(AGAINST),--against $(AGAINST)) $(ROWS)
 
-build: ## make the wheel and the source archive in dist/
-	@rm -rf dist
+build: ## make the wheel and the source archive in dist/, twice: the same sources give the same bytes
+	@rm -rf dist $(BUILD)/again
 	@test -x $(BUILD)/build/bin/pyproject-build || { \
 	    $(PYTHON) -m venv $(BUILD)/build && $(BUILD)/build/bin/python -m pip --quiet install build; \
 	}
-	$(BUILD)/build/bin/python -m build --outdir dist
+	@set -e; SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null || echo 1700000000); export SOURCE_DATE_EPOCH; \
+	for out in dist $(BUILD)/again; do $(BUILD)/build/bin/python -m build --outdir $$out; done
+	diff -r dist $(BUILD)/again
 
 clean: ## remove what the other targets made
 	rm -rf $(BUILD) dist build *.egg-info .coverage .coverage.*

@@ -43,6 +43,7 @@ The folders, from the ground up; each imports only from those above it in this l
     peers           the other side: fake servers and scripted peers
     loop            asyncio on the machine: the event loop and its selector
     leaks           what a test left behind: found, reported, ended
+    evidence        what a test leaves for people: a page with its time line, a capture for Wireshark, tables
     mocks           files and sockets that a test plays; waiting until a mock is awaited
     case            the test case: what a test may use, and what its end comes to
     runs            other runs: one test under several loops, executors or cancellations, and a world without a test
@@ -50,8 +51,9 @@ The folders, from the ground up; each imports only from those above it in this l
 
 from __future__ import annotations
 
-from .case.case import SolipsistTestCase
-from .case.fixtures.chronometer import Chronometer
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from .errors import (
     BlockingCallWarning,
     EscapeError,
@@ -59,6 +61,7 @@ from .errors import (
     NotJudgedWarning,
     NotSimulatedError,
     RealTimeLimitError,
+    ReplayPartedWarning,
     ReturnedValueWarning,
     SleepForeverError,
     SlowCallbackWarning,
@@ -67,21 +70,24 @@ from .errors import (
     UnclosedWarning,
     VirtualTimeLimitError,
 )
-from .kernel.network.wire.faults import Verdict
-from .leaks.checks import fail_on, lenient, strict
-from .loop import second as _second  # noqa: F401 - what asyncio.run() gets
-from .loop.event_loop import SolipsistEventLoop, policy_class
-from .peers import popen as _popen  # noqa: F401 - what subprocess.Popen() gets
-from .peers.datagram_server import FakeDatagramServer
-from .peers.proxy import Proxy
-from .peers.script import Script
-from .peers.server import FakeServer
-from .runs.by_hand import world
-from .runs.cancellations import over_cancellations
-from .runs.variants import over_executors, over_loops
-from .stdlib.sockets.pairs import socketpair, stream_pairs
-from .stdlib.sockets.virtual_socket import VirtualSocket
-from .stdlib.worlds import sealed
+
+if TYPE_CHECKING:
+    from .case.case import SolipsistTestCase
+    from .case.fixtures.chronometer import Chronometer
+    from .kernel.network.wire.faults import Verdict
+    from .leaks.checks import fail_on, lenient, strict
+    from .loop.event_loop import SolipsistEventLoop
+    from .peers.datagram_server import FakeDatagramServer
+    from .peers.proxy import Proxy
+    from .peers.script import Script
+    from .peers.server import FakeServer
+    from .runs.by_hand import world
+    from .runs.cancellations import over_cancellations
+    from .runs.seeds import exact, over_seeds
+    from .runs.variants import over_executors, over_loops, with_settings
+    from .stdlib.sockets.pairs import socketpair, stream_pairs
+    from .stdlib.sockets.virtual_socket import VirtualSocket
+    from .stdlib.worlds import sealed
 
 __all__ = [
     "BlockingCallWarning",
@@ -94,6 +100,7 @@ __all__ = [
     "NotSimulatedError",
     "Proxy",
     "RealTimeLimitError",
+    "ReplayPartedWarning",
     "ReturnedValueWarning",
     "Script",
     "SleepForeverError",
@@ -106,22 +113,61 @@ __all__ = [
     "Verdict",
     "VirtualSocket",
     "VirtualTimeLimitError",
+    "exact",
     "fail_on",
     "lenient",
     "over_cancellations",
     "over_executors",
     "over_loops",
+    "over_seeds",
     "sealed",
     "socketpair",
     "stream_pairs",
     "strict",
+    "with_settings",
     "world",
 ]
+
+# Where each of the others is made: it is loaded when somebody asks for it.
+_MADE_IN = {
+    ".case.case": "SolipsistTestCase",
+    ".case.fixtures.chronometer": "Chronometer",
+    ".kernel.network.wire.faults": "Verdict",
+    ".leaks.checks": "fail_on lenient strict",
+    ".loop.event_loop": "SolipsistEventLoop",
+    ".peers.datagram_server": "FakeDatagramServer",
+    ".peers.proxy": "Proxy",
+    ".peers.script": "Script",
+    ".peers.server": "FakeServer",
+    ".runs.by_hand": "world",
+    ".runs.cancellations": "over_cancellations",
+    ".runs.seeds": "exact over_seeds",
+    ".runs.variants": "over_executors over_loops with_settings",
+    ".stdlib.sockets.pairs": "socketpair stream_pairs",
+    ".stdlib.sockets.virtual_socket": "VirtualSocket",
+    ".stdlib.worlds": "sealed",
+}
+_HOMES = {name: home for home, names in _MADE_IN.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> object:
     # Event loop policies are deprecated from Python 3.14 on and gone from 3.16 on: the class is made when it is asked
     # for, and is not in __all__, so that nothing but its use meets either.
     if name == "SolipsistEventLoopPolicy":
-        return policy_class()
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return _made_in(".loop.event_loop").policy_class()
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(_made_in(_HOMES[name]), name)
+    return value
+
+
+def _made_in(home: str) -> Any:
+    """A module of the package, with the whole machine behind it: the seal, what is patched, second loops, Popen."""
+    importlib.import_module(".case.case", __name__)
+    if home == ".case.case":
+        importlib.import_module(".runs.seeds", __name__)  # the environment may ask for seeds of any test
+    return importlib.import_module(home, __name__)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

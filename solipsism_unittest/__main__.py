@@ -1,6 +1,8 @@
-"""`python -m solipsism_unittest` is `python -m unittest`, word for word, with two things more.
+"""`python -m solipsism_unittest` is `python -m unittest`, word for word, with four things more.
 
-`manual` prints the manual, and `--seed N` sets the seed of the tests, as SOLIPSISM_SEED in the environment does.
+`manual` prints the manual, `--seed N` sets the seed of the tests, `--seeds N` runs each of them with N seeds, and
+`--evidence DIRECTORY` lets failing tests leave evidence there. The variables SOLIPSISM_SEED, SOLIPSISM_SEEDS and
+SOLIPSISM_EVIDENCE in the environment do the same.
 """
 
 import os

@@ -14,6 +14,7 @@
         SlowCallbackWarning     a callback or a step of a task kept the processor
         ReturnedValueWarning    a test method returned a value; also a DeprecationWarning, as unittest's own is
         NotJudgedWarning        a sweep of cancellations, or a part of it, could judge nothing
+        ReplayPartedWarning     a run that was to be repeated went another way, and passes
         UnclosedWarning         a virtual socket or pipe was collected open; also a ResourceWarning, as for a real one
 
 What a real machine would answer (connection refused, address in use) is an `OSError` with its errno, never one of
@@ -44,11 +45,12 @@ class VirtualTimeLimitError(SolipsismError):
 class EscapeError(SolipsismError):
     """A sealed thread made a call that would have reached the real network or operating system; the call was not made.
 
-    It fails the test even where the code under test swallows it.
+    It fails the test even where the code under test swallows it. `what` is the call and its place, without its
+    arguments. `times` is the number of calls that it stands for: of those that are alike only some are kept.
     """
 
-    what = ""  # the call and its place, without its arguments
-    times = 1  # the number of calls that it stands for: of those that are alike only some are kept
+    what = ""
+    times = 1
 
 
 class NotSimulatedError(SolipsismError, NotImplementedError):
@@ -73,6 +75,10 @@ class ReturnedValueWarning(SolipsismWarning, DeprecationWarning):
 
 class NotJudgedWarning(SolipsismWarning):
     """A sweep of cancellations, or a part of it, could judge nothing."""
+
+
+class ReplayPartedWarning(SolipsismWarning):
+    """A run of a token went another way than the one that the token was written for, and passes."""
 
 
 class UnclosedWarning(SolipsismWarning, ResourceWarning):

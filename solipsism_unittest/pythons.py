@@ -17,6 +17,8 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+MINOR = sys.version_info.minor  # for who writes down which Python it was
+
 # A socket of the C class that was never opened: its methods look at their arguments first, and then say EBADF.
 _CSocket: Any = _socket.socket
 _NEVER_OPENED = _CSocket.__new__(_CSocket)
@@ -47,6 +49,18 @@ PORTS_MAY_BE_SUBCLASSES = sys.version_info >= (3, 14)
 NO_SUCH_INTERFACE = sys.version_info >= (3, 14)
 # 3.12: `setblocking()` takes whatever is true or false. Before, it had to be a number.
 SETBLOCKING_TAKES_NUMBERS = sys.version_info < (3, 12)
+# 3.13: `stdout=subprocess.STDOUT` is refused. Before, it was a descriptor that there is not.
+STDOUT_IS_FOR_STDERR = sys.version_info >= (3, 13)
+# 3.14: asyncio mostly hears of a child's end before it reads what that wrote last. Before, mostly after.
+EXIT_COMES_FIRST = sys.version_info >= (3, 14)
+# 3.12: what asyncio logs of a child whose exit code is gone. Before, a thread of its own said so, in other words.
+EXIT_CODE_IS_GONE = ("child process pid %d exit status already read:  will report returncode 255"
+                     if sys.version_info >= (3, 12) else "Unknown child process pid %d, will report returncode 255")
+# 3.13: what stands above the error of a function of atexit, without another colon.
+IGNORED_AT_EXIT = f"Exception ignored in atexit callback{'' if sys.version_info >= (3, 13) else ':'} %r" + (
+    ":" if sys.version_info >= (3, 13) else "")
+# 3.13: the NULL of a call of a plain name stands behind what is called. Before, it came first.
+NULL_COMES_FIRST = sys.version_info < (3, 13)
 # 3.12: a traced thread gets into Python functions while an exception is on its way to another thread.
 STRIKES_STOP_TRACED_THREADS = sys.version_info < (3, 12)
 # 3.12.3, and 3.11.9: a socket of module ssl meets a reset as ConnectionResetError. Before, as the end of TLS.
@@ -116,3 +130,9 @@ def warn_of_utcnow() -> None:
     if sys.version_info >= (3, 12):
         warnings.warn("datetime.datetime.utcnow() is deprecated: use datetime.datetime.now(datetime.UTC)",
                       DeprecationWarning, stacklevel=3)
+
+
+def warn_of_line_buffering() -> None:
+    """Warn the caller's caller's caller as `io.open()` does of line buffering for bytes."""
+    warnings.warn("line buffering (buffering=1) isn't supported in binary mode, the default buffer size will be used",
+                  RuntimeWarning, stacklevel=4)

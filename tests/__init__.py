@@ -1,9 +1,15 @@
 """The project's own tests: `python -m unittest` in the root runs them all, and nothing has to be installed."""
 
+import os
 import pathlib
+import signal
 import subprocess
 import sys
 
+os.environ["SOLIPSISM_MEMORY"] = ""  # tests of ours fail on purpose: what was found in them is not kept
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # A shell starts what it runs in the background so, and real children of ours would inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 

@@ -1,6 +1,7 @@
 """What `from solipsism_unittest import ...` promises."""
 
 import ast
+import importlib
 import json
 import sys
 import unittest
@@ -12,6 +13,7 @@ from tests import ROOT, run_python
 VOCABULARY = {
     *("SolipsistTestCase", "SolipsistEventLoop", "sealed"),
     *("VirtualSocket", "socketpair", "stream_pairs", "FakeServer", "FakeDatagramServer", "Script", "Verdict"),
+    *("fail_on", "strict", "lenient", "over_loops", "over_executors", "over_cancellations", "with_settings", "world"),
     *("SolipsismError", "SleepForeverError", "LivelockError", "EscapeError", "SolipsismWarning"),
 }
 
@@ -21,9 +23,25 @@ import json
 import sys
 
 before = set(sys.modules)
-import solipsism_unittest
+from solipsism_unittest import *
 
 print(json.dumps(sorted({name.partition(".")[0] for name in set(sys.modules) - before})))
+"""
+
+
+# What of the package is loaded when it is imported, and when one of its names is asked for.
+LOADED = """
+import json
+import sys
+
+import solipsism_unittest
+
+def ours():
+    return sorted(name for name in sys.modules if name.startswith("solipsism_unittest."))
+
+first = ours()
+solipsism_unittest.VirtualSocket
+print(json.dumps([first, ours()]))
 """
 
 
@@ -45,6 +63,23 @@ class NamesTest(unittest.TestCase):
     def test_the_vocabulary_is_there(self):
         """The names that the documentation promises can be imported."""
         self.assertEqual(VOCABULARY - set(solipsism_unittest.__all__), set())
+
+    def test_each_name_is_made_where_type_checkers_find_it(self):
+        """Each name that is loaded on its first use is the one that the imports for type checkers name."""
+        tree = ast.parse((ROOT / "solipsism_unittest" / "__init__.py").read_text(encoding="utf-8"))
+        declared = {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level
+                    for alias in node.names}
+        self.assertEqual(declared, set(solipsism_unittest.__all__))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                module = importlib.import_module(f".{node.module}", "solipsism_unittest")
+                for alias in node.names:
+                    self.assertIs(getattr(solipsism_unittest, alias.name), getattr(module, alias.name))
+
+    def test_dir_has_each_name(self):
+        """dir() and what completes names know those that are not loaded yet."""
+        program = "import solipsism_unittest as it; print(set(it.__all__) <= set(dir(it)))"
+        self.assertEqual(run_python("-c", program).stdout, "True\n")
 
     def test_the_policy_is_made_on_first_use(self):
         """SolipsistEventLoopPolicy is there where asyncio has policies, and nothing but its use makes it."""
@@ -97,6 +132,13 @@ class MocksTest(unittest.TestCase):
 
 
 class ImportTest(unittest.TestCase):
+    def test_what_is_loaded(self):
+        """Importing the package loads its errors and nothing else; whatever is asked for brings the whole machine."""
+        child = run_python("-c", LOADED)
+        first, then = json.loads(child.stdout)
+        self.assertEqual(first, ["solipsism_unittest.errors"])
+        self.assertIn("solipsism_unittest.case.case", then)
+
     def test_quiet_and_from_the_standard_library_alone(self):
         """Importing the package warns of nothing and imports nothing but itself and the standard library."""
         child = run_python("-W", "error", "-c", IMPORT)

@@ -10,7 +10,6 @@ from asyncio import sleep
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractContextManager
 from ssl import SSLContext
-from subprocess import CompletedProcess
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 from ..errors import SolipsismError
@@ -24,7 +23,10 @@ from ..leaks import expected
 from ..loop.event_loop import SolipsistEventLoop
 from ..loop.second import SecondLoop
 from ..peers.datagram_server import DatagramHandler, FakeDatagramServer
-from ..peers.programs import Main, programs_of
+from ..peers.programs import popen as _popen  # noqa: F401 - what subprocess.Popen() gets
+from ..peers.programs.beside import run_beside
+from ..peers.programs.child import Main
+from ..peers.programs.table import programs_of
 from ..peers.proxy import Proxy
 from ..peers.script import Script
 from ..peers.server import FakeServer, Handler
@@ -41,6 +43,7 @@ from .assertions.uncaught import UncaughtAssertions
 from .fixtures import tls as certificates
 from .fixtures.context import Context
 from .phases import Phases
+from .verdict import begin_evidence
 from .world import run_of
 
 if TYPE_CHECKING:
@@ -93,6 +96,7 @@ class SolipsistTestCase(TimeAssertions, UncaughtAssertions, RaisedAssertions, Bu
     * `hermetic`: whether an EscapeError stops a call that would reach the real network, start a process, signal one or
       open a browser.
     * `loop_scope`: which tests share a loop: those of "class" or "module", or none ("test").
+    * `longest_stall`: the most seconds of one stall or delay that an exploration (`over_seeds`) puts in.
 
     A test may assign to `loop`, `now`, `network`, `context`, `localhost` and `wall_now`; the framework goes on with its
     own.
@@ -170,15 +174,30 @@ class SolipsistTestCase(TimeAssertions, UncaughtAssertions, RaisedAssertions, Bu
         """As `advance`, up to and including the virtual time `when`. The past is a ValueError."""
         await _loop_for(self, "advance_to()").advance_to(when)
 
+    def evidence(self, directory: str | os.PathLike[str]) -> None:
+        """Write down what happens from here on, and leave it in this directory when the test ends, whatever its end.
+
+        A page with a time line (.html), a capture for Wireshark (.pcapng) with the keys of TLS, and tables as text.
+        With SOLIPSISM_EVIDENCE=directory in the environment each failing test leaves them.
+        """
+        run = run_of(self)
+        _loop_for(self, "evidence()")
+        begin_evidence(self, run, os.fspath(directory))
+
     async def settle(self) -> None:
-        """Wait until nothing more can happen at this instant; time does not move."""
+        """Wait until nothing more can happen at this instant; time does not move.
+
+        What takes no time has arrived then. What a link delays or holds, and what is sent again later, has not:
+        `network.in_flight()` and `network.netstat()` show it.
+        """
         await _loop_for(self, "settle()").settle()
 
     def background(self) -> AbstractContextManager[None]:
         """`with self.background():` what is started inside is meant to run on.
 
         A job, a thread or a threading.Timer does not hold the clock, and a task, a timer or a server that is started
-        inside does not count as left behind. Tasks pass it on to what they start.
+        inside does not count as left behind. Tasks pass it on to what they start. A connection that such a server
+        accepts later is the test's: its handler closes it, or it is left behind.
         """
         return _loop_for(self, "background()").background()
 
@@ -227,25 +246,31 @@ class SolipsistTestCase(TimeAssertions, UncaughtAssertions, RaisedAssertions, Bu
         return pairs
 
     def add_program(self, name: str, main: Main) -> None:
-        """Let asyncio's subprocesses, and module subprocess in threads, find a program of this name, by any path.
+        """Let asyncio's subprocesses, and module subprocess, find a program of this name, by any path.
 
         `main` is an async function that gets the process: `argv`, `environment`, `cwd`, `stdin` (a StreamReader),
         `stdout` and `stderr` (StreamWriters), `add_signal_handler(signum, callback)`. It returns the exit code; an
-        exception is exit code 1, a traceback on stderr, and fails the test. The program is there until the test ends.
+        exception is exit code 1, a traceback on stderr, and fails the test. Or it takes nothing, and is run as
+        `run_program()` does it, a function in a thread. The program is there until the test ends.
         """
         undo = programs_of(_loop_for(self, "add_program()").world).add(name, main)
         run_of(self).leaving.callback(undo)  # a loop that tests share keeps none
 
     def run_program(self, main: Callable[[], Any], argv: Sequence[str] = (), env: Mapping[str, str] | None = None,
-                    stdin: bytes = b"", host: str = "localhost") -> CompletedProcess[bytes]:
-        """Run a whole program as an interpreter does, in a test that is no coroutine: `sys.exit(main())`.
+                    stdin: bytes = b"", host: str = "localhost") -> program.ProgramRun:
+        """Run a whole program as an interpreter does: `sys.exit(main())`.
 
         `main` is a function, which may call asyncio.run(), or a coroutine function. It finds `argv` in `sys.argv[1:]`,
         `env` (by default that of the test) in `os.environ`, and `stdin`; its connects come from `host`. The result
         has `returncode`, `stdout` and `stderr`. A signal that nobody handles ends it: `returncode` is -15 for SIGTERM,
         and its `finally` blocks run, unheard. An assertion of the test in it fails the test.
+
+        In a test that is no coroutine the program has ended when this returns. In an async one it runs beside the test,
+        a function in a thread: await the result, which has `pid` and `send_signal(signum)` meanwhile.
         """
-        return program.run(_loop_for(self, "run_program()").world, main, argv, env, stdin, host)
+        world = _loop_for(self, "run_program()").world
+        run = run_beside if world.runs else program.run
+        return run(world, main, argv, env, stdin, host)
 
     def send_signal(self, signum: int) -> None:
         """Send a signal to the program, as `kill` would: its own handlers and those of its loop get it.
@@ -289,13 +314,14 @@ class SolipsistTestCase(TimeAssertions, UncaughtAssertions, RaisedAssertions, Bu
         return server
 
     async def start_proxy(self, target_host: str, target_port: int, host: str = "localhost", port: int = 0, *,
-                          buffered: bool = True) -> Proxy:
+                          buffered: bool = True, record: str | os.PathLike[str] | None = None) -> Proxy:
         """A TCP proxy in front of a server, which slows, cuts and rewrites what passes; closed at the end of the test.
 
         What a processor raises fails the test. Without `buffered` each piece waits until the one before has gone out.
+        `record` is a path: what a connection carries is written there, for `Script.recorded()`.
         """
         loop = _loop_for(self, "start_proxy()")
-        proxy = Proxy(loop.world, target_host, target_port, host, buffered=buffered)
+        proxy = Proxy(loop.world, target_host, target_port, host, buffered=buffered, record=record)
         await proxy.start(port)
         run = run_of(self)
         run.servers.append(proxy)

@@ -30,11 +30,11 @@ from ..introspection.modules import written_on
 from ..leaks import expected
 from . import real_time, verdict, world
 from .assertions.awaited import awaiting
-from .fixtures import context, loops
-from .fixtures.scopes import Scope, fixtures_of, no_test, scope_of
-from .fixtures.services import services_of
+from .fixtures import context, loops, settings
+from .fixtures.scopes import Scope, check_class_methods, fixtures_of, no_test, scope_of
+from .fixtures.services import Service, services_of
 from .fixtures.settings import RUNS, VARIANT, Settings, overrides
-from .results import HeldResult, as_note, give_line
+from .results import HeldResult, as_note, give_line, note_once
 from .world import Run, begin_run, run_of
 
 __unittest = True
@@ -66,6 +66,7 @@ class Phases(Settings):
             if isinstance(fixture, classmethod) and fixture is not vars(Phases)[name] and \
                     not hasattr(fixture.__func__, "in_order"):
                 setattr(cls, name, _in_order(name, fixture))
+        settings.expand(cls)
 
     # -- of the class
 
@@ -110,12 +111,10 @@ class Phases(Settings):
     # -- of a test
 
     def run(self, result: unittest.TestResult | None = None) -> unittest.TestResult | None:
-        """As unittest's; a test that is to run several times does so in one."""
+        """As unittest's; a test that is to run several times does so in one. `Asked` runs all others."""
         method = getattr(getattr(self, self._testMethodName, None), "__func__", Phases)
-        many = vars(method).get(RUNS)
-        if many is not None:
-            return many(self, result)  # type: ignore[no-any-return]
-        return run_once(self, result)
+        many = vars(method).get(RUNS) or Asked.run
+        return many(self, result)  # type: ignore[no-any-return]
 
     def debug(self) -> None:
         """As unittest's: what goes wrong is raised, leftovers included."""
@@ -133,13 +132,14 @@ class Phases(Settings):
 
     def _callSetUp(self) -> None:
         cls, run = type(self), run_of(self)
-        _begin_class(cls)
+        scope = _begin_class(cls)
         outcome = self._outcome  # type: ignore[attr-defined]
         if outcome is not None:  # not in debug()
-            run.held = outcome.result = HeldResult(outcome.result)
+            run.held = outcome.result = HeldResult(outcome.result, run.look_at_network)
             fixtures_of(cls).keep_seal()
-        world.enter(self, run, scope_of(cls, _end_module))
+        world.enter(self, run, scope)
         run.leaving.callback(run.before.put_back)
+        verdict.begin_evidence(self, run)
         if overrides(self, "default_context"):
             context.fill(self, run.context, self._asyncioTestContext)
         for service in services_of(self) if run.scope is None else ():
@@ -167,16 +167,17 @@ class Phases(Settings):
         if not _is_stock(tear_down, _TEAR_DOWN):
             call(self, tear_down)
 
-    def _callCleanup(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-        task = getattr(function, "__self__", None)
-        if isinstance(task, asyncio.Task) and function.__name__ == "cancel":
+    def _callCleanup(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
+        owner = getattr(function, "__self__", None)
+        if isinstance(owner, asyncio.Task) and function.__name__ == "cancel":
             # cancel() counts as reading the error of a failed task, so addCleanup(task.cancel) would hide the error.
-            run_of(self).last_world.report_error_of(task)
+            run_of(self).last_world.report_error_of(owner)
         try:
             call(self, function, *args, **kwargs)
         except SolipsismError as error:
             # A hang there has no line of the test in its traceback.
-            error.add_note(f"in the cleanup {getattr(function, '__qualname__', None) or names.plain(function)}")
+            note_once(error, f"stopping {owner.name}" if isinstance(owner, Service) else
+                      f"in the cleanup {getattr(function, '__qualname__', None) or names.plain(function)}")
             raise
 
     def doCleanups(self) -> bool:  # type: ignore[override]
@@ -186,12 +187,14 @@ class Phases(Settings):
             return bool(super().doCleanups())
         run.is_ending = True
         try:
-            super().doCleanups()
+            if self._cleanups:
+                super().doCleanups()
             verdict.judge(self, run, outcome)
         finally:
             self._tearDownAsyncioRunner()  # before the result hears of anything: a result lives in the real world
-            with outcome.testPartExecutor(self):
-                _raise_what_came_late(run)
+            if run.late is not None:
+                with outcome.testPartExecutor(self):
+                    _raise_what_came_late(run)
             _release(run)
         return bool(outcome.success)
 
@@ -214,6 +217,12 @@ def run_once(case: Phases, result: unittest.TestResult | None) -> unittest.TestR
         _release(run_of(case))  # only a KeyboardInterrupt leaves something to release
 
 
+class Asked:
+    """How a test runs that says nothing of several runs: once, unless what stands above has put another way here."""
+
+    run: ClassVar[Callable[[Any, Any], Any]] = staticmethod(run_once)
+
+
 # -- calls
 
 # Those of unittest do nothing.
@@ -226,7 +235,7 @@ def _is_stock(method: object, stock: object) -> bool:
     return type(method) is types.MethodType and method.__func__ is stock
 
 
-def call(case: Phases, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+def call(case: Phases, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     """Call it in the test's context, and await on the loop what is to be awaited, whoever returned it."""
     run, context = run_of(case), case._asyncioTestContext
     if run.in_phase:
@@ -235,7 +244,7 @@ def call(case: Phases, function: Callable[..., Any], *args: Any, **kwargs: Any) 
     return run.limit.run(functools.partial(_call_inside, case, run, context, function, *args, **kwargs))
 
 
-def _call_inside(case: Phases, run: Run, context: contextvars.Context, function: Callable[..., Any], *args: Any,
+def _call_inside(case: Phases, run: Run, context: contextvars.Context, function: Callable[..., Any], /, *args: Any,
                  **kwargs: Any) -> Any:
     before, run.in_phase = run.in_phase, True
     try:
@@ -252,7 +261,7 @@ def _call_inside(case: Phases, run: Run, context: contextvars.Context, function:
         if value is None:
             return None
         if inspect.isawaitable(value):
-            coroutine = value if isinstance(value, Coroutine) else awaiting(value)
+            coroutine = value if isinstance(value, (types.CoroutineType, Coroutine)) else awaiting(value)
             return _run_on_loop(run, coroutine, context)
         if isinstance(value, (types.GeneratorType, types.AsyncGeneratorType)):
             raise case.failureException(f"{value.__qualname__}() has a `yield`, so calling it only made a "
@@ -263,15 +272,14 @@ def _call_inside(case: Phases, run: Run, context: contextvars.Context, function:
 
 
 def _run_on_loop(run: Run, coroutine: Coroutine[Any, Any, Any], context: contextvars.Context) -> Any:
-    runner = run.runner
-    assert runner is not None
+    loop = run.loop
     try:
-        before = run.loop.time()
-        value = real_time.run(run.loop, coroutine, context)
+        before = loop.time()
+        value = real_time.run(loop, coroutine, context)
         run.was_used = run.world.was_used_since(before)
         return value
     except real_time.Strike:
-        real_time.unwind(runner.get_loop(), coroutine)
+        real_time.unwind(loop, coroutine)
         raise
 
 
@@ -346,20 +354,22 @@ def _in_order(name: str, fixture: classmethod[Any, Any, Any]) -> Any:
     return classmethod(in_order)
 
 
-def _begin_class(cls: type[Phases]) -> None:
-    """Run asyncSetUpClass, unless it has run: a class may have a setUpClass of its own that does not."""
+def _begin_class(cls: type[Phases]) -> Scope | None:
+    """Run asyncSetUpClass, unless it has run: a class may have a setUpClass of its own that does not. Gives its loop.
+    """
     fixtures = fixtures_of(cls)
     if fixtures.stage:
         if fixtures.trouble is not None:
             raise fixtures.trouble
-        return
+        return fixtures.scope
     scope = scope_of(cls, _end_module)
     if scope is None:
         for name, stock in _OF_THE_CLASS.items():
             if not _is_stock(getattr(cls, name), stock):
                 raise SolipsismError(f"{cls.__qualname__}.{name} needs a loop that lasts as long as the class: set "
                                      "loop_scope = 'class'")
-        return
+        return None
+    check_class_methods(cls, _OF_THE_CLASS)
     fixtures.stage = "begun"
     scope.before = world.world_of(scope.runner.get_loop()).before()
     try:
@@ -370,6 +380,7 @@ def _begin_class(cls: type[Phases]) -> None:
     except BaseException as error:
         fixtures.trouble = error
         raise
+    return scope
 
 
 def _end_class(cls: type[Phases]) -> None:

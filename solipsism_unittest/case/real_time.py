@@ -34,14 +34,16 @@ from ..errors import RealTimeLimitError
 from ..hangs import report
 from ..introspection.debuggers import MEASURE, debugging
 from ..introspection.modules import carries, module_of, outward, root_of
-from ..introspection.places import Place, user_frames
-from ..introspection.threads import Real
+from ..introspection.places import Place, ends_here, user_frames
+from ..introspection.threads import Real, frame_of
 from ..loop.event_loop import SolipsistEventLoop
 from ..loop.selector import VirtualSelector
 from ..loop.stuck import mover_lines
 from ..pythons import STRIKES_STOP_TRACED_THREADS
 from ..stdlib import worlds
 from ..stdlib.seal import table
+from ..stdlib.threads.pacing import baton
+from ..stdlib.threads.pacing.patience import NAME_OF_WATCHDOG
 
 __unittest = True
 __tracebackhide__ = True
@@ -59,6 +61,7 @@ _set_handler, _handler_of, _raise_signal = _signal.signal, _signal.getsignal, _s
 _set_timer: Any = getattr(_signal, "setitimer", None)  # not everywhere
 _ALARM, _INTERRUPT = int(getattr(signal, "SIGALRM", 0)), int(signal.SIGINT)  # Windows has no alarm
 
+AGAIN = 0.1  # real seconds until the next signal, where Python has not seen one: it came right before a call in C
 SOON = 0.002  # real seconds until the next try, where a strike finds only the framework's own code
 NEAR = 8  # frames that are searched for a tool that measures
 SWITCH = 0.05  # real seconds that another thread gets to take its strike
@@ -193,10 +196,11 @@ class _Alarm(_Armed):
     _strikes_come_late = False  # a signal is handled before the next line
 
     def __enter__(self) -> Self:
-        self._handler = self._on_alarm  # one object, to be known again
+        self._handler: Any = self._on_alarm  # one object, to be known again
+        self._is_looking = False  # at where the program is: an alarm meanwhile would find this look
         self._former_due = math.inf
         self._former = _set_handler(_ALARM, self._handler)
-        remaining, self._interval = _set_timer(signal.ITIMER_REAL, self._patience())
+        remaining, self._interval = _set_timer(signal.ITIMER_REAL, self._patience(), AGAIN)
         if remaining:
             self._former_due = self._last + remaining
             self._arm()
@@ -204,22 +208,26 @@ class _Alarm(_Armed):
 
     def __exit__(self, *exc_info: object) -> None:
         self._over = True
-        if _handler_of(_ALARM) is not self._handler:
+        handler, self._handler = self._handler, None  # which is part of a cycle
+        if _handler_of(_ALARM) is not handler:
             return  # the test has put its own there, and left it: it is not ours to undo
+        former, due, interval = self._former, self._former_due, self._interval
+        while isinstance(owner := getattr(former, "__self__", None), _Alarm) and owner._over:  # it has ended before us
+            former, due, interval = owner._former, owner._former_due, owner._interval
         _set_timer(signal.ITIMER_REAL, 0)
-        _set_handler(_ALARM, self._former)
-        if self._former_due != math.inf:
-            _set_timer(signal.ITIMER_REAL, max(self._former_due - Real.monotonic(), SHORTEST), self._interval)
+        _set_handler(_ALARM, former)
+        if due != math.inf:
+            _set_timer(signal.ITIMER_REAL, max(due - Real.monotonic(), SHORTEST), interval)
 
     def _arm(self, struck: bool = False) -> None:
         if struck and self._strikes > STUBBORN:
             wait = 1e-6 * (1 + self._strikes % 32)
         else:
             wait = max(min(self._patience(), self._former_due - Real.monotonic()), SHORTEST)
-        _set_timer(signal.ITIMER_REAL, wait)
+        _set_timer(signal.ITIMER_REAL, wait, AGAIN)
 
     def _on_alarm(self, signum: int, frame: FrameType | None) -> None:
-        if self._over:  # somebody has kept the handler
+        if self._over or self._is_looking:  # over: somebody has kept the handler
             return
         try:
             if Real.monotonic() >= self._former_due:
@@ -230,6 +238,13 @@ class _Alarm(_Armed):
             self._arm(struck)
         if struck:
             raise Strike
+
+    def _tick(self, frame: FrameType | None) -> bool:
+        self._is_looking = True
+        try:
+            return super()._tick(frame)
+        finally:
+            self._is_looking = False
 
     def _alarm_the_former(self, signum: int, frame: FrameType | None) -> None:
         if callable(self._former):
@@ -249,7 +264,7 @@ class _Watchdog(_Armed):
         self._end = threading.Event()
         self._striking = self._sent = False
         self._where: object = None
-        self._thread = threading.Thread(target=self._watch, name="solipsism_unittest real-time limit", daemon=True)
+        self._thread = threading.Thread(target=self._watch, name=NAME_OF_WATCHDOG, daemon=True)
         self._thread.start()
         return self
 
@@ -262,7 +277,7 @@ class _Watchdog(_Armed):
         if STRIKES_STOP_TRACED_THREADS:
             sys.settrace(None)
         while not self._end.wait(self._patience()):
-            frame = sys._current_frames().get(self._ident)
+            frame = frame_of(self._ident)
             self._striking = True
             if self._tick(frame):
                 self._sent = True
@@ -305,8 +320,8 @@ def _raise_in(ident: int, kind: type[BaseException]) -> None:
 
 
 def _is_fragile(frame: FrameType | None) -> bool:
-    """Whether a strike here would leave a loop half running or a thread half sealed, or be lost in the callback of a
-    weak reference. Such code takes no time.
+    """Whether a strike here would leave a loop half running, a thread half sealed or the section of a baton closed for
+    ever, or be lost in the callback of a weak reference. Such code takes no time.
     """
     module, name = (module_of(frame), frame.f_code.co_name) if frame is not None else ("", "")
     return module in _FRAGILE or (module == base_events.__name__ and name in _RUNNING) or _is_measured(frame)
@@ -317,7 +332,8 @@ def _is_measured(frame: FrameType | None) -> bool:
     return any(root_of(module_of(step)) in MEASURE for step in itertools.islice(outward(frame), NEAR))
 
 
-_FRAGILE = table.UNINTERRUPTED | {__name__, runners.__name__, _weakrefset.__name__, weakref.__name__}
+_FRAGILE = table.UNINTERRUPTED | {
+    __name__, runners.__name__, baton.__name__, _weakrefset.__name__, weakref.__name__}
 _RUNNING = frozenset({"run_forever", "run_until_complete", "_run_forever_setup", "_run_forever_cleanup"})
 
 
@@ -325,7 +341,7 @@ def real_time_limit(seconds: float | None, loop: Callable[[], asyncio.AbstractEv
     """The limit for a test on this thread; `loop()` gives its loop, or None."""
     if seconds is None:
         return NO_LIMIT
-    with_signal = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+    with_signal = hasattr(signal, "setitimer") and threading.get_ident() == threading.main_thread().ident
     return (_Alarm if with_signal else _Watchdog)(seconds, loop)
 
 
@@ -345,6 +361,9 @@ def run(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T], cont
     finally:
         if on_interrupt is not None and _handler_of(_INTERRUPT) is on_interrupt:
             _set_handler(_INTERRUPT, signal.default_int_handler)
+
+
+ends_here(run)  # type: ignore[arg-type]
 
 
 class _Interrupt:
@@ -412,11 +431,11 @@ def _trace(frame: FrameType | None) -> TracebackType | None:
 
 def _thread_lines(world: worlds.World) -> list[str]:
     """What the other threads of a world do."""
-    frames, lines = sys._current_frames(), []
+    lines = []
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     for ident in worlds.threads_in(world):
-        at = [str(Place.of(step)) for step in _user_frames(frames.get(ident))]
-        if at and ident != threading.get_ident():
+        at = [str(Place.of(step)) for step in _user_frames(frame_of(ident))] if ident != Real.get_ident() else []
+        if at:
             lines.append(f"thread {names.get(ident, 'without a name')} is at {at[0]}")
     return lines
 

@@ -7,11 +7,11 @@ is known. Frames of the machinery do not show.
 from __future__ import annotations
 
 import functools
-import inspect
 import traceback
 import types
 import unittest
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from inspect import unwrap
 from typing import Any, Protocol
 
 from ..introspection.exceptions import clean, ids, lines_of, parts, trace_of
@@ -33,21 +33,30 @@ class Statement(Protocol):
 class HeldResult:
     """A test result that keeps the failures of one test until `release()`; all else goes through at once."""
 
-    def __init__(self, result: unittest.TestResult) -> None:
+    def __init__(self, result: unittest.TestResult, look: Callable[[], object] = bool) -> None:
         self._result = result
+        self._look = look  # called at once at each failure, before anything is cleaned up
         self._held: list[tuple[str, Any, _Error | None]] = []
+        self.on_failure: Callable[[BaseException], object] | None = None  # told of each at once
+
+    def _hold(self, method: str, test: Any, err: _Error | None) -> None:
+        self._held.append((method, test, err))
+        if err is not None:
+            self._look()
+            if self.on_failure is not None:
+                self.on_failure(err[1])
 
     def addError(self, test: unittest.TestCase, err: _Error) -> None:
-        self._held.append(("addError", test, err))
+        self._hold("addError", test, err)
 
     def addFailure(self, test: unittest.TestCase, err: _Error) -> None:
-        self._held.append(("addFailure", test, err))
+        self._hold("addFailure", test, err)
 
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self._result, name)
         if name != "addSubTest":
             return attribute
-        return lambda test, subtest, err: self._held.append(("addSubTest", (test, subtest), err))
+        return lambda test, subtest, err: self._hold("addSubTest", (test, subtest), err)
 
     def errors(self) -> list[BaseException]:
         """The exceptions of the failures, in order."""
@@ -58,14 +67,15 @@ class HeldResult:
         held, self._held = self._held, []
         for name, test, err in held:
             if err is not None:
+                case = test[0] if isinstance(test, tuple) else test
                 for error in parts([err[1]]):
                     clean(error)
-                case = test[0] if isinstance(test, tuple) else test
-                give_line(err[1], getattr(case, case._testMethodName))
+                    give_line(error, getattr(case, case._testMethodName))
                 err = err[0], err[1], err[1].__traceback__
             getattr(self._result, name)(*(test if isinstance(test, tuple) else (test,)), err)
 
 
+_PARTIAL = functools.partial, functools.partialmethod
 _RAISE = compile("raise error", "", "exec")
 
 
@@ -89,9 +99,9 @@ def give_line(error: BaseException, *functions: Any) -> None:
 
 
 def _innermost(function: Any) -> Any:
-    while isinstance(function, functools.partial | functools.partialmethod):
+    while isinstance(function, _PARTIAL):
         function = function.func
-    return inspect.unwrap(function)
+    return unwrap(function)
 
 
 class Note(str):
@@ -106,6 +116,19 @@ class Reason(Note):
     __slots__ = ()
 
 
+class Left(Note):
+    """The note that says where evidence is."""
+
+    renew: Callable[[], object]  # writes it again, with all that was said of the failure since
+
+
+def renew_evidence(failure: BaseException) -> None:
+    """Let the evidence of a failure, where there is any, have all notes that it has now."""
+    for note in getattr(failure, "__notes__", ()):
+        if isinstance(note, Left):
+            note.renew()
+
+
 def forget_notes(errors: Iterable[BaseException]) -> None:
     """Remove what an earlier test put on these errors: a program may raise the same one in several tests."""
     for error in parts(errors):
@@ -114,7 +137,7 @@ def forget_notes(errors: Iterable[BaseException]) -> None:
     for error in errors:
         notes = getattr(error, "__notes__", None)
         if isinstance(notes, list):
-            notes[:] = [note for note in notes if type(note) is not Note]
+            notes[:] = [note for note in notes if type(note) not in (Note, Left)]
 
 
 def can_be_cause(error: BaseException) -> bool:
@@ -137,6 +160,12 @@ def put_first(failure: BaseException, error: BaseException, words: str) -> bool:
     first.__cause__ = error
     error.add_note(Reason(words))
     return True
+
+
+def note_once(error: BaseException, text: str) -> None:
+    """Add a note to an error, unless it is there."""
+    if text not in getattr(error, "__notes__", ()):
+        error.add_note(text)
 
 
 def as_note(error: BaseException) -> Note:

@@ -9,28 +9,45 @@ from __future__ import annotations
 import asyncio
 import functools
 import gc
+import importlib
+import re
 import types
 import unittest
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
-from ..errors import RealTimeLimitError
+from ..errors import (
+    EscapeError,
+    LivelockError,
+    RealTimeLimitError,
+    SleepForeverError,
+    SolipsismError,
+    VirtualTimeLimitError,
+)
 from ..introspection import exceptions
+from ..kernel.choices import Explorer, Unexplored
 from ..leaks import report
 from ..leaks.kinds import Found, Leak, no_earlier
-from ..leaks.unawaited import forgotten_by
+from ..leaks.unawaited import forgotten_by, inside
 from ..loop.always import end_checks
 from .fixtures import loops
 from .fixtures.scopes import fixtures_of, is_test
-from .fixtures.settings import Settings
-from .results import Note, as_note, can_be_cause, forget_notes, put_first
-from .world import Run, loop_of
+from .fixtures.settings import Settings, of_environment
+from .results import Left, Note, Reason, as_note, can_be_cause, forget_notes, put_first
+from .world import Run
 
 __unittest = True
 __tracebackhide__ = True
 
+_OF_UNITTEST = frozenset(vars(unittest.IsolatedAsyncioTestCase("countTestCases")))  # what holds nothing of a program's
 _KEPT = types.CoroutineType, asyncio.Future
+EVIDENCE = "SOLIPSISM_EVIDENCE"  # in the environment: a directory
 TRACEBACKS = 5  # of errors that nobody caught: those that are printed beside the first
+_REPORTED = SleepForeverError, LivelockError, RealTimeLimitError, VirtualTimeLimitError  # with all tasks
+# In their words times, counts and numbers of things, but not the numbers of lines.
+_NUMBER = re.compile(r"(?<!\.py:)(?<![\w.])\d+(?:[.,]\d+)*(?!\w)|(?<=-)\d+\b")
+_LAST = "  what happened last:"
+_ON_THE_WAY = "      by way of "
 UNUSED = ("the test is async but gave the loop nothing to do: nothing in it had to wait. Is an `await` missing? If "
           "not, a plain `def` says the same")
 
@@ -58,7 +75,12 @@ class Ending:
     def found(self) -> Found:
         """What the test left. Asking for it ends everything, and so comes after what must be seen before."""
         # What is held meanwhile the collector cannot report in asyncio's way.
-        kept = [thing for thing in vars(self.case).values() if issubclass(type(thing), _KEPT)]
+        kept: list[Any] = []
+        for name, value in vars(self.case).items():
+            if name in _OF_UNITTEST:
+                continue
+            kept += [thing for thing in inside(value) if issubclass(type(thing), _KEPT)]
+            kept += forgotten_by(value) if issubclass(type(value), BaseException) else ()
         self.run.unawaited.look(kept)
         held = self.world.hold(kept)
         gc.collect(0)  # what was forgotten may be part of a cycle; the next test must not find it
@@ -84,7 +106,7 @@ class Ending:
 def invariants(end: Ending) -> list[BaseException]:
     """What `always()` looked at, where it did not hold to the end."""
     errors: list[BaseException] = []
-    for words, cause in end_checks(loop_of(end.run.runner)):
+    for words, cause in end_checks(loops.loop_of(end.run.runner)):
         errors.append(end.case.failureException(words))
         errors[-1].__cause__ = cause if can_be_cause(cause) else None
     return errors
@@ -109,7 +131,10 @@ def missed_assertions(end: Ending) -> list[BaseException]:
 def stopped(end: Ending) -> list[BaseException]:
     """Faults on the way that nobody has reported: escapes, refused calls, calls that block."""
     # The leftovers are found first: an error among them needs no second report.
-    return _stopped(end, end.reported(*(leak.error for leak in end.found.leaks)))
+    errors = _stopped(end, end.reported(*(leak.error for leak in end.found.leaks)))
+    if end.is_reported:
+        _count(end.case, errors)
+    return errors
 
 
 def leftovers(end: Ending) -> list[BaseException]:
@@ -186,42 +211,112 @@ def mistakes(case: unittest.TestCase, run: Run) -> list[BaseException]:
 
 def judge(case: Settings, run: Run, outcome: Any) -> None:
     """Fail a passing test for its verdict, note the verdict on a failing one, and touch no other outcome."""
+    try:
+        wrong = _judged(case, run, outcome)
+    except BaseException as error:
+        wrong = error
+    if wrong is not None:
+        with outcome.testPartExecutor(case):
+            raise wrong
+
+
+def _judged(case: Settings, run: Run, outcome: Any) -> BaseException | None:
+    """What the test is to fail for."""
     passed = outcome.success
-    with outcome.testPartExecutor(case):
-        failures = run.held.errors() if run.held is not None else []
-        first = failures[0] if failures else None
-        if outcome.expectedFailure is not None:
-            failures.append(outcome.expectedFailure[1])
-        if failures or run.servers:
-            forget_notes([*failures, *(error for server in run.servers for error in server.errors)])
-            for failure in failures:  # held by its traceback: the collector will not find them
-                run.unawaited.look(forgotten_by(failure))
-            run.last_world.explain(failures)
-        if first is not None:
-            _put_first(run, first, exceptions.ids(failures))
-        counts = passed and not _expects_failure(case)
-        error = verdict(case, run, passed=passed, failures=failures, is_reported=counts or first is not None)
-        told = first or (error if counts else None)  # what the program has made of the test
-        if told is not None and (words := loops.how_to_repeat(case, loop_of(run.runner), case.id())):
-            told.add_note(Note(words))
-        if error is None:
-            pass
-        elif first is not None:
-            first.add_note(as_note(error))
-        elif counts:
-            raise error
-        elif passed and any(error in server.errors for server in run.servers):
-            outcome.expectedFailure = type(error), error, error.__traceback__  # a handler failed, as expected
+    run.explorer.finish()
+    failures = run.held.errors() if run.held is not None else []
+    first = failures[0] if failures else None
+    if outcome.expectedFailure is not None:
+        failures.append(outcome.expectedFailure[1])
+    if failures or run.servers:
+        forget_notes([*failures, *(error for server in run.servers for error in server.errors)])
+        for failure in failures:  # held by its traceback: the collector will not find them
+            run.unawaited.look(forgotten_by(failure))
+        run.last_world.explain(failures)
+    if first is not None:
+        if run.network:
+            first.add_note(Note(run.network))
+        _put_first(case, run, first, exceptions.ids(failures))
+    if run.evidence is not None:
+        run.evidence.look()
+    counts = passed and not _expects_failure(case)
+    error = verdict(case, run, passed=passed, failures=failures, is_reported=counts or first is not None)
+    if first is not None:
+        _count(case, failures[:len(failures) - (outcome.expectedFailure is not None)])
+    told = first or (error if counts else None)  # what the program has made of the test
+    if told is not None and (words := loops.how_to_repeat(case, loops.loop_of(run.runner), case.id())):
+        told.add_note(Note(words))
+    if first is not None and error is not None:
+        first.add_note(as_note(error))
+    keep_evidence(run, told, failures[1:])
+    if error is None or first is not None:
+        return None
+    if counts:
+        return error
+    if passed and any(error in server.errors for server in run.servers):
+        outcome.expectedFailure = type(error), error, error.__traceback__  # a handler failed, as expected
+    return None
 
 
-def _put_first(run: Run, failure: BaseException, known: Collection[int]) -> None:
-    """Let the first error of a handler or a task that died unseen stand above the failure that came of it."""
-    died = [(error, f"raised by the handler of {server!r}, made at {server.made_at}")
-            for server in run.servers for error in server.errors]
+def read_directory(text: str) -> str:
+    """The name of a directory for evidence; SolipsismError for none."""
+    if not text:
+        raise SolipsismError(f"{EVIDENCE} is empty: set it to a directory")
+    return text
+
+
+def begin_evidence(case: Settings, run: Run, directory: str = "") -> None:
+    """Write down from now on what happens, for files in this directory, whatever the end of the test.
+
+    Without one, the environment says where failing tests leave theirs, if anywhere. Where no loop is ours there is
+    nothing.
+    """
+    wanted, loop = directory or of_environment(EVIDENCE), run.world.virtual_loop
+    if not wanted or loop is None or not (directory or _is_to_be_shown(run.explorer)):
+        return
+    if run.evidence is None:
+        module: Any = importlib.import_module("..evidence.evidence", __package__)  # most tests do without
+        run.evidence = module.Evidence(loop, unittest.TestCase.id(case))
+        run.leaving.callback(run.evidence.end)
+        if run.held is not None:
+            run.held.on_failure = run.evidence.fails
+    run.evidence.directory, run.evidence.always = wanted, bool(directory)
+
+
+def _is_to_be_shown(explorer: Explorer | Unexplored) -> bool:
+    """Whether somebody will see this run: of thousands with other choices that one of which they are put into words."""
+    return not isinstance(explorer, Explorer) or explorer.is_plain or explorer.witness is not None
+
+
+def keep_evidence(run: Run, failure: BaseException | None, others: Iterable[BaseException] = ()) -> None:
+    """Write the files of a test that has failed, or that wants them in any case; the failure says where they are."""
+    if run.evidence is None or failure is None and not run.evidence.always:
+        return
+    if failure is not None:
+        run.evidence.fails(failure)
+    failures = [failure, *others] if failure is not None else []
+    paths = run.evidence.write(failures)
+    if failure is not None and paths:
+        note = Left(f"evidence: {', '.join(paths)}")
+        note.renew = functools.partial(run.evidence.renew, failures)
+        failure.add_note(note)
+
+
+def _put_first(case: unittest.TestCase, run: Run, failure: BaseException, known: Collection[int]) -> None:
+    """Let the first error of a handler or a task that died unseen stand above the failure that came of it.
+
+    One like it that stands above the failure of an earlier test has its traceback there.
+    """
+    died: list[tuple[BaseException, str, object]] = [
+        (error, f"raised by the handler of {server!r}, made at {server.made_at}", server.made_at)
+        for server in run.servers for error in server.errors]
     if run.checks["loop_exceptions"]:
         died += run.last_world.died(run)
-    for error, words in died:
+    for error, words, place in died:
         if id(error) not in known and put_first(failure, error, words):
+            if is_test(case) and (counted := _counted(case, ("died", type(error), place))):
+                error.__traceback__ = None
+                error.add_note(Reason(f"  {counted}"))
             return
 
 
@@ -229,3 +324,36 @@ def _expects_failure(case: unittest.TestCase) -> bool:
     method = getattr(case, case._testMethodName)
     name = "__unittest_expecting_failure__"
     return bool(getattr(case, name, False) or getattr(method, name, False))
+
+
+# -- one cause in many tests of a class: said once, and counted in the others
+
+
+def _count(case: unittest.TestCase, errors: Iterable[BaseException]) -> None:
+    """Let each of these errors of a test that an earlier one of its class had say so, in place of the whole report."""
+    if not is_test(case):
+        return
+    for error in errors:
+        if isinstance(error, _REPORTED):
+            _shorten_report(case, error)
+        elif isinstance(error, EscapeError):
+            head = str(error).partition("\n")[0]
+            if words := _counted(case, error.what):
+                error.args = (f"{head}, {words}",)
+
+
+def _shorten_report(case: unittest.TestCase, error: BaseException) -> None:
+    head, *lines = str(error).splitlines()
+    if lines and (words := _counted(case, (type(error), _cause(head, lines, case)))):
+        error.args = (f"{head}\n  {words}",)
+
+
+def _counted(case: unittest.TestCase, cause: object) -> str:
+    return fixtures_of(type(case)).seen.count(case._testMethodName, cause)
+
+
+def _cause(head: str, lines: list[str], case: unittest.TestCase) -> str:
+    """What is the same for reports of one cause: not the time, nor the test, nor how it came there."""
+    lines = lines[:lines.index(_LAST)] if _LAST in lines else lines
+    text = "\n".join([head, *(line for line in lines if not line.startswith(_ON_THE_WAY))])
+    return _NUMBER.sub("#", re.sub(rf"\b{re.escape(case._testMethodName)}\b", "", text))

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import functools
 import gc
 import math
-import random
 import unittest
 from asyncio import all_tasks
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -20,6 +20,7 @@ from ..errors import EscapeError, RealTimeLimitError, SolipsismError
 from ..hangs import report
 from ..introspection import names
 from ..introspection.modules import OWN_NAME
+from ..kernel.choices import UNEXPLORED, Explorer, Unexplored
 from ..leaks import checks, ending, expected, survey
 from ..leaks.kinds import Found
 from ..leaks.unawaited import Unawaited
@@ -58,11 +59,12 @@ class Run:
         self.runner = runner  # None outside of a run
         self.leaving = Leaving()  # what ends the world
         self.limit = real_time.NO_LIMIT
+        self.evidence: Any = None  # what is kept of this run, where somebody asks for it
         self.held: HeldResult | None = None  # set while the test has an outcome
+        self.network = ""  # how it stood at the first failure, where that says something
         self.scope: Scope | None = None  # of a loop that tests share
         self.is_last = False  # nothing comes after this on the shared loop
-        self.checks = checks.DEFAULTS
-        self.before = expected.NOTHING
+        self.checks, self.before = checks.DEFAULTS, expected.NOTHING
         self.expected: list[object] = []
         self.unawaited = Unawaited()
         self.unfinished: dict[Statement, None] = {}  # in the order in which they were made
@@ -77,6 +79,7 @@ class Run:
         self.was_used: bool | None = None  # whether the last coroutine gave the loop something to do
         self.body_used: bool | None = None  # the same of the body of an async test
         self.late: RealTimeLimitError | None = None  # what was struck while the loop was closed
+        self.explorer: Explorer | Unexplored = UNEXPLORED  # makes the choices of this run, where it is one of many
         self._world: VirtualWorld | ForeignWorld | None = None
 
     @property
@@ -85,7 +88,7 @@ class Run:
         """
         if self.runner is None:
             raise SolipsismError("there is an event loop only while the test runs: use self.loop from setUp() on")
-        loop = loop_of(self.runner)
+        loop = loops.loop_of(self.runner)
         return loop if loop is not None else self.runner.get_loop()
 
     @property
@@ -118,10 +121,19 @@ class Run:
             self.clients = survey.Clients(loop, [*own, *beginning, *self.expected])
         await server.finish()
 
+    def look_at_network(self) -> None:
+        """A test fails: note how the network stands, before cleanups change that."""
+        loop = loops.loop_of(self.runner)
+        if not self.network and isinstance(loop, SolipsistEventLoop) and loop.kernel.has_network:
+            self.network = loop.kernel.network.standing()
+
     @property
     def last_world(self) -> VirtualWorld | Nowhere:
         """The world at the end of a test; `Nowhere` where the loop could not be made, which is not tried again."""
-        return self.world if loop_of(self.runner) is not None else Nowhere()
+        return self.world if loops.loop_of(self.runner) is not None else Nowhere()
+
+
+NO_RUN = Run()
 
 
 def run_of(case: unittest.TestCase) -> Run:
@@ -131,8 +143,10 @@ def run_of(case: unittest.TestCase) -> Run:
 
 
 def begin_run(case: unittest.TestCase, runner: asyncio.Runner | None) -> Run:
-    """A new run of a test, in which nothing is left of an earlier one."""
+    """A new run of a test, in which nothing is left of an earlier one but who explores it."""
+    before = vars(case).get(OWN_NAME, NO_RUN)
     vars(case)[OWN_NAME] = run = Run(runner)
+    run.explorer = before.explorer
     return run
 
 
@@ -150,12 +164,13 @@ def enter(case: Settings, run: Run, scope: Scope | None) -> None:
     if scope is not None:
         case._asyncioTestContext = scope.context.copy()  # type: ignore[attr-defined]
         case._asyncioRunner = run.runner = scope.runner  # type: ignore[attr-defined]
-        if hasattr(getattr(case, case._testMethodName), settings.VARIANT):
-            raise SolipsismError(f"over_loops() and over_executors() give each test a loop of its own, and loop_scope "
-                                 f"of {type(case).__qualname__} is {case.loop_scope!r}: set it to 'test'")
+        alone = settings.of_its_own_loop(getattr(case, case._testMethodName))
+        if alone:
+            raise SolipsismError(f"{alone[0]} of one test gives it a loop of its own, and loop_scope of "
+                                 f"{type(case).__qualname__} is {case.loop_scope!r}: set it to 'test'")
     settings.check(case, *settings.OF_THE_TEST)
     # First in, last out: leaving may take real time too.
-    run.limit = real_time.real_time_limit(case.real_time_limit, lambda: loop_of(run.runner))
+    run.limit = real_time.real_time_limit(case.real_time_limit, lambda: loops.loop_of(run.runner))
     run.leaving.enter(run.limit)
     loop = run.limit.run(lambda: run.loop)
     run.leaving.callback(asyncio.set_event_loop, loop if loops.is_lent(run.runner) else None)
@@ -166,16 +181,9 @@ def enter(case: Settings, run: Run, scope: Scope | None) -> None:
         run.checks = {**checks.DEFAULTS, **said}
     if scope is None or not scope.has_executor:
         _use_executor(case, run)
-    run.world.enter(case, run, _on_blocking_call(case, said.get("blocking_calls")))
+    run.world.enter(case, run, settings.blocking_calls_of(case, said.get("blocking_calls")))
     if case.forbid_get_event_loop:
         run.refusals = run.leaving.enter_context(get_event_loop.forbidden(case.failureException))
-
-
-def _on_blocking_call(case: Settings, wanted: bool | None) -> str:
-    """What blocking calls do: decorators win over the class attribute."""
-    if wanted:
-        return "fail"
-    return "ignore" if wanted is False and case.on_blocking_call == "fail" else case.on_blocking_call
 
 
 def _use_executor(case: Settings, run: Run) -> None:
@@ -201,18 +209,18 @@ def leave(run: Run) -> None:
         run.scope.expected += run.expected
     run.expected.clear()
     try:
-        if runner is not None and run.scope is None:
+        if runner is None or run.scope is not None:
+            pass
+        elif run.is_clean and type(loop := runner.get_loop()) is SolipsistEventLoop and loop._default_executor is None:
+            close(runner, is_clean=True)  # nothing of the program runs, and no thread is waited for
+        else:
             run.limit.run(lambda: close(runner, is_clean=run.is_clean))
     except RealTimeLimitError as error:
         run.late = error
     finally:
         run.runner = None  # until then the limit asks for its loop
         run.leaving.end()
-
-
-def loop_of(runner: asyncio.Runner | None) -> asyncio.AbstractEventLoop | None:
-    """The loop that a runner has made, or None."""
-    return getattr(runner, "_loop", None)
+        run.limit, run._world = real_time.NO_LIMIT, None  # what is part of no cycle ends here
 
 
 def close(runner: asyncio.Runner, *, is_clean: bool = False) -> None:
@@ -224,7 +232,7 @@ def close(runner: asyncio.Runner, *, is_clean: bool = False) -> None:
         return
     # Whatever could go wrong here was in the report; an exception would end the whole suite.
     try:
-        loop = loop_of(runner)
+        loop = loops.loop_of(runner)
         if loop is not None:
             world_of(loop).close(runner, is_clean)
     except (KeyboardInterrupt, real_time.Strike):
@@ -262,6 +270,7 @@ class VirtualWorld:
         if case.wall_start is not None:
             run.leaving.enter_context(wall_clock(world.kernel.wall, case.wall_start))
         run.unawaited.world = world
+        loops.let_explore(case, loop, run.explorer, run.leaving if run.scope is None else None)
         run.leaving.enter(survey.collected_writers(loop))
         survey.warn_of_the_rest(loop, run.checks)
         if run.scope is not None or loops.is_lent(run.runner):
@@ -271,7 +280,7 @@ class VirtualWorld:
             loop.uncaught.found.clear()
         # The code under test draws its jitter from module random: the same in every run of this test.
         run.leaving.callback(RANDOM_STATE.save())
-        random.seed(loop.kernel.choices.below(2**32, loops.RANDOM_SEED))
+        RANDOM_STATE.seed(loop.kernel.choices.number(loops.RANDOM_SEED))
         played.restart_numbers()
         # The test has a limit of its own, or wants none.
         limits = loop.selector.limits
@@ -304,19 +313,8 @@ class VirtualWorld:
 
     def expect_error(self, expectation: Expectation) -> Callable[[], Sequence[str]]:
         """Expect an error that nobody catches. The result stops that, and returns the other errors in words."""
-        uncaught = self._loop.uncaught
-        seen = len(uncaught.found)
-        uncaught.expected.append(expectation)
-
-        def stop() -> Sequence[str]:
-            left = self._loop.inventory.unread()
-            for future in left:
-                if expectation.exception is None and expectation.takes(future._exception):
-                    future.exception()  # it is read
-            uncaught.expected.remove(expectation)
-            return [error.what for error in [*uncaught.found[seen:], *map(unread, left)]]
-
-        return stop
+        return self._loop.uncaught.expect(
+            expectation, functools.partial(self._loop.inventory.unread, of_crashed_hosts=True))
 
     # -- at the end
 
@@ -343,15 +341,16 @@ class VirtualWorld:
     def explain(self, failures: Iterable[BaseException]) -> None:
         """Add to the failures of the test what this world knows of their reasons."""
         for failure in failures:
-            for words in report.reasons(failure, self._loop.kernel):
+            for words in report.reasons(failure, self._loop.world):
                 failure.add_note(Note(words))
 
-    def died(self, run: Run) -> list[tuple[BaseException, str]]:
-        """The errors that nobody caught while the test ran, with words for each; what it left is not ended yet."""
+    def died(self, run: Run) -> list[tuple[BaseException, str, object]]:
+        """The errors that nobody caught while the test ran, each with words and a place; what is left is not ended yet.
+        """
         meant = {*expected.things_of(self._loop, run.expected), *run.before.things}
         left = [each for each in self._loop.inventory.unread() if id(each) not in meant]
-        return [(each.error, f"1 error went by unseen while the test ran, and the failure below may come of it\n"
-                             f"  {each.what}\n    {'raised' if each.kind == 'error' else 'made'} at {each.place}")
+        return [(each.error, "1 error went by unseen while the test ran, and the failure below may come of it\n  "
+                 f"{each.what}\n    {'raised' if each.kind == 'error' else 'made'} at {each.place}", each.place)
                 for each in [*self._loop.uncaught.found, *map(unread, left)] if each.error is not None]
 
     def stopped(self, known: Collection[int]) -> tuple[Sequence[EscapeError], str]:
@@ -397,7 +396,7 @@ class Nowhere:
     def explain(self, failures: Iterable[BaseException]) -> None:
         """Nothing is known."""
 
-    def died(self, run: Run) -> list[tuple[BaseException, str]]:
+    def died(self, run: Run) -> list[tuple[BaseException, str, object]]:
         """Nothing is found."""
         return []
 

@@ -32,6 +32,7 @@ from ..introspection.handles import module_of_callback, turn_words
 from ..introspection.modules import OWN_NAME, globals_of, is_ours, is_plumbing, module_of, outward, root_of
 from ..introspection.places import Place
 from ..introspection.tasks import members_of, waiter_of
+from ..introspection.threads import Real, frame_of, idents
 from ..kernel import Kernel
 from ..kernel.clock import Hold, VirtualClock
 from ..kernel.descriptors.file import File
@@ -197,11 +198,8 @@ def _threads() -> Iterator[object]:
     Only the local variables of a frame show. What it holds on its stack does not: the context manager of a `with`, the
     iterator of a `for`.
     """
-    here = sys._getframe()
-    others = {thread.ident for thread in bystanders if thread.is_alive()}
-    for ident, frame in sys._current_frames().items():
-        if frame is here or ident in others:
-            continue
+    others = {Real.get_ident(), *(thread.ident for thread in bystanders if thread.is_alive())}
+    for frame in filter(None, map(frame_of, idents() - others)):
         for outer in outward(frame):
             module = root_of(module_of(outer))
             if module in _WAITING_ROOMS:

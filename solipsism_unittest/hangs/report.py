@@ -15,9 +15,10 @@ from ..introspection.places import Place, made_at
 from ..introspection.tasks import Task, by_name, coroutine_name
 from ..kernel import Kernel
 from ..kernel.wall import MANY
-from .bound import bound_words
+from ..stdlib.worlds import World
+from .hints import bound_words, exact_words, exit_words, running_words, trust_words
 from .locks import Stand, Waiting
-from .refused import refusal_words
+from .refused import refusal_words, taken_words
 from .waits import waits_for
 from .words import real_clock_words, way, where
 
@@ -78,15 +79,21 @@ def ran_words(counts: Iterable[tuple[asyncio.Handle, int]], turns: int) -> str:
     return f"{each} (in {turns} turns)"
 
 
-def reasons(failure: BaseException, kernel: Kernel) -> Iterator[str]:
-    """Why a failure may have come: connections refused, a lock of another loop, a clock that is real."""
-    yield from refusal_words(failure, kernel.network)
+def reasons(failure: BaseException, world: World) -> Iterator[str]:
+    """Why a failure may have come, and what to do about it: connections refused, a clock that is real, and others."""
+    kernel = world.kernel
+    yield from refusal_words(failure, kernel)
+    yield from taken_words(failure, kernel)
+    yield from exit_words(failure)
     yield from bound_words(failure)
+    yield from running_words(failure)
+    yield from trust_words(failure, world)
     if isinstance(failure, AssertionError):
         if words := kernel.wall.words():
             yield words
         elif any(record.time != kernel.clock.now for record in kernel.journal):  # virtual time has gone by
             yield from real_clock_words(failure, kernel.wall.is_set)
+            yield from exact_words(failure)
 
 
 def report(reason: str, kernel: Kernel, tasks: Iterable[Task], hint: str = "",

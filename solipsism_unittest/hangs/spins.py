@@ -41,6 +41,7 @@ from types import (
     MethodType,
     MethodWrapperType,
     ModuleType,
+    TracebackType,
     WrapperDescriptorType,
 )
 from typing import Any
@@ -51,14 +52,14 @@ from ..introspection.modules import globals_of, is_ours, is_plumbing
 from ..introspection.tasks import frame_of
 from ..pythons import WALKED_UNSEEN
 from ..stdlib.clocks.wall import is_real_clock
-from ..stdlib.seal.stand_ins import OrderedSet
+from ..stdlib.seal.stand_ins import MixedSet, OrderedSet
 
 REACHED = 3_000  # objects that a walk visits at most
 
 _VALUES = (bool, int, float, complex, str, bytes, range, type(None), type(Ellipsis), type(NotImplemented), CodeType)
 _CONTAINERS: tuple[Any, ...] = (
     tuple, list, dict, set, frozenset, deque, defaultdict, OrderedDict, Counter, CellType, MethodType, MappingProxyType,
-    partial, OrderedSet, type({}.keys()), type({}.values()), type({}.items()),
+    partial, OrderedSet, MixedSet, type({}.keys()), type({}.values()), type({}.items()),
 )
 # What has no state of its own, or none that decides how a program goes on.
 _OPAQUE = (ContextVar, ReferenceType, property, classmethod, staticmethod, GetSetDescriptorType, MemberDescriptorType,
@@ -107,6 +108,8 @@ class SpinLook(Look):
         handles = self._handles()
         self.turns += 1
         for handle in handles:
+            if handle.cancelled():
+                continue
             key = who(handle)
             self.ran[key] += 1
             self.samples.setdefault(key, handle)
@@ -200,6 +203,12 @@ class _Walk:
             return [operator.length_hint(thing), *get_referents(thing)]
         if kind in _CONTAINERS or issubclass(kind, asyncio.Future):
             return list(get_referents(thing))
+        if issubclass(kind, BaseException):
+            return _of_an_error(thing, kind)
+        if kind is TracebackType:
+            # Of a frame that has ended its variables; a suspended one is its coroutine's.
+            variables = [each for each in get_referents(thing.tb_frame) if type(each) is not FrameType]
+            return [thing.tb_lasti, thing.tb_next, *variables]
         if kind is bytearray:
             return [bytes(thing)]
         if kind is Context:
@@ -270,6 +279,13 @@ def _of_a_builtin(function: Any) -> list[object]:
     if owner.__name__ not in _PURE:
         raise _CannotTellError
     return [function.__name__]
+
+
+def _of_an_error(error: BaseException, kind: type) -> list[object]:
+    """What an error has; a task that is suspended in an `except` holds one."""
+    if issubclass(kind, UnicodeError) or any(_is_of_c(base) for base in kind.__mro__ if base.__module__ != "builtins"):
+        raise _CannotTellError  # it may have numbers that nobody sees
+    return list(get_referents(error))
 
 
 def _of_an_instance(thing: Any, kind: type) -> list[object]:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from ..introspection.names import known_as, listed, plain
 from ..introspection.tasks import Task, by_name, calls, job_of, members_of, shielded, stated, waiter_of
+from ..stdlib.files.played import is_played
 from ..stdlib.sockets.pairs import unsent
 from .locks import Waiting, verb
 from .words import task_names
@@ -58,7 +59,11 @@ def _end_of(transport: Any) -> str:
 
 def _socket_words(face: Any) -> str:
     end = _end(face)
-    return plain(end) if end is not None else "a closed socket"
+    if end is not None:
+        return plain(end)
+    if is_played(face):
+        return f"descriptor {face.fileno():d} of a mock, of which nobody says that it is ready: set_read_ready()"
+    return "a closed socket"
 
 
 class _Call(NamedTuple):
@@ -227,6 +232,10 @@ def _in_a_thread(call: _Call) -> str:
     return f"to_thread() of {getattr(function, '__qualname__', None) or plain(function)}"
 
 
+def _transport_begins(call: _Call) -> str:
+    return "the TLS handshake" if call.frame.f_locals["ssl"] else "connection_made(), in the loop's next turn"
+
+
 # By qualified name of asyncio's own coroutines; what waits in ours says so itself, with `stating()`.
 _WAITS: dict[str, Callable[[_Call], str]] = {
     "Barrier._wait": _itself("the others at {name}"),
@@ -241,7 +250,7 @@ _WAITS: dict[str, Callable[[_Call], str]] = {
     **{f"StreamReader.{name}": _received for name in ("__anext__", "read", "readexactly", "readline", "readuntil")},
     "FlowControlMixin._drain_helper": _drained,
     "StreamWriter.wait_closed": lambda call: f"wait_closed() of {_end_of(call.owner._transport)}",
-    "BaseEventLoop._create_connection_transport": lambda call: "the TLS handshake",
+    "BaseEventLoop._create_connection_transport": _transport_begins,
     "BaseEventLoop.start_tls": lambda call: "the TLS handshake",
     "BaseSubprocessTransport._wait": lambda call: f"the end of {plain(call.owner.get_extra_info('subprocess'))}",
     **{f"BaseSelectorEventLoop.{name}": _socket_call

@@ -6,9 +6,10 @@ Owns every list of module names that says so, and the only copy of this package'
 from __future__ import annotations
 
 import functools
+import gc
 import os
 from collections.abc import Iterable, Iterator
-from types import FrameType, ModuleType
+from types import FrameType, FunctionType, ModuleType
 from typing import Any
 
 __unittest = True
@@ -58,6 +59,15 @@ def written_on(cls: type, name: str) -> Any:
     return None
 
 
+def own_function(module: ModuleType, qualified_name: str, there: Any) -> FunctionType | None:
+    """The function that a module has made for a name, if it is what stands `there` now or somebody has kept it."""
+    def is_it(thing: object) -> bool:
+        return (type(thing) is FunctionType and thing.__globals__ is vars(module)
+                and thing.__qualname__ == qualified_name)
+
+    return there if is_it(there) else next(filter(is_it, gc.get_objects()), None)
+
+
 def is_ours(module: str) -> bool:
     """Whether a module of this name belongs to this package."""
     return root_of(module) == _PACKAGE
@@ -68,6 +78,7 @@ def is_ours(module: str) -> bool:
 _PLUMBING = frozenset({
     root_of(__name__), "asyncio", "unittest", "socket", "ssl", "contextlib", "selectors", "threading", "concurrent",
     "functools", "http", "urllib", "socketserver", "contextvars", "weakref", "_pytest", "pluggy", "pytest",
+    "pytest_asyncio",
 })
 # These pass calls on as well, but a program also works with their objects.
 CARRIERS = _PLUMBING | {"queue", "subprocess", "multiprocessing"}
@@ -95,7 +106,7 @@ def is_of_library(filename: str) -> bool:
 
 def is_of_standard_library(filename: str) -> bool:
     """Whether a file came with Python."""
-    return filename.startswith(_STANDARD_LIBRARY) and "-packages" not in filename
+    return filename.startswith((_STANDARD_LIBRARY, "<frozen ")) and "-packages" not in filename
 
 
 def is_of_program(filename: str) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Sequence
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -75,7 +75,7 @@ def plain(thing: object) -> str:
 
 def name_of(function: Any) -> str:
     """What a function is called, without an address."""
-    if isinstance(function, functools.partial):
+    if isinstance(function, partial):
         of_to_thread = function.args and getattr(function.func, "__qualname__", "") == "Context.run"
         return name_of(function.args[0]) if of_to_thread else f"functools.partial({name_of(function.func)})"
     return getattr(function, "__qualname__", None) or type(function).__qualname__

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dis
 import functools
+import itertools
 import os
 import sys
 import threading
 import time
 import types
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from threading import get_native_id
 
+from ..pythons import NULL_COMES_FIRST
 from .modules import carries, is_ours, module_of, outward
 from .places import line_words
 
@@ -29,7 +31,7 @@ _MUCH = 4096  # bytes: more than one of these files has
 
 
 class Real:
-    """The clocks of the machine, and its sleep, taken before any program could replace them.
+    """The clocks of the machine, its sleep and its threads, taken before any program could replace them.
 
     A tool that stops the clocks (freezegun) looks for them among the names of every module: here it finds none.
     """
@@ -38,14 +40,29 @@ class Real:
     perf_counter = staticmethod(time.perf_counter)
     thread_time = staticmethod(time.thread_time)
     sleep = staticmethod(time.sleep)
+    get_ident = staticmethod(threading.get_ident)
+    frames = staticmethod(sys._current_frames)  # of all threads: only for the two functions below
 
 
 # -- where a thread stands
+#
+# The frames of all threads have the frame of who asks among them. Whoever kept them in a local variable would make a
+# cycle, and what any thread had in its hands would live until a collection.
+
+
+def frame_of(ident: int | None) -> types.FrameType | None:
+    """Where another thread stands; None where it has ended."""
+    return Real.frames().get(ident or 0)
+
+
+def idents() -> frozenset[int]:
+    """The identifiers of all threads that run Python code."""
+    return frozenset(Real.frames())
 
 
 def standing(ident: int | None) -> str:
     """Where a thread stands, to be added to its name."""
-    frame = sys._current_frames().get(ident or 0)
+    frame = frame_of(ident)
     return ", stands at" + "".join(f"\n      {line}" for line in stack(frame)) if frame is not None else ""
 
 
@@ -69,7 +86,10 @@ def waits(frame: types.FrameType) -> bool:
 
 @functools.lru_cache(256)
 def called(code: types.CodeType, instruction: int) -> str | None:
-    """The name of what is called at an instruction: `get` in `self.requests.get(timeout=1)`; None for no call."""
+    """The name of what is called at an instruction: `get` in `self.requests.get(timeout=1)`; None for no call.
+
+    The beginning of a `with` counts as `acquire`: what waits there is a lock.
+    """
     before: list[dis.Instruction] = []
     for step in dis.get_instructions(code):
         if step.offset == instruction:
@@ -77,10 +97,49 @@ def called(code: types.CodeType, instruction: int) -> str | None:
         before.append(step)
     else:
         return None
+    if step.opname == "BEFORE_WITH" or "CALL" in step.opname and _LOADS_ENTER.intersection(
+            one.opname for one in before[-_NEAR:]):
+        return "acquire"
     if "CALL" not in step.opname:
         return None
     start = _start(step)  # of the whole expression: what is called begins where its call begins
+    if start[1] is None:
+        return _callee([*before, step])
     return next((one.argval for one in reversed(before) if _start(one) == start and isinstance(one.argval, str)), None)
+
+
+_LOADS_ENTER = frozenset({"LOAD_SPECIAL"})  # of a `with` from 3.14 on, some steps before the call
+_NEAR = 4
+
+
+def _callee(steps: Sequence[dis.Instruction]) -> str | None:
+    """What the last of these instructions calls, where code has no columns, as with `-X no_debug_ranges`.
+
+    Whatever is loaded to be called comes with a NULL. Calls among the arguments have theirs, and are passed by.
+    """
+    inner = 0
+    for place in reversed(range(len(steps) - 1)):
+        step, following = steps[place:place + 2]
+        if step.opname == "PUSH_NULL" and following.opname == "CALL_FUNCTION_EX":
+            continue  # from 3.14 on it stands for keyword arguments
+        if step.opname in _CALLS:
+            inner += 1
+        elif step.opname in ("LOAD_METHOD", "PUSH_NULL") or step.argval != step.argrepr and "NULL" in step.argrepr:
+            if not inner:
+                if step.opname == "PUSH_NULL":
+                    step = _behind_null(steps[place + 1:]) if NULL_COMES_FIRST else steps[place - 1]
+                return step.argval if isinstance(step.argval, str) else None
+            inner -= 1
+    return None
+
+
+def _behind_null(steps: Sequence[dis.Instruction]) -> dis.Instruction:
+    """The end of `name` or `name.attribute.attribute`."""
+    more = itertools.takewhile(lambda step: step.opname == "LOAD_ATTR", steps[1:])
+    return [steps[0], *more][-1]
+
+
+_CALLS = "CALL", "CALL_KW", "CALL_FUNCTION_EX"
 
 
 def _start(step: dis.Instruction) -> tuple[int | None, int | None]:
@@ -137,8 +196,9 @@ def _standing(among: Iterable[int] | None, but: Collection[int]) -> Turns:
     """Where each thread stands."""
     numbers = {thread.ident: thread.native_id for thread in threading.enumerate()}
     wanted = set(filter(None, numbers.values()) if among is None else among).difference(but, (get_native_id(),))
-    stand = {numbers.get(ident): f"{id(frame)} {frame.f_lasti}" for ident, frame in sys._current_frames().items()}
-    return {number: stand[number] for number in sorted(wanted.intersection(stand))}
+    stand = {number: f"{id(frame)} {frame.f_lasti}" for ident, number in numbers.items()
+             if number in wanted and (frame := frame_of(ident)) is not None}
+    return {number: stand[number] for number in sorted(stand)}
 
 
 def processor_time(number: int) -> float:

@@ -19,7 +19,7 @@ from .descriptors.datagram import Datagram
 from .descriptors.end import Address, End
 from .descriptors.file import READABLE, WRITABLE, Descriptor, File, os_error
 from .descriptors.pipe import PipeEnd
-from .descriptors.stream import DEFAULT_CAPACITY, Stream
+from .descriptors.stream import DEFAULT_CAPACITY, CutStream, Stream
 from .descriptors.transitions import JOIN
 from .journal import Journal
 from .network.network import Network
@@ -184,7 +184,10 @@ class Kernel:
 
     def stream(self, family: int, place: object) -> Stream:
         """A fresh stream end with a descriptor."""
-        end = Stream(self.awake, self.journal, family, place)
+        explorer = self.choices.explorer
+        end = (Stream if explorer is None else CutStream)(self.awake, self.journal, family, place)
+        if explorer is not None:
+            end.explorer = explorer
         self.open(end)
         return end
 

@@ -18,7 +18,7 @@ from .clock import VirtualClock
 KEPT = 10_000
 FULL = KEPT + KEPT // 4
 # The kinds that concern the program alone: `note()` writes them, `add()` all others.
-NOTES = frozenset({"sleep", "timer", "advanced", "stuck"})
+NOTES = frozenset({"sleep", "timer", "advanced", "stuck", "choice"})
 
 
 class Record(NamedTuple):
@@ -37,7 +37,7 @@ class Journal:
 
     def __init__(self, clock: VirtualClock) -> None:
         self.clock = clock
-        self._hash = blake2b(digest_size=16)
+        self._hash: Any = None  # made for the first digest: many loops have none
         self._digested = 0  # number of the kept records that the hash has seen
         # (time, kind, fact, ...): one flat tuple each, because a test with many sleeps makes many records
         self.records: list[tuple[Any, ...]] = []
@@ -66,18 +66,19 @@ class Journal:
         del self.records[:surplus]
         self._digested -= surplus
 
-    def _digest(self, upto: int) -> None:
+    def _digest(self, upto: int) -> str:
+        self._hash = self._hash or blake2b(digest_size=16)
         if upto > self._digested:
             # Format 2 has no references between objects, so equal records give equal bytes. The list's own header
             # (a type and a length) is left out: the digest must not depend on where the bulk was cut.
             self._hash.update(marshal.dumps(self.records[self._digested:upto], 2)[5:])
             self._digested = upto
+        return str(self._hash.hexdigest())
 
     @property
     def digest(self) -> str:
         """32 hexadecimal digits over every record since the start; reading it changes nothing."""
-        self._digest(len(self.records))
-        return self._hash.hexdigest()
+        return self._digest(len(self.records))
 
     def __iter__(self) -> Iterator[Record]:
         return iter([Record(record[0], record[1], record[2:]) for record in self.records[-KEPT:]])

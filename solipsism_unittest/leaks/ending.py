@@ -71,20 +71,38 @@ def run(loop: SolipsistEventLoop, coroutine: Coroutine[Any, Any, None]) -> list[
 async def settle(loop: SolipsistEventLoop) -> None:
     """Let what was cancelled and closed come to its end: a bounded number of turns, and no virtual time.
 
-    What is on its way over links arrives first, and that may take time.
+    What is on its way over links arrives first, and that may take time. As long as it becomes less, as the rest of a
+    transfer does that is closed, it has all the time that it needs: it comes to an end.
     """
-    until, landings = loop.time() + LAST_WILL, LANDINGS
-    for turn in range(SETTLING_TURNS):
+    until, landings, turns, left = loop.time() + LAST_WILL, LANDINGS, SETTLING_TURNS, (math.inf, math.inf)
+    explorer = loop.kernel.choices.explorer
+    while turns:
+        turns -= 1
         await sleep(0)
+        if explorer is not None:
+            explorer.land()
         if not loop.inventory.ready() and not loop.kernel.ready():
             when = loop.kernel.network.wire.next_arrival() if loop.kernel.has_network else math.inf
+            if when < math.inf:
+                before, left = left, _on_its_way(loop)
+                if left < before:
+                    until, turns = loop.time() + LAST_WILL, SETTLING_TURNS
+                else:
+                    landings -= 1
             if when > until or not landings:
                 return
-            landings -= 1
             await loop.advance_to(max(when, loop.time()))
-        if turn == SETTLING_TURNS - 5:
+        if turns == 5:
             # Something goes on and on. asyncio keeps the place of a handle in debug mode only: turn it on now.
             loop.set_debug(True)
+
+
+def _on_its_way(loop: SolipsistEventLoop) -> tuple[float, float]:
+    """How many bytes closed transports have still to send, and how many packets are on their way."""
+    transports = filter(None, map(loop.inventory.transport_of, loop.kernel.files))
+    return (sum(each.get_write_buffer_size() for each in transports
+                if each.is_closing() and isinstance(each, asyncio.WriteTransport)),
+            loop.kernel.network.wire.on_its_way())
 
 
 def end_all(loop: SolipsistEventLoop, keep: Keep = frozenset()) -> tuple[list[Task], list[str]]:

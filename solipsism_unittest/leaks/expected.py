@@ -28,7 +28,7 @@ class Before:
         self._put_back = loop.kernel.network.keep() if loop is not None and loop.kernel.has_network else None
 
     def put_back(self) -> None:
-        """Undo what the test has set for the network: links, rules, partitions, crashes."""
+        """Undo what the test has set for the network: names, links, rules, partitions, crashes."""
         if self._put_back is not None:
             self._put_back()
         elif self._kernel is not None and self._kernel.has_network:  # the test has made it

@@ -64,24 +64,28 @@ def no_earlier(leak: Leak) -> str:
 
 
 class Seen:
-    """What tests of one class left before: each cause has its whole text in the first test, and is counted later."""
+    """What went wrong in tests of one class: each cause has its whole text in the first test, and is counted later."""
 
     __slots__ = ("_tests",)
 
     def __init__(self) -> None:
         self._tests: dict[object, dict[str, None]] = {}  # of each cause, in the order in which they came
 
+    def count(self, test: str, cause: object) -> str:
+        """Note a cause. The result says who had it first, and how many have; "" where this test is the first."""
+        self._tests.setdefault(cause, {})[test] = None
+        return self._words(test, cause)
+
     def by(self, test: str, leaks: Iterable[Leak]) -> Callable[[Leak], str]:
-        """Note what a test left. The result says of each cause who left it first, or "" where this test did."""
+        """Note what a test left. The result says of each leak what `count` says of its cause."""
         for leak in leaks:
-            self._tests.setdefault(_cause(leak), {})[test] = None
+            self.count(test, _cause(leak))
+        return lambda leak: self._words(test, _cause(leak))
 
-        def earlier(leak: Leak) -> str:
-            tests = self._tests[_cause(leak)]
-            first = next(iter(tests))
-            return f"as in {first} ({len(tests)} tests of this class so far)" if first != test else ""
-
-        return earlier
+    def _words(self, test: str, cause: object) -> str:
+        tests = self._tests[cause]
+        first = next(iter(tests))
+        return f"as in {first} ({len(tests)} tests of this class so far)" if first != test else ""
 
 
 def _cause(leak: Leak) -> object:

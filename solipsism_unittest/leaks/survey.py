@@ -21,8 +21,9 @@ from ..pythons import collector_of_warnings
 from ..stdlib.seal.replacements import Lasting
 from ..stdlib.threads.job import Job
 from ..stdlib.threads.jobs import Jobs
-from ..stdlib.threads.workers import linger
+from ..stdlib.threads.workers import let_jobs_end, linger
 from . import ending
+from .checks import DEFAULTS
 from .expected import Before, things_of
 from .finders import FINDERS, Remains
 from .kinds import KINDS, Found, Leak
@@ -108,12 +109,15 @@ def _arm() -> None:
 
 def warn_of_the_rest(loop: SolipsistEventLoop, checks: Mapping[str, bool]) -> None:
     """Let neither a warning nor asyncio's log say what a test with these checks reports at its end."""
-    loop.uncaught.is_reported = functools.partial(_is_reported, checks)
+    loop.uncaught.is_reported = functools.partial(_is_reported, checks) if checks is not DEFAULTS else _BY_DEFAULT
     loop.kernel.is_reported = functools.partial(_is_reported_lost, checks, collector_of_warnings())
 
 
 def _is_reported(checks: Mapping[str, bool], kind: str) -> bool:
     return checks[KINDS[kind].check]
+
+
+_BY_DEFAULT = functools.partial(_is_reported, DEFAULTS)
 
 
 def _is_reported_lost(checks: Mapping[str, bool], collector: object, file: File) -> bool:
@@ -130,7 +134,8 @@ def is_quiet(loop: SolipsistEventLoop) -> bool:
     """Whether there is nothing but tasks, if anything. Asking costs little."""
     kernel, inventory, jobs = loop.kernel, loop.inventory, loop.world.jobs
     return not (kernel.files or kernel.abandoned or inventory.has_handles() or loop.selector.keys
-                or jobs.started or jobs.working or loop.uncaught.found or inventory.generators
+                or jobs.started or jobs.working or loop.world.baton.active
+                or loop.uncaught.found or inventory.generators
                 or loop.world.second)
 
 
@@ -177,6 +182,9 @@ def clear(loop: SolipsistEventLoop, checks: Mapping[str, bool], before: Before, 
     ending.prepare(loop)
     troubles = ending.run(loop, ending.settle(loop))
     patient, jobs = checks["threads"], loop.world.jobs
+    if loop.world.baton.records:
+        let_jobs_end(loop.world.baton, loop.kernel.clock, lambda: _jobs_at_work(jobs, before))
+        troubles += ending.run(loop, ending.settle(loop))
     threads = [thread for thread in jobs.started if patient and id(thread) not in before.things]
     linger(lambda: [*(thread.ident for thread in threads if thread.is_alive()), *_jobs_at_work(jobs, before)])
     meant = things_of(loop, expected)
@@ -194,7 +202,8 @@ def clear(loop: SolipsistEventLoop, checks: Mapping[str, bool], before: Before, 
             leak.thing.cancel()  # it would hold the clock
     if patient:
         _shut_down_pools(loop, [leak.thing for leak in found if id(leak.thing) not in meant])
-    for second in [each for each in loop.world.second if id(each) not in keep]:
+    # One that runs on another thread is struck there when the world ends.
+    for second in [each for each in loop.world.second if id(each) not in keep and not each.is_running()]:
         ending.end_all(second)
         second.close()
     stubborn, more = ending.end_all(loop, keep)

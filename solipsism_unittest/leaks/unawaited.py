@@ -6,6 +6,7 @@ closing of coroutines that a failure still holds.
 
 from __future__ import annotations
 
+import collections
 import dis
 import inspect
 import sys
@@ -23,6 +24,9 @@ from ..stdlib.worlds import World, world_here
 
 __unittest = True
 __tracebackhide__ = True
+
+_CONTAINERS = (list, tuple, set, frozenset, collections.deque)
+_FEW = 100
 
 
 class Unawaited:
@@ -92,6 +96,17 @@ def _made(coroutine: types.CoroutineType[Any, Any, Any], place: Place | None) ->
     return f"{shorten(code.co_filename)}:{code.co_firstlineno}, where it is defined"
 
 
+def inside(value: object) -> Iterable[object]:
+    """A value and, of a container with few things, those in it."""
+    # Not isinstance(): it would read the value's __class__, and a dead proxy raises there.
+    kind: Any = type(value)
+    if kind is dict or kind in _CONTAINERS:
+        things: Any = value
+        if len(things) <= _FEW:
+            return [value, *(things.values() if kind is dict else things)]
+    return (value,)
+
+
 def close_held(error: BaseException | None) -> None:
     """Close the coroutines in the frames of a failure that have not begun."""
     for coroutine, _ in _held(error):
@@ -112,9 +127,9 @@ def _held(error: BaseException | None) -> Iterator[tuple[types.CoroutineType[Any
         trace = each.__traceback__
         while trace is not None:
             for name, value in list(trace.tb_frame.f_locals.items()):
-                # Not isinstance(): it would read the value's __class__, and a dead proxy raises there.
-                if type(value) is types.CoroutineType and inspect.getcoroutinestate(value) == inspect.CORO_CREATED:
-                    yield value, not _is_used_later(trace.tb_frame.f_code, trace.tb_lasti, name)
+                for thing in inside(value):
+                    if type(thing) is types.CoroutineType and inspect.getcoroutinestate(thing) == inspect.CORO_CREATED:
+                        yield thing, not _is_used_later(trace.tb_frame.f_code, trace.tb_lasti, name)
             trace = trace.tb_next
 
 

@@ -1,13 +1,11 @@
 """Checks that are made after every callback of a loop, and which callback one of them did not survive.
 
-A loop with checks makes the turns of CPython, which take each handle out of the line of ready ones: that line, and the
-turn, are replaced on this one loop. All others run as if this module was not there.
+Who looks is told of each callback by between.py; a loop without checks runs as if this module was not there.
 """
 
 from __future__ import annotations
 
 import contextvars
-from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -15,6 +13,7 @@ from ..introspection.handles import callback_words, called_words, task_of
 from ..introspection.modules import is_plumbing, module_of
 from ..introspection.places import line_words
 from ..introspection.tasks import await_chain, coroutine_name
+from .between import look_away, look_between, lookers_of
 from .turns import Turns
 
 __unittest = True
@@ -52,49 +51,26 @@ class Broken(NamedTuple):
     error: BaseException
 
 
-class _Line(deque[Any]):
-    """The handles that are ready; each that is taken out has been preceded by a look."""
-
-    look: Callable[[Any], None]
-
-    def popleft(self) -> Any:
-        self.look(None)
-        handle = super().popleft()
-        if not handle._cancelled:
-            self.look(handle)
-        return handle
-
-
 class Checked:
-    """The turn of a loop with checks; it stands in the place of `_run_once`."""
+    """Who looks at the checks of a loop."""
 
     def __init__(self, loop: Turns) -> None:
         self._loop = loop
-        self._turn = loop._run_once
         self._checks: list[Check] = []
-        self._last: Any = FIRST_TURN  # what has run since the last look
+        self._is_first = True  # look at a new check
         self.broken: list[Broken] = []
 
     def add(self, check: Check) -> None:
         """Look at this one too."""
         self._checks.append(check)
-        self._last = FIRST_TURN
+        self._is_first = True
 
-    def __call__(self) -> None:
-        """Make one turn."""
-        self._look(None)
-        loop: Any = self._loop
-        if type(loop._ready) is not _Line:
-            loop._ready = _Line(loop._ready)
-            loop._ready.look = self._look
-        self._turn()
-        self._look(None)
+    def before(self, handle: Any) -> None:
+        """What holds now was looked at when the last one had run."""
 
-    def _look(self, handle: Any) -> None:
-        """Look, if anything has run since the last time. `handle` is what runs next."""
-        last, self._last = self._last, handle
-        if last is None or last is handle:
-            return
+    def after(self, handle: Any) -> None:
+        """Look."""
+        last, self._is_first = FIRST_TURN if self._is_first or handle is None else handle, False
         for check in self._checks[:]:
             error = check.error()
             if error is not None:
@@ -102,14 +78,6 @@ class Checked:
                 text = f"{check} did not hold any more at t={self._loop.time():g}: it held " \
                        f"before {_words(last)}"
                 self.broken.append(Broken(text, error))
-
-    def stop(self) -> None:
-        """Look no more; the turns are again what they were."""
-        loop: Any = self._loop
-        self._checks.clear()
-        if loop._run_once is self:
-            del loop._run_once
-            loop._ready = deque(loop._ready)
 
 
 def _words(last: Any) -> str:
@@ -126,17 +94,21 @@ def _words(last: Any) -> str:
 
 def check_always(loop: Turns, check: Check) -> None:
     """Look at this check after every callback of the loop."""
-    checked = loop._run_once
-    if not isinstance(checked, Checked):
-        loop._run_once = checked = Checked(loop)  # type: ignore[method-assign]
-        loop._choose_turns()
+    checked = _checked(loop)
+    if checked is None:
+        checked = Checked(loop)
+        look_between(loop, checked)
     checked.add(check)
 
 
 def end_checks(loop: object) -> list[Broken]:
     """Look no more at what this loop checks, and give what did not hold."""
-    checked = getattr(loop, "_run_once", None)
-    if not isinstance(checked, Checked):
+    checked = _checked(loop)
+    if checked is None:
         return []
-    checked.stop()
+    look_away(loop, checked)
     return checked.broken
+
+
+def _checked(loop: object) -> Checked | None:
+    return next((looker for looker in lookers_of(loop) if isinstance(looker, Checked)), None)

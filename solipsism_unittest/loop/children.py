@@ -7,35 +7,70 @@ has added no program each is refused: it would be a real one.
 from __future__ import annotations
 
 import asyncio
+import functools
+import subprocess
 import sys
 from asyncio import base_subprocess
+from asyncio.log import logger
 from typing import Any
 
-from ..peers.programs import programs_of
+from ..introspection.places import user_place
+from ..peers.programs.child import Child
+from ..peers.programs.real import start_real
+from ..peers.programs.table import Asking, programs_of
+from ..pythons import EXIT_CODE_IS_GONE
 from ..stdlib.seal import guard
+from ..stdlib.seal.permits import is_let_out
+from ..stdlib.worlds import World
+from .doors import Stock
 from .signals import SignalHandlers
-from .turns import Stock
+
+_POPEN = subprocess.Popen
 
 
-class _Transport(base_subprocess.BaseSubprocessTransport):
-    """asyncio's transport over a virtual program."""
+class _UnixSubprocessTransport(base_subprocess.BaseSubprocessTransport):
+    """asyncio's transport over a virtual program, by the name that it has in logs."""
 
     _loop: Any
     _process_exited: Any
 
     def _start(self, args: Any, shell: bool, stdin: Any, stdout: Any, stderr: Any, bufsize: int, **options: Any
                ) -> None:
-        world = self._loop.world
-        child = programs_of(world).start(world, args, shell, {0: stdin, 1: stdout, 2: stderr}, options)
-        child.exited = self._process_exited
-        self._proc: Any = child.popen
+        if subprocess.Popen is _POPEN:
+            world, wanted = self._loop.world, {0: stdin, 1: stdout, 2: stderr}
+            if _is_real(world):
+                child = start_real(world, args, shell, wanted, options)
+            else:
+                asking = Asking(args, shell=shell, stdin=stdin, stdout=stdout, stderr=stderr, bufsize=bufsize,
+                                universal_newlines=False, **options)
+                child = programs_of(world).start(world, asking.command, user_place(2))
+            child.exited = self._process_exited
+            child.popen.reaped = functools.partial(self._note_reaped, child)
+            self._proc: Any = child.popen
+        else:  # a test has put its own there, and asyncio would ask that
+            self._proc = subprocess.Popen(args, shell=shell, stdin=stdin, stdout=stdout, stderr=stderr,
+                                          universal_newlines=False, bufsize=bufsize, **options)
+
+    def _note_reaped(self, child: Child) -> None:
+        """It was asked for its exit code before asyncio was told: whoever comes second may find that gone."""
+        if child.chosen("too late for its exit code, which close() or a signal had asked for: 255"):
+            child.exited = functools.partial(self._lose, child.pid)
+
+    def _lose(self, pid: int, code: int) -> None:
+        logger.warning(EXIT_CODE_IS_GONE, pid)
+        self._process_exited(255)
+
+
+def _is_real(world: World) -> bool:
+    """Whether a process is a real one here."""
+    return not world.guarded or is_let_out("subprocess")
 
 
 def _begin(kind: str) -> Any:
     """A method `subprocess_exec` or `subprocess_shell`: asyncio's own, or an EscapeError without any program."""
 
     def begin(self: ChildProcesses, *args: Any, **kwargs: Any) -> Any:
-        if programs_of(self.world):
+        if programs_of(self.world) or _is_real(self.world):
             return getattr(Stock, f"subprocess_{kind}")(self, *args, **kwargs)
         by_asyncio = sys._getframe(1).f_code.co_name == f"create_subprocess_{kind}"
         call = f"asyncio.create_subprocess_{kind}" if by_asyncio else f"loop.subprocess_{kind}"
@@ -55,8 +90,8 @@ class ChildProcesses(SignalHandlers):
                                          stderr: Any, bufsize: int, extra: Any = None, **options: Any) -> Any:
         """As asyncio's, without a watcher: a program says itself when it ends."""
         waiter = self.create_future()
-        made = _Transport(self, protocol, args, shell, stdin, stdout, stderr, bufsize, waiter=waiter, extra=extra,
-                          **options)
+        made = _UnixSubprocessTransport(self, protocol, args, shell, stdin, stdout, stderr, bufsize, waiter=waiter,
+                                        extra=extra, **options)
         try:
             await waiter
         except BaseException:

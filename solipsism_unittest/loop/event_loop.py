@@ -15,7 +15,8 @@ import itertools
 import selectors
 import socket
 import sys
-from asyncio import base_events, ensure_future, events, futures, runners, sleep, tasks
+import weakref
+from asyncio import base_events, ensure_future, events, futures, runners, tasks
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from threading import get_ident
@@ -25,7 +26,6 @@ from typing import Any, NoReturn, TypeVar
 from ..errors import NotSimulatedError
 from ..introspection import names
 from ..introspection.places import Place, place_here, user_place
-from ..introspection.tasks import stating
 from ..kernel import Kernel
 from ..kernel.clock import Hold
 from ..kernel.journal import FULL
@@ -36,12 +36,13 @@ from ..stdlib.threads.background import is_background
 from ..stdlib.threads.job import Work
 from ..stdlib.threads.mistakes import check_callback
 from ..stdlib.worlds import World, inside, sealed, world_here
+from .beginning import Beginning
 from .children import ChildProcesses
+from .doors import Behind, Stock, let_patches_reach
 from .inventory import Answer, Inventory, Task, UncaughtErrors, close_generator
 from .selector import VirtualSelector
 from .stuck import Hangs
-from .timers import END_OF_SLEEP, Timer, duration, reach, schedule
-from .turns import Stock, let_patches_reach
+from .timers import END_OF_SLEEP, Timer, duration, look_up_longer, reach, schedule
 
 __unittest = True  # unittest leaves frames of this module out of a traceback
 __tracebackhide__ = True  # and so does pytest
@@ -49,6 +50,7 @@ __tracebackhide__ = True  # and so does pytest
 T = TypeVar("T")
 
 _GETADDRINFO = socket.getaddrinfo
+_WORKERS = 32  # of the default executor, on every machine: as many as asyncio gives it at most
 
 # A hang that is met while these run is the end of a run already judged: it is reported, never raised.
 # No set: from 3.12 on it takes CPython microseconds to hash the code of a function.
@@ -66,6 +68,10 @@ class Own:
         self.hangs = Hangs(loop)
         self.tasks = itertools.count(1)  # numbers of tasks
 
+    def let_go(self, loop: SolipsistEventLoop) -> None:
+        """The loop is closed: with no cycle it ends as soon as nobody holds it, and the garbage collector has rest."""
+        self.inventory.owner = self.hangs.loop = weakref.proxy(loop)
+
 
 class SolipsistEventLoop(ChildProcesses):
     """An event loop on which time is virtual and the network is in memory.
@@ -78,7 +84,7 @@ class SolipsistEventLoop(ChildProcesses):
     # What type checkers do not know of asyncio's loop; tests/behaviours/test_asyncio_seam.py says why each is used.
     _check_closed: Callable[[], None]
     _check_default_executor: Callable[[], None]
-    _check_running: Callable[[], None]
+    _check_running = base_events.BaseEventLoop._check_running  # type: ignore[attr-defined]  # in no test replaced
     _selector: selectors.BaseSelector
     _task_factory: Callable[..., Any] | None
     _executor_shutdown_called: bool
@@ -86,8 +92,6 @@ class SolipsistEventLoop(ChildProcesses):
     _remove_writer: Callable[[int], bool]
     _default_executor: concurrent.futures.Executor | None
     _ready: deque[Any]
-    _transports: Any
-    _asyncgens: Any
 
     _closed = True  # until __init__ is through: __del__ asks
 
@@ -140,8 +144,10 @@ class SolipsistEventLoop(ChildProcesses):
             when = now + self._clock.resolution  # a positive delay ends later than now, or time would never go on
         if (callback is not END_OF_SLEEP or context is not None or type(when) is not float or not self.is_lean
                 or not when >= self.line.latest or self._thread_id != get_ident() or len(args) != 2
-                or type(args[0]) is not asyncio.Future):
-            return schedule(self, when, callback, args, context, "call_later")
+                or type(args[0]) is not asyncio.Future or getattr(self.call_at, "__func__", None) is not _CALL_AT):
+            if getattr(self.call_at, "__func__", None) is _CALL_AT:
+                return schedule(self, when, callback, args, context, "call_later")
+            return self.call_at(when, callback, *args, context=context)  # a program's, which asyncio's calls too
         # As schedule() does it, without a call: a test full of sleeps spends its time here.
         line, now, journal = self.line, self._clock.now, self.world.kernel.journal
         timer = Timer(when, callback, args, self, line.context, now, None)
@@ -189,14 +195,14 @@ class SolipsistEventLoop(ChildProcesses):
         with inside(self.world):
             blocking = self.selector.blocking
             blocking.begin_run(self._ready)
-            self.world.begin_run()
+            self.world.begin_run(self)
             try:
                 super().run_forever()
             except BaseException:
                 blocking.break_run()
                 raise
             finally:
-                self.world.end_run()
+                self.world.end_run(self)
             blocking.end_run()
 
     def run_until_complete(self, future: Any) -> Any:
@@ -261,6 +267,7 @@ class SolipsistEventLoop(ChildProcesses):
     def _asyncgen_firstiter_hook(self, agen: AsyncGenerator[Any, Any]) -> None:
         if not is_background():
             self.inventory.add_generator(agen, user_place(2))
+        self._asyncgens = self._asyncgens or weakref.WeakSet()
         Stock._asyncgen_firstiter_hook(self, agen)  # type: ignore[attr-defined]
 
     def _asyncgen_finalizer_hook(self, agen: Any) -> None:
@@ -294,22 +301,22 @@ class SolipsistEventLoop(ChildProcesses):
     # -- threads
 
     def _make_self_pipe(self) -> None:
-        """Other threads wake the loop through a queue; there is no real descriptor to write to."""
+        """Other threads wake the loop without a real descriptor to write to."""
 
-    def _close_self_pipe(self) -> None:
-        """See `_make_self_pipe`."""
+    _close_self_pipe = _make_self_pipe
 
     def _write_to_self(self) -> None:
-        self.selector.wakeups.put(None)
+        self.selector.wake()
 
     def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override]
-        """As asyncio's. Time stands still until the job is done: it costs no virtual time."""
+        """As asyncio's. A job costs the virtual time that it waits, and no other."""
         self._check_closed()
         check_callback(func, "run_in_executor")
         if executor is None:
             self._check_default_executor()
             if self._default_executor is None:
-                self._default_executor = concurrent.futures.ThreadPoolExecutor(thread_name_prefix="asyncio")
+                with sealed(self):
+                    self._default_executor = concurrent.futures.ThreadPoolExecutor(_WORKERS, "asyncio")
             executor = self._default_executor
         future: asyncio.Future[T] = _submit(self, executor, func, args, user_place(2))
         self._own.inventory.add_future(future)
@@ -320,7 +327,7 @@ class SolipsistEventLoop(ChildProcesses):
         return self.selector.jobs.leave_running(self.kernel)
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
-        """As asyncio's, but it really joins: `timeout` would be virtual and over at once."""
+        """As asyncio's, without the limit: what jobs still wait for passes in virtual time."""
         self._executor_shutdown_called = True
         if self._default_executor is not None:
             await self.selector.jobs.shut_down(self._default_executor, self)
@@ -330,15 +337,15 @@ class SolipsistEventLoop(ChildProcesses):
     async def getaddrinfo(self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0,
                           flags: int = 0) -> Any:
         """As asyncio's, from the virtual resolver and without a thread; a slow name takes its virtual seconds."""
-        # A program that puts its own function there means asyncio's look-ups too.
-        if base_events.socket.getaddrinfo is not _GETADDRINFO:  # type: ignore[attr-defined]
+        # A program that puts its own function there, or in the place of what asyncio starts jobs by, means these too.
+        if base_events.socket.getaddrinfo is not _GETADDRINFO or _has_own_jobs(self):  # type: ignore[attr-defined]
             return await Stock.getaddrinfo(self, host, port, family=family, type=type, proto=proto, flags=flags)
         try:
             return self.kernel.names.getaddrinfo(host, port, family, type, proto, flags)
         finally:  # an error takes as long as an answer
             seconds = self.kernel.names.delay(host)
-            if seconds:
-                await stating(lambda: f"the look-up of {names.plain(host)}", sleep(seconds))
+            if seconds or self.kernel.choices.explorer is not None:
+                await look_up_longer(self, host, seconds)
 
     async def _create_server_getaddrinfo(self, host: Any, port: Any, family: int, flags: int) -> list[Answer]:
         infos = await Stock._create_server_getaddrinfo(self, host, port, family, flags)  # type: ignore[attr-defined]
@@ -346,22 +353,31 @@ class SolipsistEventLoop(ChildProcesses):
 
     async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> tuple[str, str]:
         """As asyncio's, from the virtual resolver and without a thread."""
+        if _has_own_jobs(self):
+            return await Stock.getnameinfo(self, sockaddr, flags)
         lookup = base_events.socket.getnameinfo  # type: ignore[attr-defined]  # the virtual one, or a program's own
         return lookup(sockaddr, flags)  # type: ignore[no-any-return]
 
     def close(self) -> None:
         """As asyncio's. Sockets that are still open are closed without a warning: nobody can use them any more."""
         was_closed = self.is_closed()
+        worlds.let_ready_run(self.world)
         super().close()
         if was_closed or not self.is_closed():
             return
         for file in list(self.kernel.files.values()):
             self.kernel.close(file)
         worlds.end(self.world)
+        self._own.let_go(self)
 
     def __repr__(self) -> str:
         state = "running" if self.is_running() else "closed" if self.is_closed() else "idle"
         return f"<SolipsistEventLoop {state} t={self.time()!r}>"
+
+
+def _has_own_jobs(loop: SolipsistEventLoop) -> bool:
+    """Whether the program has replaced `run_in_executor()`."""
+    return getattr(loop.run_in_executor, "__func__", None) is not _RUN_IN_EXECUTOR
 
 
 def _closes_nothing(loop: SolipsistEventLoop, coroutine: CoroutineType[Any, Any, Any]) -> bool:
@@ -380,14 +396,14 @@ def _submit(loop: SolipsistEventLoop, executor: Any, function: Callable[..., obj
             place: Place | None) -> Any:
     """Give a job to an executor; gives the future of the loop that gets its result."""
     jobs = loop.world.jobs
-    job = jobs.begin(f"executor job {names.name_of(function)}", place)
+    job = jobs.begin(f"executor job {names.name_of(function)}", place, executor)
     try:
-        with sealed(loop):
+        with sealed(loop), jobs.submitting(job, executor):
             source = executor.submit(Work(job, function), *args)
     except BaseException:
         job.end()
         raise
-    future: Any = jobs.follow(job, source, loop)
+    future: Any = jobs.follow(job, source, loop, vars(Behind)["call_soon_threadsafe"])
     future.made_at, future.job_name = job.place, job.reason
     return future
 
@@ -409,15 +425,18 @@ _OF_WINDOWS = ("Of Windows alone", "a call of Windows' proactor loop, and this l
 _OF_THE_END = (asyncio.BaseEventLoop.shutdown_asyncgens.__code__,
                SolipsistEventLoop.shutdown_default_executor.__code__)
 
+SolipsistEventLoop.beginning = Beginning(SolipsistEventLoop)
+_CALL_AT, _RUN_IN_EXECUTOR = map(vars(SolipsistEventLoop).get, ("call_at", "run_in_executor"))
+
 for _name in ("create_pipe_connection", "start_serving_pipe"):
     setattr(SolipsistEventLoop, _name, _refusal(_name, *_OF_WINDOWS))
 
 let_patches_reach(SolipsistEventLoop, (
-    "time", "call_soon", "call_at", "call_later", "create_task", "run_in_executor", "shutdown_default_executor",
-    "getaddrinfo", "getnameinfo", "_create_server_getaddrinfo", "add_reader", "add_writer", "connect_read_pipe",
-    "connect_write_pipe", "subprocess_exec", "subprocess_shell", "add_signal_handler", "remove_signal_handler",
-    "set_debug", "call_exception_handler", "default_exception_handler", "_asyncgen_firstiter_hook",
-    "_asyncgen_finalizer_hook", "_run_once"))
+    "time", "call_soon", "call_soon_threadsafe", "call_at", "call_later", "create_task", "run_in_executor",
+    "shutdown_default_executor", "getaddrinfo", "getnameinfo", "_create_server_getaddrinfo", "add_reader", "add_writer",
+    "connect_read_pipe", "connect_write_pipe", "subprocess_exec", "subprocess_shell", "add_signal_handler",
+    "remove_signal_handler", "set_debug", "call_exception_handler", "default_exception_handler",
+    "_asyncgen_firstiter_hook", "_asyncgen_finalizer_hook", "_run_once"))
 
 
 @functools.cache

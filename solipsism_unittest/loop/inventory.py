@@ -25,7 +25,8 @@ from ..introspection.exceptions import user_line
 from ..introspection.handles import owner_of, turn_words
 from ..introspection.names import plain
 from ..introspection.places import Place, made_at
-from ..stdlib.files.played import is_played
+from ..kernel.descriptors.connection import died_with_host
+from ..stdlib.files.played import FileDescriptor, is_played, number_of
 from .selector import VirtualSelector
 from .timers import Timer
 
@@ -99,10 +100,10 @@ def close_generator(loop: asyncio.AbstractEventLoop, agen: Any) -> None:
 class Inventory:
     """What there is on one loop."""
 
-    __slots__ = ("_owner", "_made", "_futures", "_room", "registrations", "generators")
+    __slots__ = ("owner", "_made", "_futures", "_room", "registrations", "generators")
 
     def __init__(self, loop: Owner) -> None:
-        self._owner = loop
+        self.owner = loop
         self._made: list[weakref.ref[asyncio.Task[Any]]] = []
         self._futures: weakref.WeakSet[asyncio.Future[Any]] | tuple[()] = ()
         self._room = ROOM
@@ -149,52 +150,54 @@ class Inventory:
             if task is not None:
                 yield task
 
-    def unread(self) -> list[Any]:
-        """The tasks and noted futures that ended with an error which nobody has read."""
-        return [future for future in (*self.tasks(), *self._futures) if future.done() and future._log_traceback]
+    def unread(self, *, of_crashed_hosts: bool = False) -> list[Any]:
+        """The tasks and noted futures that ended with an error which nobody has read: those that can fail a test."""
+        return [future for future in (*self.tasks(), *self._futures) if future.done() and future._log_traceback
+                and (of_crashed_hosts or not died_with_host(future._exception))]
 
     # -- what will run
 
     def timers(self) -> list[Timer]:
         """The timers that are pending and not cancelled, the next one first."""
-        return [timer for timer in self._owner.timers() if not timer.cancelled()]
+        return [timer for timer in self.owner.timers() if not timer.cancelled()]
 
     def next_timer(self) -> Timer | None:
         """The timer that is due next; None where there is none. A cancelled one counts until the loop drops it."""
-        return self._owner.next_timer()
+        return self.owner.next_timer()
 
     def ready(self) -> list[asyncio.Handle]:
         """The handles that run in the next turn of the loop, the first one first; cancelled ones are among them."""
-        return list(self._owner._ready)
+        return list(self.owner._ready)
 
     def has_handles(self) -> bool:
         """Whether the loop has any timer or ready handle, cancelled ones included."""
-        return bool(self._owner._ready or self._owner.next_timer())
+        return bool(self.owner._ready or self.owner.next_timer())
 
     def drop_handles(self) -> None:
         """Forget every timer and every ready handle: none of them will run."""
-        self._owner.drop_timers()
-        self._owner._ready.clear()
+        self.owner.drop_timers()
+        self.owner._ready.clear()
 
     def forget_descriptor(self, number: int) -> None:
         """Take away what is registered for a descriptor, also what a transport has registered."""
-        self._owner._remove_reader(number)
-        self._owner._remove_writer(number)
+        self.owner._remove_reader(number)
+        self.owner._remove_writer(number)
 
     def transport_of(self, number: int) -> Any:
         """The transport that a descriptor belongs to, or None; asyncio keeps no table of those of pipes."""
-        transport = self._owner._transports.get(number)
-        key = self._owner.selector.keys.get(number)
+        transport = self.owner._transports.get(number)
+        key = self.owner.selector.keys.get(number)
         for handle in key.data if transport is None and key is not None else ():
             owner = None if handle is None or handle.cancelled() else owner_of(handle)
             if isinstance(owner, asyncio.BaseTransport):
                 return owner
         return transport
 
-    def played_transports(self) -> list[tuple[int, Any, asyncio.Handle]]:
+    def played_transports(self) -> list[tuple[FileDescriptor, Any, asyncio.Handle]]:
         """The transports on mocks: the number of the descriptor, the transport, and the handle that waits for it."""
-        keys = [key for key in self._owner.selector.keys.values() if is_played(key.fileobj)]
-        found = [(key.fd, owner_of(handle), handle) for key in keys for handle in key.data if handle is not None]
+        keys = [key for key in self.owner.selector.keys.values() if is_played(key.fileobj)]
+        found = [(number_of(key.fileobj), owner_of(handle), handle)
+                 for key in keys for handle in key.data if handle is not None]
         return [each for each in found if isinstance(each[1], asyncio.BaseTransport)]
 
 
@@ -255,9 +258,24 @@ class UncaughtErrors:
         self.expected: list[Expectation] = []  # the innermost comes last
         self.is_reported: Callable[[str], bool] = _by_nobody  # of each kind, whether a test fails for it
 
+    def expect(self, expectation: Expectation, unread_ones: Callable[[], list[Any]]) -> Callable[[], list[str]]:
+        """Expect an error that nobody catches. The result stops that, and returns the other errors in words."""
+        seen = len(self.found)
+        self.expected.append(expectation)
+
+        def stop() -> list[str]:
+            left = unread_ones()
+            for future in left:
+                if expectation.exception is None and expectation.takes(future._exception):
+                    future.exception()  # it is read
+            self.expected.remove(expectation)
+            return [error.what for error in [*self.found[seen:], *map(unread, left)]]
+
+        return stop
+
     def is_expected(self, error: BaseException | None) -> bool:
-        """Whether a test expects this error; each expectation takes one."""
-        return any(expectation.takes(error) for expectation in reversed(self.expected))
+        """Whether a test expects this error, and each expectation takes one, or who got it has died with its host."""
+        return any(expectation.takes(error) for expectation in reversed(self.expected)) or died_with_host(error)
 
     def note(self, context: dict[str, Any]) -> bool:
         """Note what asyncio's default handler got; gives whether it is to be logged.
@@ -271,6 +289,8 @@ class UncaughtErrors:
     def _note(self, context: dict[str, Any]) -> str | None:
         """The kind of what asyncio's default handler got; None for what is no error."""
         error, future = context.get("exception"), context.get("future")
+        if died_with_host(error):
+            return None
         if isinstance(future, asyncio.Future) and error is not None and _UNREAD in str(context.get("message")):
             self.found.append(unread(future))
             return "unread"

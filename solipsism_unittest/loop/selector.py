@@ -8,7 +8,6 @@ per turn; only a turn with nothing to run and nothing ready may move the clock.
 from __future__ import annotations
 
 import os
-import queue
 import selectors
 import stat
 from collections.abc import Callable, Iterator, Mapping
@@ -19,12 +18,14 @@ from ..errors import LivelockError, RealTimeLimitError, SleepForeverError, Solip
 from ..hangs.spins import Look
 from ..introspection.threads import Real
 from ..kernel import Kernel
+from ..kernel.descriptors.file import Descriptor, File
 from ..stdlib.escapes import noted
 from ..stdlib.files.played import is_played, number_of
 from ..stdlib.sockets.virtual_socket import Face
+from ..stdlib.threads.pacing.record import lines
 from ..stdlib.threads.stalls import Blocking, clues
-from ..stdlib.threads.workers import Workers
 from ..stdlib.worlds import World
+from .parking import Parking
 from .timers import Timer
 
 # What spins, and what works hard? An effect on the world (a byte, a connection) is work. While something holds the
@@ -32,8 +33,10 @@ from .timers import Timer
 # of a second) are looked at. When all that the running code can reach is *exactly* as it was some turns before
 # (spins.py), it will be so again and again: a livelock. A program that counts, fills a list or takes from a queue never
 # is as before. One that counts for ever must end too, so a million turns are a livelock in any case. A hand-over from
-# task to task takes two turns, so a test may make hundreds of thousands of them.
+# task to task takes two turns, so a test may make hundreds of thousands of them. Who works hard without end, as one
+# that connects anew at once whenever it is refused, must end some day as well: no test comes so far in its real time.
 TURNS_AT_ONE_INSTANT = 1_000_000
+TURNS_IN_ANY_CASE = 10_000_000
 TURNS_BEFORE_A_LOOK = 100_000
 TURNS_LOOKED_AT = 100
 TURNS_OF_A_POLL = 1_000  # the same where a test allows polling
@@ -68,6 +71,7 @@ class Limits(NamedTuple):
     """How much a selector allows before it reports a hang; it is replaced as a whole."""
 
     turns: int = TURNS_AT_ONE_INSTANT  # of the loop, at one instant and without an effect, whatever they did
+    busy_turns: int = TURNS_IN_ANY_CASE  # at one instant, with an effect or without
     polling: bool = False  # time goes on to the next deadline, where there is one, instead
     jumps: int = JUMPS_TO_QUESTION  # of the clock, until the owner is asked whether the program can still go on
     real_seconds: float = HELD_TOO_LONG  # for what holds the clock
@@ -76,6 +80,7 @@ class Limits(NamedTuple):
 
 
 DEFAULT_LIMITS = Limits()
+_NOTHING_SEEN = Look()
 
 
 class Owner(Protocol):
@@ -113,19 +118,20 @@ class Owner(Protocol):
 class SpinWatch:
     """Finds out whether the turns at one instant are a livelock."""
 
-    __slots__ = ("look", "first", "last", "_allowed", "_kernel", "_new_look", "_effects", "_before")
+    __slots__ = ("look", "first", "last", "_allowed", "_allowed_busy", "_kernel", "_new_look", "_before")
 
     def __init__(self, kernel: Kernel, new_look: Callable[[], Look], turns: int) -> None:
-        self.look = Look()  # the latest one
+        self.look = _NOTHING_SEEN  # the latest one
         self._kernel = kernel
         self._new_look = new_look
-        self._effects = 0
-        self._before = 0, kernel.clock.now  # turns without an effect before the latest look, and at which instant
+        # At the latest look: the effects, the turns without one since, those in any case, and at which instant.
+        self._before = 0, 0, 0, kernel.clock.now
         self.allow(turns)
 
-    def allow(self, turns: int, before_a_look: int = TURNS_BEFORE_A_LOOK) -> None:
-        """Set how many turns without an effect are a livelock, and so which turns are looked at."""
+    def allow(self, turns: int, before_a_look: int = TURNS_BEFORE_A_LOOK, busy: int = TURNS_IN_ANY_CASE) -> None:
+        """Set how many turns without an effect are a livelock, and how many `busy` ones; so which are looked at."""
         self._allowed = turns
+        self._allowed_busy = busy
         self.last = min(turns, before_a_look)
         self.first = self.last + 1 - min(TURNS_LOOKED_AT, max(1, turns // 2))
 
@@ -135,30 +141,32 @@ class SpinWatch:
             self.look = self._new_look()
         self.look.turn()
 
-    def spun(self, turns: int) -> int:
-        """After the last turn: how many turns changed nothing where this is a livelock, and 0 where it is none."""
+    def spun(self, turns: int) -> str:
+        """After the last turn: how many turns came to nothing where this is a livelock, and "" where it is none."""
         clock, effects = self._kernel.clock, self._kernel.journal.effects
-        before, at = self._before
-        self._before = 0, clock.now
-        if effects != self._effects or clock.holds:
-            self._effects = effects
-            return 0
-        if at == clock.now:
-            turns += before
-        if self.look.recurs or turns >= self._allowed:
-            return turns
-        self._before = turns, clock.now
-        return 0
+        before, idle, busy, at = self._before
+        idle, busy = (idle + turns, busy + turns) if at == clock.now else (turns, turns)
+        if clock.holds:
+            idle = busy = 0
+        elif effects != before:
+            idle = 0
+        self._before = effects, idle, busy, clock.now
+        is_idle = idle > 0 and (self.look.recurs or idle >= self._allowed)
+        if not is_idle and busy < self._allowed_busy:
+            return ""
+        self._before = effects, 0, 0, clock.now
+        if is_idle:
+            return f"{idle:,} turns of the loop changed nothing"
+        return f"{busy:,} turns of the loop went by at once"
 
 
-class VirtualSelector(selectors.BaseSelector):
+class VirtualSelector(Parking, selectors.BaseSelector):
     """A selector over the kernel of one world; its owner answers for the loop."""
 
     def __init__(self, world: World, owner: Owner, autojump: bool = True) -> None:
         self.keys: dict[int, selectors.SelectorKey] = {}
         self.autojump = autojump
-        self.wakeups: queue.SimpleQueue[None] = queue.SimpleQueue()
-        self.jobs = world.jobs
+        Parking.__init__(self, world)
         self.blocking = Blocking(owner.slow_turn)
         self.turns = 0  # at this instant
         self.jumps_left = JUMPS_TO_QUESTION  # until the owner is asked
@@ -166,14 +174,12 @@ class VirtualSelector(selectors.BaseSelector):
         self.horizon = inf  # the limits'
         self._limits = DEFAULT_LIMITS
         self._owner = owner
-        self._line = self.jobs.line
-        self._workers = self.jobs.workers.alive
         self._world = world
         self._kernel = kernel = world.kernel
         self._clock = kernel.clock
         self._deliveries = kernel.clock.deliveries
         self._awake = kernel.awake
-        self._map = _Map(self)
+        self._map: _Map | None = None
 
     @property
     def limits(self) -> Limits:
@@ -186,8 +192,9 @@ class VirtualSelector(selectors.BaseSelector):
         if limits.jumps != before.jumps:
             self.jumps_left = limits.jumps
         self.horizon = limits.horizon
-        if limits.turns != before.turns or limits.polling != before.polling:
-            self.spins.allow(limits.turns, TURNS_OF_A_POLL if limits.polling else TURNS_BEFORE_A_LOOK)
+        if limits.turns != before.turns or limits.polling != before.polling or limits.busy_turns != before.busy_turns:
+            self.spins.allow(limits.turns, TURNS_OF_A_POLL if limits.polling else TURNS_BEFORE_A_LOOK,
+                             limits.busy_turns)
 
     def known(self, fileobj: Any) -> int:
         """The descriptor of a file object, for a look-up. One of another world is not refused: it is not found."""
@@ -247,10 +254,13 @@ class VirtualSelector(selectors.BaseSelector):
         return key
 
     def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
+        if self._map is None:
+            self._map = _Map(self)
         return self._map
 
     def close(self) -> None:
         self.keys.clear()
+        self._map = None
 
     # -- waiting
 
@@ -260,15 +270,8 @@ class VirtualSelector(selectors.BaseSelector):
         if now > turn.look_at:
             turn.measure(now)
         turn.began = now
-        if self._deliveries and self._deliveries[0][0] <= self._clock.now:
-            self._clock.jump(self._clock.now)  # what arrives now comes before the timers that are due now
-        events = self._ready() if self._awake else []
-        if events or (timeout is not None and timeout <= 0):
-            self.turns += 1
-            self.look_after_turn()
-        else:
-            turn.runs = None  # what has run and is not needed any more ends now, before time goes on
-            events = self.quiesce(self._owner.next_deadline())
+        turn.runs = None  # what has run and is not needed any more ends now, before time goes on
+        events = self.wait(timeout)
         ready = turn.ready
         if events or len(ready) > 1:
             turn.runs = clues(ready, events)
@@ -276,29 +279,47 @@ class VirtualSelector(selectors.BaseSelector):
             turn.runs = ready[0] if ready else self._owner.next_timer()
         return events
 
+    def wait(self, timeout: float | None) -> list[Event]:
+        """As `select`, for turns that time their callbacks themselves."""
+        if self._deliveries and self._deliveries[0][0] <= self._clock.now:
+            self._clock.jump(self._clock.now)  # what arrives now comes before the timers that are due now
+            if self.blocking.ready:
+                timeout = 0  # a look-up has come, for example: who waited for it goes on at this instant
+        events = self.ready_now() if self._awake else []
+        if events or (timeout is not None and timeout <= 0):
+            self.turns += 1
+            self.look_after_turn()
+            return events
+        return self.quiesce(self._owner.next_deadline())
+
     def look_after_turn(self) -> None:
         """A turn was made at this instant: give others a chance now and then, and see whether the program spins."""
-        if self._line and not self.turns & 1023:
+        if (self._line or self._others) and not self.turns & 1023:
             self._pause()
         if self.turns > self.spins.first:
             self._look_closer()
             self.blocking.start()  # that took its time, and no callback did
 
-    def _ready(self) -> list[Event]:
+    def ready_now(self) -> list[Event]:
+        """What is ready, without waiting for anything."""
         keys = self.keys
-        return [(keys[file.number], events) for file, events in self._kernel.ready()]
+        return [(keys[file.number], events) for file, events in self.own_ready()]
+
+    def own_ready(self) -> list[tuple[File | Descriptor, int]]:
+        """As the kernel says it, without what another loop of the world waits for."""
+        ready = self._kernel.ready()
+        return [pair for pair in ready if pair[0].number in self.keys] if self._world.second else ready
 
     def _look_closer(self) -> None:
         self.spins.turn(self.turns)
         if self.turns > self.spins.last:
-            turns = self.spins.spun(self.turns - 1)
+            spun = self.spins.spun(self.turns - 1)
             self.turns = 0
             due = self._owner.next_deadline()
-            if turns and self._limits.polling and self.autojump and due != inf:
+            if spun and self._limits.polling and self.autojump and due != inf:
                 self._jump(due)
-            elif turns:
-                self._owner.stuck(LivelockError, "the program spins",
-                                  f"{turns:,} turns of the loop changed nothing, and time cannot go on: something runs "
+            elif spun:
+                self._owner.stuck(LivelockError, "the program spins", f"{spun}, and time cannot go on: something runs "
                                   "again and again without waiting for anything")
 
     def quiesce(self, due: float) -> list[Event]:
@@ -307,42 +328,47 @@ class VirtualSelector(selectors.BaseSelector):
         if not self.wakeups.empty():
             self._drain_wakeups()
             return []
-        if (self._line or clock.holds or self._workers) and self._wait_for_others():
-            return self._ready()
+        if (self._line or clock.holds or self._others) and self._wait_for_others(due):
+            return self.ready_now()
         if not self.jumps_left:
             self.jumps_left = self._owner.question_the_wait()
             self.blocking.start()  # no callback took that long
             return []  # the loop may have something to do now
         if clock.deliveries and clock.deliveries[0][0] < due:
             due = clock.deliveries[0][0]
+        if self._others and (first := self._baton.next_deadline()) < due:
+            due = first
         stop = clock.stops[0][0] if clock.stops else inf
         if due <= stop and due != inf and (self.autojump or stop != inf):
             self._jump(due)
         elif stop != inf and stop > self.horizon:
             self._owner.beyond(stop)
         elif stop != inf:
-            self._jump(stop)
+            self._jump(max(stop, clock.now))  # a call that blocked this thread may have let time go on beyond it
             self._kernel.journal.note("advanced", ())
             clock.end_stop()
+        elif self.jobs.is_awaited() and self.autojump and (last := self._baton.next_deadline_of_free()) < inf:
+            self._jump(last)  # nobody but a job of the background can go on
         elif self.jobs.is_awaited() or not self.wakeups.empty():  # one that had let go may have come by since
             self._wait_for_the_real_world()
-        elif self._workers and self._wait_for_a_thread():
-            pass
         elif due != inf:
             self._owner.stuck(SleepForeverError, "nobody moves time on",
                           f"autojump is off, and the next timer is due at t={due!r}: await advance() to get there")
         else:
-            self._owner.stuck(SleepForeverError, "nothing can wake the program", self.jobs.workers.hint())
-        return self._ready() if self._awake else []
+            hint = "\n  ".join(lines(self._baton.records.values()))
+            self._owner.stuck(SleepForeverError, "nothing can wake the program", hint)
+        return self.ready_now() if self._awake else []
 
-    def _wait_for_others(self) -> bool:
-        """Let jobs, holders of the clock and other threads come first; False when there is nothing to wait for."""
+    def _wait_for_others(self, due: float) -> bool:
+        """Let jobs, other threads and holders of the clock come first; False when there is nothing to wait for."""
         if self.jobs.waiting_since is not None and self.jobs.deliver():
+            return True
+        if self._others and self._let_threads_run(due):
             return True
         if self._clock.holds:
             self._wait_for_the_real_world()
             return True
-        return bool(self._workers) and self._wait_for_a_thread(self._thread_too_late)
+        return False
 
     def _jump(self, when: float) -> None:
         clock = self._clock
@@ -352,42 +378,19 @@ class VirtualSelector(selectors.BaseSelector):
             self.turns = 0
             self.jumps_left -= 1
             clock.jump(when)
+        if self._others:
+            self._baton.release()
 
-    def _drain_wakeups(self) -> None:
-        while not self.wakeups.empty():
-            self.wakeups.get_nowait()
+    # -- what is asked of it where it is not alone
 
-    def _wait_for_the_real_world(self) -> None:
-        patience = self.jobs.patience()
-        try:
-            self.wakeups.get(timeout=self._limits.real_seconds if patience is None else patience)
-        except queue.Empty:
-            if patience is None:
-                waited_for = self.jobs.names()
-                self.jobs.give_up()
-                self._owner.stuck(RealTimeLimitError, "what holds the clock does not let go",
-                              f"waited {self._limits.real_seconds:g} real seconds for {waited_for}")
-            else:
-                self.jobs.lose_patience()
-        self._drain_wakeups()
-        self.blocking.start()  # no callback took that long
+    def has_ready(self) -> bool:
+        """Whether a descriptor is ready that this loop waits for."""
+        return bool(self._awake and self.ready_now())
 
-    def _pause(self) -> None:
-        """The program spins or works hard beside executor jobs: give them a chance, and hand over what is there."""
-        if self.turns & (self.turns - 1) == 0:  # at 1024 turns, 2048, 4096: who needs no job loses little
-            self.jobs.pause(self.wakeups)
+    def real_seconds(self) -> float:
+        """How long to wait for who gives no sign of life."""
+        return self._limits.real_seconds
 
-    def _wait_for_a_thread(self, on_late: Callable[[str], None] | None = None) -> bool:
-        came = self.jobs.workers.bring(self._owner.loop, self.wakeups, self._limits.real_seconds, on_late)
-        if came:
-            self._drain_wakeups()
-        self.blocking.start()
-        return came or bool(self._awake and self._kernel.ready())  # a thread may have sent something itself
-
-    def _thread_too_late(self, names: str) -> None:
-        self._owner.stuck(RealTimeLimitError, "a thread does not answer",
-                      f"waited {self._limits.real_seconds:g} real seconds for {names}\n  a thread that is meant to run "
-                      "on is started in `with background():`")
-
-    # Where the loop's thread stands while it waits for other threads.
-    WAITS = frozenset(function.__code__ for function in (_wait_for_the_real_world, Workers.bring))
+    def late(self, reason: str, hint: str) -> None:
+        """Report that it took longer."""
+        self._owner.stuck(RealTimeLimitError, reason, hint)

@@ -24,6 +24,7 @@ from ..introspection.debuggers import debugging
 from ..introspection.tasks import Task, by_name, members_of, retrieve, waiter_of
 from ..kernel import Kernel
 from ..kernel.journal import Journal
+from ..stdlib.worlds import World
 from .inventory import Inventory
 from .selector import VirtualSelector
 from .timers import Timer
@@ -40,6 +41,7 @@ class Loop(Protocol):
     """What is asked here of a SolipsistEventLoop."""
 
     selector: VirtualSelector
+    world: World
 
     @property
     def kernel(self) -> Kernel:
@@ -131,6 +133,7 @@ class Hangs:
         waiting = self._pending()
         if kind is LivelockError:
             hint += self._ahead()
+        hint = "\n  ".join(filter(None, [hint, *self._beside()]))
         error = kind(report.report(reason, self.loop.kernel, waiting, hint, self._going_on(), self._ran(kind)))
         self.loop.kernel.journal.note("stuck", (kind.__name__,))
         run = self._driven
@@ -145,6 +148,13 @@ class Hangs:
             self._cancel(waiting)
         else:
             self._give_up(run, run.verdict, waiting)
+
+    def _beside(self) -> list[str]:
+        """The tasks of the other loops of this world that run, each after its loop."""
+        others = [loop for loop in self.loop.world.running if loop is not self.loop]
+        return [line for loop in others for line in
+                (f"{loop!r} made at {loop.made_at} runs in another thread:",
+                 *(f"  {line}" for task in report.task_lines(all_tasks(loop)) for line in task.splitlines()))]
 
     def _ahead(self) -> str:
         """What comes next in time, which a program that spins keeps away; "" where nothing does."""
@@ -226,7 +236,8 @@ class Hangs:
         # Mostly none is due, and of thousands of timers the first says so.
         timers = inventory.timers() if self.next_deadline() <= self.loop.time() else []
         due = [timer for timer in timers if timer.when() <= self.loop.time()]
-        polled = [handle for file, _ in self.loop.kernel.ready() for handle in keys[file.number].data or ()]
+        polled = [handle for file, _ in self.loop.kernel.ready() if file.number in keys
+                  for handle in keys[file.number].data or ()]
         return [handle for handle in [*inventory.ready(), *due, *polled]
                 if handle is not None and not handle.cancelled()]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import math
-from asyncio import events, futures
+from asyncio import events, futures, sleep
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextvars import copy_context
@@ -18,8 +18,10 @@ from sys import intern
 from threading import get_ident
 from typing import Any, Protocol
 
+from ..introspection.names import plain
 from ..introspection.places import Place, place_here
 from ..introspection.tasks import stating
+from ..kernel.choices.kinds import LOOKUP
 from ..kernel.clock import VirtualClock
 from ..kernel.journal import FULL
 from ..stdlib.threads.mistakes import check_callback, refuse_thread
@@ -101,7 +103,8 @@ class Line:
     Most timers are made in the order in which they are due. They stand in `queue`, where a timer takes 8 bytes and its
     number is its place. One that is due before the `latest` of them is in `heap`. Of one instant those of the queue are
     first: when a timer went into the heap, the latest was due later, so no timer of its instant was queued after it.
-    CPython's own turns have a heap as asyncio's, `plain`, in their place. Its timers have numbers.
+    CPython's own turns have a heap as asyncio's, `plain`, in their place. Its timers have numbers. Whoever asks
+    finds the timers wherever they are.
     """
 
     __slots__ = ("queue", "heap", "latest", "plain", "context", "record", "_made")
@@ -116,7 +119,7 @@ class Line:
         self._made = 0  # the highest number that one in a heap has got
 
     def __len__(self) -> int:
-        return len(self.queue) + len(self.heap)
+        return len(self.queue) + len(self.heap) + len(self.plain)
 
     def add(self, timer: Timer) -> None:
         """Put a timer in line that was made after all others."""
@@ -133,17 +136,30 @@ class Line:
         queue, heap = self.queue, self.heap
         if heap and not (queue and queue[0]._when <= heap[0][0]):
             return heap[0][2]
-        return queue[0] if queue else None
+        if queue:
+            return queue[0]
+        return self.plain[0] if self.plain else None
 
     def take(self) -> Timer:
         """Take the timer that is due next out of the line; there must be one."""
-        is_queued = not self.heap or bool(self.queue and self.queue[0]._when <= self.heap[0][0])
-        timer = self.queue.popleft() if is_queued else heappop(self.heap)[2]
+        queue, heap = self.queue, self.heap
+        if queue and not (heap and heap[0][0] < queue[0]._when):
+            timer = queue.popleft()
+        else:
+            timer = heappop(heap)[2] if heap else heappop(self.plain)
         timer._scheduled = False
         return timer
 
+    def times(self) -> set[float]:
+        """When those are due that are not cancelled."""
+        heap = [entry[2] for entry in self.heap]
+        return {timer._when for timers in (self.queue, heap, self.plain) for timer in timers if not timer._cancelled}
+
     def all(self) -> list[Timer]:
-        """All of them in order. Each gets its number: whoever compares them finds the same order."""
+        """All of them in order. Each gets its number: whoever compares them finds the same order.
+
+        Those of CPython's turns are not among them.
+        """
         timers = sorted([*((timer._when, 0, number, timer) for number, timer in enumerate(self.queue)),
                          *((when, 1, number, timer) for when, number, timer in self.heap)])
         for number, entry in enumerate(timers):
@@ -174,7 +190,7 @@ class Line:
 
     def drop_cancelled(self) -> None:
         """Take out those that were cancelled."""
-        for timer in [*self.queue, *(entry[2] for entry in self.heap)]:
+        for timer in [*self.queue, *(entry[2] for entry in self.heap), *self.plain]:
             if timer._cancelled:
                 timer._scheduled = False
         alive = [timer for timer in self.queue if not timer._cancelled]
@@ -182,6 +198,8 @@ class Line:
         self.queue.extend(alive)
         self.heap[:] = [entry for entry in self.heap if not entry[2]._cancelled]
         heapify(self.heap)
+        self.plain[:] = [timer for timer in self.plain if not timer._cancelled]
+        heapify(self.plain)
 
     def clear(self) -> None:
         """Forget them all."""
@@ -290,3 +308,22 @@ async def reach(loop: Loop, when: float) -> None:
     finally:
         if done.cancelled() or not done.done():  # time must not move for an advance that was cancelled
             loop._clock.cancel_stop(stop)
+
+
+async def look_up_longer(loop: Loop, host: object, seconds: float) -> None:
+    """Wait as long as a look-up takes: these seconds, and what an exploration puts in."""
+    what = f"the look-up of {plain(host)}"
+    if seconds:
+        await stating(lambda: what, sleep(seconds))
+    explorer, now = loop.world.kernel.choices.explorer, loop._clock.now
+    when = explorer.later(LOOKUP, now, what) if explorer is not None else now
+    if explorer is None or when == now:
+        return
+    done = loop.create_future()
+
+    def end() -> None:
+        if not done.done():
+            done.set_result(None)
+
+    explorer.carry(now, when, end)
+    await stating(lambda: what, done)

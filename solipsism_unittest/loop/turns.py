@@ -15,25 +15,25 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import functools
-import traceback
 from asyncio import base_events, events, format_helpers
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextvars import copy_context
 from heapq import heappop
-from inspect import CO_COROUTINE, iscoroutinefunction
+from inspect import CO_COROUTINE
 from math import inf
 from selectors import EVENT_READ, EVENT_WRITE
 from threading import get_ident
 from types import BuiltinFunctionType, FunctionType, MethodType
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
 from ..introspection.threads import Real
 from ..kernel import Kernel
-from ..stdlib.sockets.patches import KEPT
 from ..stdlib.threads.mistakes import check_callback, refuse_callback
 from ..stdlib.worlds import World
+from . import doors
+from .beginning import Beginning, LateTransports
+from .doors import Behind, Stock
 from .selector import VirtualSelector
 from .timers import END_OF_SLEEP, Line, Timer, check_caller
 
@@ -65,82 +65,8 @@ class Handle(events.Handle):
         self._source_traceback = None
 
 
-# -- what a program's patches reach
-
-if TYPE_CHECKING:
-    Stock = asyncio.SelectorEventLoop
-
-    class Doors:
-        """See below."""
-else:
-    class Stock:
-        """The methods of asyncio's loop classes that ours replaces: asyncio's own, which are moved here."""
-
-    class Doors:
-        """What asyncio's classes have in their place: functions that call ours for one of our loops."""
-
-    base_events.BaseEventLoop.__bases__ = (Doors, Stock, *base_events.BaseEventLoop.__bases__)
-
-
-class Behind(Doors):
-    """Our methods that replace asyncio's, behind asyncio's classes: what a program puts there is found first.
-
-        SolipsistEventLoop > SelectorEventLoop > BaseEventLoop > Behind, ours > Doors > Stock, asyncio's > ...
-
-    So a patch of asyncio's classes (`mock.patch.object(asyncio.BaseEventLoop, "getaddrinfo")`) is one of our loop too,
-    and costs nothing where there is none. Who calls what he has replaced (`BaseEventLoop.getaddrinfo(loop, ...)`) comes
-    through a door.
-    """
-
-
-# asyncio calls them at every turn: a door would make stock loops slower. Its own do on our loop what ours do.
-_WITHOUT_A_DOOR = ("time", "call_soon", "_run_once")
-_STOCK_CLASSES = asyncio.SelectorEventLoop.__mro__
-_HOMES = _STOCK_CLASSES[:_STOCK_CLASSES.index(base_events.BaseEventLoop) + 1]
-_MOVED: dict[str, list[Any]] = {}  # by name: asyncio's own method, and its door
-
-
-def let_patches_reach(loop_class: type, names: Iterable[str]) -> None:
-    """Move these methods of ours behind asyncio's classes; to be called once."""
-    for name in names:
-        owner = next(cls for cls in loop_class.__mro__ if name in vars(cls))
-        home = next(cls for cls in _STOCK_CLASSES if name in vars(cls))
-        ours, stock = vars(owner)[name], vars(home)[name]
-        delattr(owner, name)
-        setattr(Behind, name, ours)
-        setattr(Stock, name, stock)
-        if str(getattr(stock, "__module__", "")).startswith("asyncio."):  # nobody has replaced it yet
-            delattr(home, name)
-            _MOVED[name] = [stock]
-            if name not in _WITHOUT_A_DOOR:
-                KEPT[stock] = _door(loop_class, ours, stock)
-                setattr(Doors, name, KEPT[stock])
-                _MOVED[name].append(KEPT[stock])
-
-
-def _clear() -> None:
-    """Take out of asyncio's classes what somebody has put back there, after it was moved away; for each loop."""
-    for home in _HOMES:
-        if not _MOVED.keys().isdisjoint(vars(home)):
-            for name, methods in _MOVED.items():
-                if vars(home).get(name) in methods:
-                    delattr(home, name)
-
-
-def _door(loop_class: type, ours: Callable[..., Any], stock: Callable[..., Any]) -> Callable[..., Any]:
-    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(self, loop_class):
-            return ours(self, *args, **kwargs)
-        made = stock(self, *args, **kwargs)
-        lines = getattr(made, "_source_traceback", None)  # debug mode keeps them; asyncio takes its own out
-        if type(lines) is traceback.StackSummary and lines[-1].filename == __file__:
-            del lines[-1]
-        return made
-
-    async def coroutine_method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return await (ours if isinstance(self, loop_class) else stock)(self, *args, **kwargs)
-
-    return functools.wraps(stock)(coroutine_method if iscoroutinefunction(stock) else method)
+class OwnTurn:
+    """A turn of ours that stands in the place of `_run_once` on one loop, and takes timers out of the line."""
 
 
 class Turns(asyncio.SelectorEventLoop, Behind):
@@ -162,14 +88,20 @@ class Turns(asyncio.SelectorEventLoop, Behind):
     _thread_id: int | None
     _timer_cancelled_count: int
 
+    _asyncgens: Any = ()  # a WeakSet from the first generator on
+    _transports = LateTransports()
+    beginning: ClassVar[Beginning]
+
     def __init__(self, world: World, selector: VirtualSelector) -> None:
-        self.world = world
-        self.selector = selector
-        self._clock = world.kernel.clock
+        self._begin(world, selector)
+        doors.clear()
+        if not self.beginning.begin(self, selector, lambda: _spare(self)):
+            super().__init__(selector)
+
+    def _begin(self, world: World, selector: VirtualSelector) -> None:
+        self.world, self.selector, self._clock = world, selector, world.kernel.clock
         self.is_lean = True  # whether turns are ours
         self.line = Line()  # the timers
-        _clear()
-        super().__init__(selector)
 
     @property
     def kernel(self) -> Kernel:
@@ -207,6 +139,8 @@ class Turns(asyncio.SelectorEventLoop, Behind):
     @property
     def _scheduled(self) -> list[Timer]:
         """As asyncio's, for whoever reads it: the heap of CPython's own turns, a copy of the line of lean ones."""
+        if self._closed:
+            return []
         if self.is_lean:
             self._choose_turns()  # it may be a turn of somebody else's that reads it, inside of one of ours
         return self.line.all() if self.is_lean else self.line.plain
@@ -226,7 +160,8 @@ class Turns(asyncio.SelectorEventLoop, Behind):
     def _choose_turns(self) -> None:
         """Decide whose turns are made, and hand the timers over."""
         is_lean = not self._debug and not self._is_replaced() \
-            and getattr(self, "_selector", self.selector) is self.selector
+            and getattr(self, "_selector", self.selector) is self.selector \
+            and getattr(self.call_at, "__func__", None) is self.__class__.call_at  # a sleep asks the class alone
         if is_lean and not self.is_lean:
             self.line.leave_heap()
         elif self.is_lean and not is_lean:
@@ -235,7 +170,8 @@ class Turns(asyncio.SelectorEventLoop, Behind):
 
     def _is_replaced(self) -> bool:
         """Whether somebody else's code makes the turns, or runs the handles."""
-        return getattr(self._run_once, "__func__", None) is not _LEAN or events.Handle._run is not _STOCK_RUN
+        turn = self._run_once
+        return getattr(turn, "__func__", None) is not _LEAN and not isinstance(turn, OwnTurn) or is_run_replaced()
 
     def add_timer(self, timer: Timer) -> None:
         """Put a new timer in line."""
@@ -250,15 +186,13 @@ class Turns(asyncio.SelectorEventLoop, Behind):
 
     def next_timer(self) -> Timer | None:
         """The timer that is due next, None for none; a cancelled one counts until the loop drops it."""
-        if self.is_lean:
-            return self.line.first()
-        return self.line.plain[0] if self.line.plain else None
+        return self.line.first()
 
     def is_idle(self) -> bool:
         """Whether nothing waits for a turn, is on its way, or is to be said when the loop stops."""
         kernel = self.kernel
         return not (self._ready or self._debug or kernel.awake or kernel.clock.deliveries or self.next_timer()
-                    or self.world.calls or self.selector.blocking.has_warnings())
+                    or self.selector.blocking.has_warnings())
 
     def drop_timers(self) -> None:
         """Forget every timer."""
@@ -308,21 +242,20 @@ class Turns(asyncio.SelectorEventLoop, Behind):
             return
         ready, selector, kernel, line = self._ready, self.selector, self.kernel, self.line
         clock, blocking, spins, jobs = kernel.clock, selector.blocking, selector.spins, selector.jobs
-        queue, heap, awake, keys = line.queue, line.heap, kernel.awake, selector.keys
+        queue, heap, awake, keys, second = line.queue, line.heap, kernel.awake, selector.keys, self.world.second
         take_next, put_in_line = ready.popleft, ready.append
         deliveries, stops, holds, watchers = clock.deliveries, clock.stops, clock.holds, clock.watchers
-        in_line, workers, nobody_calls = jobs.line, jobs.workers.alive, selector.wakeups.empty
+        in_line, others, nobody_calls = jobs.line, jobs.baton.active, selector.wakeups.empty
         lean_turns, kind, run_class, perf_counter = _LEAN, type(self), events.Handle, Real.perf_counter
         turns = selector.turns
-        blocking.start()
         began = blocking.began
         while True:
             if self._timer_cancelled_count:
-                self._drop_cancelled()
+                self.drop_cancelled()
             now, has_jumped = clock.now, False
             if deliveries and deliveries[0][0] <= now:
                 clock.jump(now)  # what arrives now comes before the timers that are due now
-            found = kernel.ready() if awake else None
+            found = (selector.own_ready() if second else kernel.ready()) if awake else None
             if ready or found or queue and queue[0]._when <= now or heap and heap[0][0] <= now or self._stopping:
                 selector.turns = turns = turns + 1
                 if turns > spins.first or not turns & 1023:
@@ -350,7 +283,7 @@ class Turns(asyncio.SelectorEventLoop, Behind):
                 if heap and heap[0][0] < due:
                     due = heap[0][0]
                 due += 0.0  # a timer may have an int
-                if (stops or holds or watchers or in_line or workers or deliveries and deliveries[0][0] <= due
+                if (stops or holds or watchers or in_line or others or deliveries and deliveries[0][0] <= due
                         or not selector.jumps_left or not selector.autojump or not due < selector.horizon
                         or not nobody_calls() or not selector.jumps_left & 15):
                     if self._is_replaced():
@@ -400,14 +333,9 @@ class Turns(asyncio.SelectorEventLoop, Behind):
                 except (SystemExit, KeyboardInterrupt):
                     raise
                 except BaseException as error:
-                    _report(self, handle, error)
+                    report_error(self, handle, error)
                 ended = perf_counter()
-                if ended > blocking.look_at:
-                    blocking.began, blocking.runs = began, handle
-                    blocking.measure(ended)
-                    blocking.runs = None
-                    ended = perf_counter()
-                began = ended
+                began = ended if ended <= blocking.look_at else blocking.has_run(handle, began, ended)
             handle = args = timer = None  # type: ignore[assignment]  # what has run ends now, before time goes on
             if run_class._run is not _STOCK_RUN or kind._run_once is not lean_turns:
                 self._choose_turns()
@@ -424,7 +352,7 @@ class Turns(asyncio.SelectorEventLoop, Behind):
         timer = None  # type: ignore[assignment]
         Stock._run_once(self)  # type: ignore[attr-defined]
 
-    def _drop_cancelled(self) -> None:
+    def drop_cancelled(self) -> None:
         """Take cancelled timers out of the line: all of them where they are many, otherwise those on top."""
         line = self.line
         if len(line) > _MANY_TIMERS and self._timer_cancelled_count / len(line) > _TOO_MANY_CANCELLED:
@@ -439,7 +367,19 @@ class Turns(asyncio.SelectorEventLoop, Behind):
 _LEAN: Any = Turns._run_once
 
 
-def _report(loop: Turns, handle: Any, error: BaseException) -> None:
+def is_run_replaced() -> bool:
+    """Whether a tool has wrapped the method that runs a handle."""
+    return events.Handle._run is not _STOCK_RUN
+
+
+def _spare(loop: Turns) -> Any:
+    """Another one of the same world, on which asyncio's constructors have not run."""
+    spare: Any = object.__new__(type(loop))
+    spare._begin(loop.world, loop.selector)
+    return spare
+
+
+def report_error(loop: Turns, handle: Any, error: BaseException) -> None:
     """Tell the loop's exception handler of an error in a callback, as CPython's `Handle._run` does."""
     text = format_helpers._format_callback_source(handle._callback, handle._args)
     context = {"message": f"Exception in callback {text}", "exception": error, "handle": handle}

@@ -164,31 +164,40 @@ class _Patch:
 
 
 class _Stepping:
-    """Awaits a coroutine, with patches entered around each of its steps."""
+    """Awaits a coroutine, with patches entered around each of its steps.
+
+    It is an iterator and no generator, and so can say what it awaits, as a coroutine does: reports go on from there.
+    """
 
     def __init__(self, function: Any, patches: list[_Patch], args: Any, kwargs: Any) -> None:
         self._function, self._patches, self._args, self._kwargs = function, patches, args, kwargs
+        self.cr_await: Any = None  # the coroutine
 
     def __await__(self) -> Any:
-        steps: Any = None
-        send: Any = None
-        value: Any = None
-        while True:
-            with ExitStack() as stack:
+        return self
+
+    def __next__(self) -> Any:
+        return self.send(None)
+
+    def send(self, value: Any) -> Any:
+        """As a coroutine's."""
+        return self._step("send", value)
+
+    def throw(self, *error: Any) -> Any:
+        """As a coroutine's."""
+        return self._step("throw", *error)
+
+    def close(self) -> None:
+        """As a coroutine's."""
+        self._step("close")
+
+    def _step(self, call: str, *args: Any) -> Any:
+        with ExitStack() as stack:
+            for patch in self._patches:
+                stack.enter_context(patch)
+            if self.cr_await is None:
+                own_args, own_kwargs = list(self._args), dict(self._kwargs)
                 for patch in self._patches:
-                    stack.enter_context(patch)
-                if steps is None:
-                    args, kwargs = list(self._args), dict(self._kwargs)
-                    for patch in self._patches:
-                        patch.pass_on(args, kwargs)
-                    steps = self._function(*args, **kwargs)
-                    send = steps.send
-                try:
-                    waits_for = send(value)
-                except StopIteration as end:
-                    return end.value
-            try:
-                value = yield waits_for
-                send = steps.send
-            except BaseException as error:
-                value, send = error, steps.throw
+                    patch.pass_on(own_args, own_kwargs)
+                self.cr_await = self._function(*own_args, **own_kwargs)
+            return getattr(self.cr_await, call)(*args)

@@ -13,6 +13,7 @@ import ssl
 from typing import Any, ClassVar
 from unittest import mock
 
+from ..introspection.places import user_place
 from ..stdlib.files.played import FileDescriptor, is_played
 from ..stdlib.sockets.patches import StockSocket
 
@@ -39,7 +40,8 @@ class FileMock(mock.Mock):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fileno.return_value = FileDescriptor()
+        number = self.fileno.return_value = FileDescriptor()
+        number.place = user_place()
 
     def _get_child_mock(self, /, **kwargs: Any) -> mock.Mock:
         return mock.Mock(**kwargs)

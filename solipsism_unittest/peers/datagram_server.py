@@ -19,6 +19,7 @@ from typing import Any
 from ..introspection.names import plain
 from ..introspection.places import Place, user_place
 from ..introspection.tasks import stating
+from ..kernel.addresses.hosts import here, staying
 from ..kernel.addresses.interfaces import INTERFACES, is_many, is_multicast
 from ..kernel.network.ports import WILDCARDS
 from ..stdlib.sockets.pairs import abort
@@ -109,7 +110,8 @@ class FakeDatagramServer:
         face.end.place = self.made_at
         face.end.v6_only = ":" in address
         try:
-            face.bind((address, self.port))
+            with staying(here.get() if self.host in WILDCARDS else None):  # a loopback is the one that it names
+                face.bind((address, self.port))
         except BaseException as error:
             face.close()
             if not isinstance(error, OSError):

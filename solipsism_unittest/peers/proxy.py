@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import inspect
 import math
+import os
 import socket
 from asyncio import create_task, gather, get_running_loop, open_connection, wait, wait_for
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -20,6 +21,7 @@ from ..introspection.tasks import stating
 from ..kernel.network.network import Network
 from ..stdlib.sockets.virtual_socket import OwnSocket
 from ..stdlib.worlds import World
+from .script import Recording
 from .server import FakeServer, reset
 
 __unittest = True
@@ -34,14 +36,18 @@ class Proxy(FakeServer):
     """A TCP proxy that a test runs; `SolipsistTestCase.start_proxy` makes one and closes it.
 
     It is a fake server whose connections go on to `target_host` and `target_port`: a client that the target would
-    refuse is refused. What a processor raises fails the test.
+    refuse is refused. What a processor raises fails the test. With `record` what the first connection carries is
+    written to that path, for `Script.recorded()`; of `chat.txt` the second one's path is `chat.2.txt`, and so on.
     """
 
-    def __init__(self, world: World, target_host: str, target_port: int, host: str, *, buffered: bool = True) -> None:
+    def __init__(self, world: World, target_host: str, target_port: int, host: str, *, buffered: bool = True,
+                 record: str | os.PathLike[str] | None = None) -> None:
         super().__init__(world, self._pass_on, host)
         self.target_host = target_host
         self.target_port = target_port
         self.buffered = buffered  # False: a piece is sent on only when the one before it has gone out
+        self._record = None if record is None else os.fspath(record)
+        self._recorded = 0  # connections
         self._network: Network = world.kernel.network
         self._resolve = world.kernel.names.addresses_of
         self._targets: list[asyncio.StreamWriter] = []
@@ -125,6 +131,7 @@ class Proxy(FakeServer):
     # -- one connection
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        recording = self._recording()
         connection = next(each for each in self.connections if each.writer is writer)
         try:
             target = await self._connect()
@@ -135,8 +142,8 @@ class Proxy(FakeServer):
             reset(target[1].transport)
             return
         self._targets.append(target[1])
-        pumps = [create_task(self._pump(reader, target[1], 0), name=f"{self!r} to the target"),
-                 create_task(self._pump(target[0], writer, 1), name=f"{self!r} to the client")]
+        pumps = [create_task(self._pump(reader, target[1], 0, recording), name=f"{self!r} to the target"),
+                 create_task(self._pump(target[0], writer, 1, recording), name=f"{self!r} to the client")]
         try:
             await stating(lambda: "the end of a connection of a proxy", _all_of(pumps))
         except _Broken:
@@ -149,6 +156,18 @@ class Proxy(FakeServer):
             self._targets.remove(target[1])
             for end in (writer, target[1]):
                 end.close()
+
+    def _recording(self) -> Recording | None:
+        """What writes down the connection that begins now."""
+        if self._record is None:
+            return None
+        import pathlib  # few programs need it, and it takes as long to load as six files of ours
+
+        path = pathlib.Path(self._record)
+        self._recorded += 1
+        number = f".{self._recorded}" if self._recorded > 1 else ""
+        return Recording(path.with_name(f"{path.stem}{number}{path.suffix}"),
+                         get_running_loop().time)
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A connection to the target by a socket of our own, which no patch of a program reaches."""
@@ -172,19 +191,33 @@ class Proxy(FakeServer):
         finally:
             del failure  # its traceback has this frame
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: int) -> None:
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: int,
+                    recording: Recording | None) -> None:
         """Pass on what comes in one direction until its end."""
         while True:
-            with _broken():
-                data = await reader.read(PIECE)
-                if not data:
+            try:
+                with _broken():
+                    data = await reader.read(PIECE)
+            except _Broken:
+                if recording is not None and way:
+                    recording.note("<", "reset")
+                raise
+            if recording is not None and not way:  # as the client said it
+                recording.note(">", data or "eof")
+            if not data:
+                if recording is not None and way:
+                    recording.note("<", "eof")
+                with _broken():
                     writer.write_eof()
-                    return
+                return
             if self._delays[way]:
                 await self._hold_back(self._delays[way])
             processor = self._processors[way]
             processed = data if processor is None else processor(data)
-            writer.write(await processed if inspect.isawaitable(processed) else processed)
+            passed = await processed if inspect.isawaitable(processed) else processed
+            if recording is not None and way and passed:  # as the client gets it
+                recording.note("<", passed)
+            writer.write(passed)
             if not self.buffered:
                 with _broken():
                     await writer.drain()

@@ -1,6 +1,7 @@
 """`Script`: what a peer expects and says, step by step, on a stream or with datagrams.
 
-Owns the steps and where each was written. How they are played, and what a mismatch says, stands in conversation.py.
+Owns the steps and where each was written, and the lines of a recorded exchange: `Recording` writes them. How the steps
+are played, and what a mismatch says, stands in conversation.py.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import ast
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Self
 
 from ..introspection.places import Place, user_place
@@ -258,6 +259,23 @@ def _branch(script: Script, name: str) -> list[Step]:
     if not steps or not isinstance(steps[0], Expectation):
         raise ValueError(f"{name}() takes scripts whose first step expects something, not {script!r}")
     return steps
+
+
+class Recording:
+    """Writes an exchange as `Script.recorded(path)` reads it. `clock()` gives the time; the file begins anew."""
+
+    def __init__(self, path: str | os.PathLike[str], clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._start = clock()
+        self._path = os.path.abspath(os.fspath(path))
+        with open(self._path, "w", encoding="utf-8"):
+            pass
+
+    def note(self, direction: str, message: bytes | str) -> None:
+        """Add a line: bytes, or "eof" or "reset", from the client (>) or to it (<)."""
+        shown = message if isinstance(message, str) else repr(message)
+        with open(self._path, "a", encoding="utf-8") as file:
+            file.write(f"{direction} {self._clock() - self._start!r} {shown}\n")
 
 
 def _lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:

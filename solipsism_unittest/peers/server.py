@@ -22,6 +22,8 @@ from ..introspection.names import plain
 from ..introspection.places import Place, user_place
 from ..introspection.tasks import stating
 from ..kernel import Capacity, capacities
+from ..kernel.addresses.hosts import here, staying
+from ..kernel.descriptors.connection import died_with_host
 from ..kernel.descriptors.stream import Stream
 from ..kernel.network.ports import WILDCARDS
 from ..stdlib.files.paths import name_space
@@ -183,7 +185,8 @@ class FakeServer:
                 end.v6_only = True
                 end.place = self.made_at
                 end.as_listener().pair_capacity = room
-                face.bind((address, self.port))
+                with staying(here.get() if self.host in WILDCARDS else None):  # a loopback is the one that it names
+                    face.bind((address, self.port))
                 self._listeners.append(end)
                 self._servers.append(await loop.create_server(lambda: _Protocol(self, loop), sock=face, ssl=ssl))
         except BaseException:
@@ -236,7 +239,8 @@ class FakeServer:
                                 f"returned {answer!r}: make it `async def` (the server was made at {self.made_at})")
             await answer
         except Exception as error:
-            if not self._finishing and not (isinstance(error, ConnectionError) and connection.is_on_crashed_host):
+            lost = connection.is_on_crashed_host and isinstance(error, ConnectionError) or died_with_host(error)
+            if not self._finishing and not lost:
                 self.errors.append(error)
             abort(connection.writer.transport)
 

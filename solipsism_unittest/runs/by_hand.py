@@ -6,9 +6,10 @@ given, and its end is the end of a test: cleanups, then the report of what was l
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import inspect
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import Awaitable, Coroutine, Iterator, Mapping
 from typing import Any, TypeVar
 
 from ..case import verdict
@@ -16,7 +17,8 @@ from ..case.case import SolipsistTestCase
 from ..case.fixtures.settings import OF_A_WORLD
 from ..case.phases import call, running
 from ..case.results import as_note
-from ..case.world import Run, enter
+from ..case.world import Run, enter, run_of
+from ..errors import SolipsismError
 from ..introspection import names
 from ..leaks import checks
 from ..leaks.unawaited import forgotten_by
@@ -41,6 +43,11 @@ class World(SolipsistTestCase):
         """Run a coroutine, or another awaitable, on the loop of this world to its end. Returns the result."""
         if not inspect.isawaitable(aw):
             raise TypeError(f"run() takes a coroutine or another awaitable, not {names.plain(aw)}")
+        trouble = "this world is over" if run_of(self).runner is None else _in_the_way()
+        if trouble:
+            if isinstance(aw, Coroutine):
+                aw.close()
+            raise SolipsismError(f"run() cannot run a loop here: {trouble}")
         return call(self, lambda: aw)  # type: ignore[no-any-return]
 
     def run_cleanups(self) -> list[BaseException]:
@@ -68,9 +75,14 @@ def world(*, fail_on: Mapping[str, bool] | None = None, **settings: Any) -> Iter
     if unknown:
         raise TypeError(f"world() has no setting {unknown[0]!r}: there are {', '.join(OF_A_WORLD)}")
     checks.fail_on(**(fail_on or {}))  # it refuses what is no check
+    if _in_the_way():
+        raise SolipsismError(f"world() cannot begin in a coroutine: {_in_the_way()} in the world, which is entered "
+                             "before. To a fixture that is no coroutine the loop of async tests is lent: "
+                             "world(loop_factory=lambda: loop)")
     case = World(settings)
     with running(case) as run:
         enter(case, run, None)
+        verdict.begin_evidence(case, run)
         run.checks = {**run.checks, **(fail_on or {})}
         failures: list[BaseException] = []
         try:
@@ -86,13 +98,24 @@ def world(*, fail_on: Mapping[str, bool] | None = None, **settings: Any) -> Iter
             raise failures[0]
 
 
+def _in_the_way() -> str:
+    """The loop that runs in this thread, in words; nothing where none does."""
+    running = asyncio._get_running_loop()
+    return f"{running!r} runs in this thread: await what is to run" if running is not None else ""
+
+
 def _end(case: World, run: Run, failures: list[BaseException]) -> list[BaseException]:
     """Run the cleanups, and end what is left; give what went wrong."""
     run.is_ending = True
     wrong = case.run_cleanups()
     known = [*failures, *wrong]
+    if run.evidence is not None:
+        run.evidence.look()
     for failure in known:
         run.unawaited.look(forgotten_by(failure))
     run.last_world.explain(known)
     last = verdict.verdict(case, run, passed=not known, failures=known)
-    return [*wrong, last] if last is not None else wrong
+    found = [*wrong, last] if last is not None else wrong
+    everything = [*failures, *found]
+    verdict.keep_evidence(run, everything[0] if everything else None, everything[1:])
+    return found

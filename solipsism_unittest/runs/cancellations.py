@@ -20,14 +20,14 @@ from typing import Any
 from ..case.case import SolipsistTestCase
 from ..case.fixtures.loops import seed_of
 from ..case.fixtures.scopes import fixtures_of
-from ..case.fixtures.settings import RUNS
+from ..case.fixtures.settings import RUNS, copied
 from ..case.phases import run_once
 from ..case.results import Note
 from ..errors import NotJudgedWarning, SolipsismError, SolipsismWarning
 from ..introspection import names
 from ..leaks.kinds import Seen
+from .outcomes import First, Other
 from .suspensions import HAS_TIMEOUTS, Suspensions
-from .variants import copied
 
 __unittest = True
 __tracebackhide__ = True
@@ -64,49 +64,11 @@ def over_cancellations(*, of: str, how: str = "cancel") -> Callable[[Any], Any]:
             return target
         if not (isinstance(target, types.FunctionType) and inspect.iscoroutinefunction(target)):
             raise TypeError(f"over_cancellations() decorates an async test or a SolipsistTestCase, not "
-                            f"{names.plain(target)}; it stands below over_loops() and over_executors()")
+                            f"{names.plain(target)}")
         setattr(target, RUNS, runs)
         return target
 
     return decorate
-
-
-class _First:
-    """The result of the plain run: all goes through, but that it succeeded, and that the test is over."""
-
-    def __init__(self, result: Any) -> None:
-        self._result = result
-        self.has_passed = False
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._result, name)
-
-    def addSuccess(self, test: unittest.TestCase) -> None:
-        self.has_passed = True
-
-    def stopTest(self, test: unittest.TestCase) -> None:
-        pass
-
-
-class _Other(unittest.TestResult):
-    """The result of another run: it keeps the errors."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[Any] = []
-        self.was_skipped = False
-
-    def addError(self, test: unittest.TestCase, err: Any) -> None:
-        self.found.append(err)
-
-    addFailure = addError
-
-    def addSubTest(self, test: unittest.TestCase, subtest: unittest.TestCase, err: Any) -> None:
-        if err is not None:
-            self.found.append(err)
-
-    def addSkip(self, test: unittest.TestCase, reason: str) -> None:
-        self.was_skipped = True
 
 
 def _run_all(of: str, how: str, case: SolipsistTestCase, result: Any) -> Any:
@@ -114,7 +76,7 @@ def _run_all(of: str, how: str, case: SolipsistTestCase, result: Any) -> Any:
     if result is None:
         result = case.defaultTestResult()
         result.startTestRun()
-    first, plain = _First(result), copy.copy(case)
+    first, plain = First(result), copy.copy(case)
     watch = Suspensions(of)
     try:
         with watch.watched():
@@ -178,7 +140,7 @@ class _Sweep:
             self._warn(f"{self.of} was suspended {self._count:,} times; {sample}{self._counts()}")
 
     def _run_one(self, hit: int) -> None:
-        case, result, watch = copy.copy(self._case), _Other(), Suspensions(self.of, hit, self.how)
+        case, result, watch = copy.copy(self._case), Other(), Suspensions(self.of, hit, self.how)
         case._cleanups = []
         fixtures = fixtures_of(type(case))
         before, fixtures.seen = fixtures.seen, Seen()  # what a run leaves that is not judged is nobody's

@@ -6,31 +6,36 @@ import os
 import sys
 
 from ..case.fixtures.loops import SEED, read_seed
+from ..case.verdict import EVIDENCE, read_directory
 from ..errors import SolipsismError
+from .seeds import SEEDS, read_seeds
 
 __unittest = True
 __tracebackhide__ = True
 
-OPTION = "--seed"
+OPTIONS = {"--seed": (SEED, read_seed, "an int"),
+           "--seeds": (SEEDS, read_seeds, "a number of seeds, or from:to"),
+           "--evidence": (EVIDENCE, read_directory, "a directory")}
 
 
 def take(arguments: list[str]) -> None:
-    """Take `--seed N` or `--seed=N` out of the arguments of the command, and set SOLIPSISM_SEED to it.
+    """Take these options, and the same with `=`, out of the arguments of the command, and set their variables.
 
-    A value that is no int ends the program, as unittest does for its own options.
+    A value that is none ends the program, as unittest does for its own options.
     """
     number = 1
     while number < len(arguments):
         name, is_joined, text = arguments[number].partition("=")
-        if name != OPTION:
+        if name not in OPTIONS:
             number += 1
             continue
+        variable, read, words = OPTIONS[name]
         del arguments[number]
         if not is_joined:
             text = arguments.pop(number) if number < len(arguments) else ""
         try:
-            read_seed(text)
+            read(text)
         except SolipsismError:
-            print(f"{arguments[0]}: error: {OPTION} takes an int, not {text!r}", file=sys.stderr)
+            print(f"{arguments[0]}: error: {name} takes {words}, not {text!r}", file=sys.stderr)
             sys.exit(2)
-        os.environ[SEED] = text
+        os.environ[variable] = text

@@ -1,23 +1,44 @@
-"""`over_loops` and `over_executors`: one test becomes several, each with a name and a factory of its own.
+"""`with_settings`: what one test sets; `over_loops` and `over_executors`: one test becomes several, each with a name.
 
-A variant is a copy of the test's function that says what it sets. The test case takes that up when it is made, as if
-its `__init__` had set it.
+All that they do is to write it on the test's function, so that they stand above and below other decorators. The class
+puts the variants in its place (case/fixtures/settings).
 """
 
 from __future__ import annotations
 
-import functools
 import types
 import unittest
 from collections.abc import Callable
 from typing import Any
 
 from ..case.case import SolipsistTestCase
-from ..case.fixtures.settings import VARIANT
+from ..case.fixtures.settings import OF_A_WORLD, VARIANT, VARIANTS, put_variants
 from ..introspection import names
 
 __unittest = True
 __tracebackhide__ = True
+
+
+def with_settings(**settings: Any) -> Callable[[Any], Any]:
+    """Decorate a test: it runs with these settings in place of those of its class.
+
+    `@with_settings(virtual_time_limit=30, real_time_limit=5)` limits this test alone; `start_time`, `autojump`, `seed`,
+    `hermetic` and the others are set in the same way. An outer decorator wins over an inner one.
+    """
+    unknown = [name for name in settings if name not in OF_A_WORLD]
+    if unknown:
+        raise TypeError(f"with_settings() has no setting {unknown[0]!r}: there are {', '.join(OF_A_WORLD)}")
+    if not settings:
+        raise TypeError("with_settings() needs a setting by its name, as in with_settings(virtual_time_limit=30)")
+
+    def decorate(target: Any) -> Any:
+        if not isinstance(target, types.FunctionType):
+            hint = ": set attributes on a class" if isinstance(target, type) else ""
+            raise TypeError(f"with_settings() decorates a test, not {names.plain(target)}{hint}")
+        setattr(target, VARIANT, {**vars(target).get(VARIANT, {}), **settings})
+        return target
+
+    return decorate
 
 
 def over_loops(**factories: Any) -> Callable[[Any], Any]:
@@ -25,7 +46,8 @@ def over_loops(**factories: Any) -> Callable[[Any], Any]:
 
     `@over_loops(virtual=SolipsistEventLoop, stock=asyncio.SelectorEventLoop, uvloop="uvloop.new_event_loop")` makes
     `test_x_virtual`, `test_x_stock` and `test_x_uvloop` of `test_x`. A factory is what `loop_factory` takes, or the
-    dotted name of one. Where that is not there, or the factory is None, the test is skipped by that name.
+    dotted name of one. Where that is not there, or the factory is None, the test is skipped by that name. A method's
+    decorator wins over that of its class.
     """
     return _over("over_loops()", "loop_factory", factories)
 
@@ -42,56 +64,25 @@ def _over(decorator: str, setting: str, factories: dict[str, Any]) -> Callable[[
                             f"{names.plain(factory)}")
     if not factories:
         raise TypeError(f"{decorator} needs a factory for each variant, by its name")
-    settings = {name: {setting: _found(name, factory)} for name, factory in factories.items()}
+    variants = {name: {setting: _found(name, factory)} for name, factory in factories.items()}
 
     def decorate(target: Any) -> Any:
         if isinstance(target, type) and issubclass(target, SolipsistTestCase):
             for name in unittest.defaultTestLoader.getTestCaseNames(target):
-                _Variants(getattr(target, name), {}).with_(settings).put(target, name)
+                test = getattr(target, name)
+                if setting not in vars(test).get(VARIANT, {}):  # a method wins over its class
+                    put_variants(target, name, test, variants)
             return target
-        if isinstance(target, (types.FunctionType, _Variants)):
-            known = target if isinstance(target, _Variants) else _Variants(target, {})
-            return known.with_(settings)
-        raise TypeError(f"{decorator} decorates a test or a SolipsistTestCase, not {names.plain(target)}")
+        if not isinstance(target, types.FunctionType):
+            raise TypeError(f"{decorator} decorates a test or a SolipsistTestCase, not {names.plain(target)}")
+        before = vars(target).get(VARIANTS, {"": {}})
+        if any(setting in known for known in before.values()):
+            raise TypeError(f"{decorator} stands twice above {target.__qualname__}: give it all factories at once")
+        setattr(target, VARIANTS, {f"{one}_{name}".lstrip("_"): {**known, **more} for one, known in before.items()
+                                   for name, more in variants.items()})
+        return target
 
     return decorate
-
-
-class _Variants:
-    """Stands in the body of a class for one test, and puts its variants there when the class is made."""
-
-    def __init__(self, function: types.FunctionType, variants: dict[str, dict[str, Any]]) -> None:
-        self._function = function
-        self._variants = variants
-
-    def with_(self, settings: dict[str, dict[str, Any]]) -> _Variants:
-        """Each variant with each of these."""
-        before = self._variants or {"": {}}
-        return _Variants(self._function, {f"{one}_{name}": {**known, **more} for one, known in before.items()
-                                          for name, more in settings.items()})
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.put(owner, name)
-
-    def put(self, owner: type, name: str) -> None:
-        """Put the variants into a class, in place of the test."""
-        for variant, settings in self._variants.items():
-            setattr(owner, name + variant, copied(self._function, name + variant, settings))
-        # One that is inherited cannot be deleted; what cannot be called is no test.
-        setattr(owner, name, None)
-
-
-def copied(function: types.FunctionType, name: str, settings: dict[str, Any]) -> types.FunctionType:
-    """A copy of a test's function with another name, which sets this too."""
-    copied = types.FunctionType(function.__code__, function.__globals__, name, function.__defaults__,
-                                function.__closure__)
-    functools.update_wrapper(copied, function)
-    del copied.__wrapped__  # type: ignore[attr-defined]
-    copied.__kwdefaults__ = function.__kwdefaults__
-    copied.__name__ = name
-    copied.__qualname__ = f"{function.__qualname__.rpartition('.')[0]}.{name}".lstrip(".")
-    setattr(copied, VARIANT, {**vars(function).get(VARIANT, {}), **settings})
-    return copied
 
 
 def _found(variant: str, factory: Any) -> Any:
@@ -112,6 +103,8 @@ def _found(variant: str, factory: Any) -> Any:
             raise unittest.SkipTest(f"{variant}: {error.name} is not installed") from None
         except AttributeError:
             raise unittest.SkipTest(f"{variant}: there is no {factory}") from None
+        if not callable(found):
+            raise TypeError(f"{variant}: {factory} is {names.plain(found)}, which is no factory")
         return found()
 
     return find

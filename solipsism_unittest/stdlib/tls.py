@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from ..kernel import READABLE, WRITABLE
 from ..pythons import RESET_ENDS_TLS
 from . import waiting
+from .files.descriptors import is_virtual
 from .sockets.virtual_socket import Face
 from .worlds import World
 
@@ -32,6 +33,8 @@ def wrap_bio(world: World, real: Any, context: ssl.SSLContext, *args: Any, **kwa
     other = world.trust(context) if world.trust is not None and not made.server_side else None
     if other is not None:
         made.context = other  # all else it has from its own context already
+    if world.on_tls is not None:
+        world.on_tls(made.context)
     return made
 
 
@@ -39,7 +42,9 @@ def wrap_socket(world: World, real: Any, context: Any, sock: Any, server_side: b
                 do_handshake_on_connect: bool = True, suppress_ragged_eofs: bool = True,
                 server_hostname: str | None = None, session: Any = None) -> Any:
     """`SSLContext.wrap_socket`: for a virtual socket a virtual one, unless the program has a class of its own."""
-    ours = isinstance(sock, Face) and context.sslsocket_class is ssl.SSLSocket
+    # A program may have something of its own around a socket.
+    virtual = isinstance(sock, Face) or is_virtual(sock.fileno() if hasattr(sock, "fileno") else -1)
+    ours = virtual and context.sslsocket_class is ssl.SSLSocket
     make = VirtualSSLSocket._create if ours else real.__get__(context)  # type: ignore[attr-defined]
     more = {"context": context} if ours else {}
     return make(sock=sock, server_side=server_side, do_handshake_on_connect=do_handshake_on_connect,
@@ -96,6 +101,8 @@ class Records:
         other = trust(context) if trust is not None and not server_side else None
         if other is not None:
             self._object.context = other
+        if sock.world.on_tls is not None:
+            sock.world.on_tls(self._object.context)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._object, name)  # what moves no bytes

@@ -1,13 +1,8 @@
 """Blocking calls: what becomes of a call that would wait.
 
-In the loop's own thread it is refused: nothing else could run meanwhile, so nothing could end the wait. In any other
-sealed thread it really waits: a task on the loop makes the call in its place, as soon as it can go on. So one thread
-alone touches what is in the kernel, and a timeout passes in virtual time. A job of an executor lets go of the clock
-while it waits.
-
-While the loop does not run, a thread acts by itself: it looks again and again whether the call can go on, and when all
-threads of the world wait, the earliest timeout among them passes. A loop that begins to run takes the calls over. The
-thread in which it ran, or was made, may wait too, as long as there is another thread of the world that does not.
+In the loop's own thread it is refused: nothing else could run meanwhile, so nothing could end the wait. Any other
+sealed thread waits as one of those that take turns, and the timeout passes in virtual time. The thread of a loop that
+does not run may wait too, as long as there is another thread of the world.
 
 The rule that keeps it simple: a call is an `attempt()` that raises BlockingIOError as long as it cannot go on.
 """
@@ -15,20 +10,18 @@ The rule that keeps it simple: a call is an `attempt()` that raises BlockingIOEr
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
-import contextlib
-import sys
 import threading
-from asyncio import current_task, run_coroutine_threadsafe, timeouts
-from collections.abc import Callable, Iterable
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable
+from math import inf
+from typing import Any, TypeVar
 
 from ..errors import SolipsismError
 from ..introspection.names import listed, plain
-from ..introspection.tasks import stating
-from ..introspection.threads import Real, resting, waits
-from ..kernel import READABLE, WRITABLE, Kernel
-from .worlds import World, threads_in
+from ..introspection.places import Place
+from ..kernel import READABLE, Kernel
+from ..kernel.descriptors.stream import Stream
+from .threads.pacing.record import Over, Why
+from .worlds import World
 
 T = TypeVar("T")
 Interests = list[tuple[int, int]]  # (descriptor, READABLE | WRITABLE)
@@ -41,11 +34,6 @@ _INSTEAD = {
     **dict.fromkeys(("recvmsg", "recvmsg_into"), "await loop.sock_recv()"),
     "connect_ex": "await loop.sock_connect()",
 }
-_LOOK_EVERY = 0.001  # real seconds between two looks of a thread that acts by itself
-_SIGN_OF_LIFE = 0.05  # real seconds after which a thread looks whether the loop still acts for it
-_LOOKS_WITHOUT_QUESTION = 50  # so many looks it makes before it asks whether the others wait too
-_LOOKS_AT_REST = 3  # so many looks in a row find all the others waiting, and only time can end the wait
-_DEADLOCK = 3.0  # real seconds for which they have to wait when there is no time to wait for: a join() may have a limit
 
 
 def refusal(world: World, call: str, who: str, cure: str = "") -> SolipsismError:
@@ -56,106 +44,86 @@ def refusal(world: World, call: str, who: str, cure: str = "") -> SolipsismError
 
 
 def is_elsewhere(world: World) -> bool:
-    """Whether this thread may wait: another one than that of this world's loop, or one that others can wake."""
+    """Whether this thread may wait: no loop runs on it, and others can wake it."""
     loop = world.loop
-    if loop is None or loop.is_closed():
+    if loop is None or loop.is_closed() or asyncio._get_running_loop() is not None:
         return False
-    if world.runs:
-        return asyncio._get_running_loop() is not loop
-    return threading.get_ident() != world.home or bool(world.jobs.workers.alive)
+    return threading.get_ident() != world.home or world.baton.has_others(world.home) or bool(world.jobs.working) \
+        or world.may_run_loop()
 
 
 def carry_out(world: World, attempt: Callable[[], T], interests: Interests, timeout: float | None, call: str) -> T:
-    """What `attempt()` gives once it can go on: the loop's thread calls it, or this one while the loop does not run.
+    """What `attempt()` gives once it can go on.
 
     TimeoutError after `timeout` virtual seconds; SolipsismError when the world ends first, or nothing can end the wait.
     """
-    made = _Call(world, attempt, interests, timeout, call)
-    job = world.jobs.current()
-    if job is not None:
-        job.endless = True
+    baton, clock, journal = world.baton, world.kernel.clock, world.kernel.journal
+    me = baton.here()
+    if me is None:
+        raise _over(call, world)
+    baton.take_turn(me)
+    deadline = inf if timeout is None else clock.now + timeout
+    came, first = True, 0
+
+    def state() -> tuple[int, float, list[int]]:
+        files = world.kernel.files
+        return journal.effects, clock.now, [files[number].poll() & events if number in files else -1
+                                            for number, events in interests]
+
+    while True:
+        try:
+            return attempt()
+        except BlockingIOError:
+            if not came:
+                raise TimeoutError("timed out") from None
+        seen = state()
+        try:
+            came = baton.wait(me, Why(_words(world.kernel, call, interests)), deadline,
+                              lambda: seen != state(), seen=first)  # noqa: B023 - it is asked during this wait alone
+        except Over:
+            raise _over(call, world) from None
+        if baton.over:
+            raise _over(call, world)
+        first = first or me.seen
+
+
+def linger(world: World, end: Stream, place: Place | None) -> None:
+    """Let close() wait as SO_LINGER says, until the peer has acknowledged all, FIN included.
+
+    That stops the loop's thread, non-blocking or not: there it is reported, and skipped.
+    """
+    kernel = world.kernel
+    if not kernel.has_network or kernel.network.wire.is_answered(end):
+        return
+    if not is_elsewhere(world):
+        world.loop.selector.blocking.note_call(
+            f"close() of a socket with SO_LINGER, which waits for up to {end.linger} s until its peer has all", place)
+        return
+    reader, writer = kernel.pipe(place)
+    kernel.network.wire.when_answered(end, lambda: None if writer.closed else writer.send(b"."))
     try:
-        with world.jobs.lock:
-            world.calls[made] = None
-            if world.runs:
-                made.hand_over()
-        return made.result()
-    except concurrent.futures.CancelledError:
-        raise _over(call, world) from None
+        carry_out(world, lambda: reader.recv(1), [(reader.number, READABLE)], end.linger, "close")
+    except TimeoutError:
+        pass  # the connection goes on without its program
     finally:
-        with world.jobs.lock:
-            del world.calls[made]
-        if job is not None:
-            job.endless = False
+        kernel.close(reader)
+        kernel.close(writer)
 
 
-class _Call(Generic[T]):
-    """A call that waits, and who does it at the moment: the loop, once it was handed over, or its thread."""
+def loop_here(world: World) -> Any:
+    """The loop that runs on this thread; where none does, that of the world."""
+    return asyncio._get_running_loop() or world.loop
 
-    def __init__(self, world: World, attempt: Callable[[], T], interests: Interests, timeout: float | None, call: str
-                 ) -> None:
-        self._world = world
-        self._attempt = attempt
-        self._interests = interests
-        self._call = call
-        self._clock = world.kernel.clock
-        self.deadline = None if timeout is None else self._clock.now + timeout
-        self._thread = threading.current_thread()
-        self._handed: concurrent.futures.Future[T] | None = None
 
-    def hand_over(self) -> None:
-        """The loop runs, or is about to: it does the call from now on."""
-        if self._handed is None:
-            timeout = None if self.deadline is None else self.deadline - self._clock.now
-            coroutine = _carry_out(self._world, self._attempt, self._interests, timeout,
-                                   f"{self._call}() of {self._thread.name}")
-            self._handed = run_coroutine_threadsafe(coroutine, self._world.loop)
+def on_the_loop(world: World, function: Callable[[], T]) -> T:
+    """What a function gives that has to run on the thread of the loop, while that runs; any thread may ask."""
+    if not world.runs or asyncio._get_running_loop() is not None:
+        return function()
 
-    def result(self) -> T:
-        """Wait for it, on the thread that makes the call."""
-        looks = quiet = 0
-        since = 0.0
-        while True:
-            handed = self._handed
-            if handed is not None and concurrent.futures.wait([handed], _SIGN_OF_LIFE).done:
-                return handed.result()
-            if self._world.loop.is_closed():
-                raise _over(self._call, self._world)
-            with self._world.jobs.lock, contextlib.suppress(BlockingIOError):
-                if not self._world.runs:
-                    result = self._attempt()
-                    if handed is not None:
-                        handed.cancel()
-                    return result
-            looks += 1
-            if looks > _LOOKS_WITHOUT_QUESTION:
-                quiet = quiet + 1 if self._others_wait() else 0
-                since = since if quiet else Real.monotonic()
-                if quiet >= _LOOKS_AT_REST:
-                    self._let_time_pass(hopeless=Real.monotonic() - since > _DEADLOCK)
-            if self._handed is None:
-                Real.sleep(_LOOK_EVERY)
+    async def call() -> T:
+        return function()
 
-    def _others_wait(self) -> bool:
-        """Whether the loop stands, and who could run it or act beside it waits: nothing but time can end the wait."""
-        frames = sys._current_frames()
-        calling = {call._thread for call in list(self._world.calls)}
-        idents = {self._world.home, *threads_in(self._world)}
-        others = [thread for thread in threading.enumerate() if thread.ident in idents and thread not in calling]
-        return not self._world.runs and all(waits(frames[thread.ident or 0]) for thread in others) and \
-            resting([thread.native_id or 0 for thread in others]) is not None
-
-    def _let_time_pass(self, hopeless: bool) -> None:
-        with self._world.jobs.lock:
-            if self._world.runs:
-                return
-            deadlines = [call.deadline for call in self._world.calls if call.deadline is not None]
-            if self.deadline is not None and self.deadline <= min(deadlines):
-                self._clock.jump(max(self._clock.now, self.deadline))
-                raise TimeoutError("timed out")
-        if hopeless and not deadlines:
-            raise refusal(self._world, self._call, _who(self._world.kernel, self._interests),
-                          "the loop does not run, and every other thread waits too")
+    return asyncio.run_coroutine_threadsafe(call(), world.loop).result()
 
 
 def _over(call: str, world: World) -> SolipsismError:
@@ -163,47 +131,10 @@ def _over(call: str, world: World) -> SolipsismError:
                           "or join the thread before the loop ends")
 
 
-async def _carry_out(world: World, attempt: Callable[[], T], interests: Interests, timeout: float | None, name: str
-                     ) -> T:
-    task = current_task()
-    assert task is not None
-    task.set_name(name)
-    limit = timeouts.timeout(timeout)
-    try:
-        async with limit:
-            while True:
-                try:
-                    return attempt()
-                except BlockingIOError:
-                    await stating(lambda: _words(world.kernel, interests), _any_ready(world.loop, interests))
-    except TimeoutError:
-        if limit.expired():
-            raise TimeoutError("timed out") from None
-        raise
-
-
-def _words(kernel: Kernel, interests: Interests) -> str:
-    return f"a blocking call of a thread, on {_who(kernel, interests)}"
+def _words(kernel: Kernel, call: str, interests: Interests) -> str:
+    return f"{call}() on {_who(kernel, interests)}"
 
 
 def _who(kernel: Kernel, interests: Interests) -> str:
     ends = dict.fromkeys(number for number, _ in interests)
     return listed([plain(kernel.files[number]) for number in ends if number in kernel.files]) or "a closed socket"
-
-
-async def _any_ready(loop: Any, interests: Iterable[tuple[int, int]]) -> None:
-    """Wait until one of these descriptors is ready for the events that are asked for."""
-    ready = asyncio.Event()
-    try:
-        for number, events in interests:
-            if events & READABLE:
-                loop.add_reader(number, ready.set)
-            if events & WRITABLE:
-                loop.add_writer(number, ready.set)
-        await ready.wait()
-    finally:
-        for number, events in interests:
-            if events & READABLE:
-                loop.remove_reader(number)
-            if events & WRITABLE:
-                loop.remove_writer(number)

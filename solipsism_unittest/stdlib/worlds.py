@@ -6,16 +6,20 @@ border. The table says for each sealed thread in which world it is; every other 
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import threading
 import weakref
 from collections.abc import Callable
+from math import inf
 from types import FrameType
 from typing import Any, Self
 
 from ..errors import EscapeError, SolipsismError
 from ..kernel import Kernel
+from .threads import workers
 from .threads.jobs import Jobs
+from .threads.pacing.baton import Baton
 
 thread_id = threading.get_ident
 
@@ -30,47 +34,102 @@ class World:
     A loose world is made for sockets outside any loop. The world of the loop that first uses one of them adopts it.
     """
 
-    __slots__ = ("kernel", "loop", "jobs", "made_for", "guarded", "escapes", "loose", "adopted_by", "home", "runs",
-                 "calls", "guests", "over", "second", "trust", "around", "process", "programs")
+    __slots__ = ("kernel", "_loop", "jobs", "baton", "made_for", "guarded", "escapes", "loose", "adopted_by", "home",
+                 "running", "guests", "over", "second", "trust", "on_tls", "on_loop", "around", "process", "programs",
+                 "_loops_made", "_wake")
 
     def __init__(self, kernel: Kernel, loop: Any = None, wake: Callable[[], None] = _wake_nobody, *,
                  loose: bool = False) -> None:
         self.kernel = kernel
-        self.loop = loop
-        self.jobs = Jobs(kernel.clock, kernel.journal, wake)
+        self._loop = loop
+        self.baton = Baton(kernel.clock, kernel.journal, self)
+        self._wake = wake
+        self.jobs = Jobs(kernel.clock, kernel.journal, self.wake, self.baton)
         self.made_for: str | None = None  # the test, by its id
         self.guarded = True  # a call that would reach the real world is stopped
         self.escapes: list[EscapeError] = []  # what was stopped, on whatever thread
         self.home = thread_id()  # of the thread in which the loop was made, or ran
-        self.runs = False
-        self.calls: dict[Any, None] = {}  # blocking calls of threads, which the loop takes over when it runs
+        self.running: list[Any] = []  # the loops that run, in the order in which they began
         self.guests = 0  # threads that it has started and that are in it
         self.over = False
+        self._loops_made = 0
         self.second: list[Any] = []  # loops that a program has made, and not closed
         # Gives another context for a connection of a client with this one: its store of authorities counts.
         self.trust: Callable[[ssl.SSLContext], ssl.SSLContext | None] | None = None
+        # Gets the context of each connection before its handshake, where somebody keeps the keys.
+        self.on_tls: Callable[[ssl.SSLContext], object] | None = None
+        self.on_loop: Callable[[Any], object] | None = None  # gets each loop that a program has made
         self.around: World | None = None  # of the loop that this one was made in the middle of
         self.process: object = None  # what signals are for, once there are any
         self.programs: object = None  # that a test has added
         self.loose = loose
         self.adopted_by: World | None = None
 
-    def claim(self) -> bool:
-        """Let a loop run from now on; False while one does."""
-        with self.jobs.lock:
-            was_running, self.runs = self.runs, True
-        return not was_running
+    @property
+    def loop(self) -> Any:
+        """The loop that lives here. One that is closed is there only as long as somebody else holds it."""
+        loop = self._loop
+        return loop() if type(loop) is weakref.ref else loop
 
-    def begin_run(self) -> None:
-        """The loop runs from now on, on this thread: what other threads wait for is its business."""
-        with self.jobs.lock:
-            self.home, self.runs = thread_id(), True
-            for call in list(self.calls):
-                call.hand_over()
+    @loop.setter
+    def loop(self, loop: Any) -> None:
+        self._loop = loop
 
-    def end_run(self) -> None:
-        """The loop has stopped: a thread that waits acts by itself."""
-        self.runs = False
+    def let_go(self) -> None:
+        """The loop is closed: it is not to wait for the garbage collector because of us."""
+        self._loop = weakref.ref(self.loop)
+        self.jobs.wake = self._wake = _wake_nobody
+    def number_of_a_loop(self) -> int:
+        """For a new loop: its number among those of this world, from 1 up."""
+        self._loops_made += 1
+        return self._loops_made
+
+    @property
+    def runs(self) -> bool:
+        """Whether a loop of this world runs, on whatever thread."""
+        return bool(self.running)
+
+    def may_run_loop(self) -> bool:
+        """Whether programs need a loop that does not run, and this thread may run it."""
+        loop = self.loop
+        return bool(self.programs) and not self.running and thread_id() == self.home and loop is not None \
+            and not loop.is_closed() and asyncio._get_running_loop() is None
+
+    def begin_run(self, loop: Any) -> None:
+        """A loop runs from now on, on this thread."""
+        if not self.running:
+            self.home = thread_id()
+        self.running.append(loop)
+        if self.baton.records or len(self.running) > 1:
+            record = self.baton.here()  # which has the turn then
+            if record is not None:
+                self.baton.take_turn(record)
+
+    def end_run(self, loop: Any) -> None:
+        """It has stopped."""
+        self.running.remove(loop)
+
+    def wake(self) -> None:
+        """Make the loops look again, from any thread."""
+        if not self.running:
+            self._wake()
+        for loop in list(self.running):
+            loop.selector.wake()
+
+    def lives_here(self, ident: int) -> bool:
+        """Whether a thread is in this world now."""
+        return by_thread.get(ident) is self
+
+    def members(self) -> list[int]:
+        """The threads that are in this world now."""
+        return [ident for ident, world in list(by_thread.items()) if world is self]
+
+    def reach(self) -> float:
+        """Up to when time may go where no loop decides."""
+        selector = getattr(self.loop, "selector", None)
+        if selector is None:
+            return inf
+        return selector.horizon if selector.autojump else -inf
 
     def adopt(self, other: World) -> None:
         """Take over what is in a loose world; SolipsismError where it has an address."""
@@ -172,6 +231,7 @@ def leave_every_world() -> None:
     _lock = threading.Lock()  # another thread of the parent may have had it
     for world in [world for worlds in _entered.values() for world in worlds]:
         world.guests = 0
+        world.baton.forget()
     by_thread.clear()
     _entered.clear()
     if _seal.kept:
@@ -233,6 +293,8 @@ class inside:  # noqa: N801 - a context manager that reads as a word, like conte
             else:
                 del _entered[ident], by_thread[ident]
             self._count(-1)
+        if self._world.baton.records and self._world not in worlds:
+            self._world.baton.leave(ident)
 
     # The block itself does not matter here.
     _count = staticmethod(_seal.count)
@@ -258,13 +320,22 @@ class visiting(inside):  # noqa: N801
             _seal.count(more)
 
 
+def let_ready_run(world: World) -> None:
+    """The world is about to end: threads that can go on do so, unless this one runs a loop, and may not wait."""
+    if world.baton.records and asyncio._get_running_loop() is None:
+        with inside(world):
+            workers.let_ready_run(world.baton)
+
+
 def end(world: World) -> None:
     """The world is over: its loop is closed, and threads that it has started and that are still there do not count."""
     with _lock:
         world.over = True
+        world.baton.finish(world.jobs.working)
         if world.guests:
             _seal.count(-world.guests)
             world.guests = 0
+    world.let_go()
 
 
 class sealed(inside):  # noqa: N801

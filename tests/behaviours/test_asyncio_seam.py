@@ -8,9 +8,10 @@ from asyncio import base_events, events, futures, runners, selector_events, task
 from solipsism_unittest import SolipsistEventLoop
 from solipsism_unittest.hangs import waits
 from solipsism_unittest.loop.children import ChildProcesses
+from solipsism_unittest.loop.doors import Behind
 from solipsism_unittest.loop.inventory import Task
 from solipsism_unittest.loop.signals import SignalHandlers
-from solipsism_unittest.loop.turns import Behind, Turns
+from solipsism_unittest.loop.turns import Turns
 from tests import ROOT
 
 # Everything of BaseSelectorEventLoop and its bases that SolipsistEventLoop replaces.
@@ -23,10 +24,13 @@ OVERRIDES = {
     "_write_to_self": "see _make_self_pipe",
     "time": "the virtual time",
     "_clock_resolution": "_run_once takes timers before time() + this for due: one gap between floats means exactly",
+    "_asyncgens": "made when a generator begins; most loops have none",
+    "_transports": "made when somebody asks for it; most loops have none",
     "slow_callback_duration": "measured in real time, per turn, where asyncio's own measure is virtual",
     "call_at": "timers of one instant keep their order of creation, and know where they were made",
     "call_later": "see call_at",
     "call_soon": "finds calls from a wrong thread, and coroutine functions, outside of debug mode too",
+    "call_soon_threadsafe": "finds coroutine functions outside of debug mode too",
     "_create_server_getaddrinfo": "create_server puts the addresses into a set: their order must not depend on hashes",
     "create_task": "names are per loop, and tasks know where they were made",
     "run_forever": "seals the thread, and chooses whose turns are made",
@@ -41,6 +45,7 @@ OVERRIDES = {
     "add_writer": "see add_reader",
     "_asyncgen_firstiter_hook": "an async generator knows where it was begun",
     "_asyncgen_finalizer_hook": "the task that closes a generator knows which one",
+    "_check_running": "asyncio's own, past what refuses a stock loop from before the test",
     "run_until_complete": "turns a hang into an error, whatever the program makes of it",
     "run_in_executor": "an unfinished job holds the clock",
     "shutdown_default_executor": "joins: a virtual limit would be over at once",
@@ -52,6 +57,7 @@ OVERRIDES = {
     "close": "ends what the world still has open",
     "add_signal_handler": "handlers are for signals of the virtual process",
     "remove_signal_handler": "see add_signal_handler",
+    "_signal_handlers": "each program that runs on the loop has its own",
     "_csock": "what asyncio hands to signal.set_wakeup_fd(): no real descriptor",
 }
 WRITTEN_BY_PYTHON = {
@@ -97,7 +103,6 @@ class OverridesTest(unittest.TestCase):
             "_make_read_pipe_transport",
             "_make_write_pipe_transport",
             "_stop_serving",
-            "call_soon_threadsafe",
         ):
             self.assertNotIn(name, {**vars(SolipsistEventLoop), **vars(Turns), **vars(Behind)})
 
@@ -140,7 +145,7 @@ PRIVATE = {
     "_process_self_data": "asyncio's own reading of its self-pipe: which handlers are for these signals",
     "_args": "a leak report finds a listener's server among the arguments of its handle",
     "_asyncgen_firstiter_hook": "see OVERRIDES",
-    "_asyncgens": "as asyncio's own finalizer of generators",
+    "_asyncgens": "as asyncio's own finalizer of generators; see OVERRIDES",
     "_buffer": "how much of a message has come so far",
     "_callback": "reports say whose turn a handle is",
     "_callbacks": "a shield() shows only in the callbacks of its future",
@@ -176,6 +181,7 @@ PRIVATE = {
     "_run": "a callback that it calls is the program's, and no call of asyncio's own",
     "_scheduled": "the heap of timers; of a timer, whether it is in there",
     "_cancelled": "a handle that was cancelled does not run; set by hand where a timer is cancelled",
+    "_current_handle": "what runs, for the report of an error in debug mode",
     "_debug": "debug mode has CPython's own handles and turns",
     "_process_events": "what a jump of time has made ready goes the way that asyncio's does",
     "_repr": "a handle is filled in by hand, as its constructor does it",
@@ -194,22 +200,25 @@ PRIVATE = {
     "_transport": "where the bytes of a stream come from",
     "_transports": "which transport a descriptor belongs to",
     "_unregister_task": "a task that is cut off is not to be waited for",
+    "_waiter": "whom a StreamReader lets wait",
     "_when": "a timer's deadline, where timers are compared",
     "_write_to_self": "no real descriptor",
 }
 # Private names of our own that some object of asyncio happens to have too.
 # (_check_sendfile_params: of socket.socket, as is _sendfile_use_send)
-COINCIDENCES = {"_abort", "_check_sendfile_params", "_wait", "_result"}
+COINCIDENCES = {"_abort", "_waiters", "_check_sendfile_params", "_wait", "_result"}
 # What contextlib keeps of the async context managers that were entered: a lock may be among them.
 OF_CONTEXTLIB = {"_AsyncGeneratorContextManager", "_exit_callbacks"}
 # Private names of other modules: sys, unittest, socket, importlib, warnings (how Python tells of a coroutine never
 # awaited).
 OF_OTHERS = {
     "_replace", "_fields",  # of a NamedTuple: a copy with other values, and which there are
+    "_format_handle",  # of asyncio.base_events: how its turn names a slow callback in debug mode
     "_format_callback_source",  # of asyncio.format_helpers: how asyncio names a callback that failed
     # Of asyncio.base_events: when its turn takes cancelled timers out of the heap.
     "_MIN_CANCELLED_TIMER_HANDLES_FRACTION", "_MIN_SCHEDULED_TIMER_HANDLES",
     "_extract_mock_name",  # of unittest.mock
+    "_is_debug_mode",  # of asyncio.coroutines: as asyncio's own constructor asks for it
     # Of asyncio's transports: they warn when they are collected, of what a report may name.
     "_SelectorTransport", "_pipe",
     "_channel",  # of pycares: whether a channel is open
@@ -217,7 +226,7 @@ OF_OTHERS = {
     "_ssl_protocol", "_app_writing_paused",  # of asyncio.sslproto: whether the writing at a TLS transport is paused
     "_create", "_wrap_bio",  # of ssl: what wrap_socket() makes a socket with, and OpenSSL's half of wrap_bio()
     "_LazyModule", "_initializing",  # of importlib: a module that is not loaded yet
-    "_check_sendfile_params", "_sendfile_use_send", "_getframe", "_current_frames", "_base", "_done_callbacks",
+    "_check_sendfile_params", "_sendfile_use_send", "_getframe", "_current_frames", "_done_callbacks",
     "_outcome", "_testMethodName", "_showwarnmsg_impl", "_warn_unawaited_coroutine", "_get_context",
 }
 

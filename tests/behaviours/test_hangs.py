@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import re
+import socket
 import traceback
 import unittest
 import weakref
@@ -677,6 +678,43 @@ class LivelockTest(unittest.TestCase):
         loop.run_until_complete(main(self.TURNS - 10))
         with self.assertRaises(LivelockError):
             loop.run_until_complete(main(self.TURNS + 10))
+
+    def test_work_without_end(self):
+        """Who has an effect in each turn is stopped too, after very many turns at one instant, and not before."""
+        async def connect_anew(times):
+            for _ in range(times):
+                with contextlib.suppress(ConnectionRefusedError):
+                    await asyncio.open_connection("api.test", 80)
+
+        async def serve_anew(times):
+            async with await asyncio.start_server(lambda reader, writer: writer.close(), "api.test", 80):
+                for _ in range(times):
+                    reader, writer = await asyncio.open_connection("api.test", 80)
+                    await reader.read()
+                    writer.close()
+
+        async def send_to_itself(times):
+            one, two = socket.socketpair()
+            with one, two:
+                two.setblocking(False)
+                for _ in range(times):
+                    one.send(b"x")
+                    await asyncio.sleep(0)
+                    await asyncio.get_running_loop().sock_recv(two, 1)
+
+        async def with_pauses(work):
+            for _ in range(3):
+                await work(500)
+                await asyncio.sleep(1)
+
+        for work in (connect_anew, serve_anew, send_to_itself):
+            loop = SolipsistEventLoop()
+            with self.subTest(work.__name__), contextlib.closing(loop):
+                loop.selector.limits = Limits(turns=self.TURNS, busy_turns=10 * self.TURNS)
+                loop.run_until_complete(with_pauses(work))
+                with self.assertRaisesRegex(LivelockError, r"  1\d,000 turns of the loop went by at once, and time "
+                                                           "cannot go on: something runs again and again"):
+                    loop.run_until_complete(work(10**9))
 
     def test_a_hundred_thousand_hand_overs_are_work(self):
         """A hundred thousand items through a queue at one instant are no livelock, with the limit as it is."""

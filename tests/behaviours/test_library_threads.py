@@ -15,6 +15,7 @@ from solipsism_unittest import SolipsistEventLoop
 # With the number of rounds from outside the same tests look for a race: 500 rounds take some minutes.
 ROUNDS = int(os.environ.get("ROUNDS", "15"))
 REQUESTS = 20  # a round
+ROUNDS_UNSEEN = 2  # for what waits in C, made before the world: that takes real time to be found out
 
 
 class BySemaphore:
@@ -154,7 +155,8 @@ class BusyMachineTest(unittest.TestCase):
     def check(self, program, when):
         for kind in KINDS:
             with self.subTest(kind):
-                self.assertEqual({time_of_a_round(kind, program) for _ in range(ROUNDS)}, {when})
+                rounds = ROUNDS_UNSEEN if kind in (queue.SimpleQueue, ByLock) else ROUNDS
+                self.assertEqual({time_of_a_round(kind, program) for _ in range(rounds)}, {when})
 
     def test_requests_with_a_timeout(self):
         """A timeout never strikes before the answer of a thread that has the future in hand."""

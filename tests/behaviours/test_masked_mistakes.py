@@ -305,6 +305,31 @@ class ForgottenAwaitTest(unittest.TestCase):
 
         self.assertNotIn("never awaited", self.check(body, "on purpose"))
 
+    def test_what_is_kept(self):
+        """One in a container of the test, and one in a traceback that it keeps, is named like one by itself."""
+        async def in_a_list(self):
+            self.servers = [fetch()]
+
+        async def in_an_error(self):
+            def start():
+                _server = fetch()
+                raise LookupError
+
+            try:
+                start()
+            except LookupError as error:
+                self.error = error
+
+        async def in_data(self):  # too much to be looked through: Python's own warning comes when it is collected
+            self.many = [*range(100), later := fetch()]
+            later.close()
+
+        for body in (in_a_list, in_an_error):
+            with self.subTest(body):
+                self.check(body, "AssertionError: coroutine 'fetch' was never awaited",
+                           "made at tests/behaviours/test_masked_mistakes.py:")
+        self.assertEqual(told(run(case_of(in_data))), "")
+
     def test_what_a_failing_test_would_have_come_to(self):
         """The same in a loop, in which its turn would have come again, and for a variable of an inner function."""
         async def loop(self):
@@ -324,7 +349,12 @@ class ForgottenAwaitTest(unittest.TestCase):
             self.fail("on purpose")
             await inner()
 
-        for body in (loop, closure):
+        async def together(self):
+            later = [fetch(), fetch()]
+            self.fail("on purpose")
+            await asyncio.gather(*later)
+
+        for body in (loop, closure, together):
             with self.subTest(body):
                 self.assertNotIn("never awaited", self.check(body, "on purpose"))
 
@@ -348,7 +378,15 @@ class ForgottenAwaitTest(unittest.TestCase):
             except LookupError:
                 self.fail("on purpose")
 
-        for body in (bound_to_a_name, used_as_what_it_is_not, in_a_cause):
+        async def in_containers(self):
+            _servers = [1, {"api": 5}, fetch()]
+            await asyncio.open_connection("127.0.0.1", 1)
+
+        async def in_a_dict(self):
+            _servers = {"api": fetch()}
+            self.fail("on purpose")
+
+        for body in (bound_to_a_name, used_as_what_it_is_not, in_a_cause, in_containers, in_a_dict):
             with self.subTest(body):
                 result = run(case_of(body))
                 text = told(result)

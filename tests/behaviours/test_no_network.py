@@ -12,6 +12,11 @@ import unittest
 from tests import ROOT, run_python
 
 EXAMPLES = "tests.examples.test_pubsub"
+# What these do with processes and signals is all inside.
+PROGRAMS = ("tests.examples.test_service", "tests.clean.test_tls_and_signals", "tests.peers.programs.test_beside",
+            "tests.peers.programs.test_guest")
+NETWORK = "network,epoll_create1"
+PROCESSES = "fork,vfork,clone,clone3,execve,execveat,pipe,pipe2,kill,tkill,tgkill,pidfd_send_signal"
 
 # The hook is there before anything else is imported, and it cannot be removed. What it saw is printed at the end.
 WITH_AUDIT_HOOK = """
@@ -27,12 +32,12 @@ print(json.dumps(seen))
 """
 
 
-def strace(*arguments: str) -> tuple[subprocess.CompletedProcess[str], list[str]]:
-    """Run this Python under strace; return how it ended, and its calls to the network and for an epoll descriptor."""
+def strace(*arguments: str, calls: str = NETWORK) -> tuple[subprocess.CompletedProcess[str], list[str]]:
+    """Run this Python under strace; return how it ended, and those of its calls to the system that are asked for."""
     with tempfile.TemporaryDirectory() as folder:
         trace = pathlib.Path(folder, "trace")
         # -qq and signal=none: only calls, not who came, went or was signalled.
-        tracer = ["strace", "-f", "-qq", "-e", "trace=network,epoll_create1", "-e", "signal=none", "-o", str(trace)]
+        tracer = ["strace", "-f", "-qq", "-e", f"trace={calls}", "-e", "signal=none", "-o", str(trace)]
         command = [*tracer, sys.executable, *arguments]
         child = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
         # A line is "pid call(arguments) = result".
@@ -86,3 +91,20 @@ class StraceTest(unittest.TestCase):
         more = [call.partition("(")[0] for call in calls[len(self.calls_of_import) :]]
         self.assertIn("epoll_create1", more)
         self.assertIn("socketpair", more)
+
+    def test_no_process_and_no_signal(self):
+        """Programs of tests, subprocesses and signals take no fork, exec, pipe or kill: only threads are started."""
+        child, calls = strace("-m", "unittest", *PROGRAMS, calls=PROCESSES)
+        self.assertEqual(child.returncode, 0, child.stderr)
+        self.assertRegex(child.stderr, r"\nRan [1-9]\d* tests in ")
+        start, *calls = [call for call in calls if "CLONE_THREAD" not in call and not call.startswith("<... clone")]
+        self.assertRegex(start, r"^execve\(")
+        self.assertEqual(calls, [])
+
+    def test_they_would_be_seen(self):
+        """The same strace does see what a real child process and a real signal take."""
+        _, calls = strace("-c", "import os, signal, subprocess; subprocess.run(['true'], capture_output=True); "
+                                "os.kill(os.getpid(), signal.SIGCHLD)", calls=PROCESSES)
+        names = {call.partition("(")[0] for call in calls}
+        self.assertLessEqual({"execve", "pipe2", "kill"}, names)
+        self.assertTrue(names & {"fork", "vfork", "clone", "clone3"}, names)

@@ -16,14 +16,14 @@ THE_ONE_NAME = "_solipsism_unittest"  # no program would take it
 # What a class sets: another value is refused, in words.
 SETTINGS = {
     "autojump", "default_context", "executor_factory", "forbid_get_event_loop", "hermetic", "loop_debug",
-    "loop_factory", "loop_scope", "on_blocking_call", "on_polling", "on_slow_callback", "real_time_limit", "seed",
-    "services", "start_time", "virtual_time_limit", "wall_start",
+    "loop_factory", "loop_scope", "longest_stall", "on_blocking_call", "on_polling", "on_slow_callback",
+    "real_time_limit", "seed", "services", "start_time", "virtual_time_limit", "wall_start",
 }
 FIXTURES = {"asyncSetUpClass", "asyncTearDownClass"}
 # What a test calls, and what it is given: its own meaning of these names is its own affair.
 VOCABULARY = {
     "add_program", "advance", "advance_to", "allow_escape", "always", "background", "context", "delayed_future",
-    "expect_leak", "hold_clock",
+    "evidence", "expect_leak", "hold_clock",
     "localhost", "loop", "network", "now", "run_program", "send_signal", "set_wall_clock", "settle",
     "socketpair",
     "start_fake_datagram_server", "start_fake_server", "start_proxy", "stream_pairs", "tls_contexts", "trust",
@@ -148,6 +148,8 @@ class SettingsTest(unittest.TestCase):
         ("start_time", datetime.datetime(2024, 1, 1), "the loop's first time. Set it to a number of seconds"),
         ("wall_start", datetime.datetime(2024, 1, 1), "the time of day at which a test begins. Set it to a datetime"),
         ("seed", "abc", "what decides what is left open. Set it to an int"),
+        ("longest_stall", 0, "the most seconds of one stall or delay while the test is explored. Set it to a number of "
+                             "seconds above zero"),
         ("loop_scope", 5, "which tests share a loop. Set it to one of 'test', 'class', 'module'"),
         ("loop_factory", None, "what makes the event loop. Set it to a class or function that returns a loop"),
         ("loop_debug", "verbose", "asyncio's debug mode. Set it to True or False"),

@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import inspect
 import socket
+import sys
+import threading
 import unittest
 from asyncio import base_events, selector_events
 from unittest import mock
 
 from solipsism_unittest import SolipsistEventLoop, SolipsistTestCase
-from solipsism_unittest.loop.turns import Behind, Doors, Stock
+from solipsism_unittest.loop.doors import Behind, Doors, Stock
 from solipsism_unittest.stdlib.sockets.patches import KEPT
 from tests import run_python
 from tests.case.test_case import run, told
@@ -182,6 +184,45 @@ class PatchedLoopsTest(unittest.TestCase):
 
         self.assertEqual(self.both(body, running=True), [b"", "faked", ZeroDivisionError])
 
+    def test_what_asyncio_calls_itself(self):
+        """A patch of a method that asyncio's other methods call is met by those too, on the class and on one loop."""
+        def called(owner, name):
+            kept = getattr(owner, name)
+            return mock.patch.object(owner, name, autospec=isinstance(owner, type), side_effect=kept)
+
+        async def timers(loop):
+            seen = []
+            for owner in (base_events.BaseEventLoop, FIRST, loop):
+                with called(owner, "call_at") as fake:
+                    loop.call_later(0, min, 1, 2)
+                    loop.call_later(0.001, min, 1, 2).cancel()
+                    await asyncio.wait_for(asyncio.sleep(0), 5)
+                seen.append(fake.call_count)
+            with called(base_events.BaseEventLoop, "call_at") as fake:
+                await asyncio.sleep(0.001)
+                await asyncio.gather(*(asyncio.sleep(0.001) for _ in range(5)))
+            return [*seen, fake.call_count]
+
+        def sleeps_of_one_loop(loop):
+            with called(loop, "call_at") as fake:
+                loop.run_until_complete(asyncio.sleep(0.001))
+            loop.run_until_complete(asyncio.sleep(0.001))
+            return fake.call_count
+
+        async def lookups(loop):
+            seen = []
+            for owner in (base_events.BaseEventLoop, FIRST, loop):
+                with called(owner, "run_in_executor") as fake:
+                    await loop.getaddrinfo(HOST, 80)
+                    await loop.getnameinfo((HOST, 80), socket.NI_NUMERICHOST)
+                    await asyncio.to_thread(min, 1, 2)
+                seen.append(fake.call_count)
+            return seen
+
+        self.assertEqual(self.both(timers, running=True), [3, 3, 3, 6])
+        self.assertEqual(self.both(sleeps_of_one_loop), 1)
+        self.assertEqual(self.both(lookups, running=True), [3, 3, 3])
+
     def test_debug_mode(self):
         """The line that made a timer, a handle or a task in debug mode is the program's."""
         async def body(loop):
@@ -249,6 +290,141 @@ class PatchedLoopsTest(unittest.TestCase):
             with self.subTest(base), contextlib.closing(Mine()) as loop:
                 loop.run_until_complete(self.a_bit_of_everything(loop))
                 self.assertGreater(Mine.calls, 5)
+
+    def test_patches_of_one_loop(self):
+        """What is put into one running loop is what asyncio's own methods call on it, as often as on a stock one."""
+        async def uses(loop):
+            await asyncio.sleep(0.001)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.Event().wait(), 0.001)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.001):
+                    await asyncio.Event().wait()
+            await asyncio.wait([asyncio.ensure_future(asyncio.Event().wait())], timeout=0.001)
+            woken = asyncio.Event()
+            loop.call_later(0.001, woken.set)
+            await woken.wait()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(asyncio.sleep(0.001))
+            await asyncio.gather(asyncio.sleep(0), asyncio.sleep(0.002))
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
+            await asyncio.sleep(0)
+
+        def body(name):
+            async def main(loop):
+                counts, real = [], getattr(loop, name)
+                with mock.patch.object(loop, name, side_effect=real) as fake:
+                    await uses(loop)
+                counts.append(fake.call_count)
+                with mock.patch.object(loop, name, wraps=real) as fake:
+                    await uses(loop)
+                counts.append(fake.call_count)
+                noted = []
+                setattr(loop, name, lambda *args, **kwargs: noted.append(args) or real(*args, **kwargs))
+                await uses(loop)
+                counts.append(len(noted))
+                delattr(loop, name)
+                await uses(loop)
+                return [*counts, len(noted), fake.call_count] if name != "time" else min(counts) > 5
+
+            return main
+
+        for debug in (False, True):
+            for name in ("call_at", "call_later", "call_soon", "create_task", "create_future", "time"):
+
+                async def both_kinds(loop, name=name, debug=debug):
+                    loop.set_debug(debug)
+                    return await body(name)(loop)
+
+                with self.subTest(name, debug=debug):
+                    self.assertTrue(self.both(both_kinds, running=True))
+
+    def test_results_of_jobs(self):
+        """A job's thread hands its result over by call_soon_threadsafe(): the program's own, wherever that was put."""
+
+        def noting(real, calls):
+            def call_soon_threadsafe(*args, **kwargs):
+                calls.append(threading.current_thread() is threading.main_thread())
+                return real(*args, **kwargs)
+            return call_soon_threadsafe
+
+        def fail(event):
+            event.wait()
+            raise LookupError
+
+        async def work(loop, calls):
+            results = []
+            for job in (threading.Event.wait, fail):
+                event = threading.Event()
+                future = loop.run_in_executor(None, job, event)
+                loop.call_later(0.001, event.set)
+                results += await asyncio.gather(future, return_exceptions=True)
+            return list(map(repr, results)), calls[:]
+
+        def of_one_loop(loop):
+            calls = []
+            loop.call_soon_threadsafe = noting(loop.call_soon_threadsafe, calls)
+            return loop.run_until_complete(work(loop, calls))
+
+        def of_the_class(loop):
+            calls = []
+            real = asyncio.BaseEventLoop.call_soon_threadsafe
+            with mock.patch.object(asyncio.BaseEventLoop, "call_soon_threadsafe", noting(real, calls)):
+                return loop.run_until_complete(work(loop, calls))
+
+        def of_a_subclass(loop):
+            calls = []
+
+            class Mine(type(loop)):
+                def call_soon_threadsafe(self, *args, **kwargs):
+                    return noting(super().call_soon_threadsafe, calls)(*args, **kwargs)
+
+            with contextlib.closing(Mine()) as mine:
+                return mine.run_until_complete(work(mine, calls))
+
+        for body in (of_one_loop, of_the_class, of_a_subclass):
+            with self.subTest(body.__name__):
+                self.assertEqual(self.both(body), (["True", "LookupError()"], [False, False]))
+
+    def test_a_result_that_nobody_hands_over(self):
+        """What the program keeps for itself does not arrive, nor does it hold the clock; cancelled is cancelled."""
+        async def body(loop):
+            event, calls = threading.Event(), []
+            loop.call_soon_threadsafe = lambda *call: calls.append(call)
+            future = loop.run_in_executor(None, event.wait)
+            loop.call_later(0.001, event.set)
+            while not calls:
+                await asyncio.sleep(0.001)
+            await asyncio.sleep(0.001)
+            done = future.done()
+            del loop.call_soon_threadsafe
+            future.cancel()
+            function, *args = calls.pop()
+            function(*args)
+            return done, calls, future.cancelled()
+
+        self.assertEqual(self.both(body, running=True), (False, [], True))
+
+    def test_a_timer_of_the_program(self):
+        """A test that puts off every timer of one loop, or brings it forward, does so with each sleep."""
+        for name, shift in (("call_at", 5), ("call_at", -1), ("call_later", 5), ("call_later", -1)):
+            async def main(name=name, shift=shift):
+                loop = asyncio.get_running_loop()
+                real = getattr(loop, name)
+                with mock.patch.object(loop, name, lambda when, *args, **kwargs: real(when + shift, *args, **kwargs)):
+                    await asyncio.sleep(2)
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(asyncio.Event().wait(), 2)
+                ended = loop.time()
+                await asyncio.sleep(2)
+                return ended, loop.time()
+
+            with self.subTest(name, shift=shift), asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
+                # asyncio's timeout() asks for a time; before 3.12 wait_for() asks for a delay
+                both = name == "call_at" or sys.version_info < (3, 12)
+                ended = 4 + shift * (1 + both)
+                self.assertEqual(runner.run(main()), (ended, ended + 2))
 
     async def a_bit_of_everything(self, loop):
         """What comes out of a program that uses a loop in several ways."""
@@ -342,7 +518,60 @@ unittest.main(argv=["test"])
 """
 
 
+KEEPING = """
+import asyncio, functools, socket, unittest
+
+calls = []
+
+def noting(method):
+    def noted(*args, **kwargs):
+        calls.append(method.__name__)
+        return method(*args, **kwargs)
+    return noted
+
+def with_a_default(self, address, real=socket.socket.connect):
+    calls.append("connect")
+    return real(self, address)
+
+KEPT = {"listen": socket.socket.listen}
+socket.socket.bind = noting(socket.socket.bind)
+socket.socket.connect = with_a_default
+socket.socket.listen = lambda self, *args: KEPT["listen"](self, *args)
+socket.socket.accept = functools.wraps(socket.socket.accept)(noting(noting(socket.socket.accept)))
+asyncio.SelectorEventLoop.add_reader = noting(asyncio.SelectorEventLoop.add_reader)
+for name in ("time", "call_at", "call_later", "call_soon", "create_task", "getaddrinfo"):
+    setattr(asyncio.BaseEventLoop, name, noting(getattr(asyncio.BaseEventLoop, name)))
+
+from solipsism_unittest import SolipsistTestCase
+
+class Test(SolipsistTestCase):
+    async def test_it(self):
+        calls.clear()
+        with socket.socket() as listener, socket.socket() as client:
+            listener.bind(("127.0.0.1", 80))
+            listener.listen()
+            client.connect(("127.0.0.1", 80))
+            listener.accept()[0].close()
+        self.assertEqual(calls, ["bind", "connect", "noted", "accept"])
+        await asyncio.sleep(5)
+        await self.loop.getaddrinfo("api.test", 80)
+        await asyncio.wait_for(self.loop.create_task(asyncio.sleep(0)), 5)
+        await self.start_fake_server(host="api.test", port=80)
+        (await asyncio.open_connection("api.test", 80))[1].close()
+        self.assertEqual(self.now, 5.0)
+        self.assertLessEqual({"time", "call_at", "call_later", "create_task", "getaddrinfo"}, set(calls))
+
+unittest.main(argv=["test"])
+"""
+
+
 class BeforeTest(unittest.TestCase):
+    def test_wrapped_before_the_package_is_imported(self):
+        """What calls the method that it replaces, which it keeps in a closure, a default or a dict, goes on to ours."""
+        child = run_python("-c", KEEPING)
+        self.assertEqual(child.returncode, 0, child.stderr)
+
+
     def test_patched_before_the_package_is_imported(self):
         """What was replaced before this package was imported acts too, and what was kept before works."""
         for arguments in ((), ("blocked",)):  # nothing stands in the place of the class, or another class

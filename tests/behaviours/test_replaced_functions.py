@@ -14,6 +14,7 @@ REPLACED = (
     *(f"os.path.{name}" for name in ("abspath", "relpath", "normpath", "join", "dirname", "basename", "exists", "isabs",
                                      "realpath", "commonprefix")),
     "os.getcwd", "asyncio.all_tasks", "asyncio.current_task", "gc.get_referents", "gc.get_referrers", "gc.get_objects",
+    "inspect.unwrap", "threading.enumerate", "sys._current_frames", "builtins.open",
 )
 
 

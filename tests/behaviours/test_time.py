@@ -7,6 +7,7 @@ import math
 import threading
 import time
 import unittest
+from unittest import mock
 
 from solipsism_unittest import SleepForeverError, SolipsistEventLoop, socketpair
 from solipsism_unittest.kernel.journal import FULL, KEPT
@@ -68,6 +69,79 @@ class JumpTest(unittest.TestCase):
                 self.assertEqual(run(slept(delay), start), math.nextafter(start, math.inf))
                 for none in (0, 0.0, -delay, -1e-300):
                     self.assertEqual(run(slept(none), start), start)
+
+    def test_so_does_a_limit_below_it(self):
+        """The same of whatever takes a delay: a timeout ends later than now, and one of nothing at once."""
+        async def timeout(delay):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(delay) as limit:
+                    await asyncio.Event().wait()
+            self.assertIsInstance(limit, asyncio.Timeout)
+            self.assertIsInstance(limit, asyncio.timeouts.Timeout)
+            self.assertTrue(limit.expired())
+
+        async def wait_for(delay):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.Event().wait(), delay)
+
+        async def wait(delay):
+            task = asyncio.create_task(asyncio.Event().wait())
+            await asyncio.wait([task], timeout=delay)
+            task.cancel()
+
+        async def call_later(delay):
+            done = asyncio.Event()
+            asyncio.get_running_loop().call_later(delay, done.set)
+            await done.wait()
+
+        async def ended(limited, delay):
+            await limited(delay)
+            return asyncio.get_running_loop().time()
+
+        for limited in (timeout, wait_for, wait, call_later):
+            for start, delay in ((518.4, 2.9e-14), (1.7e9, 1e-7), (2.0**20, 5e-324), (1.0, 1e-17), (0.0, 5e-324)):
+                with self.subTest(limited.__name__, start=start):
+                    self.assertEqual(run(ended(limited, delay), start), math.nextafter(start, math.inf))
+                    self.assertEqual(run(ended(limited, 0), start), start)
+            self.assertEqual(run(ended(limited, 0.25), 518.4), 518.4 + 0.25)
+
+    def test_a_moment_that_was_reached(self):
+        """A limit at a time that has come ends at once; one at the next float ends there."""
+        async def timeout_at(when):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(when) as limit:
+                    await asyncio.Event().wait()
+            self.assertEqual(limit.when(), when)
+            return asyncio.get_running_loop().time()
+
+        later = math.nextafter(518.4, math.inf)
+        for when, end in ((518.4, 518.4), (1.0, 518.4), (later, later)):
+            with self.subTest(when):
+                self.assertEqual(run(timeout_at(when), 518.4), end)
+
+    def test_a_program_that_polls_with_tiny_limits_gets_on(self):
+        """What waits again and again, each time for less than the spacing of floats, is at its deadline some time."""
+        async def main():
+            turns, deadline = 0, 518.4 + 20 * math.ulp(518.4)
+            while asyncio.get_running_loop().time() < deadline:
+                turns += 1
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(2.9e-14):
+                        await asyncio.Event().wait()
+            return turns
+
+        self.assertEqual(run(main(), 518.4), 20)
+
+    def test_a_class_of_the_program_for_timeouts(self):
+        """What a program puts in the place of the class of timeouts is what it gets, inside and outside."""
+        async def main():
+            return asyncio.timeout(5)
+
+        with mock.patch.object(asyncio.timeouts, "Timeout") as fake:
+            self.assertIs(run(main()), fake.return_value)
+            self.assertIs(asyncio.timeouts.Timeout, fake)
+        fake.assert_called_once_with(5.0)
+        self.assertIs(asyncio.timeouts.Timeout, asyncio.Timeout)
 
     def test_a_rate_limiter_ends(self):
         """A program that sleeps for what rounding has left of a share, again and again, gets on."""

@@ -16,6 +16,7 @@ WARNINGS = {
     "SlowCallbackWarning": UserWarning,
     "ReturnedValueWarning": DeprecationWarning,
     "NotJudgedWarning": UserWarning,
+    "ReplayPartedWarning": UserWarning,
     "UnclosedWarning": ResourceWarning,
 }
 BASE = {"SolipsismWarning"}  # never given itself

@@ -8,9 +8,12 @@ same code runs on every loop; only stock's sleeps are shorter, or the rows would
 
 import asyncio
 import gc
+import os
 import pathlib
 import resource
 import ssl
+import subprocess
+import sys
 import tracemalloc
 import unittest
 from collections.abc import Awaitable, Callable
@@ -69,8 +72,12 @@ def run_tests(body: Callable[[], Awaitable[object]], test_case: type[unittest.Is
         async def test(self):
             await body()
 
+    return run_tests_of(unittest.TestSuite(Case("test") for _ in range(count)), count)
+
+
+def run_tests_of(suite: unittest.TestSuite, count: int) -> float:
+    """A suite of so many tests."""
     result = unittest.TestResult()
-    suite = unittest.TestSuite(Case("test") for _ in range(count))
     started = process_time()
     suite.run(result)
     seconds = process_time() - started
@@ -83,6 +90,52 @@ async def nothing() -> None:
 
 
 empty_tests = partial(run_tests, nothing)
+
+
+async def three_workers() -> None:
+    """Three tasks that sleep three times each."""
+
+    async def work() -> None:
+        for _ in range(3):
+            await asyncio.sleep(0.01)
+
+    await asyncio.gather(work(), work(), work())
+
+
+def seeds(test_case: type[unittest.IsolatedAsyncioTestCase], count: int) -> float:
+    """One test over `count` seeds of an exploration."""
+    from solipsism_unittest import over_seeds  # of the checkout that is measured
+
+    class Case(test_case):
+        @over_seeds(count)
+        async def test(self):
+            await three_workers()
+
+    return run_tests_of(unittest.TestSuite([Case("test")]), 1)
+
+
+def seeds_of_detangle(target: Any, count: int) -> float:
+    """The same by detangle, which explores a function on a loop of its own."""
+
+    @target(runs=count)
+    async def test() -> None:
+        await three_workers()
+
+    started = process_time()
+    test()
+    return process_time() - started
+
+
+def seeds_of_simloop(target: Any, count: int) -> float:
+    """The same by simloop."""
+
+    @target(seeds=count)
+    async def test() -> None:
+        await three_workers()
+
+    started = process_time()
+    test()
+    return process_time() - started
 
 
 async def one_line() -> None:
@@ -124,6 +177,17 @@ def after_tests(tests: int, workload: Callable[[Any, int], float], target: Any, 
     empty_tests(SolipsistTestCase, min(tests, 10 * size))
     gc.collect()  # or what the tests left to collect would be collected, and counted, in the workload
     return workload(target, size)
+
+
+def imports(statement: str, target: Any, count: int) -> float:
+    """A new interpreter that runs this import and ends, bytecode at hand."""
+    # The package of the checkout that is measured; nobody's wish for no bytecode counts.
+    environment = {**os.environ, "PYTHONPATH": os.path.abspath(sys.path[0]), "PYTHONDONTWRITEBYTECODE": ""}
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    for _ in range(count):
+        subprocess.run([sys.executable, "-c", statement], env=environment, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def fresh_loops(loop_factory: Callable[[], Any], count: int) -> float:
@@ -281,6 +345,42 @@ async def heartbeats(count: int, *, interval: float = 15.0) -> float:
     return seconds
 
 
+class Counting(asyncio.Protocol):
+    """Counts the bytes that it gets, and says when there are enough."""
+
+    def __init__(self, left: list[int], done: asyncio.Event) -> None:
+        self.left, self.done = left, done
+
+    def data_received(self, data: bytes) -> None:
+        self.left[0] -= len(data)
+        if self.left[0] <= 0:
+            self.done.set()
+
+
+async def messages_of_many(count: int, *, clients: int = IDLE, latency: float = 0.0) -> float:
+    """Messages on many connections of a virtual network, 1,000 at an instant; with a latency they go over one link."""
+    loop: Any = asyncio.get_running_loop()
+    left, done = [count * len(MESSAGE)], asyncio.Event()
+    server = await loop.create_server(partial(Counting, left, done), "server.test", 80, backlog=clients)
+    if latency:
+        loop.kernel.network.link("localhost", "server.test", latency=latency)
+    clients = min(clients, count)
+    transports = [(await loop.create_connection(asyncio.Protocol, "server.test", 80))[0] for _ in range(clients)]
+    started = process_time()
+    for number in range(count):
+        transports[number % clients].write(MESSAGE)
+        if number % 1_000 == 999:
+            await asyncio.sleep(0.001)
+    await done.wait()
+    seconds = process_time() - started
+    for transport in transports:
+        transport.abort()
+    server.close()
+    await asyncio.sleep(2 * latency)
+    await server.wait_closed()
+    return seconds
+
+
 def resident() -> int:
     """Bytes of this process that are in memory."""
     return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * PAGE
@@ -386,10 +486,19 @@ def run_on_loop(workload: Callable[[int], Awaitable[float]], loop_factory: Calla
 
 # Not 0 seconds: that makes no timer at all.
 SHORT_SLEEPS = partial(chained_sleeps, delay=1e-9)
+STOCK_IMPORT = partial(imports, "import asyncio, unittest")
 STOCK_CASE = "unittest:IsolatedAsyncioTestCase"
 OUR_CASE = "solipsism_unittest:SolipsistTestCase"
 
 ROWS = {
+    "import": Row("a new interpreter's import", 5, 9, (
+        Contender("virtual", OUR_CASE, partial(imports, "import solipsism_unittest")),
+        Contender("import asyncio, unittest", STOCK_CASE, STOCK_IMPORT, aim=1.5),
+    )),
+    "import-case": Row("the same of the test case itself", 5, 9, (
+        Contender("virtual", OUR_CASE, partial(imports, "from solipsism_unittest import SolipsistTestCase")),
+        Contender("import asyncio, unittest", STOCK_CASE, STOCK_IMPORT),
+    )),
     "empty-test": Row("one empty test", 200, 9, (
         Contender("virtual", OUR_CASE, empty_tests),
         Contender("stock IsolatedAsyncioTestCase", STOCK_CASE, empty_tests, aim=0.25),
@@ -398,6 +507,12 @@ ROWS = {
     "checks": Row("one empty test", 200, 9, (
         Contender("virtual", OUR_CASE, empty_tests),
         Contender("itself, no leaks, no guard", "tests.benchmarks.unchecked:UncheckedTestCase", empty_tests, aim=1.25),
+    )),
+    "seeds": Row("one seed of an exploration", 200, 9, (
+        Contender("virtual", OUR_CASE, seeds),
+        Contender("itself, plain runs", OUR_CASE, partial(run_tests, three_workers), aim=2.0),
+        Contender("simloop", "simloop:sim_test", seeds_of_simloop, aim=0.05),
+        Contender("detangle", "detangle:test", seeds_of_detangle),
     )),
     "one-line": Row("a test with server, client, line", 100, 9, (
         Contender("virtual", OUR_CASE, partial(run_tests, one_line)),
@@ -476,6 +591,10 @@ ROWS = {
     "idle": Row(f"echo beside {IDLE:,} idle connections", 3_000, 7, (
         on("virtual", partial(echo, idle=IDLE)),
         on("virtual", echo, aim=1.1)._replace(label="itself, no idle connections"),
+    )),
+    "link": Row(f"a message of {IDLE:,} connections", 50_000, 5, (
+        on("virtual", partial(messages_of_many, latency=0.05)),
+        on("virtual", messages_of_many, aim=3.0)._replace(label="itself, no link"),
     )),
     "connections": Row("an idle connection", 1_000, 7, (
         on("virtual", memory_of_connections),

@@ -46,6 +46,22 @@ class PhasesTest(unittest.TestCase):
         self.assertEqual(calls, ["setUp", "asyncSetUp", "test", "asyncTearDown", "tearDown", "async cleanup",
                                  "cleanup"])
 
+    def test_cleanups_take_keywords_of_any_name(self):
+        """No keyword of a cleanup is taken for one of what calls it."""
+        given = dict.fromkeys(("self", "case", "function", "run", "context", "loop", "target"), 1)
+        got = []
+
+        class Case(SolipsistTestCase):
+            def test(self):
+                async def clean(**keywords):
+                    got.append(keywords)
+
+                self.addCleanup(lambda **keywords: got.append(keywords), **given)
+                self.addCleanup(clean, **given)
+
+        self.assertTrue(run(Case).wasSuccessful())
+        self.assertEqual(got, [given, given])
+
     def test_async_set_up_and_tear_down_under_the_plain_names(self):
         """`async def setUp` and `tearDown` are awaited, and so is what a plain function returns to be awaited."""
         calls = []

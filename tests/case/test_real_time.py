@@ -1,6 +1,7 @@
 """The limits of a test in real and in virtual time: what is stuck is told, and the suite goes on."""
 
 import asyncio
+import concurrent.futures
 import contextlib
 import contextvars
 import io
@@ -16,6 +17,7 @@ from unittest import mock
 from solipsism_unittest import RealTimeLimitError, SolipsismError, SolipsistTestCase, VirtualTimeLimitError, sealed
 from solipsism_unittest.case import real_time
 from solipsism_unittest.introspection import debuggers
+from solipsism_unittest.stdlib.threads.pacing.baton import Section
 from tests import run_python
 from tests.case.test_case import run, told
 
@@ -30,6 +32,10 @@ class Hidden:
     class Limited(SolipsistTestCase):
         real_time_limit = LIMIT
         on_slow_callback = "ignore"
+
+
+# Under names that are not their own they stay the real ones: nobody sees what waits in them.
+NAP, REAL_LOCK = time.sleep, threading.Lock
 
 
 def run_one(test, base=Hidden.Limited, **attributes):
@@ -141,7 +147,8 @@ class RealTimeTest(Struck):
         go_on = threading.Event()
 
         def job():
-            go_on.wait(60)
+            while not go_on.is_set():
+                NAP(0.01)
 
         async def test(self):
             self.addCleanup(go_on.set)
@@ -153,7 +160,7 @@ class RealTimeTest(Struck):
         for call in (run_longer, lambda test: on_a_thread(run_longer, test)):
             go_on.clear()
             with self.subTest():
-                self.assertStruck(call(test), "executor job", "<locals>.job\n", "waits for to_thread()")
+                self.assertStruck(call(test), "is at", "<locals>.job\n", "waits for to_thread()")
 
     def test_the_program_unwinds(self):
         """The main task's `finally` and the cleanups run, with time of their own, and nothing counts as left."""
@@ -268,19 +275,25 @@ class RealTimeTest(Struck):
         self.assertStruck(run_one(test))
 
     def test_a_runner_that_does_not_close(self):
-        """A job that keeps the executor from joining is struck when the test is over, and told; debug() raises it."""
+        """An executor that does not shut down is struck when the test is over, and told; debug() raises it."""
 
         def case(ends=lambda test: None):
             go_on = threading.Event()
-            timer = threading.Timer(limit_of(15), go_on.set)
+            timer = threading.Timer(limit_of(20), go_on.set)  # where nothing strikes
             timer.start()
-            self.addCleanup(timer.join)
+            for end in (timer.join, timer.cancel, go_on.set):
+                self.addCleanup(end)
+
+            class Stubborn(concurrent.futures.ThreadPoolExecutor):
+                def shutdown(self, *args, **kwargs):
+                    while not go_on.is_set():
+                        NAP(0.01)
+                    super().shutdown(*args, **kwargs)
 
             async def test(self):
-                self.loop.run_in_executor(None, go_on.wait, limit_of(100)).cancel()
                 ends(self)
 
-            return type("Case", (Hidden.Limited,), {"test": test})
+            return type("Case", (Hidden.Limited,), {"test": test, "executor_factory": lambda test: Stubborn()})
 
         with self.assertRaisesRegex(RealTimeLimitError, f"{limit_of():g} s"):
             case()("test").debug()
@@ -288,6 +301,19 @@ class RealTimeTest(Struck):
         result = run(case(lambda test: test.fail("mine")), "test")
         self.assertEqual((len(result.failures), result.errors), (1, []))
         self.assertRegex(told(result), rf"AssertionError: mine\n(.*\n)*.*its real-time limit of {limit_of():g} s")
+
+    def test_a_job_that_is_elsewhere(self):
+        """A job that holds the clock until then is named, with the cure where it waits for what comes later."""
+
+        class Elsewhere(concurrent.futures.Executor):
+            def submit(self, fn, /, *args):
+                return concurrent.futures.Future()
+
+        async def test(self):
+            await self.loop.run_in_executor(Elsewhere(), print)
+
+        self.assertStruck(run_one(test), "the clock is held by: <Hold: executor job print",
+                          "is submitted inside `with self.background():`")
 
     def test_a_failure_keeps_its_place(self):
         """A test that fails within its limit is told as ever; so are skips and interrupts."""
@@ -357,7 +383,8 @@ class RealTimeTest(Struck):
         """Of a call into the standard library the user's line comes first."""
 
         def test(self):
-            threading.Event().wait()
+            with unittest.mock.patch("threading._allocate_lock", REAL_LOCK):  # which nobody sees
+                threading.Event().wait()
 
         self.assertStruck(run_one(test), ".test, which had called threading.Condition.wait\n")
 
@@ -402,6 +429,24 @@ class AlarmTest(Patient):
         before = signal.signal(signal.SIGALRM, lambda *args: self.alarms.append(args))
         self.addCleanup(signal.signal, signal.SIGALRM, before)
         self.addCleanup(signal.setitimer, signal.ITIMER_REAL, 0)
+
+    def test_a_signal_that_python_does_not_see(self):
+        """It may come right before a call in C blocks: then it comes again, after each new start of the timer too."""
+        limit = real_time.real_time_limit(LIMIT, lambda: None)
+        intervals = []
+
+        def stubborn():
+            for _ in range(3):
+                try:
+                    spin()
+                except SystemExit:
+                    intervals.append(signal.getitimer(signal.ITIMER_REAL)[1])
+
+        with limit:
+            intervals.append(signal.getitimer(signal.ITIMER_REAL)[1])
+            self.assertRaises(RealTimeLimitError, limit.run, stubborn)
+        self.assertEqual([round(interval, 3) for interval in intervals], [real_time.AGAIN] * 4)
+        self.assertEqual(signal.getitimer(signal.ITIMER_REAL), (0, 0))
 
     def test_both_are_put_back(self):
         """A former handler is back after the test, and its timer, with what is left of it and its interval."""
@@ -486,6 +531,22 @@ class AlarmTest(Patient):
         run_one(test)
         self.assertIs(signal.getsignal(signal.SIGALRM), mine)
 
+    def test_an_alarm_while_it_looks(self):
+        """An alarm that comes while the program's place is put into words does not find that work in its place."""
+
+        def loop():
+            signal.raise_signal(signal.SIGALRM)  # a busy machine takes longer than the timer's interval
+            return None
+
+        def program():
+            spin()
+
+        with self.assertRaises(RealTimeLimitError) as caught, real_time.real_time_limit(limit_of(), loop) as limit:
+            limit.run(program)
+        line = spin.__code__.co_firstlineno
+        self.assertRegex(str(caught.exception), rf"\n  it was at tests/case/test_real_time\.py:({line + 1}|{line + 2}) "
+                                                r"in spin\n")
+
     def test_a_handler_that_somebody_keeps(self):
         """The handler of a test that is over does nothing."""
         kept = []
@@ -561,14 +622,18 @@ class LimitTest(Patient):
         go_on = threading.Event()
         self.addCleanup(go_on.set)
 
+        def job():
+            while not go_on.is_set():
+                NAP(0.01)
+
         async def test(self):
-            await asyncio.to_thread(go_on.wait, 9)
+            await asyncio.to_thread(job)
 
         result = run_one(test, real_time_limit=limit_of(LONGER))
         self.assertEqual((len(result.errors), len(result.failures)), (1, 0))
         self.assertIn("also: ", told(result))
         self.assertIn("the loop waited for other threads", told(result))
-        self.assertIn("is submitted inside `with self.background():`", told(result))
+        self.assertIn("thread asyncio_0 is at ", told(result))
 
     def test_who_moves_the_clock(self):
         """Of a program that goes on and on in time the text says who moves it."""
@@ -594,6 +659,26 @@ class LimitTest(Patient):
         namespace = {"__name__": "_weakrefset", "sys": sys}
         exec("def callback(): return sys._getframe()", namespace)
         self.assertTrue(real_time._is_fragile(namespace["callback"]()))
+
+    def test_no_strike_where_a_section_of_the_baton_is_entered_or_left(self):
+        """A thread that is stopped there would keep its lock, and no other thread of the world could go on."""
+        where = []
+
+        class Lock:
+            def acquire(self):
+                where.append(sys._getframe(1))
+
+            release = acquire
+
+            def _is_owned(self):
+                return True
+
+        section = Section(mock.Mock())
+        section.mutex = Lock()
+        with section:
+            self.assertFalse(real_time._is_fragile(sys._getframe()))
+        self.assertEqual([frame.f_code.co_name for frame in where], ["__enter__", "__exit__"])
+        self.assertTrue(all(map(real_time._is_fragile, where)))
 
     def test_a_strike_that_is_being_sent(self):
         """What comes behind the program waits until a strike is sent, so that none comes later."""
@@ -806,12 +891,14 @@ class OthersTest(Patient):
 
         def test(self):
             thread = threading.Thread(target=other, args=(self.loop,), name="helper")
+            ends.callback(lambda: thread.ident and thread.join())
             thread.start()
-            self.addCleanup(thread.join)
-            self.addCleanup(go_on.set)
             there.wait(5)
             spin()
 
+        ends = contextlib.ExitStack()  # not cleanups of the inner test: a strike may come before they are there
+        self.addCleanup(ends.close)
+        self.addCleanup(go_on.set)
         self.assertRegex(told(run_one(test)), r"thread helper is at \S+test_real_time.py:\d+ in OthersTest\.\S*other")
 
 

@@ -5,7 +5,7 @@ import functools
 import sys
 import unittest
 
-from solipsism_unittest import SolipsistTestCase
+from solipsism_unittest import Script, SolipsistTestCase
 from solipsism_unittest.case import results
 from solipsism_unittest.introspection import exceptions
 
@@ -45,6 +45,21 @@ class HeldResultTest(unittest.TestCase):
         self.assertIn("came late", inner.errors[0][1])
 
 
+class LeftTest(unittest.TestCase):
+    def test_renewed(self):
+        """Evidence is written again with the notes that came later, and its note goes before the next test."""
+        error = ValueError("x")
+        results.renew_evidence(error)
+        note, seen = results.Left("evidence: x"), []
+        note.renew = lambda: seen.append(len(error.__notes__))
+        for each in (note, results.Note("ours"), "a program's"):
+            error.add_note(each)
+        results.renew_evidence(error)
+        self.assertEqual(seen, [3])
+        results.forget_notes([error])
+        self.assertEqual(error.__notes__, ["a program's"])
+
+
 class LineTest(unittest.TestCase):
     def lines(self, case):
         """What a runner is given of the one failure of a class: where each line of it is, and whether who hides it."""
@@ -77,6 +92,26 @@ class LineTest(unittest.TestCase):
             with self.subTest(body):
                 self.assertEqual(self.lines(type("Case", (SolipsistTestCase,), {"test": body})), [here])
                 self.assertRegex(self.text, r"^AssertionError: the test left 1 thing behind")
+
+    def test_a_cause(self):
+        """So does an error that is only the cause of the failure, as that of a script."""
+        async def body(self):
+            await self.start_fake_server(None, "api.test", 80, script=Script().expect(b"HELO"))
+            _, writer = await asyncio.open_connection("api.test", 80)
+            writer.write(b"EHLO")
+            writer.close()
+            await asyncio.sleep(1)
+            self.fail("on purpose")
+
+        kept = []
+        case = type("Case", (SolipsistTestCase,), {"test": body})("test")
+        result = unittest.TestResult()
+        result.addFailure = lambda test, err: kept.append(err[1])
+        case.run(result)
+        (failure,) = kept
+        shown = [(line.tb_frame.f_code.co_qualname, line.tb_lineno)
+                 for line in exceptions.lines_of(failure.__cause__.__traceback__)]
+        self.assertEqual(shown, [(body.__qualname__, body.__code__.co_firstlineno)])
 
     def test_a_test_without_code(self):
         """Where the test has no line of its own, nothing is shown and nothing breaks."""

@@ -1,12 +1,14 @@
 """Entering and leaving the world of a test: whatever happens, everything is as it was before."""
 
 import asyncio
+import gc
 import random
 import signal
 import socket
 import threading
 import time
 import unittest
+import weakref
 from unittest import mock
 
 from solipsism_unittest import EscapeError, SolipsistTestCase
@@ -238,6 +240,32 @@ class SealTest(unittest.TestCase):
 
         self.assertEqual(told(run(Outer)), "")
         self.check_real()
+
+
+class LifeTest(unittest.TestCase):
+    def test_a_world_ends_with_its_test(self):
+        """Nothing of a test that left nothing waits for the garbage collector, its second loop included."""
+        seen = []
+
+        class Case(SolipsistTestCase):
+            def note(self, loop):
+                seen.extend(map(weakref.ref, (loop, loop.selector)))
+
+            async def test_empty(self):
+                self.note(self.loop)
+
+            def test_plain(self):
+                async def main():
+                    self.note(asyncio.get_running_loop())
+
+                self.note(self.loop)
+                asyncio.run(main())
+
+        gc.collect()
+        gc.disable()
+        self.addCleanup(gc.enable)
+        self.assertEqual(told(run(Case)), "")
+        self.assertEqual({ref() for ref in seen}, {None})
 
 
 if __name__ == "__main__":

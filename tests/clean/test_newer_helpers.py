@@ -2,10 +2,11 @@
 
 import asyncio
 import datetime
+import tempfile
 import time
 import warnings
 
-from solipsism_unittest import SolipsistTestCase
+from solipsism_unittest import SolipsistTestCase, over_seeds
 
 UTC = datetime.timezone.utc  # noqa: UP017 - a clean program, as many are
 
@@ -94,3 +95,30 @@ class Raised(SolipsistTestCase):
         await self.assertAsyncRaisesRegex(LookupError, "such", fail())
         await self.assertAsyncWarns(UserWarning, warn())
         await self.assertAsyncWarnsRegex(UserWarning, "^old", warn())
+
+
+async def say_nothing(reader, writer):
+    writer.close()
+    await writer.wait_closed()
+
+
+class Evidence(SolipsistTestCase):
+    async def test_of_a_test_that_passes(self):
+        """A test may leave a page, a capture and tables of what happened, and nothing else."""
+        directory = self.enterContext(tempfile.TemporaryDirectory())
+        self.evidence(directory)
+        server = await self.start_fake_server(say_nothing)
+        reader, writer = await asyncio.open_connection(*server.address)
+        await self.assertEOF(reader)
+        writer.close()
+        await writer.wait_closed()
+
+
+class Explored(SolipsistTestCase):
+    longest_stall = 0.5
+
+    @over_seeds(3)
+    async def test_on_machines_that_stall(self):
+        """A test on three machines, none of which stalls for longer than it says."""
+        await asyncio.sleep(1)
+        self.assertGreaterEqual(self.now, 1)

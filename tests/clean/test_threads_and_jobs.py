@@ -48,7 +48,7 @@ class DefaultExecutorTest(SolipsistTestCase):
             ended.append(True)
 
         waiting = asyncio.create_task(asyncio.to_thread(job))
-        await asyncio.sleep(0)
+        await asyncio.sleep(1)
         waiting.cancel()
         go_on.set()
         with self.assertRaises(asyncio.CancelledError):
@@ -123,9 +123,9 @@ class DefaultExecutorTest(SolipsistTestCase):
         self.assertEqual(await asyncio.to_thread(job), "inner")
 
     async def test_a_job_of_sleeping(self):
-        """A job may really sleep, which costs no virtual time."""
-        await asyncio.to_thread(time.sleep, 0.005)
-        self.assertNow(0)
+        """A job may sleep, which costs no real time."""
+        await asyncio.to_thread(time.sleep, 5)
+        self.assertNow(5)
 
 
 class OwnExecutorTest(SolipsistTestCase):
@@ -368,11 +368,10 @@ class BlockingCallTest(SolipsistTestCase):
     on_slow_callback = "ignore"
     on_polling = "jump"
 
-    async def test_a_short_real_sleep(self):
+    async def test_a_short_sleep(self):
         """A class that lets blocking calls be hears nothing of them."""
-        began = time.perf_counter()
         time.sleep(0.002)
-        self.assertGreaterEqual(time.perf_counter() - began, 0.001)
+        self.assertNow(0.002)
 
     async def test_a_wait_that_is_over_already(self):
         """Waiting in the loop's thread for what is there does not block."""

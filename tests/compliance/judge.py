@@ -17,14 +17,46 @@ import sys
 import tempfile
 
 from tests import ROOT
+from tests.compliance import doors
 
-PACKAGE = "test.test_asyncio"
 SILENCE = 60.0  # real seconds that a child may say nothing, and so one test's limit
 AIM = 0.97
 LONGEST_LIST = 60
 
-# The stock arm of these takes seconds on each Python, much of it asleep: `make test` leaves them to `make compliance`.
-SLOW = {"test_ssl", "test_subprocess", "test_taskgroups", "test_tasks"}
+# Of these modules tests count that are about this all the same.
+COUNTED = {"test_ssl": {"threads"}, "test_sslproto": {"threads"}}
+
+
+@dataclasses.dataclass
+class Group:
+    """Some of CPython's modules, and how they are run.
+
+    The stock arm of the slow ones takes seconds on each Python, much of it asleep: `make test` leaves them to `make
+    compliance`.
+    """
+
+    package: str
+    arms: tuple[str, str]  # as it is, and on our loop or in our world
+    wanted: tuple[str, ...]  # patterns of paths below the package
+    slow: frozenset[str]
+    silence: float = SILENCE
+
+    def modules(self):
+        """The names of those that are installed with this Python; [] where it came without them."""
+        root, *below = self.package.split(".")
+        try:
+            spec = importlib.util.find_spec(root)
+        except ValueError:  # somebody's module of that name
+            spec = None
+        folders = [pathlib.Path(folder, *below)
+                   for folder in spec.submodule_search_locations or ()] if spec else []
+        paths = [path.relative_to(folder).with_suffix("")
+                 for folder in folders for pattern in self.wanted for path in folder.glob(pattern)]
+        return sorted(".".join(path.parts) for path in paths)
+
+
+ASYNCIO = Group("test.test_asyncio", doors.ARMS, ("test_*.py",),
+                frozenset({"test_ssl", "test_subprocess", "test_taskgroups", "test_tasks"}))
 
 
 @dataclasses.dataclass
@@ -45,6 +77,7 @@ class Report:
     module: str
     stock: dict[str, Found]
     virtual: dict[str, Found] = dataclasses.field(default_factory=dict)
+    explored: dict[str, Found] = dataclasses.field(default_factory=dict)  # of those that count and pass on ours
     broken: list[str] = dataclasses.field(default_factory=list)
 
     @functools.cached_property
@@ -55,28 +88,21 @@ class Report:
     @functools.cached_property
     def counting(self):
         """The names of those that are not about something that is set apart."""
-        return [each.name for each in self.able if not each.about]
+        return [each.name for each in self.able if not self.reasons(each)]
+
+    def reasons(self, found):
+        """Why a test is set apart."""
+        return set(found.about) - COUNTED.get(self.module, set())
 
     @functools.cached_property
     def apart(self):
         """The names of those that are; the same tests on yet another selector are not tests of their own."""
-        return [each.name for each in self.able if each.about and "selector" not in each.about]
+        return [each.name for each in self.able if self.reasons(each) and "selector" not in each.about]
 
     @functools.cached_property
     def passing(self):
         """The names of those that pass on our loop."""
         return {each.name for each in self.virtual.values() if each.outcome == "passed"}
-
-
-def modules():
-    """The names of the modules of test_asyncio that are installed with this Python; [] where it came without them."""
-    try:
-        spec = importlib.util.find_spec("test")
-    except ValueError:  # somebody's module of that name
-        spec = None
-    folders = spec.submodule_search_locations if spec else None
-    paths = [path for folder in folders or () for path in pathlib.Path(folder, "test_asyncio").glob("test_*.py")]
-    return sorted(path.stem for path in paths)
 
 
 async def _run(path, arm, names, silence):
@@ -132,13 +158,13 @@ async def run_arm(path, arm, names=(), silence=SILENCE):
         found, chosen, running, ended = await _run(path, arm, names, silence)
         for each in found:
             if each.outcome == "broken":
-                broken.append(f"{each.name} on the {arm} loop: {each.why}")
+                broken.append(f"{each.name} on the {arm} arm: {each.why}")
             else:
                 results[each.name] = each
         if ended == "done":
             break
         if running is None:
-            broken.append(f"{path} on the {arm} loop: {ended}")
+            broken.append(f"{path} on the {arm} arm: {ended}")
             break
         results[running] = Found(running, "failed", why=ended)
         names = [name for name in chosen if name not in results]
@@ -147,19 +173,34 @@ async def run_arm(path, arm, names=(), silence=SILENCE):
     return results, broken
 
 
-async def run_module(module, gate, *, package=PACKAGE, apart=False, silence=SILENCE):
-    """Run one module on both arms: on ours the tests that count, and with `apart` those that are set apart too."""
-    path = f"{package}.{module}"
+async def run_module(module, gate, group=ASYNCIO, *, apart=False, seed=None):
+    """Run one module on both arms: on ours the tests that count, and with `apart` those that are set apart too.
+
+    With a seed those that pass there run once more, each of their loops explored.
+    """
+    path, silence = f"{group.package}.{module}", group.silence
+    stock_arm, our_arm = group.arms
     async with gate:
-        stock, broken = await run_arm(path, "stock", silence=silence)
+        stock, broken = await run_arm(path, stock_arm, silence=silence)
         report = Report(module, stock, broken=broken)
         names = report.counting + (report.apart if apart else [])
         if names:
-            report.virtual, broken = await run_arm(path, "virtual", names, silence)
+            report.virtual, broken = await run_arm(path, our_arm, names, silence)
+            report.broken += broken
+        passing = [name for name in report.counting if name in report.passing]
+        if seed is not None and passing:
+            report.explored, broken = await run_arm(path, f"{doors.EXPLORED}:{seed}", passing, silence)
             report.broken += broken
     for name in names:
         report.virtual.setdefault(name, Found(name, "failed", why="it did not run"))
     return report
+
+
+def problems_of_exploring(reports, legal):
+    """What fails with exploration alone, and is not named as what CPython does not promise."""
+    return [f"{each.name} passes, and does not where its loops are explored"
+            for report in reports for each in report.explored.values()
+            if each.outcome != "passed" and each.name not in legal]
 
 
 def problems(reports, skips):

@@ -8,6 +8,9 @@ from tests.compliance import judge
 from tests.compliance.doors import ABOUT
 from tests.compliance.judge import Found, Report, problems
 from tests.compliance.skips import SKIPS
+from tests.compliance.threads import skips as skips_of_threads
+
+TOYS = judge.Group("tests.compliance", judge.ASYNCIO.arms, ("toys.py",), frozenset(), silence=5.0)
 
 
 def report_of(stock, virtual=()):
@@ -23,7 +26,7 @@ class ArmsTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         async def main():
-            return await judge.run_module("toys", asyncio.Semaphore(1), package="tests.compliance", silence=5.0)
+            return await judge.run_module("toys", asyncio.Semaphore(1), TOYS, seed=1)
 
         cls.report = asyncio.run(main())
 
@@ -31,16 +34,17 @@ class ArmsTest(unittest.TestCase):
         """Tests count that ask for a loop, pass on the stock loop, and are not about what is set apart."""
         names = {name.removeprefix("tests.compliance.toys.") for name in self.report.counting}
         asking = ("passes", "a_long_sleep", "fails_on_ours", "fails_on_ours_in_a_subtest", "hangs_on_ours",
-                  "kills_its_process_on_ours", "uses_an_executor")
+                  "kills_its_process_on_ours", "uses_an_executor", "makes_a_pipe", "sends_a_signal",
+                  "starts_a_process_by_asyncio")
         by_name = ("the_default_selector", "the_policy", "a_runner")
         expected = {f"Asking.test_{name}" for name in asking} | {f"AskingByName.test_{name}" for name in by_name}
         self.assertEqual(names, expected | {"AskingAsync.test_passes"})
 
     def test_what_is_set_apart(self):
-        """What leads to threads, pipes, signals, processes and other selectors is noticed, with its name."""
+        """What leads to threads, terminals, real processes and other selectors is noticed, with its name."""
         about = {name.rpartition("test_")[2]: each.about for name, each in self.report.stock.items() if each.about}
         self.assertEqual(about.pop("starts_a_process")[-1], "processes")
-        expected = {"starts_a_thread": "threads", "makes_a_pipe": "pipes", "sends_a_signal": "signals"}
+        expected = {"starts_a_thread": "threads", "makes_a_terminal": "terminals"}
         expected = {name: (reason,) for name, reason in expected.items()} | {"another_selector": ("selector",)}
         self.assertEqual(about, expected)
         self.assertLessEqual({reason for reasons in about.values() for reason in reasons}, ABOUT.keys())
@@ -51,6 +55,15 @@ class ArmsTest(unittest.TestCase):
         expected = {"fails_on_ours", "fails_on_ours_in_a_subtest", "hangs_on_ours", "kills_its_process_on_ours"}
         self.assertEqual(failing, expected)
         self.assertEqual(self.report.broken, [])
+
+    def test_what_is_explored(self):
+        """With a seed what counts and passes on our loop runs once more; a failure there is a problem of its own."""
+        self.assertEqual(self.report.explored.keys(), self.report.passing.intersection(self.report.counting))
+        self.assertEqual(judge.problems_of_exploring([self.report], {}), [])
+        report = report_of({"t1": "passed", "t2": "passed"})
+        report.explored = {name: Found(name, "failed") for name in ("t1", "t2")}
+        self.assertEqual(judge.problems_of_exploring([report], {"t2": "tasks.py:1"}),
+                         ["t1 passes, and does not where its loops are explored"])
 
     def test_why(self):
         """Each failure says why: the traceback, the silence, the death."""
@@ -63,10 +76,10 @@ class ArmsTest(unittest.TestCase):
         """A module that fails to load is told of: it is not one without tests."""
 
         async def main():
-            return await judge.run_module("nowhere", asyncio.Semaphore(1), package="tests.compliance")
+            return await judge.run_module("nowhere", asyncio.Semaphore(1), TOYS)
 
         wrong = problems([asyncio.run(main())], {})
-        self.assertRegex(wrong[0], "(?s)nowhere on the stock loop: the process died.*No module named")
+        self.assertRegex(wrong[0], "(?s)nowhere on the stock arm: the process died.*No module named")
         self.assertIn("no test counts", wrong)
 
 
@@ -97,17 +110,17 @@ class ProblemsTest(unittest.TestCase):
                          ["96 of 100 pass, fewer than 97%", "61 names are on the list of skips.py, more than 60"])
 
     def test_every_entry_has_a_reason(self):
-        """The list names single tests, each with a reason."""
-        for name, reason in SKIPS.items():
+        """The lists name single tests, each with a reason."""
+        for name, reason in (SKIPS | skips_of_threads.SKIPS).items():
             with self.subTest(name):
-                self.assertRegex(name, r"^test_\w+\.\w+\.test_\w+$")
+                self.assertRegex(name, r"^test_\w+\.(test_\w+\.)?\w+\.test_\w+$")
                 self.assertTrue(reason)
 
 
 class CpythonTest(unittest.TestCase):
     def test_the_quick_part(self):
         """CPython's own tests of asyncio pass on our loop as the list says: all but the slow modules."""
-        if not judge.modules():
+        if not judge.ASYNCIO.modules():
             self.skipTest("this Python came without its test package: compliance was not run")
         child = run_python("-m", "tests.compliance", "--quick")
         self.assertEqual(child.returncode, 0, child.stdout + child.stderr)

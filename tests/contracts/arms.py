@@ -22,6 +22,8 @@ import os
 import socket
 import struct
 import tempfile
+import threading
+import time
 import unittest
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
@@ -29,10 +31,14 @@ from typing import Any
 from solipsism_unittest import SolipsistEventLoop
 
 LIMIT = 20.0
-"""Seconds after which a body is stuck: real ones on the real arm, virtual ones on the other."""
-PLAYS = 3
+"""Seconds, and a hundred steps, after which a body is stuck: real ones on the real arm, virtual ones on the other."""
+PLAYS = 6
 """How often the real arm is played when it does not see the stated truth. The loopback is shared with all that runs on
-the machine, which takes ports between one call and the next."""
+the machine, which takes ports between one call and the next, and processors from threads that are due."""
+STEP = 0.02
+"""Seconds between two things whose order is stated, the first time that an arm is played."""
+LONGER = 2.5
+"""How many times as long a step is each time that the real arm is played again: no machine is too slow for the last."""
 
 STREAM = socket.SOCK_STREAM
 
@@ -46,8 +52,9 @@ Body = Callable[[Any, "Arm"], Coroutine[Any, Any, Any]]
 class Arm:
     """One run of one scenario: what it saw, and what it has to close."""
 
-    def __init__(self, name: str, loop_factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    def __init__(self, name: str, loop_factory: Callable[[], asyncio.AbstractEventLoop], step: float = STEP) -> None:
         self.name = name
+        self.step = step
         self.facts: list[Any] = []
         self._loop_factory = loop_factory
         self._closing = contextlib.ExitStack()
@@ -71,7 +78,7 @@ class Arm:
         asyncio.get_running_loop().set_exception_handler(self._note_loop_exception)
         with self._closing:
             try:
-                async with asyncio.timeout(LIMIT):
+                async with asyncio.timeout(LIMIT + 100 * self.step):
                     return await body(self)
             finally:
                 for task in self._tasks:
@@ -181,6 +188,24 @@ class Arm:
         for sock in (self.keep(one), self.keep(other)):
             sock.setblocking(False)
         return one, other
+
+    # What takes time, in threads
+
+    def nap(self, steps: float) -> float:
+        """Sleep so many steps; return how many."""
+        time.sleep(steps * self.step)
+        return steps
+
+    def fail(self, steps: float) -> None:
+        """Sleep so many steps, and raise."""
+        self.nap(steps)
+        raise LookupError(steps)
+
+    def later(self, steps: float, call: Callable[..., object], *args: Any) -> threading.Timer:
+        """Call this on a thread of its own after so many steps."""
+        timer = threading.Timer(steps * self.step, call, args)
+        timer.start()
+        return timer
 
     # What is waited for
 
@@ -309,8 +334,8 @@ def scenario(body: Body) -> Callable[[Any], None]:
     def test(case: Contract) -> None:
         virtual = Arm("virtual loop", case.virtual_loop)
         try:
-            for _ in range(PLAYS):
-                real = Arm("real loopback", case.real_loop)
+            for play in range(PLAYS):
+                real = Arm("real loopback", case.real_loop, STEP * LONGER ** play)
                 truth = real.play(functools.partial(body, case))
                 if truth is None or real.facts == truth:
                     break

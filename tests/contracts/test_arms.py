@@ -11,13 +11,13 @@ from tests import contracts
 from tests.contracts.arms import Arm, Contract, scenario
 from tests.contracts.test_states import States
 
-WANTED = 450  # as README says
+WANTED = 590  # as README says
 
 
 def scenarios() -> Iterator[tuple[type[Contract], str]]:
     """Each scenario as it is written down, by class and name, however many address families run it."""
     for module in pkgutil.iter_modules(contracts.__path__, contracts.__name__ + "."):
-        for kind in vars(importlib.import_module(module.name)).values():
+        for kind in list(vars(importlib.import_module(module.name)).values()):  # a warning adds a registry
             if isinstance(kind, type) and issubclass(kind, Contract) and kind.__module__ == module.name:
                 for name, method in vars(kind).items():
                     if getattr(method, "is_scenario", False):

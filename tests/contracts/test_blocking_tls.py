@@ -86,6 +86,32 @@ class BlockingTls(Contract):
         return [(6, b"HEL", 3, b"LO\n", True, b"")]
 
     @scenario
+    async def test_something_around_a_socket(self, arm: Arm) -> Any:
+        """A program may hand over something of its own that stands for a socket."""
+
+        class Around:
+            def __init__(self, sock: socket.socket) -> None:
+                self.sock = sock
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(self.sock, name)
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write((await reader.readline()).upper())
+            writer.close()
+
+        server, client = self.pair()
+        port = await self.serve(arm, serve, server)
+
+        def ask() -> list[Any]:
+            plain: Any = Around(socket.create_connection((self.host, port), 20))
+            with client.wrap_socket(plain, server_hostname=NAME) as sock:
+                return [sock.send(b"hello\n"), sock.recv(100), plain.fileno()]
+
+        arm.see(*await self.in_thread(ask))
+        return [(6, b"HELLO\n", -1)]
+
+    @scenario
     async def test_what_it_is(self, arm: Arm) -> Any:
         """The socket is one of ssl's, and says what was agreed on."""
 

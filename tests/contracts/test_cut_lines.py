@@ -2,64 +2,16 @@
 
 import asyncio
 import contextlib
-import ctypes
 import errno
 import socket
 import struct
-import unittest
 from typing import Any
 
-from solipsism_unittest import SolipsistEventLoop, Verdict
-from tests.contracts.arms import Arm, Contract, outcome, scenario
-
-ATTACH, DETACH = 26, 27  # SO_ATTACH_FILTER, SO_DETACH_FILTER of Linux
-DROP_ALL = struct.pack("=HBBI", 6, 0, 0, 0)  # one instruction: return 0 bytes of each packet
+from tests.contracts.arms import Arm, outcome, scenario
+from tests.contracts.cuts import CutContract, cut, end_of, heal
 
 
-def cut(*socks: socket.socket) -> None:
-    """Lose all that comes to these sockets; of a virtual connection, what goes there."""
-    loop = asyncio.get_running_loop()
-    if isinstance(loop, SolipsistEventLoop):
-        for sock in socks:
-            loop.kernel.network.rule(_losing(sock.getsockname()))
-        return
-    program = ctypes.create_string_buffer(DROP_ALL)
-    for sock in socks:
-        sock.setsockopt(socket.SOL_SOCKET, ATTACH, struct.pack("HL", 1, ctypes.addressof(program)))
-
-
-def _losing(address: Any) -> Any:
-    return lambda packet: Verdict.DROP if packet.target_address == address[:2] else None
-
-
-def heal(*socks: socket.socket) -> None:
-    """Let everything through again."""
-    loop = asyncio.get_running_loop()
-    if isinstance(loop, SolipsistEventLoop):
-        for installed in list(loop.kernel.network.wire.faults._rules):
-            installed.remove()
-        return
-    for sock in socks:
-        with contextlib.suppress(OSError):
-            sock.setsockopt(socket.SOL_SOCKET, DETACH, 0)
-
-
-async def end_of(sock: socket.socket) -> str:
-    """How a read ends: the bytes, or the name of the errno."""
-    try:
-        return repr(await asyncio.get_running_loop().sock_recv(sock, 100))
-    except OSError as error:
-        return errno.errorcode[error.errno]
-
-
-@unittest.skipUnless(hasattr(socket, "TCP_USER_TIMEOUT"), "Linux cuts a line by a filter")
-class CutLines(Contract):
-    async def joined(self, arm: Arm, **options: int) -> tuple[socket.socket, socket.socket]:
-        one, other = await arm.connection()
-        for name, value in options.items():
-            one.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-        return one, other
-
+class CutLines(CutContract):
     @scenario
     async def test_healed(self, arm: Arm) -> Any:
         """What was written into a cut line comes after it is healed, whole and in order, and not before 0.2 s."""
@@ -127,9 +79,13 @@ class CutLines(Contract):
 
     @scenario
     async def test_keepalive(self, arm: Arm) -> Any:
-        """An idle end with keepalive gives up after its probes."""
-        one, other = await self.joined(arm, TCP_KEEPIDLE=1, TCP_KEEPINTVL=1, TCP_KEEPCNT=1)
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        """An idle end gives up after its probes; it has them from its listener."""
+        listener = arm.listener()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT"):
+            listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), 1)
+        other = await arm.dial(listener)
+        one = await arm.answer(listener)
         start = asyncio.get_running_loop().time()
         cut(one, other)
         arm.see(await end_of(one), asyncio.get_running_loop().time() - start > 1.9)
@@ -144,7 +100,7 @@ class CutLines(Contract):
         cut(one, other)
         one.send(b"x")
         with contextlib.suppress(TimeoutError):
-            arm.see(await asyncio.wait_for(end_of(one), 2.6))
+            arm.see(await asyncio.wait_for(end_of(one), 2.2))
         arm.see(one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
         return [0]
 

@@ -1,15 +1,17 @@
 """Module subprocess in a thread: real programs, and programs of a test that do what those do."""
 
 import asyncio
+import fcntl
 import os
 import signal
 import subprocess
+import warnings
 from collections.abc import Callable
 from subprocess import DEVNULL, PIPE, STDOUT
 from typing import Any
 
 from solipsism_unittest import SolipsistEventLoop
-from solipsism_unittest.peers.programs import programs_of
+from solipsism_unittest.peers.programs.table import programs_of
 from tests.contracts.arms import Arm, Contract, scenario
 from tests.contracts.test_subprocesses import BIG, cat, false, sh, sleep, true
 
@@ -183,12 +185,76 @@ class Popens(Contract):
                 arm.see(complaint(subprocess.run, command))
             arm.see(complaint(subprocess.run, ["cat", 3]), complaint(subprocess.run, ["cat", "a\0b"]))
             arm.see(complaint(subprocess.Popen, ["cat"], what=1)[0], complaint(subprocess.Popen, ["cat"], capture=1)[0])
+            arm.see(complaint(subprocess.Popen, ["cat", "\ud800"])[0], complaint(subprocess.Popen, [])[0])
+            arm.see(complaint(subprocess.Popen, ["cat"], startupinfo="x"))
+            arm.see(complaint(subprocess.Popen, ["cat"], creationflags=8))
 
         await self.play(body)
         return [("FileNotFoundError", 2, "nobody-has-this"), ("FileNotFoundError", 2, "nobody-has-this"),
                 ("FileNotFoundError", 2, "/nowhere/cat2"),
                 (("TypeError", "expected str, bytes or os.PathLike object, not int"),
-                 ("ValueError", "embedded null byte")), ("TypeError", "TypeError")]
+                 ("ValueError", "embedded null byte")), ("TypeError", "TypeError"),
+                ("UnicodeEncodeError", "IndexError"),
+                *[("ValueError", f"{name} is only supported on Windows platforms")
+                  for name in ("startupinfo", "creationflags")]]
+
+    @scenario
+    async def test_arguments(self, arm: Arm) -> Any:
+        """Arguments that Popen itself judges, by their places and by their names; what changes nothing is taken."""
+        places = [-1, None, DEVNULL, DEVNULL, None, None, True, False, None, None, None, None, 0, True, False, ()]
+        odd: list[dict[str, Any]] = [
+            {"bufsize": "1"}, {"pipesize": "1"}, {"process_group": "a"}, {"group": 1.5}, {"group": -2},
+            {"group": "no-such-group"}, {"extra_groups": "root"}, {"extra_groups": [1.5]}, {"extra_groups": [-1]},
+            {"user": 1.5}, {"user": -1}, {"user": "no-such-user"}, {"umask": "a"}, {"text": True, "encoding": "nil"},
+            {"text": True, "universal_newlines": False}, {"startupinfo": "x"}, {"group": -1, "user": -1}]
+
+        def body() -> None:
+            arm.see(subprocess.Popen("true", *places).wait(), complaint(subprocess.Popen, "true", *places, None))
+            arm.see(complaint(subprocess.Popen), complaint(subprocess.Popen, [b"true"], *places, shell=True))
+            for options in odd:
+                arm.see(complaint(subprocess.Popen, ["true"], stdout=PIPE, **options))
+            same: dict[str, Any] = {"user": os.getuid(), "group": os.getgid(), "umask": -1, "pipesize": None}
+            arm.see(finished("true", **same)[0], finished("true", bufsize=None, restore_signals=False)[0])
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                finished("true", bufsize=1)
+                finished("true", pass_fds=[], close_fds=False, bufsize=1, text=True)
+            arm.see([(each.category.__name__, str(each.message)) for each in caught])
+
+        await self.play(body)
+        no_int = "TypeError", "'str' object cannot be interpreted as an integer"
+        same_place = "TypeError", "Popen.__init__() got multiple values for argument 'shell'"
+        return [(0, ("TypeError", "Popen.__init__() takes from 2 to 18 positional arguments but 19 were given")),
+                (("TypeError", "Popen.__init__() missing 1 required positional argument: 'args'"), same_place),
+                ("TypeError", "bufsize must be an integer"), ("TypeError", "pipesize must be an integer"), no_int,
+                ("TypeError", "Group must be a string or an integer, not <class 'float'>"),
+                ("ValueError", "Group ID cannot be negative, got -2"),
+                ("KeyError", "\"getgrnam(): name not found: 'no-such-group'\""),
+                ("ValueError", "Groups must be a list, not a string"),
+                ("TypeError", "Items in extra_groups must be a string or integer, not <class 'float'>"),
+                ("ValueError", "Group ID cannot be negative, got -1"),
+                ("TypeError", "User must be a string or an integer"),
+                ("ValueError", "User ID cannot be negative, got -1"),
+                ("KeyError", "\"getpwnam(): name not found: 'no-such-user'\""), no_int,
+                ("LookupError", "unknown encoding: nil"),
+                ("SubprocessError", "Cannot disambiguate when both text and universal_newlines are supplied but "
+                                    "different. Pass one or the other."),
+                ("ValueError", "startupinfo is only supported on Windows platforms"),
+                ("ValueError", "Group ID cannot be negative, got -1"), (0, 0),
+                [("RuntimeWarning", "line buffering (buffering=1) isn't supported in binary mode, the default buffer "
+                                    "size will be used")] * 2]
+
+    @scenario
+    async def test_size_of_pipes(self, arm: Arm) -> Any:
+        """Pipes hold as much as they are told to, in both directions."""
+
+        def body() -> None:
+            for size in (-1, 1, 4096, 5000, 2**17):
+                with subprocess.Popen(["cat"], stdin=PIPE, stdout=PIPE, pipesize=size) as process:
+                    arm.see([fcntl.fcntl(file, fcntl.F_GETPIPE_SZ) for file in (process.stdin, process.stdout)])
+
+        await self.play(body)
+        return [[size, size] for size in (65536, 4096, 4096, 8192, 131072)]
 
     @scenario
     async def test_from_many_threads(self, arm: Arm) -> Any:

@@ -1,6 +1,7 @@
 """Signals of a process to itself: who gets them, when, and in which order."""
 
 import asyncio
+import concurrent.futures
 import contextlib
 import contextvars
 import os
@@ -230,6 +231,38 @@ class Signals(Contract):
             signal.raise_signal(signum)
         arm.see(signal.sigwait([USR1, USR2]), signal.sigwait({USR2}), signal.sigpending(), seen)
         return [(10, 12, set(), [])]
+
+    @scenario
+    async def test_threads_that_wait(self, arm: Arm) -> Any:
+        """A thread waits for signals, as long as it likes; it has the mask of who has started it."""
+        loop, seen = self.begin(arm)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [USR1, USR2])
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            arm.see(await loop.run_in_executor(pool, signal.pthread_sigmask, signal.SIG_BLOCK, []))
+            waits: tuple[tuple[int, Callable[..., Any], tuple[Any, ...]], ...] = (
+                (USR1, signal.sigwait, ([USR1, USR2],)), (USR2, signal.sigwait, ([USR1, USR2],)),
+                (USR1, signal.sigwaitinfo, ([USR1],)), (USR2, signal.sigtimedwait, ([USR2], 1000)))
+            for number, call, args in waits:
+                job = loop.run_in_executor(pool, call, *args)
+                await arm.calm()
+                arm.see(job.done())
+                if len(os.listdir("/proc/self/task")) == 2:
+                    send(number)
+                else:  # a thread of somebody else's would take it, and the process would end by it
+                    signal.pthread_kill(next(iter(pool._threads)).ident or 0, number)
+                info = await job
+                arm.see(info if isinstance(info, int) else (info.si_signo, info.si_pid == os.getpid()))
+            arm.see(await loop.run_in_executor(pool, signal.sigtimedwait, [USR1], 0.01))
+            arm.see(await loop.run_in_executor(pool, signal.sigtimedwait, [USR1], 0))
+            arm.see(complaint(signal.sigtimedwait, [USR1], -1), signal.sigpending())
+            signal.signal(TERM, lambda number, frame: seen.append(number))
+            job = loop.run_in_executor(pool, signal.pause)
+            await arm.calm()
+            arm.see(job.done())
+            signal.pthread_kill(next(iter(pool._threads)).ident or 0, TERM)
+            arm.see(await job, seen)
+        return [{USR1, USR2}, False, USR1, False, USR2, False, (USR1, True), False, (USR2, True), None, None,
+                (("ValueError", "timeout must be non-negative"), set()), False, (None, [TERM])]
 
     @scenario
     async def test_masks_belong_to_threads(self, arm: Arm) -> Any:

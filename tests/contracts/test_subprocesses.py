@@ -1,14 +1,16 @@
 """Child processes by asyncio: real programs, and programs of a test that do what those do."""
 
 import asyncio
+import concurrent.futures
 import os
 import signal
+import subprocess
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 from collections.abc import Awaitable
 from typing import Any
 
 from solipsism_unittest import SolipsistEventLoop
-from solipsism_unittest.peers.programs import programs_of
+from solipsism_unittest.peers.programs.table import programs_of
 from tests.contracts.arms import Arm, Contract, failure, scenario
 
 BIG = bytes(range(256)) * 8_000  # more than any pipe holds
@@ -66,13 +68,18 @@ async def complaint(awaitable: Awaitable[Any]) -> Any:
         return type(error).__name__, str(error)
 
 
+def add_programs(*mains: Any) -> None:
+    """On the virtual loop the programs have to be added: those of this file, and more."""
+    loop = asyncio.get_running_loop()
+    if isinstance(loop, SolipsistEventLoop):
+        for main in (cat, false, true, sleep, sh, *mains):
+            programs_of(loop.world).add(main.__name__, main)
+
+
 class Subprocesses(Contract):
     def begin(self) -> None:
-        """On the virtual loop the programs have to be added."""
-        loop = asyncio.get_running_loop()
-        if isinstance(loop, SolipsistEventLoop):
-            for main in (cat, false, true, sleep, sh):
-                programs_of(loop.world).add(main.__name__, main)
+        """Have the programs."""
+        add_programs()
 
     async def outcome(self, *command: str, stdin: bytes | None = None, **options: Any) -> Any:
         """Run a command to its end: its exit code, and what it wrote."""
@@ -80,6 +87,27 @@ class Subprocesses(Contract):
         process = await asyncio.create_subprocess_exec(*command, **options)
         out, err = await process.communicate(stdin)
         return process.returncode, out, err
+
+    @scenario
+    async def test_loops_of_other_threads(self, arm: Arm) -> Any:
+        """A loop of a thread of its own has child processes too, and other threads may signal them."""
+        add_programs()
+
+        async def main() -> Any:
+            process = await asyncio.create_subprocess_exec("cat", stdin=PIPE, stdout=PIPE)
+            arm.see(await process.communicate(b"hi"), process.returncode)
+            process = await asyncio.create_subprocess_exec("sleep", "1000")
+            started.set_result(process.pid)
+            arm.see(await process.wait())
+            process = await asyncio.create_subprocess_exec("sleep", "1000")
+            process.terminate()
+            arm.see(await process.wait(), subprocess.run(["cat"], input=b"x", stdout=PIPE).stdout)
+
+        started: concurrent.futures.Future[int] = concurrent.futures.Future()
+        thread = asyncio.create_task(asyncio.to_thread(lambda: asyncio.run(main())))
+        os.kill(await asyncio.wrap_future(started), signal.SIGTERM)
+        await thread
+        return [((b"hi", None), 0), -15, (-15, b"x")]
 
     @scenario
     async def test_exit_codes(self, arm: Arm) -> Any:

@@ -277,21 +277,21 @@ class EditingFinder:
 
 
 @contextlib.contextmanager
-def fresh_suite(defect: Defect | None):
-    """The suite as a new module, over a new copy of the program that has the defect; undone at the end."""
-    parent = importlib.import_module(SUITE.rpartition(".")[0])
+def fresh_suite(defect: Defect | None, suite: str = SUITE):
+    """A suite as a new module, over a new copy of the program that has the defect; undone at the end."""
+    parent = importlib.import_module(suite.rpartition(".")[0])
     before = dict(vars(parent))
-    theirs = {name: module for name, module in sys.modules.items() if name == SUITE or name.startswith(PROGRAM)}
+    theirs = {name: module for name, module in sys.modules.items() if name == suite or name.startswith(PROGRAM)}
     finders = [] if defect is None else [EditingFinder(f"{PROGRAM}.{defect.module}", defect.old, defect.new)]
     for name in theirs:
         del sys.modules[name]
     sys.meta_path[:0] = finders
     try:
-        yield importlib.import_module(SUITE)
+        yield importlib.import_module(suite)
     finally:
         for finder in finders:
             sys.meta_path.remove(finder)
-        for name in [name for name in sys.modules if name == SUITE or name.startswith(PROGRAM)]:
+        for name in [name for name in sys.modules if name == suite or name.startswith(PROGRAM)]:
             del sys.modules[name]
         sys.modules.update(theirs)
         vars(parent).clear()

@@ -99,5 +99,70 @@ class ServiceTest(SolipsistTestCase):
         self.assertEqual(await self.assertCompletesWithin(service, 0), 1)
 
 
+class ProgramTest(SolipsistTestCase):
+    """The same from its main function on, as a program with signals and an exit code of its own."""
+
+    def setUp(self):
+        self.lines = []
+        self.add_program("archive", self.archive)
+
+    async def archive(self, process):
+        self.lines.extend([line async for line in process.stdin])
+        return 3
+
+    async def main(self):
+        """What `python -m pubsub` would run."""
+        return await serve(Broker(HOST, PORT, close_timeout=30, ssl=self.tls_contexts(HOST)[0]), ["archive"])
+
+    async def test_it_drains(self):
+        """SIGTERM to the program: its TLS connections have up to 30 seconds, then its archive ends, and so does it."""
+        self.trust()
+        program = self.run_program(self.main, host=HOST)
+        await self.settle()
+        async with Client(HOST, PORT, name="slow", ssl=True) as slow, Client(HOST, PORT, name="fast", ssl=True) as fast:
+            news = await slow.subscribe("news")
+            await fast.publish("news", b"extra")
+            program.send_signal(signal.SIGTERM)
+            await asyncio.sleep(29)
+            self.assertIsNone(program.returncode)
+            self.assertEqual((await anext(aiter(news))).payload, b"extra")
+            await self.assertCompletesWithin(program, 30)
+        self.assertEqual((program.returncode, program.stderr, self.lines), (3, b"", [
+            b"serving on port 8883\n", b"stopping\n"]))
+
+    async def test_a_subscriber_that_never_answers(self):
+        """After 30 seconds it ends all the same."""
+        self.trust()
+        program = self.run_program(self.main)
+        await self.settle()
+        async with Client(HOST, PORT, name="slow", ssl=True) as slow, Client(HOST, PORT, name="fast", ssl=True) as fast:
+            await slow.subscribe("news")
+            await fast.publish("news", b"extra")
+            program.send_signal(signal.SIGTERM)
+            self.assertEqual((await self.assertCompletesAfter(program, 30)).returncode, 3)
+
+    async def test_killed(self):
+        """SIGKILL leaves no time for anything: its archive finds the end of its input, and its clients a reset."""
+        self.trust()
+        program = self.run_program(self.main)
+        await self.settle()
+        reader, writer = await asyncio.open_connection(HOST, PORT, ssl=True)
+        program.send_signal(signal.SIGKILL)
+        self.assertEqual((await program).returncode, -9)
+        await asyncio.wait_for(reader.read(), 60)
+        writer.close()
+
+    def test_from_main_on(self):
+        """In a test that is no coroutine it runs on a loop of its own, until a signal comes."""
+
+        async def main():
+            asyncio.get_running_loop().call_later(3600, self.send_signal, signal.SIGTERM)
+            return await self.main()
+
+        result = self.run_program(main)
+        self.assertEqual((result.returncode, result.stdout, result.stderr, self.now), (3, b"", b"", 3600))
+        self.assertEqual(len(self.lines), 2)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -113,6 +113,45 @@ class StateTest(unittest.TestCase):
             with self.subTest(program):
                 self.assertSpins(program)
 
+    def test_a_poll_by_errors(self):
+        """A poll that an error tells of spins; one whose errors, or what their tracebacks hold, count does not."""
+        queue = asyncio.Queue()
+
+        async def poll(step):
+            while True:
+                try:
+                    step()
+                except Exception:
+                    await asyncio.sleep(0)
+
+        def own_error():
+            raise NameError("mine") from KeyError(1)
+
+        class CountingError(Exception):
+            count = 0
+
+        counting = CountingError(0)
+
+        def counts_in_the_error():
+            counting.count += 1
+            raise counting
+
+        numbers = iter(range(10**9))
+
+        def counts_in_a_frame():
+            number = next(numbers)
+            raise KeyError(bool(number) and None)
+
+        def counts_in_a_unicode_error():
+            raise UnicodeDecodeError("ascii", b"xyz", 0, 1, "mine")
+
+        for step in (queue.get_nowait, own_error):
+            with self.subTest(step.__name__):
+                self.assertSpins(functools.partial(poll, step))
+        for step in (counts_in_the_error, counts_in_a_frame, counts_in_a_unicode_error):
+            with self.subTest(step.__name__):
+                self.assertWorks(functools.partial(poll, step))
+
     def test_a_poll_of_the_clock(self):
         """A program that reads the virtual clock reads the same, though its module has imported module time."""
         loop = functools.partial(asyncio.get_running_loop)
@@ -399,6 +438,16 @@ class LookTest(unittest.TestCase):
         look.turn()
         look.turn()
         self.assertEqual((look.most(), look.turns, look.recurs), ([(handle, 2)], 2, True))
+
+    def test_what_is_cancelled(self):
+        """It does not run, and so is not counted."""
+        loop = asyncio.new_event_loop()
+        loop.close()
+        gone, handle = asyncio.Handle(print, (), loop), asyncio.Handle(len, (), loop)
+        gone.cancel()
+        look = SpinLook(lambda: [gone, handle])
+        look.turn()
+        self.assertEqual(look.most(), [(handle, 1)])
 
     def test_what_cannot_be_told_is_asked_once(self):
         """When the state cannot be told, no further turn of the same look tries."""

@@ -143,8 +143,8 @@ class MirrorTest(unittest.TestCase):
 
     # Tests of what has no single file, by folder.
     OF_NO_FILE = {"behaviours", "benchmarks", "clean", "compliance", "contracts", "examples", "fuzz", "house",
-                  "interop"}
-    NAMES = {"test_main": "__main__", "test_exports": "__init__"}
+                  "interop", "races"}
+    NAMES = {"test_main": "__main__", "test_exports": "__init__", "test_how_it_works": "how-it-works"}
 
     def test_each_test_file_has_its_file(self):
         """Each test file of a mirrored folder is named after a file of the package."""

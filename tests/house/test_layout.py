@@ -95,9 +95,9 @@ class TopLevelTest(unittest.TestCase):
         names = tracked_names() or directory_names()
         self.assertEqual({name for name in names if not name.startswith(".")}, TOP_LEVEL)
 
-    def test_the_wheel_has_every_package(self):
-        """The wheel takes each folder of the package and none of tests, is marked as typed, and depends on nothing."""
+    def test_the_backend_takes_the_package_whole(self):
+        """flit_core takes the folder that is named as the project, and all in it: data, manual and py.typed."""
         project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-        self.assertEqual(project["tool"]["setuptools"]["packages"]["find"], {"include": ["solipsism_unittest*"]})
-        self.assertTrue((ROOT / "solipsism_unittest" / "py.typed").exists())
-        self.assertEqual(project["project"]["dependencies"], [])
+        self.assertEqual(project["build-system"]["build-backend"], "flit_core.buildapi")
+        self.assertTrue((ROOT / project["project"]["name"] / "py.typed").exists())
+        self.assertNotIn("flit", project["tool"])

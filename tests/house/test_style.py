@@ -25,3 +25,10 @@ class StyleTest(unittest.TestCase):
             notes = re.findall(r".*\b(?:TODO|FIXME|XXX)\b.*", path.read_text(encoding="utf-8"))
             with self.subTest(str(path.relative_to(ROOT))):
                 self.assertEqual(notes, [])
+
+    def test_one_room_asks_for_the_frames_of_all_threads(self):
+        """Who keeps them makes a cycle of them: `introspection.threads` gives one of them, or the identifiers."""
+        package = ROOT / "solipsism_unittest"
+        asking = [str(path.relative_to(package)) for path in sorted(package.rglob("*.py"))
+                  if re.search(r"\bsys\._current_frames\b|\bReal\.frames\b", path.read_text(encoding="utf-8"))]
+        self.assertEqual(asking, ["introspection/threads.py"])

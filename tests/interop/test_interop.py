@@ -12,7 +12,10 @@ from tests.interop import library, needs
 
 # What is C makes descriptors of its own, and epolls them, before it is asked to connect.
 OF_C = {"test_aiodns", "test_c_libraries"}
-FILES = sorted({path.stem for path in pathlib.Path(__file__).parent.glob("test_*.py")} - {"test_interop"} - OF_C)
+# What runs programs, for what they make of our files.
+PROGRAMS = {"test_chromium", "test_tshark"}
+FILES = sorted({path.stem for path in pathlib.Path(__file__).parent.glob("test_*.py")}
+               - {"test_interop"} - OF_C - PROGRAMS)
 
 # Every test of this folder that runs on the virtual loop; the twins' second run on the real loopback is left out.
 PROGRAM = """

@@ -3,9 +3,12 @@
 Its twin, which needs no pytest, is LineTest in tests/case/test_results.py.
 """
 
+import os
 import pathlib
+import re
 import tempfile
 import unittest
+from unittest import mock
 
 from tests import run_python
 from tests.interop import needs
@@ -29,6 +32,137 @@ class ClassTest(SolipsistTestCase):
         self.loop.call_soon(print)
 """
 
+# One test for each thing that can become of one.
+SUITE = """\
+import asyncio
+import subprocess
+import time
+import unittest
+from solipsism_unittest import SolipsistTestCase, with_settings
+
+class OneTest(SolipsistTestCase):
+    async def test_passes(self):
+        await asyncio.sleep(5)
+
+    async def test_fails_and_leaves(self):
+        asyncio.get_running_loop().call_later(5, print)
+        self.assertEqual(1, 2)
+
+    async def test_leak(self):
+        asyncio.get_running_loop().call_later(5, print)
+
+    async def test_hang(self):
+        await asyncio.Event().wait()
+
+    async def test_escape(self):
+        try:
+            subprocess.run(["git"])
+        except Exception:
+            pass
+
+    async def test_unseen(self):
+        async def fail():
+            raise LookupError("unseen")
+        task = asyncio.create_task(fail())
+        await asyncio.sleep(1)
+
+    async def test_blocks(self):
+        time.sleep(1)
+
+    @with_settings(virtual_time_limit=5)
+    async def test_limit(self):
+        await asyncio.sleep(6)
+
+    async def test_skipped(self):
+        self.skipTest("on purpose")
+
+    @unittest.expectedFailure
+    async def test_expected(self):
+        self.fail("expected")
+
+    async def test_unawaited(self):
+        asyncio.sleep(1)
+
+    async def test_a_cleanup_that_fails(self):
+        self.addCleanup(self.fail, "in a cleanup")
+        self.fail("the test's own")
+
+    async def test_not_so_long(self):
+        await self.assertCompletesAfter(asyncio.sleep(5), 6)
+
+class SetUpTest(SolipsistTestCase):
+    async def asyncSetUp(self):
+        raise LookupError("in set-up")
+
+    async def test_never_runs(self):
+        pass
+
+class ServicesTest(SolipsistTestCase):
+    async def dies(self):
+        await asyncio.sleep(5)
+        raise LookupError("service died")
+
+    def services(self):
+        return [self.dies]
+
+    async def test_with_a_service_that_dies(self):
+        await asyncio.sleep(10)
+        self.fail("the test's own")
+
+class ClassTest(SolipsistTestCase):
+    loop_scope = "class"
+
+    @classmethod
+    async def asyncSetUpClass(cls):
+        asyncio.get_running_loop().call_later(500, print)
+
+    async def test_of_a_class_that_leaves(self):
+        await asyncio.sleep(1)
+"""
+
+
+@needs("pytest")
+class RunnersTest(unittest.TestCase):
+    """`python -m unittest`, `python -m solipsism_unittest` and pytest run one suite."""
+
+    def setUp(self):
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        path = pathlib.Path(folder, "test_suite_of_three.py")
+        path.write_text(SUITE, encoding="utf-8")
+        runners = (("-m", "unittest", "discover", "-s", folder, "-p", path.name),
+                   ("-m", "solipsism_unittest", "discover", "-s", folder, "-p", path.name),
+                   ("-m", "pytest", "--tb=native", "-rA", "-p", "no:cacheprovider", f"--rootdir={folder}", str(path)))
+        plain, ours, self.by_pytest = (run_python(*runner) for runner in runners)
+        self.texts = [self.without_time(child.stderr) for child in (plain, ours)]
+        self.codes = [child.returncode for child in (plain, ours, self.by_pytest)]
+
+    @staticmethod
+    def without_time(text):
+        """The output without the seconds that it took."""
+        return re.sub(r"(Ran \d+ tests) in .*", r"\1", text)
+
+    def test_the_same_results(self):
+        """All three fail; the same tests fail, are skipped and fail as expected."""
+        self.assertEqual([code != 0 for code in self.codes], [True] * 3)
+        self.assertEqual(*self.texts)
+        failed = {*re.findall(r"^(?:FAIL|ERROR): (\w+)", self.texts[0], re.MULTILINE)} - {"tearDownClass"}
+        text = self.by_pytest.stdout
+        by_pytest = {*re.findall(r"^(?:FAILED|ERROR) \S*::(\w+)", text, re.MULTILINE)}
+        self.assertEqual(by_pytest - {"test_of_a_class_that_leaves"}, failed)
+        self.assertIn("expected failures=1", self.texts[0])
+        self.assertIn("1 skipped, 1 xfailed", text)
+
+    def test_the_same_texts(self):
+        """Each failure has the same text, notes included, and the line of its test."""
+        found = 0
+        for block in self.texts[0].split("=" * 70)[1:]:
+            body = block.partition("-" * 70)[2].partition("-" * 70)[0]
+            message = re.search(r"^[\w.]+(?:Error)\b.*", body, re.MULTILINE | re.DOTALL)
+            found += 1
+            for line in message[0].splitlines():
+                self.assertIn(line.strip(), self.by_pytest.stdout)
+        self.assertEqual(found, 15)
+
 
 @needs("pytest")
 class PytestTest(unittest.TestCase):
@@ -43,6 +177,43 @@ class PytestTest(unittest.TestCase):
         self.assertIn(">   async def test_leak(self):", child.stdout)
         self.assertIn("test_program.py:5: AssertionError", child.stdout)
         self.assertIn("test_program.py:11: AssertionError", child.stdout)
+
+
+RACE = """\
+import asyncio
+from solipsism_unittest import SolipsistTestCase
+
+class RaceTest(SolipsistTestCase):
+    async def test_race(self):
+        async with asyncio.timeout(0.12):
+            await asyncio.sleep(0.1)
+"""
+
+
+@needs("pytest")
+class SeedsTest(unittest.TestCase):
+    def run_seeds(self, *options, **variables):
+        """What pytest prints of the race above, with these variables in the environment."""
+        with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, variables):
+            path = pathlib.Path(folder, "test_program.py")
+            path.write_text(RACE, encoding="utf-8")
+            return run_python("-m", "pytest", "-q", "-p", "no:cacheprovider", *options, str(path)).stdout
+
+    def test_over_seeds(self):
+        """The variable explores each test under pytest too, and the failure says what matters."""
+        self.assertIn("1 passed", self.run_seeds())
+        text = self.run_seeds(SOLIPSISM_SEEDS="100")
+        self.assertIn("1 failed", text)
+        self.assertRegex(text, r"1 of \d+ choices matters:\n")
+
+    @needs("xdist")
+    def test_each_seed_a_test(self):
+        """Under pytest-xdist each seed is a test of its own, which processes share."""
+        text = self.run_seeds("-n", "2", SOLIPSISM_SEEDS="40", SOLIPSISM_SEEDS_AS_TESTS="1")
+        self.assertRegex(text, r"\d+ failed, \d+ passed")
+        self.assertRegex(text, r"test_race_seed_\d+")
+        one = self.run_seeds("-n", "2", SOLIPSISM_SEEDS="40", SOLIPSISM_SEEDS_AS_TESTS="1", SOLIPSISM_SHARD="1/40")
+        self.assertIn("1 passed", one)
 
 
 if __name__ == "__main__":

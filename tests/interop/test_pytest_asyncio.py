@@ -8,7 +8,8 @@ import re
 import tempfile
 import unittest
 
-from tests import ROOT, run_python
+from solipsism_unittest import manual
+from tests import run_python
 from tests.interop import needs
 
 # As a user of pytest would write them: what passes, and three kinds of faults.
@@ -176,14 +177,14 @@ def world(loop):
 """
 
 
-def block_of_readme(file, word=""):
-    """The first python block of README for this file that has this word."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def block_of_manual(file, word=""):
+    """The first python block of the page about the world for this file that has this word."""
+    text = manual.pages()["world"]
     for match in re.finditer(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
         names = re.findall(r"`(\w+\.py)`", text[:match.start()])
         if names[-1:] == [file] and word in match[1]:
             return match[1]
-    raise LookupError(f"README has no block for {file}")
+    raise LookupError(f"the page has no block for {file}")
 
 
 def pytest(files, *arguments):
@@ -195,13 +196,13 @@ def pytest(files, *arguments):
 
 
 class FixtureCase:
-    """The fixture of README under pytest with some plug-in."""
+    """The fixture of the manual under pytest with some plug-in."""
 
     arguments = ()
 
     def test_the_fixture(self):
-        """The test of README passes with the fixture of README, which is three lines."""
-        fixture, test = block_of_readme("conftest.py"), block_of_readme("test_with_world.py")
+        """The test of the manual passes with its fixture, which is three lines."""
+        fixture, test = block_of_manual("conftest.py"), block_of_manual("test_with_world.py")
         self.assertEqual(fixture.partition("@pytest.fixture\n")[2].count("\n"), 3)
         child = pytest({"conftest.py": fixture, "test_with_world.py": test}, *self.arguments)
         self.assertIn("1 passed", child.stdout)
@@ -209,7 +210,7 @@ class FixtureCase:
 
     def test_faults(self):
         """Leaks, hangs and escapes are reported where they belong, with the line of the test, and others pass."""
-        child = pytest({"conftest.py": block_of_readme("conftest.py"), "test_it.py": WITH_WORLD}, *self.arguments)
+        child = pytest({"conftest.py": block_of_manual("conftest.py"), "test_it.py": WITH_WORLD}, *self.arguments)
         text = child.stdout
         for name in ("test_passes", "test_leak", "test_escape", "test_after_all_that"):
             self.assertRegex(text, rf"PASSED \S*test_it.py::{name}")
@@ -233,6 +234,7 @@ class OnTheLoop:
         self.assertRegex(child.stdout, r"PASSED \S*test_it.py::test_escape")
         self.assertRegex(child.stdout, r"FAILED \S*test_it.py::test_hang")
         self.assertIn("SleepForeverError: nothing can wake the program", child.stdout)
+        self.assertNotRegex(child.stdout, r"made at .*(pytest|frozen)")
         self.assertIn("1 failed, 2 passed", child.stdout)
 
 
@@ -259,24 +261,26 @@ class StrictTest(FixtureCase, OnTheLoop, unittest.TestCase):
     """pytest-asyncio in strict mode."""
 
     arguments = ("--asyncio-mode=strict",)
+    mark = "asyncio"
 
     def test_the_hook(self):
         """The loop comes by the hook of pytest-asyncio for loop factories."""
-        self.check(HOOK, "asyncio", *self.arguments)
+        self.check(HOOK, self.mark, *self.arguments)
 
     def test_async_tests_with_the_fixture(self):
-        """The second fixture of README reports what async tests leave, with their lines."""
-        self.check_async(block_of_readme("conftest.py", "pytest_asyncio"), "asyncio", *self.arguments)
+        """The second fixture of the manual reports what async tests leave, with their lines."""
+        self.check_async(block_of_manual("conftest.py", "pytest_asyncio"), self.mark, *self.arguments)
 
     def test_the_policy(self):
         """The loop comes by the policy, which pytest-asyncio deprecates."""
-        self.check(POLICY, "asyncio", *self.arguments)
+        self.check(POLICY, self.mark, *self.arguments)
 
 
 class AutoTest(StrictTest):
-    """The same in auto mode."""
+    """The same in auto mode, where async tests need no mark."""
 
     arguments = ("--asyncio-mode=auto",)
+    mark = "usefixtures()"
 
 
 @needs("pytest", "xdist")

@@ -18,6 +18,17 @@ def here(depth=1):
     return user_place(depth)
 
 
+class CallerTest(unittest.TestCase):
+    def test_one_place_for_each_caller(self):
+        """The same line of a library with the same caller is one Place; with another caller it is another one."""
+        line, here, there = user_place(), user_place(), user_place()
+        place = line.called_from(here)
+        self.assertEqual((place.caller, place.in_library), (here, True))
+        self.assertIs(line.called_from(here), place)
+        self.assertIs(line.called_from(place), place)  # the caller of a library's line is the program's
+        self.assertIsNot(line.called_from(there), place)
+
+
 class WalkTest(unittest.TestCase):
     def test_line(self):
         """A place is the line of the call, the file as a person would type it, and the function."""
@@ -73,6 +84,13 @@ class WalkTest(unittest.TestCase):
             runner.get_loop().call_soon(namespace["callback"])
             runner.run(asyncio.sleep(0))
         self.assertEqual(namespace["found"], [None])
+
+    def test_where_pytest_starts_a_test(self):
+        """What a plug-in of pytest makes for a test has no line: above it stands nothing but the runner."""
+        runner, plugin = {"__name__": "_pytest.runner"}, {"__name__": "pytest_asyncio.plugin", "user_place": user_place}
+        exec("def runtestprotocol(call): return call()", runner)
+        exec("def make(): return user_place(1)", plugin)
+        self.assertIsNone(runner["runtestprotocol"](plugin["make"]))
 
     def test_end_of_the_stack(self):
         """Where every frame is plumbing there is no place."""

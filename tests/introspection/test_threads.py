@@ -1,12 +1,18 @@
 """Whether other threads rest: what the system says, and what is done where it says nothing."""
 
 import contextlib
+import gc
 import threading
 import time
 import unittest
 import unittest.mock
+import weakref
 
+from solipsism_unittest import SolipsistEventLoop
+from solipsism_unittest.hangs import reachability
 from solipsism_unittest.introspection import threads
+from solipsism_unittest.stdlib.threads.workers import linger
+from tests import run_python
 
 
 @contextlib.contextmanager
@@ -54,6 +60,96 @@ class Cases:
         with a_thread(turn_round, threading.Event()) as thread:
             used = threads.processor_time(thread.native_id)
             self.assertTrue(soon(lambda: threads.processor_time(thread.native_id) > used or None))
+
+
+class WaitsTest(unittest.TestCase):
+    """What a thread stands in is known by the name of what it calls."""
+
+    CALLS = """if True:
+        import sys, threading, time
+        from solipsism_unittest.introspection import threads
+
+        class Calls:
+            lock = threading.Lock()
+            def method(self, acquire, rest, same):
+                self.lock.acquire(same(True), max(same(-1), -1))
+            def by_name(self, acquire, rest, same):
+                acquire(blocking=same(True))
+            def any_arguments(self, acquire, rest, same):
+                self.lock.acquire(*rest)
+            def inside(self, acquire, rest, same):
+                same(self.lock.acquire())
+            def block(self, acquire, rest, same):
+                with self.lock:
+                    pass
+            def other(self, acquire, rest, same):
+                time.sleep(max(same(1), 0))
+
+        def frame_in(call):
+            thread = threading.Thread(target=call, args=(Calls.lock.acquire, (True, -1), lambda value: value))
+            thread.start()
+            for _ in range(1_000):
+                time.sleep(0.01)
+                frame = threads.frame_of(thread.ident)
+                if frame is not None and frame.f_code.co_name == call.__name__:
+                    return thread, threads.waits(frame)
+            sys.exit("it does not come there")
+
+        for name in ("method", "by_name", "any_arguments", "inside", "block", "other"):
+            with Calls.lock:
+                thread, found = frame_in(getattr(Calls(), name))
+                print(name, found)
+            thread.join()
+            if Calls.lock.locked():
+                Calls.lock.release()
+        """
+
+    def test_with_columns_and_without(self):
+        """Also where code has no columns."""
+        expected = "".join(f"{name} {name != 'other'}\n" for name in (
+            "method", "by_name", "any_arguments", "inside", "block", "other"))
+        for flags in ((), ("-X", "no_debug_ranges")):
+            with self.subTest(flags):
+                child = run_python(*flags, "-c", self.CALLS)
+                self.assertEqual((child.stderr, child.stdout), ("", expected))
+
+
+class LifetimeTest(unittest.TestCase):
+    """Who asks where threads stand keeps nothing that any thread has in its hands."""
+
+    def test_nothing_waits_for_a_collection(self):
+        """What the asking thread and another one had is gone as soon as they have ended, without the collector."""
+
+        class Thing:
+            pass
+
+        def hold(ask):
+            thing = Thing()
+            seen.append(weakref.ref(thing))
+            ask()
+
+        def walk():
+            with contextlib.suppress(reachability.Unseen):
+                list(reachability._threads())
+
+        seen = []
+        loop = SolipsistEventLoop()
+        self.addCleanup(loop.close)
+        gc.disable()
+        self.addCleanup(gc.enable)
+        asks = {
+            "idents": threads.idents, "frame_of": lambda: threads.frame_of(other.ident), "resting": threads.resting,
+            "standing": lambda: threads.standing(other.ident), "_standing": lambda: threads._standing(None, ()),
+            "has_strangers": loop.world.baton.has_strangers, "linger": lambda: linger(lambda: [other.ident]),
+            "_threads": walk,
+        }
+        for name, ask in asks.items():
+            with self.subTest(name):
+                seen.clear()
+                with a_thread(lambda over: hold(over.wait), threading.Event()) as other:
+                    self.assertTrue(soon(lambda: seen or None))
+                    hold(ask)
+                self.assertEqual([each() for each in seen], [None, None])
 
 
 @unittest.skipUnless(threads._LINUX, "the system does not say how often a thread was given a processor")

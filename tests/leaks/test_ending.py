@@ -50,6 +50,68 @@ class PlayedTest(unittest.TestCase):
         self.assertNotIn("transport", told(result))
 
 
+class TransferTest(unittest.TestCase):
+    """What a test has closed may have much to send, over links that are narrow or lossy: that is no leak."""
+
+    def outcome(self, close, **link):
+        """What is told of a test that writes 500 kB over such a link, to a server of asyncio, and closes or not."""
+
+        class Case(SolipsistTestCase):
+            async def serve(self, reader, writer):
+                try:
+                    while data := await reader.read(4096):
+                        if not close:
+                            writer.write(data[:1])
+                finally:
+                    writer.close()
+
+            async def test_upload(self):
+                self.network.link("localhost", "api.test", **link)
+                server = await asyncio.start_server(self.serve, "api.test", 80)
+                self.addCleanup(server.close)
+                self.reader, writer = await asyncio.open_connection("api.test", 80)
+                writer.write(bytes(500_000))
+                if close:
+                    writer.close()
+                else:
+                    self.writer = writer
+
+        return told(run(Case))
+
+    def test_it_is_closed(self):
+        """However long it takes, in packets and in virtual time."""
+        for link in ({"bandwidth": 8e7}, {"bandwidth": 8e3}, {"latency": 0.1, "mtu": 576}, {"loss": 0.3}):
+            with self.subTest(link):
+                self.assertEqual(self.outcome(True, **link), "")
+
+    def test_it_is_not(self):
+        """A connection that is open is a leak at once, and so is what two open ends say to each other for ever."""
+        text = self.outcome(False, bandwidth=8e7)
+        self.assertIn("the test left 3 things behind", text)
+        self.assertIn("packets have not arrived", text)
+
+    def test_a_conversation_for_ever(self):
+        """It gets neither the time nor the turns of a transfer that ends."""
+        loops = []
+
+        class Case(SolipsistTestCase):
+            async def test_it(self):
+                async def answer(reader, writer):
+                    while data := await reader.read(100):
+                        writer.write(data)
+
+                loops.append(self.loop)
+                self.network.link("localhost", "api.test", latency=0.001)
+                server = await asyncio.start_server(answer, "api.test", 80)
+                self.addCleanup(server.close)
+                reader, writer = await asyncio.open_connection("api.test", 80)
+                writer.write(b"x")
+                self.task = asyncio.create_task(answer(reader, writer))
+
+        self.assertIn("2 pending tasks", told(run(Case)))
+        self.assertLess(loops[0].time(), 0.1)
+
+
 class StubbornTest(unittest.TestCase):
     def check(self, start, expected):
         """A test that starts this fails with the expected text; the suite goes on, and the next test passes."""

@@ -8,12 +8,13 @@ import socket
 import threading
 import time
 import warnings
-from unittest import mock
 
-from solipsism_unittest import fail_on
-from solipsism_unittest.leaks import ending
-from solipsism_unittest.leaks.finders import FINDERS
+from solipsism_unittest import SolipsistEventLoop, fail_on, sealed
+from solipsism_unittest.kernel.choices import Explorer
+from solipsism_unittest.kernel.choices.plans import Fixed
+from solipsism_unittest.leaks.finders import FINDERS, Remains
 from solipsism_unittest.leaks.kinds import KINDS
+from solipsism_unittest.loop.explored import explore
 from tests.case.test_case import run, told
 from tests.leaks import LeakTest, case_of, made_in
 
@@ -195,6 +196,26 @@ class FindersTest(LeakTest):
             warnings.simplefilter("ignore", ResourceWarning)
             self.check(leaky, clean, "1 thing", "never closed and collected as garbage", 1)
 
+    def test_accepted_and_collected_as_garbage(self):
+        """An accepted socket that Python collected is told, but where choices are explored: asyncio may drop one then.
+        """
+
+        def found(*, is_explored):
+            with contextlib.closing(SolipsistEventLoop()) as loop, sealed(loop):
+                if is_explored:
+                    explore(loop, Explorer(Fixed()))
+                with socket.create_server(("127.0.0.1", 80)) as server, socket.create_connection(("127.0.0.1", 80)):
+                    server.accept()
+                    socket.socket()
+                    gc.collect()
+                    return [leak.what for leak in FINDERS["socket"](Remains(loop)) if "collected" in leak.what]
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            plain, explored = found(is_explored=False), found(is_explored=True)
+        self.assertEqual((len(plain), len(explored)), (2, 1), (plain, explored))
+        self.assertIn("unbound", explored[0])
+
     def test_writer_collected_as_garbage(self):
         """A client that forgets its writer: asyncio closes it, but with nobody looking, so it is told."""
 
@@ -368,7 +389,7 @@ class FindersTest(LeakTest):
             with concurrent.futures.ThreadPoolExecutor(1) as pool:
                 await self.loop.run_in_executor(pool, str)
             await asyncio.to_thread(str)
-            older.submit(str).result()
+            await asyncio.wrap_future(older.submit(str))
 
         pools = []
         with concurrent.futures.ThreadPoolExecutor(1) as older:
@@ -431,9 +452,8 @@ class FindersTest(LeakTest):
         text = told(run(case_of(leaky)))
         self.assertRegex(text, r"1 thread alive\n    executor job Event.wait, stands at")
         self.assertRegex(text, made_in(leaky, 1))
-        with mock.patch.object(ending, "REAL_SECONDS", 0.1):
-            text = told(run(case_of(in_finally)))
-        self.assertRegex(text, r"(?s)1 pending task.*when it was ended: RealTimeLimitError: what holds the clock")
+        text = told(run(case_of(in_finally)))
+        self.assertRegex(text, "(?s)1 pending task")
         self.assertEqual(told(run(case_of(clean))), "")
         self.assertLess(time.perf_counter() - started, 30)
 
@@ -470,6 +490,44 @@ class FindersTest(LeakTest):
         text = told(run(case_of(leaky)))
         self.assertIn("waits for get() from a queue that nobody puts into", text)
         self.assertEqual(ended, [True])
+        self.assertEqual(told(run(case_of(clean))), "")
+
+    def test_what_a_server_of_the_background_accepts(self):
+        """A connection of a server that was started in background() is the test's, kept or collected."""
+        async def session(self, handler):
+            with self.background():
+                await asyncio.start_server(handler, "api.test", 80)
+            _, writer = await asyncio.open_connection("api.test", 80)
+            await asyncio.sleep(1)
+            writer.close()
+            await writer.wait_closed()
+
+        async def kept(self):
+            writers = self.writers = []
+
+            async def keep(_, writer):
+                writers.append(writer)
+
+            await session(self, keep)
+
+        async def collected(self):
+            async def forget(_, writer):
+                pass
+
+            await session(self, forget)
+            del forget
+            gc.collect()
+
+        async def clean(self):
+            async def close(reader, writer):
+                await reader.read()
+                writer.close()
+
+            await session(self, close)
+
+        for leaky in (kept, collected):
+            with self.subTest(leaky.__name__):
+                self.assertIn("1 open transport\n", told(run(case_of(leaky))))
         self.assertEqual(told(run(case_of(clean))), "")
 
     def test_a_dropped_connection_is_a_transport(self):

@@ -9,20 +9,8 @@ import warnings
 from unittest import mock
 
 from solipsism_unittest import SolipsistEventLoop, SolipsistTestCase, world
-from solipsism_unittest.loop import always, turns
+from solipsism_unittest.loop import turns
 from tests.case.test_case import run, told
-
-
-class StopTest(unittest.TestCase):
-    def test_another_turn_in_its_place(self):
-        """A turn that somebody has put there meanwhile stays when the checks end."""
-        loop = SolipsistEventLoop()
-        self.addCleanup(loop.close)
-        checked = always.Checked(loop)
-        turn = loop._run_once = lambda: None
-        checked.stop()
-        self.assertIs(loop._run_once, turn)
-        del loop._run_once
 
 
 class Case(SolipsistTestCase):

@@ -1,12 +1,13 @@
 """Loops that a program makes by itself: they live in the world of the test, and take turns."""
 
 import asyncio
+import queue
 import socket
 import threading
 import time
 import unittest
 
-from solipsism_unittest import EscapeError, Script, SleepForeverError, SolipsistEventLoop, SolipsistTestCase, sealed
+from solipsism_unittest import Script, SleepForeverError, SolipsistEventLoop, SolipsistTestCase, sealed
 from tests.case.test_case import run, told
 
 
@@ -264,17 +265,124 @@ class AsyncTest(SolipsistTestCase):
         self.assertEqual(await sleeper, 7)
 
     async def test_in_a_job(self):
-        """A second loop in a thread beside the one that runs is refused with the cure, by name."""
+        """asyncio.run(), a Runner and a bare loop in a job run beside the test's own loop, in the same time."""
+
+        def bare():
+            loop = asyncio.new_event_loop()
+            try:
+                return loop.run_until_complete(nap(3, 7))
+            finally:
+                loop.close()
+
+        def by_runner():
+            with asyncio.Runner() as runner:
+                return runner.run(nap(1, 1)) + runner.run(nap(2, 6))
+
+        for job in (lambda: asyncio.run(nap(3, 7)), bare, by_runner):
+            began = self.now
+            sleeper = asyncio.create_task(nap(2, 1))
+            self.assertEqual(await asyncio.to_thread(job), 7)
+            self.assertEqual(self.now, began + 3)
+            self.assertTrue(sleeper.done())
+
+    async def test_jobs_of_both(self):
+        """A job of a second loop sleeps in the same time, and its result comes to that loop."""
+
+        async def inner():
+            return await asyncio.gather(asyncio.to_thread(time.sleep, 2), asyncio.to_thread(divmod, 7, 2), nap(1, 1))
+
+        outer = asyncio.create_task(asyncio.to_thread(time.sleep, 1))
+        self.assertEqual(await asyncio.to_thread(lambda: asyncio.run(inner())), [None, (3, 1), 1])
+        self.assertNow(2)
+        await outer
+
+    async def test_calls_across(self):
+        """A coroutine is handed to a loop of another thread, and its result comes back, to tasks and to threads."""
+        loops, loop = [], self.loop
+
+        def run():
+            loops.append(asyncio.new_event_loop())
+            loops[0].run_forever()
+            loops[0].close()
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        await nap(1, 0)
+        there = asyncio.run_coroutine_threadsafe(nap(7, "there"), loops[0])
+        self.assertEqual(await asyncio.wrap_future(there), "there")
+        self.assertNow(8)
+        back = asyncio.run_coroutine_threadsafe(
+            asyncio.to_thread(lambda: asyncio.run_coroutine_threadsafe(nap(2, "back"), loop).result()), loops[0])
+        self.assertEqual(await asyncio.wrap_future(back), "back")
+        self.assertNow(10)
+        loops[0].call_soon_threadsafe(loops[0].stop)
+        await asyncio.to_thread(thread.join)
+
+    async def test_a_client_and_a_server(self):
+        """A server on one loop and clients on the test's and on a third: each wakes who waits."""
+        ready, over = threading.Event(), []
+
+        async def answer(reader, writer):
+            await nap(1, 0)
+            writer.write((await reader.readline()).upper())
+            writer.close()
+            await writer.wait_closed()
+
+        async def serve():
+            async with await asyncio.start_server(answer, "127.0.0.1", 8000):
+                over.append((asyncio.get_running_loop(), asyncio.Event()))
+                ready.set()
+                await over[0][1].wait()
+
+        async def ask():
+            reader, writer = await asyncio.open_connection("127.0.0.1", 8000)
+            writer.write(b"hello\n")
+            line = await reader.read()
+            writer.close()
+            await writer.wait_closed()
+            return line
+
+        thread = threading.Thread(target=lambda: asyncio.run(serve()))
+        thread.start()
+        await asyncio.to_thread(ready.wait)
+        self.assertEqual(await ask(), b"HELLO\n")
+        self.assertNow(1)
+        self.assertEqual(await asyncio.to_thread(lambda: asyncio.run(ask())), b"HELLO\n")
+        self.assertNow(2)
+        over[0][0].call_soon_threadsafe(over[0][1].set)
+        await asyncio.to_thread(thread.join)
+
+    async def test_a_job_that_waits_for_a_task(self):
+        """What a job asks of the test's loop, and waits for in a queue, comes in time, as asgiref does it."""
+        loop, done, tasks = self.loop, queue.Queue(), []
+
+        async def inner():
+            done.put(await nap(4, 9))
 
         def job():
-            with self.assertRaisesRegex(EscapeError, r"a second event loop \(made at .*test_second\.py:\d+ in .*\) "
-                                                     r"would run in a thread while <Solip.* running .*> runs: await "):
-                loop.run_until_complete(future)
+            loop.call_soon_threadsafe(lambda: tasks.append(loop.create_task(inner())))
+            return done.get(timeout=15)
 
-        loop = asyncio.new_event_loop()
-        future = loop.create_future()
-        await asyncio.to_thread(job)
-        loop.close()
+        self.assertEqual(await asyncio.to_thread(job), 9)
+        self.assertNow(4)
+
+    def test_in_threads_of_a_plain_test(self):
+        """Two loops in two threads, none in the test's own: timers of both run in the order of their times."""
+        seen = []
+
+        async def tick(step):
+            for _ in range(3):
+                await asyncio.sleep(step)
+                seen.append((step, time.monotonic()))
+
+        threads = [threading.Thread(target=lambda step=step: asyncio.run(tick(step))) for step in (2, 3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(seen, [(2, 2), (3, 3), (2, 4), (2, 6), (3, 6), (3, 9)])
+
+
 
 
 class EndTest(unittest.TestCase):
@@ -371,3 +479,69 @@ class EndTest(unittest.TestCase):
         real = asyncio.new_event_loop()
         self.addCleanup(real.close)
         self.assertNotIsInstance(real, SolipsistEventLoop)
+
+
+class WholeTest(unittest.TestCase):
+    """Tests with several loops, from outside."""
+
+    def test_one_journal(self):
+        """Two loops, eight threads, a shared queue and a server: the same in every run."""
+        def once():
+            class Case(SolipsistTestCase):
+                async def test(self):
+                    line, seen = queue.Queue(2), []
+
+                    def produce(number):
+                        for turn in range(2):
+                            time.sleep(0.01 * (number % 3))
+                            line.put((number, turn))
+
+                    def consume():
+                        for _ in range(8):
+                            seen.append((line.get(), time.monotonic()))
+
+                    async def other():
+                        await asyncio.gather(*[asyncio.to_thread(produce, number) for number in range(4)], nap(1, 1))
+
+                    await asyncio.gather(*[asyncio.to_thread(produce, number) for number in range(4, 6)],
+                                         asyncio.to_thread(lambda: asyncio.run(other())), asyncio.to_thread(consume),
+                                         asyncio.to_thread(lambda: [line.get() for _ in range(4)]))
+                    found.append((repr(seen), self.loop.kernel.journal.digest))
+
+            result = unittest.TestResult()
+            Case("test").run(result)
+            self.assertTrue(result.wasSuccessful(), result.errors + result.failures)
+
+        found = []
+        for _ in range(10):
+            once()
+        self.assertEqual(len(set(found)), 1)
+
+    def test_one_that_waits_for_ever(self):
+        """A hang names the loop of the other thread and its tasks; nothing stays behind."""
+
+        class Case(SolipsistTestCase):
+            async def test(self):
+                async def inner():
+                    await asyncio.Event().wait()
+
+                await asyncio.to_thread(lambda: asyncio.run(inner()))
+
+        result = unittest.TestResult()
+        Case("test").run(result)
+        self.assertEqual(len(result.errors), 1, result.failures)
+        self.assertRegex(result.errors[0][1], r"nothing can wake the program at t=0\.0: 1 task\n"
+                                              r"  <SolipsistEventLoop running t=0\.0> made at \S+ in .* runs in "
+                                              r"another thread:\n      Task-1 \(.*inner\) ")
+
+    def test_one_that_is_left(self):
+        """A loop that a thread made and nobody closed is a leak, with its line."""
+
+        class Case(SolipsistTestCase):
+            async def test(self):
+                await asyncio.to_thread(lambda: kept.append(asyncio.new_event_loop()))
+
+        kept, result = [], unittest.TestResult()
+        Case("test").run(result)
+        self.assertRegex(result.failures[0][1], r"1 event loop not closed\n    <SolipsistEventLoop idle t=0\.0>: "
+                                                r"close it, or use asyncio\.run\(\)\n      made at \S*test_second\.py:")

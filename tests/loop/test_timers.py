@@ -68,7 +68,7 @@ class LineTest(unittest.TestCase):
         latest = self.loop.call_at(9, log.append, "latest")
         self.loop.call_at(5, log.append, "first")
         latest.cancel()
-        self.loop._drop_cancelled()
+        self.loop.drop_cancelled()
         for _ in range(150):
             self.loop.call_at(9, log.append, "never").cancel()
         self.loop.call_at(5, log.append, "second")
@@ -101,7 +101,7 @@ class LineTest(unittest.TestCase):
         for when in (5, 1):
             self.loop.call_at(when, print, f"{when}-debug")
         order = ["1-lean", "1-debug", "5-lean", "5-lean", "5-debug"]
-        self.assertEqual((self.names(self.loop.timers()), len(self.line)), (order, 0))
+        self.assertEqual((self.names(self.loop.timers()), len(self.line), len(self.line.plain)), (order, 5, 5))
         self.loop.set_debug(False)
         self.assertEqual((self.names(self.loop.timers()), self.line.plain), (order, []))
 

@@ -269,6 +269,33 @@ class WhileRunningTest(SolipsistTestCase):
             await task
         self.assertEqual((seen, Target.value), (["patched"], "real"))
 
+    async def test_closed(self):
+        """A coroutine that is closed while it waits ends with the patch on, and it is off then."""
+        seen = []
+
+        @while_running(mock.patch.object(Target, "value", "patched"))
+        async def waiting():
+            try:
+                await asyncio.sleep(0)
+            finally:
+                seen.append(Target.value)
+
+        coroutine = waiting()
+        coroutine.send(None)
+        self.assertEqual(Target.value, "real")
+        coroutine.close()
+        self.assertEqual((seen, Target.value), (["patched"], "real"))
+
+    def test_a_hang(self):
+        """A hang in it is described with the line where it waits, and what for."""
+
+        class Case(SolipsistTestCase):
+            @while_running(mock.patch.object(Target, "value", "patched"))
+            async def test(self):
+                await asyncio.Event().wait()
+
+        self.assertRegex(told(run(Case)), r"Task-1 .* at tests/mocks/test_awaited.py:\d+(.|\n)*waits for Event 1")
+
     def test_misuse(self):
         """What is no patcher, and what is no coroutine function, is refused."""
         with self.assertRaisesRegex(TypeError, "takes a patcher"):

@@ -254,6 +254,8 @@ class LeftoversTest(unittest.TestCase):
             with self.subTest(is_meant=base):
                 text = told(run(Case))
                 self.assertIn(expected, text)
+                if expected:
+                    self.assertRegex(text, r"of a mock>\n +made at tests/mocks/test_files.py:\d+ in LeftoversTest")
                 self.assertEqual(bool(text), bool(expected))
 
     def test_a_hang(self):
@@ -265,7 +267,10 @@ class LeftoversTest(unittest.TestCase):
                 self.addCleanup(writer.close)
                 await reader.read(1)
 
-        self.assertIn("nothing can wake the program at t=0.0", told(run(Case)))
+        text = told(run(Case))
+        self.assertIn("nothing can wake the program at t=0.0", text)
+        self.assertIn("waits for read(1) from descriptor 0 of a mock, of which nobody says that it is ready: ",
+                      text)
 
 
 if __name__ == "__main__":

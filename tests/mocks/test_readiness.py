@@ -4,7 +4,7 @@ import asyncio
 import selectors
 import unittest
 
-from solipsism_unittest import SolipsismError, SolipsistTestCase
+from solipsism_unittest import SolipsismError, SolipsistEventLoop, SolipsistTestCase
 from solipsism_unittest.mocks import (
     FileMock,
     SocketMock,
@@ -75,6 +75,22 @@ class ReadinessTest(SolipsistTestCase):
         self.assertEqual(called, [1, 2, 3, 4, 5])
         timer.cancel()
 
+    async def test_several_at_once(self):
+        """Calls at once do not wait for each other: all of them end, when everything else has run."""
+        called = []
+
+        def step(number):
+            called.append(number)
+            if number < 5:
+                self.loop.call_soon(step, number + 1)
+
+        self.loop.call_soon(step, 1)
+        await asyncio.gather(*(exhaust_callbacks(self.loop) for _ in range(3)))
+        self.assertEqual(called, [1, 2, 3, 4, 5])
+        self.loop.call_soon(called.append, 6)
+        await exhaust_callbacks(self.loop)
+        self.assertEqual(called[5:], [6])
+
     async def test_registered_events(self):
         """The keys are those of the readers and writers that are there."""
         file = FileMock()
@@ -120,6 +136,14 @@ class WithoutSelectorTest(unittest.TestCase):
                 call(FileMock(), Loop())
         with self.assertRaisesRegex(SolipsismError, r"exhaust_callbacks\(\) needs a loop with a selector"):
             exhaust_callbacks(Loop()).send(None)
+
+    def test_a_closed_loop(self):
+        """A loop that is closed is named so."""
+        for make in (SolipsistEventLoop, asyncio.SelectorEventLoop):
+            loop = make()
+            loop.close()
+            with self.assertRaisesRegex(SolipsismError, r"set_read_ready\(\) needs a loop that is open, and <.*closed"):
+                set_read_ready(FileMock(), loop)
 
 
 if __name__ == "__main__":

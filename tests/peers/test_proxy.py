@@ -1,9 +1,13 @@
 """The proxy: what passes, and what it does to that."""
 
 import asyncio
+import pathlib
+import socket
+import struct
+import tempfile
 import unittest
 
-from solipsism_unittest import FakeServer, Proxy, SolipsistTestCase
+from solipsism_unittest import FakeServer, Proxy, Script, SolipsistTestCase
 from tests.case.test_case import run, told
 
 
@@ -276,6 +280,92 @@ class ProxyTest(SolipsistTestCase):
             self.proxy.set_content_processors(None, b"data")
 
 
+class RecordingTest(SolipsistTestCase):
+    async def asyncSetUp(self):
+        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+
+    def written(self, name="chat.txt"):
+        return (self.folder / name).read_text(encoding="utf-8")
+
+    async def test_one_connection(self):
+        """Each message is a line: as the client said it, and as it got the answer, with their times."""
+        await self.start_fake_server(echo, "api.test", 80)
+        proxy = await self.start_proxy("api.test", 80, record=self.folder / "chat.txt")
+        proxy.set_delay(0, 0.25)
+        proxy.set_content_processors(bytes.upper, lambda data: data + b"!" if data != b"B" else b"")
+        await asyncio.sleep(100)
+        reader, writer = await proxy.create_client()
+        for data in (b"a\n", b"b"):
+            writer.write(data)
+            await asyncio.sleep(1)
+        writer.write_eof()
+        self.assertEqual(await reader.read(), b"A\n!")
+        writer.close()
+        await self.settle()
+        self.assertEqual(self.written(), "> 0.0 b'a\\n'\n< 0.25 b'A\\n!'\n> 1.0 b'b'\n> 2.0 eof\n< 2.0 eof\n")
+
+    async def test_several(self):
+        """Each connection has a file of its own, in the order in which they began; a second test begins anew."""
+        (self.folder / "chat.txt").write_text("old")
+        await self.start_fake_server(echo, "api.test", 80)
+        proxy = await self.start_proxy("api.test", 80, record=str(self.folder / "chat.txt"))
+        for data in (b"1", b"2", b"3"):
+            _, writer = await proxy.create_client()
+            writer.write(data)
+            await self.settle()
+            writer.close()
+            await self.settle()
+        for name, data in (("chat.txt", "b'1'"), ("chat.2.txt", "b'2'"), ("chat.3.txt", "b'3'")):
+            self.assertEqual(self.written(name), f"> 0.0 {data}\n< 0.0 {data}\n> 0.0 eof\n< 0.0 eof\n")
+
+    async def test_reset(self):
+        """A reset by the server is a line, one by the client is none."""
+        server = await self.start_fake_server(host="api.test", port=80)
+        proxy = await self.start_proxy("api.test", 80, record=self.folder / "chat.txt")
+        reader, writer = await proxy.create_client()
+        writer.write(b"x")
+        await self.settle()
+        server.reset_connections()
+        with self.assertRaises(ConnectionResetError):
+            await reader.read()
+        writer.close()
+        await self.settle()
+        self.assertEqual(self.written(), "> 0.0 b'x'\n< 0.0 reset\n")
+        _, writer = await proxy.create_client()
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+        await self.settle()
+        self.assertEqual(self.written("chat.2.txt"), "")
+
+    async def test_played_again(self):
+        """What was recorded can be played to a client in the place of the server."""
+        async def count(reader, writer):
+            while line := await reader.readline():
+                await asyncio.sleep(0.5)
+                writer.write(b"%d\n" % len(line))
+            writer.close()
+
+        async def client(host, port):
+            reader, writer = await asyncio.open_connection(host, port)
+            answers = []
+            for line in (b"one\n", b"three\n"):
+                writer.write(line)
+                answers.append((await reader.readline(), self.now - start))
+            writer.write_eof()
+            answers.append(await reader.read())
+            writer.close()
+            return answers
+
+        await self.start_fake_server(count, "api.test", 80)
+        proxy = await self.start_proxy("api.test", 80, record=self.folder / "chat.txt")
+        start = self.now
+        seen = await client(*proxy.address)
+        await self.settle()
+        played = await self.start_fake_server(script=Script.recorded(self.folder / "chat.txt"))
+        start = self.now
+        self.assertEqual(await client(*played.address), seen)
+
+
 class FailuresTest(unittest.TestCase):
     def check(self, processor):
         """A test in which a processor raises fails with its error; the client sees the end."""
@@ -311,6 +401,18 @@ class FailuresTest(unittest.TestCase):
         self.check(fail)
         self.check(fail_as_a_connection)
         self.check(fail_later)
+
+    def test_a_path_that_cannot_be_written(self):
+        """Nobody records into a folder that is not there: the test fails, and its client is not served."""
+        class Test(SolipsistTestCase):
+            async def test(self):
+                await self.start_fake_server(echo, "api.test", 80)
+                proxy = await self.start_proxy("api.test", 80, record="no/such/folder/chat.txt")
+                reader, writer = await proxy.create_client()
+                self.addCleanup(writer.close)
+                await reader.read()
+
+        self.assertIn("FileNotFoundError", told(run(Test)))
 
     def test_leaks(self):
         """A client that is left open is a leak; the proxy's own ends are none."""

@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import random
+import signal
 import socket
 import subprocess
+import threading
 import time
 import unittest
 
@@ -59,6 +61,79 @@ class WorldTest(unittest.TestCase):
             for wrong in (None, echo, unittest.TestResult()):
                 with self.assertRaisesRegex(TypeError, r"run\(\) takes a coroutine or another awaitable, not "):
                     here.run(wrong)
+
+    def test_a_loop_that_runs(self):
+        """In a coroutine no world can begin, and none can run another: the error says so, and nothing is left."""
+
+        async def begin():
+            with world():
+                pass
+
+        async def begin_with_this_loop():
+            with world(loop_factory=asyncio.get_running_loop):
+                pass
+
+        for wrong in (begin, begin_with_this_loop):
+            with self.assertRaisesRegex(SolipsismError, r"world\(\) cannot begin in a coroutine: <.*> runs in this "):
+                asyncio.run(wrong())
+            with self.assertRaisesRegex(SolipsismError, "cannot begin in a coroutine"), world() as here:
+                here.run(wrong())
+
+        async def run():
+            here.run(asyncio.sleep(1))
+
+        async def run_again():
+            here.run(here.loop.create_future())
+
+        for wrong in (run, run_again):
+            with self.assertRaisesRegex(SolipsismError, r"run\(\) cannot run a loop here: <Solipsist.* running"), \
+                    world() as here:
+                here.run(wrong())
+
+    def test_after_its_end(self):
+        """A world that is over runs nothing."""
+        with world() as here:
+            pass
+        with self.assertRaisesRegex(SolipsismError, r"run\(\) cannot run a loop here: this world is over"):
+            here.run(asyncio.sleep(1))
+
+    def test_nested(self):
+        """A world in a world has a time and a network of its own, in whatever order they end."""
+        with world() as outer:
+            outer.run(asyncio.sleep(5))
+            with world() as inner:
+                inner.run(asyncio.sleep(7))
+                self.assertEqual((outer.now, inner.now, time.monotonic()), (5, 7, 7))
+            self.assertEqual(time.monotonic(), 5)
+            outer.run(asyncio.sleep(1))
+            outer.assertNow(6)
+        one, other = world(), world()
+        one.__enter__()
+        inner = other.__enter__()
+        one.__exit__(None, None, None)
+        inner.run(asyncio.sleep(1))
+        other.__exit__(None, None, None)
+        self.assertGreater(time.monotonic() + 1, time.clock_gettime(time.CLOCK_MONOTONIC))
+        self.assertEqual(signal.getitimer(signal.ITIMER_REAL), (0.0, 0.0))  # of the limits of real time
+        self.assertIs(signal.getsignal(signal.SIGALRM), signal.SIG_DFL)
+
+    def test_in_threads(self):
+        """Threads have worlds of their own at once."""
+        found = []
+
+        def live(seconds):
+            with world(start_time=seconds) as here:
+                server = here.run(here.start_fake_server(echo, "api.test", 80))
+                self.assertEqual(here.run(ask("api.test", 80, b"hello\n")), b"hello\n")
+                here.run(asyncio.sleep(seconds))
+                found.append((here.now, server.port))
+
+        threads = [threading.Thread(target=live, args=(float(number),)) for number in range(1, 5)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        self.assertEqual(sorted(found), [(2.0, 80), (4.0, 80), (6.0, 80), (8.0, 80)])
 
     def test_settings(self):
         """It takes the settings of a test class, and refuses what is none."""

@@ -647,6 +647,28 @@ class DecoratorTest(unittest.TestCase):
 
         self.assertEqual(told(run(Case)), "")
 
+    def test_variants(self):
+        """It stands above over_loops() and below it: each variant is swept."""
+        seen = []
+
+        class Case(SolipsistTestCase):
+            @over_cancellations(of="work")
+            @over_loops(one=SolipsistEventLoop, two=SolipsistEventLoop)
+            async def test_above(self):
+                seen.append(self._testMethodName)
+                await bear(asyncio.create_task(work()))
+
+            @over_loops(one=SolipsistEventLoop)
+            @over_cancellations(of="work")
+            async def test_below(self):
+                seen.append(self._testMethodName)
+                await bear(asyncio.create_task(work()))
+
+        self.assertEqual(told(run(Case)), "")
+        self.assertEqual(sorted(set(seen)), ["test_above_one", "test_above_two", "test_below_one"])
+        self.assertGreater(seen.count("test_above_two"), 1)
+        self.assertGreater(seen.count("test_below_one"), 1)
+
     def test_refused(self):
         """What is no name, no way, or no async test is refused where it is written."""
         for of in ("", None, work):
@@ -654,7 +676,7 @@ class DecoratorTest(unittest.TestCase):
                 over_cancellations(of=of)
         with self.assertRaisesRegex(ValueError, "how is one of 'cancel', 'timeout', not 'twice'"):
             over_cancellations(of="work", how="twice")
-        for target in (print, lambda self: None, unittest.TestCase, over_loops(virtual=None)(work)):
+        for target in (print, lambda self: None, unittest.TestCase):
             with self.assertRaisesRegex(TypeError, "decorates an async test or a SolipsistTestCase, not "):
                 over_cancellations(of="work")(target)
 

@@ -183,20 +183,30 @@ class CommandTest(unittest.TestCase):
 
     def test_refused(self):
         """Another value ends the program, with one line."""
-        for arguments, bad in ((["--seed", "abc"], "abc"), (["--seed=1.5", "test_it"], "1.5"), (["--seed"], "")):
+        for arguments, bad in ((["--seed", "abc"], "abc"), (["--seed=1.5", "test_it"], "1.5"), (["--seed"], ""),
+                               (["--evidence"], "")):
             with self.subTest(bad), contextlib.redirect_stderr(io.StringIO()) as stderr:
                 with self.assertRaises(SystemExit) as raised:
                     options.take(["python -m x", *arguments])
+                name = arguments[0].partition("=")[0]
+                wanted = {"--seed": "an int", "--evidence": "a directory"}[name]
                 self.assertEqual((raised.exception.code, stderr.getvalue()),
-                                 (2, f"python -m x: error: --seed takes an int, not {bad!r}\n"))
+                                 (2, f"python -m x: error: {name} takes {wanted}, not {bad!r}\n"))
+
+    def test_evidence(self):
+        """`--evidence` says where failing tests leave evidence."""
+        with tempfile.TemporaryDirectory() as folder:
+            text = self.play("-m", "solipsism_unittest", "--evidence", folder, "test_it")
+            self.assertIn(f"evidence: {os.path.join(folder, 'test_it.Test.test.html')}, ", text)
+            self.assertEqual({path.suffix for path in pathlib.Path(folder).iterdir()}, {".html", ".pcapng", ".txt"})
 
     def test_what_is_left(self):
         """All other arguments stay for unittest."""
-        arguments = ["python", "-v", "--seed=4", "test_it", "--seeds", "5"]
+        arguments = ["python", "-v", "--seed=4", "test_it", "--sees", "5", "--seeds", "20"]
         with mock.patch.dict(os.environ):
             options.take(arguments)
-            self.assertEqual(os.environ["SOLIPSISM_SEED"], "4")
-        self.assertEqual(arguments, ["python", "-v", "test_it", "--seeds", "5"])
+            self.assertEqual((os.environ["SOLIPSISM_SEED"], os.environ["SOLIPSISM_SEEDS"]), ("4", "20"))
+        self.assertEqual(arguments, ["python", "-v", "test_it", "--sees", "5"])
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 import _socket
 import asyncio
+import functools
+import math
 import os
 import select
 import socket
@@ -22,6 +24,14 @@ from solipsism_unittest.stdlib.worlds import Keep, World, inside, leave_every_wo
 
 
 class WorldTest(unittest.TestCase):
+    def test_how_far_threads_move_time(self):
+        """As far as the loop goes; as far as they like without one, and not at all where only advance() moves it."""
+        self.assertEqual(World(Kernel()).reach(), math.inf)
+        for autojump, reach in ((True, math.inf), (False, -math.inf)):
+            loop = SolipsistEventLoop(autojump=autojump)
+            self.addCleanup(loop.close)
+            self.assertEqual(loop.world.reach(), reach)
+
     def test_a_loop_has_a_world(self):
         """A loop's world knows the loop, and has its kernel, its jobs and no escapes."""
         loop = SolipsistEventLoop()
@@ -143,7 +153,7 @@ class KeepTest(unittest.TestCase):
 
 
 class LeftThreadTest(unittest.TestCase):
-    """A thread that is still there when its world is over."""
+    """A thread that is still there when its world is over: it reads a real pipe, so that nothing can strike it."""
 
     NAMES = ((time, "monotonic"), (socket, "getaddrinfo"), (select, "select"), (threading.Thread, "start"))
 
@@ -151,10 +161,13 @@ class LeftThreadTest(unittest.TestCase):
         with sealed(loop := SolipsistEventLoop()):  # from the first seal on an attribute of a class stays replaced
             loop.close()
         self.real = self.names()
-        self.go_on = threading.Event()
+        self.reading, writing = os.pipe()
+        for descriptor in (self.reading, writing):
+            self.addCleanup(os.close, descriptor)
+        self.go_on = functools.partial(os.write, writing, b"on")
         self.threads = []
         self.addCleanup(lambda: [thread.join(10) for thread in self.threads])
-        self.addCleanup(self.go_on.set)
+        self.addCleanup(self.go_on)
 
     def names(self):
         return [getattr(owner, name) for owner, name in self.NAMES]
@@ -162,7 +175,7 @@ class LeftThreadTest(unittest.TestCase):
     def leave(self, work=None):
         """A world that is over, and its thread that is still there; `work()` is what that does when it goes on."""
         def stay():
-            self.go_on.wait(10)
+            os.read(self.reading, 1)
             if work is not None:
                 work()
 
@@ -170,6 +183,7 @@ class LeftThreadTest(unittest.TestCase):
             async def main():
                 self.threads.append(threading.Thread(target=stay))
                 self.threads[-1].start()
+                await asyncio.to_thread(int)  # the other thread has its turn first
 
             runner.run(main())
 
@@ -187,7 +201,7 @@ class LeftThreadTest(unittest.TestCase):
         self.addCleanup(loop.close)
         with sealed(loop):
             self.assertEqual(time.monotonic(), 5.0)
-            self.go_on.set()
+            self.go_on()
             self.threads[0].join(10)
             self.assertEqual(time.monotonic(), 5.0)
         self.assertEqual(self.names(), self.real)
@@ -202,7 +216,7 @@ class LeftThreadTest(unittest.TestCase):
             errors.append(caught.exception)
 
         self.leave(work)
-        self.go_on.set()
+        self.go_on()
         self.threads[0].join(10)
         self.assertEqual(len(errors), 1)
 
@@ -210,14 +224,14 @@ class LeftThreadTest(unittest.TestCase):
         """A test that leaves a thread fails, and the next one, of plain unittest, has the real names."""
         class Leaves(SolipsistTestCase):
             async def test(case):
-                self.threads.append(threading.Thread(target=self.go_on.wait, args=(10,)))
+                self.threads.append(threading.Thread(target=os.read, args=(self.reading, 1)))
                 self.threads[-1].start()
 
         result = unittest.TestResult()
         Leaves("test").run(result)
         self.assertEqual(self.names(), self.real)
         text = result.failures[0][1]
-        self.assertRegex(text, r"1 thread alive\n    Thread \S+ \(wait\), stands at\n      \S+ in Condition\.wait\n"
+        self.assertRegex(text, r"1 thread alive\n    Thread \S+ \(read\), stands at\n      \S+ in Thread\.run\n"
                          r"      Python will wait for this thread when the process ends, for ever if need be: it is no "
                          r"daemon\n      made at ")
 

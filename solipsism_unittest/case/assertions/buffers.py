@@ -25,6 +25,7 @@ class BufferAssertions(unittest.TestCase):
         """`what` (bytes, or how many) waits to be read at `end`: a socket, reader, writer, transport or connection."""
         if not isinstance(what, (int, bytes, bytearray, memoryview)):
             raise TypeError(f"assertBuffered() compares with bytes or a number of bytes, not with {what!r}")
+        run_of(self).explorer.land()
         waiting = buffered(end)
         if isinstance(what, int):
             if len(waiting) != what:
@@ -34,12 +35,14 @@ class BufferAssertions(unittest.TestCase):
 
     def assertBufferEmpty(self, end: object) -> None:
         """Nothing waits to be read at `end`."""
+        run_of(self).explorer.land()
         waiting = buffered(end)
         if waiting:
             fail(self, f"{count_of(waiting)} to be read: {shown_data(waiting)} at {described(end)}")
 
     def assertBufferFull(self, end: object) -> None:
         """A send from `end` would raise BlockingIOError."""
+        run_of(self).explorer.land()
         stream = stream_of(end)
         if stream is None or stream.state not in (ESTABLISHED, CLOSE_WAIT):
             fail(self, f"{described(end)} cannot send at all, so a send would not block")

@@ -14,7 +14,11 @@ __tracebackhide__ = True
 
 def fail(case: unittest.TestCase, text: str, cause: BaseException | None = None) -> NoReturn:
     """Fail the test with this text and the last records of the journal."""
-    loop = run_of(case).world.virtual_loop
+    run = run_of(case)
+    loop = run.world.virtual_loop
+    if run.explorer.put_in:
+        text += f"\n  assertions about time allow for the {run.explorer.put_in:.6g} s of stalls and delays that an " \
+                "exploration has put in"
     records = loop.kernel.journal.last_effects(report.LAST_RECORDS) if loop is not None else []
     last = "".join(f"\n      {record}" for record in records)
     raise case.failureException(text + (f"\n  what happened last:{last}" if last else "")) from cause

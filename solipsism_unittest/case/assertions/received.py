@@ -13,7 +13,7 @@ from ...introspection.tasks import stating
 from ...stdlib.sockets.virtual_socket import Face
 from ..world import run_of
 from .awaited import Awaited, check_seconds
-from .buffers import buffered, count_of, described, face_of, reader_of, shown_data, transport_of
+from .buffers import buffered, count_of, described, face_of, reader_of, shown_data, stream_of, transport_of
 from .failures import fail
 
 __unittest = True
@@ -65,9 +65,10 @@ Taker = Callable[[int], Awaitable[bytes]]
 def taker(case: unittest.TestCase, end: object) -> tuple[object, Taker]:
     """An end, and a function that takes up to a number of bytes from it, b"" where its stream ends.
 
-    A socket that a transport has taken over is that transport. TypeError for what is no end.
+    A socket that a transport has taken over is that transport. TypeError for what is no end of a stream.
     """
     face = face_of(end)
+    stream_of(end)  # which refuses sockets of datagrams
     if isinstance(end, (Face, trsock.TransportSocket)):
         end = transport_of(case, end) or end
     reader = reader_of(end)

@@ -2,7 +2,8 @@
 
 Two virtual times are equal when they differ by at most `max(5e-7, 4 * ulp(now))` seconds. So one microsecond too early
 or too late fails up to a virtual time of 2**30 (34 years). At 1.7e9, where floats are 2.4e-7 apart, five of these steps
-(1.2 microseconds) fail, and one microsecond is not seen.
+(1.2 microseconds) fail, and one microsecond is not seen. While a test is explored, they may differ by what that has put
+in too.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class TimeAssertions(unittest.TestCase):
         """It is `when` (a virtual time in seconds)."""
         world = run_of(self).world
         now = _loop_of(self).time()
-        if not abs(now - when) <= tolerance(now):
+        if not abs(now - when) <= tolerance(now) + run_of(self).explorer.put_in:
             slept = sleep_on_record(world.virtual_loop.kernel.journal, now) if world.virtual_loop is not None else ""
             fail(self, f"it is t={now!r}, not {when!r}: {_apart(now, when, 'early', 'late')}{slept}")
 
@@ -95,7 +96,7 @@ class TimeAssertions(unittest.TestCase):
         if not timers:
             fail(self, f"no timer is pending at t={now!r}: the next one was to be due {wanted}{_not_begun(loop)}")
         when = timers[0].when()
-        if not abs(when - due) <= tolerance(max(now, when)):
+        if not abs(when - due) <= tolerance(max(now, when)) + run_of(self).explorer.put_in:
             seen = f"in {when - now!r} s" if after is not None else f"at t={when!r}"
             fail(self, f"the next timer is due {seen}, not {wanted}: {_apart(when, due, 'early', 'late')} "
                        f"(it is t={now!r}){_timer_lines(timers)}")
@@ -174,20 +175,27 @@ async def _within(case: unittest.TestCase, aw: Awaitable[T], seconds: float, ver
     loop = _loop_of(case)
     deadline = loop.time() + seconds
     over = math.nextafter(deadline + tolerance(deadline), math.inf)
+    explorer = run_of(case).explorer
+    known = 0.0  # of what it has put in
     task = current_task()
     assert task is not None
     cause: Exception | None = None
 
     def stop() -> None:
+        nonlocal known
+        if explorer.put_in > known:
+            known = explorer.put_in
+            alarms.append(loop.call_at(over + known, stop))
+            return
         # Just before the cancellation: what the task waits for is gone afterwards.
         waiting = aw if isinstance(aw, asyncio.Task) else task
         frames = tasks.await_chain(waiting)
-        late.append(f"{name_of_awaited(aw)} did not {verb} within {seconds!r} s: at t={deadline!r} it waits for "
-                    f"{waits.waits_for(waiting, frames)} at {words.where(frames)}{longest}")
-        limit.reschedule(over)
+        late.append(f"{name_of_awaited(aw)} did not {verb} within {seconds!r} s: at t={deadline + known!r} it waits "
+                    f"for {waits.waits_for(waiting, frames)} at {words.where(frames)}{longest}")
+        limit.reschedule(over + known)
 
     # One timer, which is known as ours; the Timeout has none of its own until it strikes.
-    alarm = loop.call_at(over, stop)
+    alarms = [loop.call_at(over, stop)]
     limit = asyncio.timeout_at(None)
     try:
         async with limit:
@@ -197,7 +205,7 @@ async def _within(case: unittest.TestCase, aw: Awaitable[T], seconds: float, ver
             raise
         cause = error if not isinstance(error, TimeoutError) else None
     finally:
-        alarm.cancel()
+        alarms[-1].cancel()
     if late:  # whatever it made of the cancellation, a result included
         fail(case, late[0], cause)
     return result
@@ -266,7 +274,7 @@ def _check_took(case: unittest.TestCase, start: float, seconds: float, what: str
                 took_verb: str = "took", cause: BaseException | None = None) -> None:
     now = _loop_of(case).time()
     took = now - start
-    if abs(took - seconds) > tolerance(now):
+    if abs(took - seconds) > tolerance(now) + run_of(case).explorer.put_in:
         fail(case, f"{what} {took_verb} {took!r} s, not {seconds!r} s: {_apart(took, seconds, 'short', 'long')} "
                    f"(from t={start!r} to t={now!r}){longest}", cause)
 

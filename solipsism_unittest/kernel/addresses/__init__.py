@@ -1,2 +1,2 @@
-"""Names and addresses: interfaces, literals, hosts, the resolver, services."""
+"""Names and addresses: interfaces, literals, hosts, the resolver, services, errors of ICMP."""
 

@@ -8,22 +8,26 @@ from ranges that nobody owns: 198.18.0.0/15 (RFC 2544) and 2001:db8::/32 (RFC 38
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import ipaddress
 import math
 import re
 import socket
 from _blake2 import blake2b  # module hashlib loads OpenSSL
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from .interfaces import INTERFACES
+from .interfaces import INTERFACES, OUTSIDE, Interface, interface_at
 from .literals import parse_address, unmap, written
 
 MACHINE = "localhost"
 # Of each interface both addresses; those of the loopback first.
 _OWN = tuple(address for interface in INTERFACES.values() for address in (interface.four, interface.six))
 LOOPBACK = _OWN[:2]
+LOOPBACK_NETWORK = "127."
+SCOPE = "%"
 # Letters, digits, hyphen and underscore; the last label is not a number (RFC 1123, 2.1), so a typing error in an
 # address or a URL in the place of a host does not become a host.
 _HOST_NAME = re.compile(r"(?!-)(?:[a-z0-9_-]{1,63}\.)*(?![0-9]+$)[a-z0-9_-]{1,63}", re.ASCII)
@@ -57,8 +61,29 @@ class Host(NamedTuple):
     addresses: tuple[str, ...]
 
 
+def scope_of(host: Host) -> str:
+    """What stands behind each loopback address of a host; no colon, by which one sees an address of IPv6."""
+    return SCOPE + host.name.replace(":", "|")
+
+
 # The host on which a program is, where a test has put it on another than its own machine.
 here: ContextVar[Host | None] = ContextVar("here", default=None)
+
+
+@contextlib.contextmanager
+def staying(host: Host | None) -> Iterator[None]:
+    """Be on this host inside: None is the machine of the test."""
+    token = here.set(host)
+    try:
+        yield
+    finally:
+        here.reset(token)
+
+
+def own_interface(address: str) -> Interface | None:
+    """The interface of the host that a program is on which has an address; see `interface_at`."""
+    host = here.get()
+    return INTERFACES[OUTSIDE] if host is not None and address in host.addresses else interface_at(address)
 
 
 class Hosts:
@@ -72,6 +97,8 @@ class Hosts:
         self._canonical: dict[str, str] = {}  # of an alias
         self._failures: dict[str, int] = {}
         self._delays: dict[str, float] = {}
+        # By `add_host`: the name, the host that it was before, and the addresses that were nobody's.
+        self._added: list[tuple[str, Host | None, list[str]]] = []
         # What programs on this machine see as their own: loopback, and one address for talking to other hosts.
         self.machine = self._add(Host(MACHINE, _OWN))
 
@@ -83,9 +110,13 @@ class Hosts:
 
     def owner(self, address: str) -> Host | None:
         """The host that an address (text) belongs to, or None."""
-        if address.startswith("127."):
-            return self.machine
-        return self._owners.get(address)
+        return self._owners.get(address) or (self.machine if address.startswith(LOOPBACK_NETWORK) else None)
+
+    def loopback_of(self, host: Host, address: str) -> str:
+        """What the network calls an address of the loopback of another host than the machine."""
+        text = address + scope_of(host)
+        self._owners[text] = host
+        return text
 
     def name_of(self, address: str) -> str | None:
         """The name of the host that has this address, or None for one without a name."""
@@ -112,6 +143,14 @@ class Hosts:
         if literal is not None:
             return (unmap(written(literal)),)
         return LOOPBACK if host is self.machine else host.addresses
+
+    def all_addresses_of(self, name: str) -> tuple[str, ...]:
+        """As `addresses_of()`; of a whole host all that it has, with what stands for every address of its loopback."""
+        found = self.addresses_of(name)
+        if found is LOOPBACK:
+            return (*self.machine.addresses, LOOPBACK_NETWORK)
+        host = self.declare(name)
+        return (*found, scope_of(host)) if found == host.addresses else found
 
     def followed(self, name: str) -> str:
         """The name of the host behind an alias."""
@@ -153,7 +192,11 @@ class Hosts:
                                  f"it: it has 127.0.0.0/8 and {', '.join(self.machine.addresses[1:])}")
         self._canonical.pop(key, None)
         self._failures.pop(key, None)
-        host = self._add(Host(key, given)) if given and not _is_machine(key) else self._host(key)
+        if given and not _is_machine(key):
+            self._added.append((key, self.hosts.get(key), [text for text in given if text not in self._owners]))
+            host = self._add(Host(key, given))
+        else:
+            host = self._host(key)
         if given:
             self._answers[key] = given
         for alias in others:
@@ -174,6 +217,29 @@ class Hosts:
             raise ValueError(f"a look-up takes a finite number of seconds from 0 up, not {seconds!r}: a name server "
                              "that never answers is fail_lookup(name, socket.EAI_AGAIN) after a delay (10 s on Linux)")
         self._delays[_checked_name(name)] = float(seconds)
+
+    def keep(self) -> Callable[[], None]:
+        """Note what is set for names now. The result makes it so again; hosts that were only named meanwhile stay."""
+        return functools.partial(self._put_back, [dict(table) for table in self._tables()], len(self._added))
+
+    def clear(self) -> None:
+        """Take everything away that was set for names."""
+        self._put_back([{}, {}, {}, {}], 0)
+
+    def _tables(self) -> tuple[dict[str, Any], ...]:
+        return self._answers, self._canonical, self._failures, self._delays
+
+    def _put_back(self, tables: list[dict[str, Any]], added: int) -> None:
+        for table, before in zip(self._tables(), tables, strict=True):
+            table.clear()
+            table.update(before)
+        while len(self._added) > added:
+            name, host, addresses = self._added.pop()
+            self.hosts.pop(name)
+            if host is not None:
+                self.hosts[name] = host
+            for address in addresses:
+                del self._owners[address]
 
     # -- what the resolver asks
 

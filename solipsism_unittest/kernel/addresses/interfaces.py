@@ -44,6 +44,11 @@ def is_multicast(address: str) -> bool:
     return address[:2] in ("ff", "22", "23") and ipaddress.ip_address(address).is_multicast
 
 
+def is_loopback(address: str) -> bool:
+    """Whether it is an address by which a host reaches itself alone."""
+    return address == "::1" or address.startswith(("127.", "::1%")) and not is_broadcast(address)
+
+
 @functools.lru_cache(1024)
 def is_many(address: str) -> bool:
     """Whether no single host has this address."""

@@ -55,10 +55,28 @@ class Names(Hosts):
         self.lookups: deque[Lookup] = deque(maxlen=KEPT)
         # Called with a name and its seconds when a slow one is looked up by a call that blocks.
         self.on_blocking = on_blocking
+        # What rules say about the look-up of a name: the seconds that it takes more, and the code of its failure, or 0
+        self.judge: Callable[[str], tuple[float, int]] | None = None
+        self._judged: dict[tuple[str, float], tuple[float, int]] = {}  # by name and time: what one half has asked for
 
     def delay(self, host: str | bytes | None) -> float:
-        """The seconds of virtual time that a look-up of this host takes."""
-        return self.delay_of(_host_text(host) or "") if self.has_delays else 0.0
+        """The seconds of virtual time that a look-up of this host takes, which begins now."""
+        if not self.has_delays and self.judge is None:
+            return 0.0
+        text = _host_text(host) or ""
+        seconds = self.delay_of(text)
+        return seconds + self._judgement(key_of(text))[0] if text and parse_address(text) is None else seconds
+
+    def _judgement(self, name: str) -> tuple[float, int]:
+        """What rules say about a look-up. Its delay and its answer both ask, in either order: they are asked once."""
+        if self.judge is None or name == MACHINE:
+            return 0.0, 0
+        key = name, self._clock.now
+        if key in self._judged:
+            return self._judged.pop(key)
+        self._judged.clear()
+        self._judged[key] = judgement = self.judge(name)
+        return judgement
 
     def check_blocking(self, host: str | bytes | None) -> None:
         """Called by what looks a host up and cannot wait: see `on_blocking`."""
@@ -71,7 +89,7 @@ class Names(Hosts):
     def getaddrinfo(self, host: str | bytes | None, port: str | bytes | int | None, family: int = 0, type: int = 0,
                     proto: int = 0, flags: int = 0) -> list[AddressInfo]:
         """As `socket.getaddrinfo`, at once. A name that no test gave addresses has an IPv4 one, unless AF_INET6 is
-        asked for; see README's limits.
+        asked for; the manual's page about limits says why.
         """
         name = _host_text(host)
         service = _service_text(port)
@@ -126,6 +144,9 @@ class Names(Hosts):
 
     def _ask(self, name: str, family: int, flags: int) -> list[IPAddress]:
         """Every address that a name answers with for a family."""
+        _, code = self._judgement(name)
+        if code:
+            raise resolver_error(code)
         host, given = self.resolve(name)
         addresses = [ipaddress.ip_address(text) for text in given or host.addresses]
         four: list[IPAddress] = [address for address in addresses if address.version == 4]

@@ -50,12 +50,33 @@ from .transitions import (
 # reader shows soon. Four times as much made bulk data four times slower: such blocks come fresh from the system.
 DEFAULT_CAPACITY = 64 * 1024
 TCP_BUFFERS = 16_384, 131_072  # SO_SNDBUF and SO_RCVBUF of a new socket: Linux's tcp_wmem and tcp_rmem
+_USER_TIMEOUT = socket.IPPROTO_TCP, getattr(socket, "TCP_USER_TIMEOUT", -1)
 _MSG_WAITALL = getattr(socket, "MSG_WAITALL", 0)
 _MSG_TRUNC = getattr(socket, "MSG_TRUNC", 0)
 
 
 def _to_nobody(kind: str, data: bytes | memoryview) -> None:
     raise AssertionError(f"a segment of an end that is not connected: {kind}")
+
+
+def _error_of(end: Connection, code: int) -> OSError:
+    error = os_error(code)
+    if end.is_on_crashed_host:
+        error.of_crashed_host = True  # type: ignore[attr-defined]  # a mark for `died_with_host`
+    return error
+
+
+def died_with_host(error: BaseException | None) -> bool:
+    """Whether an error comes of a connection whose host has crashed: who got it has died with that host."""
+    seen: list[BaseException] = []  # a chain may be a circle
+    while error is not None and error not in seen:
+        if getattr(error, "of_crashed_host", False):
+            return True
+        if isinstance(error, BaseExceptionGroup):
+            return all(map(died_with_host, error.exceptions))
+        seen.append(error)
+        error = error.__cause__ or error.__context__
+    return False
 
 
 class Connection(End):
@@ -68,6 +89,8 @@ class Connection(End):
     given_receive: int | None = None
     coming = 0  # bytes that are on their way to `incoming`, where a link is between the two ends
     is_on_crashed_host = False
+    is_impatient = False  # TCP_USER_TIMEOUT runs, because there is no room to send
+    soft_error = 0  # the errno of a failure on the way, which SO_ERROR reports once; the connection lives on
 
     def __init__(self, awake: dict[File, None], journal: Journal, family: int, place: object) -> None:
         super().__init__(awake, journal, family, place)
@@ -123,6 +146,11 @@ class Connection(End):
             return self.peer.local  # it may be bound at any time
         return self.remote
 
+    @property
+    def is_blocking(self) -> bool:
+        """Whether a call waits at one of the two ends; it does not at one that nobody has accepted yet."""
+        return any(end is not None and end.blocking and end.number >= 0 for end in (self, self.peer))
+
     # -- bytes
 
     def room(self) -> int:
@@ -134,19 +162,21 @@ class Connection(End):
     def send(self, data: bytes | memoryview) -> int:
         """Send the bytes that there is room for, and return their number."""
         answer = ON_SEND[self.state]
-        if answer:
+        if answer or self.error:
             if not self.is_tcp and self.peer is None:
                 answer = UNIX_UNCONNECTED[errno.EPIPE]
             elif self.state is RESET and not self.is_tcp:
                 answer = errno.EPIPE  # and recv has still to report the reset
             elif self.state is BROKEN:
                 self.error = 0
-            raise self._refusal(answer)
+            raise self._refusal(answer or REPORT)
         peer = self.peer
         assert peer is not None
         size = len(data)
         room = peer.capacity - len(peer.incoming) - peer.coming
         if size > room:
+            if self.options.get(_USER_TIMEOUT) and not self.is_impatient:
+                Patience(self, self.options[_USER_TIMEOUT] / 1000)
             if room <= 0:
                 raise os_error(errno.EAGAIN)
             data = data[:room]
@@ -240,17 +270,21 @@ class Connection(End):
         answer = ON_EMPTY_RECV[self.state]
         if answer == errno.ENOTCONN and not self.is_tcp:
             answer = UNIX_UNCONNECTED[errno.ENOTCONN]
+        if answer == errno.EAGAIN and self.error:
+            raise self._refusal(REPORT)
         if answer and not (self.shut & NO_READING and answer in DEAF_TO[self.is_tcp] and self.state is not LISTENING):
             raise self._refusal(answer)
 
     def _refusal(self, answer: int | str) -> OSError:
-        return os_error(self.take_error() if isinstance(answer, str) else answer)
+        return _error_of(self, self.take_error() if isinstance(answer, str) else answer)
 
     def take_error(self) -> int:
         """The pending errno, which is reported once (SO_ERROR); 0 for none."""
         code, self.error = self.error, 0
         if (self.state, REPORT) in TRANSITIONS:
             self.move(REPORT)
+        if not code and self.soft_error:
+            code, self.soft_error = self.soft_error, 0
         return code
 
     # -- what arrives
@@ -258,34 +292,39 @@ class Connection(End):
     def arrive(self, kind: str, data: bytes | memoryview = b"") -> None:
         """Take a segment from the other end."""
         if kind is DATA:
-            if self.state is CLOSED:
-                self.transmit(RST, b"")  # RFC 9293, 3.10.7.1: nobody is here any more
-            elif self.state is FIN_WAIT and self.shut & NO_READING and self.is_tcp:
-                # Neither direction is wanted here any more: Linux resets (RFC 1122, 4.2.2.13).
-                self.arrive(RST)
-                self.transmit(RST, b"")
+            if self.state is not ESTABLISHED and self._declines():
+                return
+            incoming = self.incoming
+            if not incoming:
+                self.incoming = data if type(data) is bytes else bytes(data)
+            elif isinstance(incoming, bytearray):
+                incoming += data
             else:
-                incoming = self.incoming
-                if not incoming:
-                    self.incoming = data if type(data) is bytes else bytes(data)
-                elif isinstance(incoming, bytearray):
-                    incoming += data
-                else:
-                    self.incoming = bytearray(incoming)
-                    self.incoming += data
-                if self.interest & READABLE:
-                    self.awake[self] = None
+                self.incoming = bytearray(incoming)
+                self.incoming += data
+            if self.interest & READABLE:
+                self.awake[self] = None
             return
         if self.state is CLOSED:
             return
         if kind is RST:
-            if self.state is FINISHED and self.is_tcp:
-                return  # the connection is over on both sides: nothing is left to reset
+            if self.is_tcp and (self.state is FINISHED or self.state is BROKEN):
+                return  # the connection is over: nothing is left to reset
             self.error = errno.ECONNREFUSED if self.state is CONNECTING else (
                 errno.EPIPE if self.state in (CLOSE_WAIT, SILENT_END) and self.is_tcp else errno.ECONNRESET)
         self.move(kind)
         if kind is SYN_ACK and self.shut & NO_WRITING:
             self.move(HUSH)
+
+    def _declines(self) -> bool:
+        """Whether data that has come is not taken: a reset is the answer."""
+        if self.state is FIN_WAIT and self.shut & NO_READING and self.is_tcp:
+            # Neither direction is wanted here any more: Linux resets (RFC 1122, 4.2.2.13).
+            self.arrive(RST)
+        elif self.state not in (CLOSED, RESET, BROKEN):  # RFC 9293, 3.10.7.1: nobody is here any more
+            return False
+        self.transmit(RST, b"")
+        return True
 
     def hears(self, kind: str) -> bool:
         """Whether a segment of this kind says anything to an end in this state: one may come late."""
@@ -303,7 +342,7 @@ class Connection(End):
     def ready(self) -> int:
         """Return `poll() & interest`. The common case, where only data is waited for, never asks for room."""
         if self.interest == READABLE:
-            if self.incoming or self.queue or self.shut & NO_READING:
+            if self.incoming or self.queue or self.error or self.shut & NO_READING:
                 return READABLE
             return ALWAYS_READY[self.state] & READABLE
         return self.poll() & self.interest
@@ -316,6 +355,8 @@ class Connection(End):
             ready |= READABLE
         if self.shut == NO_READING | NO_WRITING:
             ready |= WRITABLE  # a hang-up
+        if self.error or self.reports:
+            ready |= READABLE | WRITABLE
         peer = self.peer
         if state is ESTABLISHED or state is CLOSE_WAIT:
             if peer is not None and peer.capacity > len(peer.incoming) + peer.coming:
@@ -331,8 +372,45 @@ class Connection(End):
             found &= ~READABLE  # there is nothing to read: select() and epoll() only count a hang-up as readable
         if self.state is LISTENING:
             found &= ~WRITABLE
-        if self.error:
+        if self.error or self.reports:
             found |= ERROR
+            if self.state in (ESTABLISHED, FIN_WAIT) and not (self.incoming or self.shut & NO_READING):
+                found &= ~READABLE
         if self.shut & NO_READING:
             found |= PEER_ENDED | (HANGUP if self.state is FIN_WAIT or self.shut & NO_WRITING else 0)
         return found
+
+
+class Patience:
+    """TCP_USER_TIMEOUT of an end without room to send: it fails when its peer, which answers, reads nothing for long.
+
+    What is on its way over a link does not count: there TCP_USER_TIMEOUT is for retransmissions.
+    """
+
+    def __init__(self, end: Connection, seconds: float) -> None:
+        self._end = end
+        self._seconds = seconds
+        self._clock = end.journal.clock
+        self._since = self._clock.now  # when the last byte went out
+        self._before = end.transmit
+        self._mine = end.transmit = self._transmit
+        end.is_impatient = True
+        self._clock.deliver_at(self._since + seconds, self._look)
+
+    def _transmit(self, kind: str, data: bytes | memoryview) -> None:
+        self._since = self._clock.now
+        self._before(kind, data)
+
+    def _look(self) -> None:
+        end, peer, now = self._end, self._end.peer, self._clock.now
+        is_ours = end.transmit == self._mine
+        end.is_impatient = is_ours and end.hears(RST) and end.room() == 0 and not (peer and peer.coming)
+        if not end.is_impatient:
+            if is_ours:
+                end.transmit = self._before
+            return
+        if now < self._since + self._seconds:
+            self._clock.deliver_at(self._since + self._seconds, self._look)
+        else:
+            end.journal.add("timeout", end.label)
+            end.fail(errno.ETIMEDOUT)

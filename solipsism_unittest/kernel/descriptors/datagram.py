@@ -17,6 +17,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
+from ..addresses.hosts import Host
+from ..addresses.icmp import Failure, Report
 from ..addresses.interfaces import MAX_MEMBERSHIPS
 from ..journal import Journal
 from .end import NO_READING, NO_WRITING, Address, End, Received, shown, shut_sides
@@ -32,8 +34,6 @@ _DONTWAIT = int(getattr(socket, "MSG_DONTWAIT", 0))
 _INFO, _HEADER = 320, 256  # bytes of struct skb_shared_info and struct sk_buff
 _LINEAR = 16 * 1024
 _SMALL = 576  # what a small datagram over IP takes at least
-# The option of ip(7) and ipv6(7) that tells an end without a peer of errors too, by IP version
-_REPORTS_ERRORS = {4: (socket.IPPROTO_IP, 11), 6: (socket.IPPROTO_IPV6, 25)}  # IP_RECVERR IPV6_RECVERR
 
 
 def charge_of_udp(size: int, version: int = 4) -> int:
@@ -108,6 +108,7 @@ class Datagram(End):
 
     kind = "datagram"
     type = socket.SOCK_DGRAM
+    home: Host | None = None  # where it is bound, on another host than the test's machine
 
     def __init__(self, awake: dict[File, None], journal: Journal, family: int, place: object,
                  carry: Callable[[Datagram, bytes, Address | None], None],
@@ -254,12 +255,19 @@ class Datagram(End):
         self.queue.append(packet)
         self.changed()
 
-    def refuse(self, target: Address) -> None:
-        """Note that nobody listens at an address: an end reports that once that is connected to it or asked for it."""
-        asked = self.options.get(_REPORTS_ERRORS[6 if ":" in target[0] else 4])
-        if (asked or self.remote in (target, (target[0], 0))) and not self.closed:
-            self.error = errno.ECONNREFUSED
-            self.changed()
+    def refuse(self, packet: Packet, failure: Failure) -> None:
+        """Note that a datagram of this end did not arrive, and why.
+
+        An end that asked for errors reports any; another one those that last, of the address that it is connected to.
+        """
+        assert packet.target is not None
+        asked = self.asks_for_reports(failure.version)
+        if self.closed or not (asked or failure.lasts and self.remote in (packet.target, (packet.target[0], 0))):
+            return
+        self.error = failure.errno
+        if asked:
+            self.note(Report(failure, packet.data, packet.target, packet.charge), self.receive_buffer - self.queued)
+        self.changed()
 
     def _next(self, flags: int = 0) -> Packet | None:
         """The oldest datagram; None where a blocking call would see the end after shutdown()."""
@@ -362,7 +370,7 @@ class Datagram(End):
         found = READABLE if self.queue else 0
         if self.is_writable:
             found |= WRITABLE
-        if self.error:
+        if self.error or self.reports:
             found |= ERROR
         if self.shut & NO_READING:
             found |= READABLE | PEER_ENDED | (HANGUP if self.shut & NO_WRITING else 0)

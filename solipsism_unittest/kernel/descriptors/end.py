@@ -12,8 +12,10 @@ import errno
 import functools
 import socket
 from collections.abc import Callable
+from math import inf
 from typing import Any, NamedTuple
 
+from ..addresses.icmp import Report, Reports
 from ..journal import Journal
 from .file import File, os_error
 
@@ -30,12 +32,16 @@ def shown(address: Address) -> str:
 
 
 class Received(NamedTuple):
-    """What a recvmsg(2) gives: `length` is the number of bytes that there were; `data` may hold fewer."""
+    """What a recvmsg(2) gives: `length` is the number of bytes that there were; `data` may hold fewer.
+
+    `report` is the error of ICMP that the data are about, where MSG_ERRQUEUE asked for one.
+    """
 
     data: bytes
     source: Address | None = None  # None where a stream does not report it
     flags: int = 0
     length: int = 0
+    report: Report | None = None
 
 
 DEFAULT_BUFFERS = 212_992, 212_992  # Linux's net.core.wmem_default and rmem_default
@@ -54,6 +60,8 @@ def _gives_nothing_back(end: End) -> None:
     """End what never had an address."""
 
 
+# The option of ip(7) and ipv6(7) that asks for every error of ICMP: IP_RECVERR, IPV6_RECVERR
+_REPORTS_ERRORS = {4: (socket.IPPROTO_IP, 11), 6: (socket.IPPROTO_IPV6, 25)}
 # What every end starts with; nobody changes it, see `End.remember`.
 _NO_OPTIONS: dict[tuple[int, int], Any] = {}
 
@@ -72,10 +80,13 @@ class End(File):
 
     type: int = socket.SOCK_STREAM
     has_own_address = False  # the program gave it one with bind()
+    is_everywhere = False  # it is bound to all addresses of another host than the test's machine
     reuse_port = False
     v6_only = False
     broadcast = False  # SO_BROADCAST
     linger_zero = False  # close() of a stream resets (SO_LINGER with a time of 0)
+    reports: Reports | None = None  # errors of ICMP that nobody has read, once the end has asked for them (IP_RECVERR)
+    linger = 0  # seconds that close() waits until all is acknowledged (SO_LINGER)
 
     def __init__(self, awake: dict[File, None], journal: Journal, family: int, place: object) -> None:
         super().__init__(awake, place)
@@ -115,10 +126,36 @@ class End(File):
         """End one direction or both (SHUT_RD 0, SHUT_WR 1, SHUT_RDWR 2)."""
         raise NotImplementedError
 
+    def repeats(self, kind: str, data: bytes, back: int) -> None:
+        """TCP sends something again, which began so many bytes before the end of all that was sent: nobody notices."""
+
     def take_error(self) -> int:
         """The pending errno, which is reported once (SO_ERROR); 0 for none."""
         code, self.error = self.error, 0
         return code
+
+    def asks_for_reports(self, version: int) -> bool:
+        """Whether the program wants to know of each error of ICMP, for packets of IPv4 or IPv6."""
+        return bool(self.options.get(_REPORTS_ERRORS[version]))
+
+    def note(self, report: Report, room: float = inf) -> None:
+        """Keep an error for `take_report()`, where all of them fit into this number of bytes."""
+        if self.reports is None:
+            self.reports = Reports()
+        self.reports.add(report, room)
+        self.changed()
+
+    def take_report(self) -> Report:
+        """The oldest error that nobody has read (MSG_ERRQUEUE); EAGAIN for none. The next call reports the next one."""
+        if not self.reports:
+            raise os_error(errno.EAGAIN)
+        report, code = self.reports.take()
+        if code:
+            self.error = code
+        else:
+            self.take_error()
+        self.changed()
+        return report
 
     def peer_address(self) -> Address | None:
         """The address of the other end (None for one without a name); ENOTCONN when there is none."""
@@ -135,9 +172,9 @@ class End(File):
     def inherit(self, listener: End) -> None:
         """Take over the options of a listener, as an accepted connection does."""
         self.reuse_address = listener.reuse_address
-        for name in ("reuse_port", "v6_only", "linger_zero"):
-            if getattr(listener, name):  # few have it set
-                setattr(self, name, True)
+        for name in ("reuse_port", "v6_only", "linger_zero", "linger"):
+            if value := getattr(listener, name):  # few have it set
+                setattr(self, name, value)
         self.options = listener.options
 
     def remember(self, key: tuple[int, int], value: int | bytes) -> None:

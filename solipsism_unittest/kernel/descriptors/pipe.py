@@ -57,6 +57,15 @@ class PipeEnd(File):
         reader.peer, writer.peer = writer, reader
         return reader, writer
 
+    def part(self) -> None:
+        """Let each end find the other one closed, as if this were: a program that is gone may still have it."""
+        ends = self, self.peer
+        for end in ends:
+            end.peer = PipeEnd(end.awake, end.journal, end.place, not end.writes)
+            end.peer.closed = True
+        for end in ends:
+            end.changed()
+
     # -- bytes
 
     def recv(self, size: int) -> bytes:

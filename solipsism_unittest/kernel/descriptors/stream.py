@@ -11,6 +11,8 @@ import errno
 import socket
 from collections.abc import Callable
 
+from ..choices.explorer import Explorer
+from ..choices.kinds import RECV, SEND
 from ..journal import Journal
 from .backlog import Backlog
 from .connection import DEFAULT_CAPACITY, Connection
@@ -51,6 +53,8 @@ def _into_nothing(kind: str, data: bytes | memoryview) -> None:
 
 class Stream(Connection):
     """One end of a byte stream, or a listener."""
+
+    explorer: Explorer  # of a CutStream
 
     __slots__ = ("backlog", "asked", "stop_dialling", "outcome", "stopped", "keeps_port")
 
@@ -96,13 +100,17 @@ class Stream(Connection):
 
     def _serve(self, client: Stream) -> Stream:
         """Make the other end of a connection to this listener."""
-        server = Stream(self.awake, self.journal, self.family, self.place)
+        server = self.another()
         server.local, server.remote = client.remote, client.local
         server.label = client.label + " (accepted)"
         server.inherit(self)
         server.move(JOIN)
         server.join(client)
         return server
+
+    def another(self) -> Stream:
+        """A fresh end as this one."""
+        return type(self)(self.awake, self.journal, self.family, self.place)
 
     def accept(self) -> Stream:
         """Take the oldest queued connection."""
@@ -319,3 +327,41 @@ class Stream(Connection):
             if len(self.peer.incoming):
                 facts.append(f"{len(self.peer.incoming)} of {self.peer.capacity} bytes not read by the peer")
         return f"<{' '.join(facts)}>"
+
+
+class CutStream(Stream):
+    """An end in a world that is explored: a call may take or give fewer bytes than there are (recv(2), send(2)).
+
+    A blocking send() of Linux takes all bytes, and so does this one.
+    """
+
+    __slots__ = ()
+
+    def another(self) -> Stream:
+        """As Stream's."""
+        end = super().another()
+        end.explorer = self.explorer
+        return end
+
+    def _cut(self, kind: int, size: int) -> int:
+        """How many of so many bytes go through."""
+        return (self.explorer.chosen(kind, size, self, size) or size) if size > 1 else size
+
+    def recv(self, size: int) -> bytes:
+        """As Stream's."""
+        there = min(size, len(self.incoming))
+        return super().recv(self._cut(RECV, there) if there else size)
+
+    def recv_into(self, buffer: memoryview) -> int:
+        """As Stream's."""
+        there = min(len(buffer), len(self.incoming))
+        return super().recv_into(buffer[:self._cut(RECV, there)] if there else buffer)
+
+    def send(self, data: bytes | memoryview) -> int:
+        """As Stream's."""
+        fits = 0 if self.blocking else min(len(data), self.room())
+        part = data[:self._cut(SEND, fits)] if fits > 1 else data
+        if part is data or isinstance(part, bytes):
+            return super().send(part)
+        with part:  # released before an error is raised: its handler may resize the buffer
+            return super().send(part)

@@ -8,24 +8,26 @@ bind to any known host. A wildcard address stands for the machine that the progr
 from __future__ import annotations
 
 import errno
+import functools
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from ..addresses.hosts import Host
+from ..addresses.hosts import Host, here
+from ..addresses.icmp import Failure
 from ..addresses.interfaces import is_many
 from ..addresses.literals import unmap
 from ..addresses.resolver import Lookup, Names
 from ..choices import Choices
 from ..clock import VirtualClock
-from ..descriptors.datagram import Datagram, route
+from ..descriptors.datagram import Datagram, Packet, route
 from ..descriptors.end import Address
 from ..descriptors.file import os_error
 from ..descriptors.stream import Stream
 from ..descriptors.transitions import CONNECT, CONNECTING, FRESH, LISTENING, RST, SILENT, SYN_ACK
 from ..journal import Journal
 from .handshake import Dialling
-from .ports import ITSELF, WILDCARDS, Ports, source_for, wildcard_of
+from .ports import ITSELF, WILDCARDS, Ports, meant_by, source_for, wildcard_of
 from .udp import Udp
 from .wire.conditions import Conditions
 from .wire.wire import Wire
@@ -36,13 +38,20 @@ def _nothing_to_release(end: Stream) -> None:
 
 
 REFUSALS_KEPT = 100
+OPTIONS = "tcp_syn_retries", "tcp_syn_linear_timeouts", "tcp_retries2", "tcp_orphan_retries"
 
 
 class Refusal(NamedTuple):
-    """A connection that was refused: when, and who listened then, with the places where they were made."""
+    """A connection that was refused: when, and who listened then, with the places where they were made.
+
+    Who listened there and was told to refuse everybody is the `refuser`, by its place. Of a connected socket of
+    datagrams, who was bound there and not connected listened.
+    """
 
     time: float
     listeners: list[tuple[Address, object]]
+    refuser: object = None
+    kind: int = socket.SOCK_STREAM
 
 
 class Network(Conditions):
@@ -57,7 +66,7 @@ class Network(Conditions):
         self.dialling = Dialling(clock)
         self._journal = journal
         self.tcp: Ports[Stream] = Ports(names, lambda end: end.state is LISTENING)
-        self.udp = Udp(names, journal)
+        self.udp: Udp = Udp(names, journal, self.wire.mtus, self._nobody_took)
 
     # -- hosts and what is looked up
 
@@ -85,6 +94,35 @@ class Network(Conditions):
         by name) would stop the loop for as long and is a SolipsismError; in other threads it answers at once.
         """
         self.names.delay_lookup(name, seconds)
+
+    def sysctl(self, **values: int) -> None:
+        """Set options of the Linux that every host runs, by their names: `sysctl(tcp_syn_linear_timeouts=0)`.
+
+        tcp_syn_retries = 6; tcp_syn_linear_timeouts = 4, and 0 for a Linux before 6.5, where a connect that nobody
+        answers ends after 127 s; tcp_retries2 = 15, after which an open connection is given up; tcp_orphan_retries = 8,
+        after which one is that the program has closed.
+        """
+        for name, value in values.items():
+            if name not in OPTIONS:
+                raise TypeError(f"there is no option {name}: there are {', '.join(OPTIONS)}")
+            if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 255:
+                raise ValueError(f"{name} is a number from 0 to 255, not {value!r}")
+        self.dialling.retries = values.get("tcp_syn_retries", self.dialling.retries)
+        self.dialling.linear_timeouts = values.get("tcp_syn_linear_timeouts", self.dialling.linear_timeouts)
+        self.wire.retries = values.get("tcp_retries2", self.wire.retries)
+        self.wire.orphan_retries = values.get("tcp_orphan_retries", self.wire.orphan_retries)
+
+    def keep(self) -> Callable[[], None]:
+        """As `Conditions.keep()`, with the options of `sysctl()`."""
+        conditions = super().keep()
+        options = dict(zip(OPTIONS, (self.dialling.retries, self.dialling.linear_timeouts, self.wire.retries,
+                                     self.wire.orphan_retries), strict=True))
+
+        def put_back() -> None:
+            conditions()
+            self.sysctl(**options)
+
+        return put_back
 
     @property
     def lookups(self) -> list[Lookup]:
@@ -169,12 +207,16 @@ class Network(Conditions):
     def connect(self, end: Stream | Datagram, address: str, port: int) -> None:
         """Start connecting; the answer, where there is one, has arrived when this returns."""
         if isinstance(end, Datagram):
+            if not self.wire.is_plain and (code := self.wire.refuses(self.udp.source(end, address), address)):
+                raise os_error(code)
             self.udp.connect(end, address, port)
             return
         address = unmap(address)
         if end.family == socket.AF_INET6 and end.v6_only and ":" not in address:
             raise os_error(errno.ENETUNREACH)
         address = ITSELF.get(address, address)
+        if here.get() is not None:
+            address = meant_by(self.names, address, lambda own: self.listener(own, port) is not None)
         if is_many(address):
             raise os_error(errno.ENETUNREACH)
         if end.has_lost_its_port:
@@ -193,6 +235,8 @@ class Network(Conditions):
         there = self.tcp.near(end.local[1], end.local[0]) if len(self.tcp.bound[end.local[1]]) > 1 else ()
         if any(other.remote == (address, port) and other.local == end.local for other in there):
             raise os_error(errno.EADDRNOTAVAIL)  # two connections between the same two addresses
+        if not self.wire.is_plain and (code := self.wire.refuses(end.local[0], address)):
+            raise os_error(code)
         end.remote = address, port
         end.label = f"{end.local[0]}:{end.local[1]}>{address}:{port}"
         end.move(CONNECT)
@@ -225,25 +269,59 @@ class Network(Conditions):
             if end.state is SILENT:
                 end.shutdown(socket.SHUT_WR)  # only in a simultaneous open Linux sends it by itself
         elif listener is None:
-            self.refused.pop((address, port), None)  # the latest comes last
-            if len(self.refused) < REFUSALS_KEPT:
-                listeners = [(each.local, each.place) for each in self.listeners() if each.local]
-                self.refused[address, port] = Refusal(self._clock.now, listeners)
+            self._note_refusal((address, port), self.listeners)
             end.stop_waiting()
             end.arrive(RST)
         else:
+            if listener.as_listener().refusing:
+                self._note_refusal((address, port), self.listeners, listener.place or "a line that is not known")
             listener.knock(end)
+
+    def _note_refusal(self, key: Address, listeners: Callable[[], Iterable[Stream | Datagram]], refuser: object = None,
+                      kind: int = socket.SOCK_STREAM) -> None:
+        self.refused.pop(key, None)  # the latest comes last
+        if len(self.refused) < REFUSALS_KEPT:
+            found = [(each.local, each.place) for each in listeners() if each.local]
+            self.refused[key] = Refusal(self._clock.now, found, refuser, kind)
+
+    def _nobody_took(self, packet: Packet, failure: Failure) -> None:
+        """A host says that a datagram was for nobody: who is connected gets an error."""
+        if packet.sender.remote is not None:
+            assert packet.target is not None
+            self._note_refusal((*packet.target[:2], "UDP"), self.udp.listeners, kind=socket.SOCK_DGRAM)
+        self.wire.report(packet, failure)
+
+    def path_mtu(self, end: Stream | Datagram) -> int:
+        """IP_MTU: the largest packet that gets to the peer of an end, as far as is known; ENOTCONN without a peer."""
+        end.peer_address()
+        assert end.local is not None and end.remote is not None
+        mtu = self.wire.mtus.known(end.local[0], end.remote[0])
+        if isinstance(end, Stream):  # TCP knows what fits through
+            mtu = min(mtu, self.wire.way(end.local[0], end.remote[0]).settings.mtu or mtu)
+        return mtu
 
     # -- datagrams
 
     def send_datagram(self, end: Datagram, data: bytes, address: Address | None) -> None:
         """Send one UDP datagram to an address, or for None to the end's peer. Faults on its way happen here."""
         packet = self.udp.packet(end, data, address)
+        is_plain = self.wire.is_plain
+        if not is_plain and packet.source and packet.target and (
+                code := self.wire.refuses(packet.source[0], packet.target[0])):
+            raise os_error(code)
         self._journal.add("send", route(packet), len(data))
-        if self.wire.is_plain:
+        if is_plain:
             self.udp.deliver(packet)
-        else:
+            return
+        homes = list(self.udp.crowd(packet)) if packet.interface else []
+        for home in homes:  # to each by its own way
+            self.wire.send(packet, functools.partial(self._deliver_to, home), home.name)
+        if not homes:
             self.wire.send(packet, self.udp.deliver)
+
+    def _deliver_to(self, home: Host, packet: Packet) -> None:
+        for end in self.udp.crowd(packet).get(home, ()):
+            end.arrive(packet)
 
     def listeners(self) -> list[Stream]:
         """Who listens, in the order of the ports."""
@@ -257,7 +335,8 @@ class Network(Conditions):
             if end.state is LISTENING and end.local:
                 if end.local[0] == address:
                     return end
-                if self.tcp.covers(end.local[0], end.v6_only, address):
+                if self.tcp.covers(end.local[0], end.v6_only, address) or (
+                        end.is_everywhere and self.tcp.are_of_one_host(end.local[0], address)):
                     covering.append(end)
         # Of two wildcards the one of the address's own family wins.
         covering.sort(key=lambda end: (":" in address) != (end.family == socket.AF_INET6))

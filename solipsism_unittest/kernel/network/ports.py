@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
 from ..addresses.hosts import MACHINE, Host, here
-from ..addresses.interfaces import INTERFACES, OUTSIDE, is_many
+from ..addresses.interfaces import INTERFACES, OUTSIDE, is_loopback, is_many
 from ..addresses.literals import unmap
 from ..addresses.resolver import Names
-from ..descriptors.end import End, shown
+from ..descriptors.end import Address, End, shown
 from ..descriptors.file import os_error
 
 FIRST_FREE_PORT = 60001  # what port 0 becomes; above every client port and service
@@ -69,6 +69,7 @@ class Ports(Generic[Kind]):
     def __init__(self, names: Names, is_exclusive: Callable[[Kind], bool]) -> None:
         self.bound: dict[int, list[Kind] | Crowd[Kind]] = {}  # by port
         self.chosen: dict[Kind, None] = {}  # ends whose port was chosen here; they lose it with their connection
+        self.taken: dict[Address, tuple[Address, object]] = {}  # who had the address that another one wanted last
         self._names = names
         self._is_exclusive = is_exclusive
         self._client_ports: dict[str, int] = {}  # the last one, by address
@@ -81,8 +82,12 @@ class Ports(Generic[Kind]):
         """The address that `end` gets for `address`. EINVAL: the wrong family. EADDRNOTAVAIL: no host has it."""
         address = unmap(address)
         host = here.get()
-        if address in WILDCARDS and host is not None and host is not self._names.machine:
-            address = own_address(host, address)  # a wildcard is the machine's: another host has one address
+        if host is not None and host is not self._names.machine:
+            end.is_everywhere = address in WILDCARDS
+            if end.is_everywhere:  # a wildcard is the machine's: another host has one address
+                address = own_address(host, address)
+            elif is_loopback(address):
+                address = self._names.loopback_of(host, address)
         if end.family == socket.AF_INET6 and end.v6_only and ":" not in address:
             raise os_error(errno.EINVAL)
         if address not in WILDCARDS and self._names.owner(address) is None and not is_many(address):
@@ -136,18 +141,25 @@ class Ports(Generic[Kind]):
 
     def check_free(self, end: Kind, address: str, port: int) -> None:
         """EADDRINUSE when an end is there that cannot share the address with `end`."""
-        if any(self._conflict(end, address, other) for other in self.near(port, address)):
+        other = next((other for other in self.near(port, address) if self._conflict(end, address, other)), None)
+        if other is not None and other.local is not None:
+            self.taken[address, port] = other.local, other.place
             raise os_error(errno.EADDRINUSE)
 
     def _conflict(self, end: Kind, address: str, other: Kind) -> bool:
         assert other.local is not None
         if other.has_lost_its_port:
             return False
-        if not self.overlap(address, end.v6_only, other.local[0], other.v6_only):
+        if not (self.overlap(address, end.v6_only, other.local[0], other.v6_only)
+                or (end.is_everywhere or other.is_everywhere) and self.are_of_one_host(address, other.local[0])):
             return False
         if end.reuse_port and other.reuse_port:
             return False
         return not (end.reuse_address and other.reuse_address and not self._is_exclusive(other))
+
+    def are_of_one_host(self, one: str, two: str) -> bool:
+        """Whether two addresses of one family belong to one host."""
+        return (":" in one) == (":" in two) and self._names.owner(one) is self._names.owner(two)
 
     def overlap(self, one: str, one_v6_only: bool, two: str, two_v6_only: bool) -> bool:
         """Whether two addresses have one in common."""
@@ -227,11 +239,29 @@ def own_address(host: Host, like: str) -> str:
     return address
 
 
+def meant_by(names: Names, address: str, is_there: Callable[[str], bool]) -> str:
+    """The address that a program on another host than the machine means by one of the loopback: its own host's, where
+    somebody is there, or the machine's.
+    """
+    host = here.get()
+    if host is None or host is names.machine or not is_loopback(address):
+        return address
+    own = (each for each in host.addresses if (":" in each) == (":" in address))
+    return next(filter(is_there, (names.loopback_of(host, address), *own)), address)
+
+
+def loopback_for(names: Names, host: Host, destination: str) -> str:
+    """The own address of another host than the machine, in a connection to one of its addresses."""
+    return names.loopback_of(host, "127.0.0.1") if destination.startswith("127.") else destination
+
+
 def source_for(names: Names, destination: str) -> str:
     """The own address of the host that a program is on, in a connection to `destination`."""
     host = here.get()
     if host is not None and host is not names.machine:
-        return destination if destination in host.addresses else own_address(host, destination)
+        if names.owner(destination) is not host:
+            return own_address(host, destination)
+        return loopback_for(names, host, destination)
     if names.is_local(destination):
         loopback = destination.startswith("127.") and destination != "127.0.0.1"
         return "127.0.0.1" if loopback else destination

@@ -16,7 +16,7 @@ import stat
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
-from ..descriptors.end import End, shown
+from ..descriptors.end import Address, End, shown
 from ..descriptors.file import os_error
 from ..descriptors.stream import Stream
 from ..descriptors.transitions import FRESH, LISTENING
@@ -24,6 +24,7 @@ from ..journal import Journal
 
 FIRST_INODE = 2**48  # no real file system of a test machine counts that far
 MAX_AUTOBOUND = 2**20  # names of five hexadecimal digits
+REFUSALS_KEPT = 100
 
 Spot = tuple[int, int, bytes]  # device and inode of the directory, and the name in it
 
@@ -68,11 +69,23 @@ class Real(Protocol):
         """The wall clock in ns since the epoch."""
 
 
+class PathRefusal(NamedTuple):
+    """Nobody answered at a path or an abstract name: when, the errno, what was there, and who listened elsewhere."""
+
+    time: float
+    code: int
+    exists: bool  # a real file was there
+    bound: End | None  # who has the address, and does not listen
+    kind: int  # of socket
+    listeners: list[tuple[Address, object]]  # those of this kind, with the places where they were made
+
+
 class Paths:
     """The UNIX addresses of one world."""
 
     def __init__(self, journal: Journal) -> None:
         self.real: Real | None = None  # set before the first path is used
+        self.refused: dict[bytes, PathRefusal] = {}  # the last of each address
         self._journal = journal
         self._nodes: dict[Spot, Node] = {}
         self._abstract: dict[tuple[int, bytes], End] = {}  # by type of socket and name: each type has its own
@@ -146,11 +159,14 @@ class Paths:
             where = real.locate(name, True)
             node = self._nodes.get(where.spot)
             if node is None:
-                raise os_error(errno.ECONNREFUSED if where.exists else errno.ENOENT)
+                code = errno.ECONNREFUSED if where.exists else errno.ENOENT
+                self._note_refusal(name, kind, code, exists=where.exists)
+                raise os_error(code)
             if not real.may_write(node):
                 raise os_error(errno.EACCES)
             end = node.end
         if end is None:
+            self._note_refusal(name, kind, errno.ECONNREFUSED)
             raise os_error(errno.ECONNREFUSED)
         if end.type != kind:
             raise os_error(errno.EPROTOTYPE)
@@ -164,7 +180,25 @@ class Paths:
 
     def connect(self, end: Any, name: bytes) -> None:
         """Connect a socket to the end that is bound there."""
-        end.meet(self.find(name, end.type))
+        listener = self.find(name, end.type)
+        try:
+            end.meet(listener)
+        except ConnectionRefusedError:
+            self._note_refusal(name, end.type, errno.ECONNREFUSED, bound=listener)
+            raise
+
+    def _note_refusal(self, name: bytes, kind: int, code: int, *, exists: bool = False,
+                      bound: End | None = None) -> None:
+        self.refused.pop(name, None)  # the latest comes last
+        if len(self.refused) < REFUSALS_KEPT:
+            self.refused[name] = PathRefusal(self._journal.clock.now, code, exists, bound, kind,
+                                             list(self._listeners(kind)))
+
+    def _listeners(self, kind: int) -> Iterator[tuple[Address, object]]:
+        for end in [*self._abstract.values(), *(node.end for node in self._nodes.values())]:
+            if end is not None and end.type == kind and end.local is not None and (
+                    not isinstance(end, Stream) or end.state is LISTENING):
+                yield end.local, end.place
 
     # -- socket files
 

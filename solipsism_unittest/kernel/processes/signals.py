@@ -13,7 +13,8 @@ none (stdlib/processes). Threads are numbers. A signal goes three steps:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 
 FIRST_REAL_TIME = 34
 UNBLOCKABLE = frozenset({9, 19})  # SIGKILL and SIGSTOP
@@ -27,6 +28,7 @@ class Signals:
         self.tripped: set[int] = set()
         self._masks: dict[int, frozenset[int]] = {}  # by thread
         self._pending: dict[int | None, list[int]] = {}  # by thread, and for the process
+        self._awaited: list[tuple[int, frozenset[int]]] = []  # by threads, in sigwait() and its kin
 
     def mask(self, thread: int) -> frozenset[int]:
         """What this thread blocks."""
@@ -47,7 +49,8 @@ class Signals:
     def send(self, signum: int, threads: Iterable[int], to: int | None = None) -> bool:
         """Whether a thread takes a signal now, `to` alone if it is for one; otherwise it is pending."""
         able = threads if to is None else (to,)
-        if any(signum not in self.mask(thread) for thread in able):
+        awaiting = {thread for thread, wanted in self._awaited if signum in wanted}
+        if any(signum not in self.mask(thread) for thread in able if thread not in awaiting):
             return True
         line = self._pending.setdefault(to, [])
         if signum not in line or signum >= FIRST_REAL_TIME:
@@ -57,6 +60,16 @@ class Signals:
     def pending(self, thread: int) -> set[int]:
         """What waits for this thread or for any."""
         return {signum for line in self._lines(thread) for signum in line}
+
+    @contextlib.contextmanager
+    def waiting(self, thread: int, wanted: Iterable[int]) -> Iterator[None]:
+        """In the block a thread waits for these: they do not go to it in another way, blocked or not."""
+        entry = thread, frozenset(wanted)
+        self._awaited.append(entry)
+        try:
+            yield
+        finally:
+            self._awaited.remove(entry)
 
     def take(self, thread: int, wanted: Iterable[int]) -> int | None:
         """Take the lowest pending signal of these, as sigwait() does; None where there is none."""

@@ -34,7 +34,7 @@ def stand_ins() -> dict[str, type]:
     class Kind(type):
         """The class of the two stand-ins, and of what a program derives from them."""
 
-        def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        def __call__(cls, /, *args: Any, **kwargs: Any) -> Any:
             plain = real_of.get(id(cls))
             return super().__call__(*args, **kwargs) if plain is None else plain(*args, **kwargs)
 

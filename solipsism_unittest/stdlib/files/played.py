@@ -17,6 +17,7 @@ class FileDescriptor(int):
     """
 
     next_fd: ClassVar[int] = 0
+    place: Any = None  # where its mock was made
 
     def __new__(cls, *number: Any) -> Self:
         self = super().__new__(cls, *(number or (FileDescriptor.next_fd,)))

@@ -18,6 +18,7 @@ from ...errors import SolipsismError
 from ...kernel import FIRST_DESCRIPTOR, READABLE, WRITABLE
 from ...kernel.descriptors.file import ERROR, HANGUP, PEER_ENDED, os_error
 from .. import waiting
+from ..threads.pacing.locks import look_in_vain
 from ..worlds import World
 
 # Linux's bits, the same for poll(2) and epoll(7); not every system names all of them.
@@ -51,8 +52,10 @@ def _anybody(found: object) -> bool:
 def _answer(world: World, look: Callable[[], T], interests: waiting.Interests, timeout: float | None, call: str) -> T:
     """What `look()` finds, at once or after a wait; its empty answer when the time is over."""
     found = look()
-    if _anybody(found) or (timeout is not None and timeout <= 0):
+    if _anybody(found):
         return found
+    if timeout is not None and timeout <= 0:
+        return look() if look_in_vain(world.baton) else found
 
     def attempt() -> T:
         there = look()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import inspect
 import io
 import logging
@@ -16,8 +17,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+import traceback
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from typing import Any, NoReturn
 
 from ...errors import SolipsismError
 from ...introspection.exceptions import clean, lines_of, parts
@@ -27,6 +29,7 @@ from ...introspection.places import user_place
 from ...kernel.descriptors.pipe import PipeEnd
 from ..files.file_objects import open_descriptor
 from ..worlds import World, outermost, thread_id
+from .ending import Ending
 from .process import DEFAULT, Process, process_of
 
 __unittest = True
@@ -34,14 +37,14 @@ __tracebackhide__ = True
 
 Main = Callable[[], Any]
 _TESTERS = frozenset({"unittest", "_pytest"})
-_ROOM = 2**40  # pages: a test reads what was printed only when the program has ended
+ROOM = 2**40  # pages: a test reads what was printed only when the program has ended
 # By default these stop a process, and nobody is there to let it go on.
 _STOPPING = frozenset(getattr(signal, name) for name in ("SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU")
                       if hasattr(signal, name))
 
 
 class _Ended(SystemExit):
-    """A signal ends the program: raised in its main thread, for there is no other way out of it."""
+    """A signal or os._exit() ends the program: raised in its main thread, for there is no other way out of it."""
 
 
 class Program(Process):
@@ -52,16 +55,28 @@ class Program(Process):
         self._at_end = at_end  # is called when a signal ends it
         self.main = thread_id()
         self.children = children  # of the test: a process outlives its parent
-        self.ended_by = 0  # the signal
         self.was_interrupted = False
+        self.ending = Ending()
         self._is_dying = False
 
     def takes(self, signum: int, handler: Any) -> bool:
         """As a real process: SIGINT is Python's KeyboardInterrupt, and the default of others is to end it."""
-        if handler == DEFAULT and signum not in _STOPPING and not self.ended_by:
-            self.ended_by, self._is_dying = signum, True
-            self._at_end()
+        if handler == DEFAULT and signum not in _STOPPING:
+            self._die(-signum)
         return signum not in _STOPPING
+
+    def _die(self, code: int) -> None:
+        if self.end_code is None:
+            self.end_code, self._is_dying = code, True
+            self._at_end()
+
+    def leave(self, code: int, call: str) -> NoReturn:
+        """End at once, as `os._exit()` does it: nothing that was printed and not flushed is heard."""
+        self._die(code)
+        if not self.is_here():
+            self._soon(self.handle_here)
+        self._is_dying &= not self.is_here()
+        raise _Ended(code)
 
     def deliver(self, signum: int, call: str) -> None:
         """As in every process. Of SIGINT it is noted: asyncio's handler for it raises KeyboardInterrupt later."""
@@ -70,9 +85,9 @@ class Program(Process):
 
     def handle_here(self) -> None:
         """As in every process, and be dead where a signal has done that."""
-        if self._is_dying and thread_id() == self.main:
+        if self._is_dying and self.is_here():
             self._is_dying = False
-            raise _Ended(-self.ended_by)
+            raise _Ended(self.end_code)
         super().handle_here()
 
     def end(self) -> None:
@@ -82,35 +97,50 @@ class Program(Process):
         self.set_timer(0.0, 0.0)
 
 
+class ProgramRun(subprocess.CompletedProcess[bytes]):
+    """What a program has come to: `returncode`, `stdout` and `stderr`.
+
+    Where a loop runs it is there before the program has ended, which it is awaited for; `send_signal(signum)` is for
+    the program.
+    """
+
+    pid: int | None = None
+
+    def send_signal(self, signum: int) -> None:
+        """Send the program a signal; it may have ended."""
+
+    def __await__(self) -> Generator[Any, None, ProgramRun]:
+        """Wait for the end; gives itself."""
+        yield from ()
+        return self
+
+
 def run(world: World, main: Main, argv: Iterable[str], env: Mapping[str, str] | None, stdin: bytes, host: str
-        ) -> subprocess.CompletedProcess[bytes]:
-    """Run a program to its end. SolipsismError where a loop runs, or another program."""
+        ) -> ProgramRun:
+    """Run a program to its end, while no loop runs. SolipsismError where another program runs."""
     if not callable(main):
         raise TypeError(f"a program is a function without arguments, not {plain(main)}")
-    if world.runs:
-        raise SolipsismError("run_program() runs a program that has a loop of its own, and one loop runs at a time: "
-                             "call it in a plain test (def test...), or await the program's coroutine here")
     root = outermost(world)
     if isinstance(root.process, Program):
         raise SolipsismError("run_program() is called while a program runs: one runs at a time")
     children = process_of(world).children
-    words = [_path_of(main), *argv]
+    words = [path_of(main), *argv]
     environment = dict(os.environ if env is None else env)
     with (_streams(world, stdin) as streams, _process(root, Program(root, children, streams.stop)) as process,
           _surroundings(words, environment)):
         with world.kernel.network.host(host) if host != "localhost" else contextlib.nullcontext():
             world.kernel.journal.add("program", words[1:])
             code = _code(main, process)
-        if process.ended_by:
-            code = -process.ended_by
+        if process.end_code is not None:
+            code = process.end_code
         else:
             streams.flush()
             streams.stop()
         world.kernel.journal.add("program ended", code)
-        return subprocess.CompletedProcess(words, code, *streams.heard)
+        return ProgramRun(words, code, *streams.heard)
 
 
-def _path_of(main: Main) -> str:
+def path_of(main: Main) -> str:
     """What `sys.argv[0]` is: the file of the program."""
     module = sys.modules.get(getattr(main, "__module__", None) or "")
     return getattr(module, "__file__", None) or plain(main)
@@ -165,24 +195,18 @@ class _Streams:
         place = user_place(5)
         pairs = [world.kernel.pipe(place) for _ in range(3)]
         for reader, _ in pairs:
-            reader.pages.limit = _ROOM
+            reader.pages.limit = ROOM
         (self._in, writer), (self._out, out), (self._err, err) = pairs
         if stdin:
             writer.send(stdin)
         world.kernel.release(writer.number)
         self._raw = [open_descriptor(world, end.number, mode, 0) for end, mode in (
             (self._in, "rb"), (out, "wb"), (err, "wb"))]
-        source, sink, errors = self._raw
-        self.files = (io.TextIOWrapper(io.BufferedReader(source), "utf-8", newline="\n"),
-                      io.TextIOWrapper(io.BufferedWriter(sink), "utf-8", newline="\n"),
-                      io.TextIOWrapper(io.BufferedWriter(errors), "utf-8", "backslashreplace", newline="\n",
-                                       line_buffering=True))
+        self.files = text_files(*self._raw)
 
     def flush(self) -> None:
-        """What an interpreter does at its end; a program may have closed them."""
-        for file in self.files[1:]:
-            with contextlib.suppress(OSError, ValueError):
-                file.flush()
+        """What an interpreter does at its end."""
+        flush(self.files[1:])
 
     def stop(self) -> None:
         """What has come out of stdout and stderr until now is all."""
@@ -194,6 +218,21 @@ class _Streams:
             raw.close()
         for end in (self._out, self._err):
             self._world.kernel.release(end.number)
+
+
+def text_files(source: io.RawIOBase, sink: io.RawIOBase, errors: io.RawIOBase) -> tuple[Any, Any, Any]:
+    """sys.stdin, sys.stdout and sys.stderr over these raw files."""
+    return (io.TextIOWrapper(io.BufferedReader(source), "utf-8", newline="\n"),
+            io.TextIOWrapper(io.BufferedWriter(sink), "utf-8", newline="\n"),
+            io.TextIOWrapper(io.BufferedWriter(errors), "utf-8", "backslashreplace", newline="\n",
+                             line_buffering=True))
+
+
+def flush(files: Iterable[Any]) -> None:
+    """Write out what was printed; a program may have closed them, and nobody may read them."""
+    for file in files:
+        with contextlib.suppress(OSError, ValueError):
+            file.flush()
 
 
 def _all(end: PipeEnd) -> bytes:
@@ -220,20 +259,50 @@ def _code(main: Main, process: Program) -> int:
     try:
         answer = main()
         sys.exit(asyncio.run(answer) if inspect.iscoroutine(answer) else answer)
-    except SystemExit as end:
-        if not isinstance(end, _Ended) and is_ours(type(end).__module__):
-            raise  # real time is up
-        return _code_of(end)
     except BaseException as error:
-        interrupted = isinstance(error, KeyboardInterrupt)
-        # A KeyboardInterrupt that no signal of the test has made is of the person at the keyboard.
-        if (interrupted and not process.was_interrupted) or _is_of_test(error):
-            raise
-        if not process.ended_by:
-            for each in parts((error,)):
-                clean(each)
-            sys.excepthook(type(error), error, error.__traceback__)
-        return -signal.SIGINT if interrupted else 1
+        code = code_after(error, process)
+    return end_well(code, process)
+
+
+def end_well(code: int, process: Program) -> int:
+    """Do what an interpreter does at the end of a program, unless a signal has ended it; gives its exit code."""
+    if process.end_code is None:
+        with contextlib.suppress(_Ended):
+            process.ending.run(functools.partial(_ignore, process))
+    return code
+
+
+def _ignore(process: Program, title: str, error: BaseException) -> None:
+    """Tell of an error that changes nothing any more."""
+    if isinstance(error, _Ended):
+        raise error
+    _raise_if_no_end(error, process)
+    for each in parts((error,)):
+        clean(each)
+    print(title, "".join(traceback.format_exception(error)), sep="\n", end="", file=sys.stderr)
+
+
+def code_after(error: BaseException, process: Program) -> int:
+    """The exit code of a program that this leaves, which is told on its stderr; what is no end of one is raised."""
+    _raise_if_no_end(error, process)
+    if isinstance(error, SystemExit):
+        return _code_of(error)
+    if process.end_code is None:
+        for each in parts((error,)):
+            clean(each)
+        sys.excepthook(type(error), error, error.__traceback__)
+    return -signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
+
+
+def _raise_if_no_end(error: BaseException, process: Program) -> None:
+    """Raise what is no end of a program."""
+    if isinstance(error, _Ended):
+        return
+    # Of SystemExit: real time is up. A KeyboardInterrupt that no signal of the test has made is of the person at the
+    # keyboard.
+    if (is_ours(type(error).__module__) if isinstance(error, SystemExit)
+            else isinstance(error, KeyboardInterrupt) and not process.was_interrupted or _is_of_test(error)):
+        raise error
 
 
 def _code_of(end: SystemExit) -> int:
@@ -246,6 +315,7 @@ def _code_of(end: SystemExit) -> int:
 
 def _is_of_test(error: BaseException) -> bool:
     """Whether an error is the framework's, or of an assertion of the test: no interpreter would tell of it."""
-    innermost = module_of(lines_of(error.__traceback__)[-1].tb_frame)
+    lines = lines_of(error.__traceback__)
+    innermost = module_of(lines[-1].tb_frame) if lines else ""  # what a signal has raised has none
     return any(is_ours(module) or root_of(module) in _TESTERS
                for module in (type(error).__module__, innermost if isinstance(error, AssertionError) else ""))

@@ -6,6 +6,7 @@ answers where the program has let that out, and for debuggers.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import math
@@ -14,14 +15,17 @@ import os
 import signal
 from collections.abc import Callable, Iterable
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
 from ...errors import NotSimulatedError
 from ...introspection.modules import manages_processes, module_of, root_of
+from ...kernel import READABLE
 from ...kernel.descriptors.file import File, os_error
 from .. import waiting
 from ..worlds import World, thread_id, threads_in
 from .process import DEFAULT, IGNORE, Process, here, process_of
+
+T = TypeVar("T")
 
 _UNCATCHABLE = frozenset(getattr(signal, name) for name in ("SIGKILL", "SIGSTOP") if hasattr(signal, name))
 _VALID = frozenset(signal.valid_signals())
@@ -117,6 +121,16 @@ def raise_signal(world: World, signalnum: Any) -> None:
     _send(world, operator.index(signalnum), "signal.raise_signal(", thread_id())
 
 
+def leave(world: World, status: Any) -> NoReturn:
+    """As os._exit(): of a program."""
+    process_of(world).leave(operator.index(status) & 0xFF, "os._exit(")
+
+
+def abort(world: World) -> NoReturn:
+    """As os.abort(): whatever handles SIGABRT, a program ends by it."""
+    process_of(world).leave(-signal.SIGABRT, "os.abort(")
+
+
 def kill(world: World, pid: Any, sig: Any) -> None:
     """As os.kill() to this process, or to a child of it."""
     child = process_of(world).children.get(pid)
@@ -128,8 +142,35 @@ def kill(world: World, pid: Any, sig: Any) -> None:
         raise os_error(errno.EINVAL)
     if child.popen.returncode is not None:
         raise os_error(errno.ESRCH)
-    take = functools.partial(child.take_signal, number)
-    waiting.carry_out(world, take, [], None, "os.kill") if waiting.is_elsewhere(world) else take()
+    waiting.on_the_loop(world, functools.partial(child.take_signal, number))
+
+
+def killpg(world: World, pgid: Any, sig: Any) -> None:
+    """As os.killpg() to a group in which children are, or to this process with those of its own group."""
+    group = operator.index(pgid)
+    members = [child for child in _children(world) if _group_of(child) == group and child.popen.returncode is None]
+    if not members and group != os.getpgrp():
+        raise os_error(errno.ESRCH)
+    for child in members:
+        kill(world, child.pid, sig)
+    if group == os.getpgrp():
+        _send(world, operator.index(sig), "os.killpg(own group, ")
+
+
+def getpgid(world: World, pid: Any) -> int:
+    """As os.getpgid() of a child."""
+    child = process_of(world).children[pid]
+    if child.popen.returncode is not None:
+        raise os_error(errno.ESRCH)
+    return _group_of(child)
+
+
+def _children(world: World) -> list[Any]:
+    return list(process_of(world).children.values())
+
+
+def _group_of(child: Any) -> int:
+    return os.getpgrp() if child.group is None else child.group
 
 
 def send(world: World, signum: Any) -> None:
@@ -160,6 +201,16 @@ def interrupt_main(world: World, signum: Any = signal.SIGINT) -> None:
 def is_other_process(world: World, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """A condition: os.kill() is meant for another process."""
     return not args or (args[0] != os.getpid() and args[0] not in process_of(world).children)
+
+
+def is_other_group(world: World, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """The same of os.killpg()."""
+    return not args or args[0] not in {os.getpgrp(), *map(_group_of, _children(world))}
+
+
+def is_no_child(world: World, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """A condition: the question is about another process than a child."""
+    return not args or args[0] not in process_of(world).children
 
 
 def is_other_thread(world: World, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
@@ -193,14 +244,96 @@ def sigpending(world: World) -> set[Any]:
 
 
 def sigwait(world: World, sigset: Any) -> Any:
-    """As signal.sigwait(): a signal that is pending. One that would have to be waited for is refused."""
-    numbers = _set(sigset)
-    found = process_of(world).signals.take(thread_id(), numbers)
-    if found is None:
-        if not waiting.is_elsewhere(world):
-            raise waiting.refusal(world, "signal.sigwait", "no pending signal", "let a handler of the loop wait for it")
-        raise NotSimulatedError("signal.sigwait() that waits is not there yet: it takes what is pending; use a handler")
-    return next(iter(_named_set([found])))
+    """As signal.sigwait(): in a thread, or while no loop runs, it waits in virtual time."""
+    number, _ = _taken(world, _set(sigset), None, "signal.sigwait")
+    return next(iter(_named_set([number])))
+
+
+def sigwaitinfo(world: World, sigset: Any) -> Any:
+    """As signal.sigwaitinfo()."""
+    return _info(*_taken(world, _set(sigset), None, "signal.sigwaitinfo"))
+
+
+def sigtimedwait(world: World, sigset: Any, timeout: Any) -> Any:
+    """As signal.sigtimedwait(): None when the time is over."""
+    numbers, seconds = _set(sigset), float(timeout)
+    if seconds < 0:
+        raise ValueError("timeout must be non-negative")
+    try:
+        return _info(*_taken(world, numbers, seconds, "signal.sigtimedwait"))
+    except TimeoutError:
+        return None
+
+
+def pause(world: World) -> None:
+    """As signal.pause(): until a handler has run."""
+    process = process_of(world)
+    before = process.handled
+
+    def attempt() -> None:
+        if process.handled == before:
+            raise BlockingIOError
+
+    _wait(world, process, attempt, None, "signal.pause")
+
+
+def _taken(world: World, numbers: list[int], timeout: float | None, call: str) -> tuple[int, int]:
+    """A signal of these and how it came, as soon as one is pending; TimeoutError when the time is over."""
+    process, thread = process_of(world), thread_id()
+
+    def attempt() -> tuple[int, int]:
+        found = process.signals.take(thread, numbers)
+        if found is None:
+            raise BlockingIOError
+        return found, os.getpid()
+
+    if timeout == 0:
+        try:
+            return attempt()
+        except BlockingIOError:
+            raise TimeoutError from None
+    with process.signals.waiting(thread, numbers):
+        return _wait(world, process, attempt, timeout, call)
+
+
+def _info(number: int, sender: int) -> Any:
+    return signal.struct_siginfo((number, 0, 0, sender, os.getuid(), 0, 0))
+
+
+def _wait(world: World, process: Process, attempt: Callable[[], T], timeout: float | None, call: str) -> T:
+    """What `attempt` gives once it can: it is made again whenever a signal has come."""
+    with contextlib.suppress(BlockingIOError):
+        return attempt()
+    if waiting.is_elsewhere(world):
+        with process.noticing(world) as number:
+            return waiting.carry_out(world, functools.partial(_again, process, number, attempt), [(number, READABLE)],
+                                     timeout, call)
+    if world.runs:
+        raise waiting.refusal(world, call, "no pending signal", "let a handler of the loop wait for it")
+    return _alone(world, process, attempt, timeout, call)
+
+
+def _again(process: Process, number: int, attempt: Callable[[], T]) -> T:
+    process.hear(number)
+    return attempt()
+
+
+def _alone(world: World, process: Process, attempt: Callable[[], T], timeout: float | None, call: str) -> T:
+    """The same where nobody else is there: only time can bring a signal, by a timer."""
+    clock = here(process.main, world).kernel.clock
+    deadline = math.inf if timeout is None else clock.now + timeout
+    while True:
+        process.handle_here()
+        with contextlib.suppress(BlockingIOError):
+            return attempt()
+        when = min(deadline, clock.deliveries[0][0] if clock.deliveries else math.inf)
+        if when == math.inf:
+            raise waiting.refusal(world, call, "no pending signal", "no timer is set, and nobody else could send one")
+        clock.jump(max(when, clock.now))
+        if when == deadline:
+            with contextlib.suppress(BlockingIOError):
+                return attempt()
+            raise TimeoutError
 
 
 # -- time
@@ -242,15 +375,11 @@ def alarm(world: World, seconds: Any) -> int:
     return max(math.floor(rest + 0.5), 1) if rest else 0
 
 
-def _refused(name: str, world: World, *args: Any, **kwargs: Any) -> Any:
-    raise NotSimulatedError(f"signal.{name}() is not there yet: use a handler, or signal.sigwait() for what is pending")
-
-
 ANSWERS: dict[str, Callable[..., Any]] = {
     "signal": set_handler, "getsignal": getsignal, "siginterrupt": siginterrupt, "set_wakeup_fd": set_wakeup_fd,
     "raise_signal": raise_signal, "pthread_sigmask": pthread_sigmask, "sigpending": sigpending, "sigwait": sigwait,
+    "sigwaitinfo": sigwaitinfo, "sigtimedwait": sigtimedwait, "pause": pause,
     "setitimer": setitimer, "getitimer": getitimer, "alarm": alarm,
-    **{name: functools.partial(_refused, name) for name in ("pause", "sigtimedwait", "sigwaitinfo")},
 }
 
 

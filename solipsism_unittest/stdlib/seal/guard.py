@@ -94,6 +94,8 @@ _real_handler = signal.getsignal  # in a sealed thread the name asks the virtual
 # What a process does not notice where nobody handles it.
 _HARMLESS = frozenset({"SIGCHLD", "SIGCONT", "SIGURG", "SIGWINCH"})
 _FORKS = "would fork this process"
+_LET_OUT = "or let it out on purpose:"
+_UNGUARDED = "hermetic = False on the class lets everything out"
 _SIGNALS = "would signal a process other than this one"
 
 ESCAPES: dict[str, _Escape] = {
@@ -191,7 +193,7 @@ def _suicide(world: World, number: int) -> EscapeError | None:
         return None
     place, name = user_place(4), _signal(number)
     at = f" ({place})" if place is not None else ""
-    return noted(world, f"os.kill(own pid, {name}) would end the test runner{at}: nobody handles {name}; install a "
+    return noted(world, f"os.kill(own pid, {name}) would end the test runner{at}\n  nobody handles {name}: install a "
                          "handler first", f"os.kill{at}")
 
 
@@ -219,18 +221,18 @@ def refuse_library(world: World, call: str, package: str, cure: str) -> EscapeEr
     place = user_place(3)
     at = f" ({place})" if place is not None else ""
     return noted(world, f"{call}() of {package} would reach the real network in C code{at}, where nothing of the "
-                         f"virtual network is: {cure}; or let it out on purpose: with self.allow_escape(\"network\"):, "
-                         "or hermetic = False on the class", f"{call}{at}")
+                         f"virtual network is\n  {cure}\n  {_LET_OUT} `with self.allow_escape(\"network\"):`\n"
+                         f"  {_UNGUARDED}", f"{call}{at}")
 
 
 def _escape(world: World, category: str, call: str, arguments: str, does: str, depth: int) -> EscapeError:
     place = user_place(depth)
     at = f" ({place})" if place is not None else ""
-    how = f'with self.allow_escape("{category}"):'
+    how = f'`with self.allow_escape("{category}"):`'
     if category == "subprocess" and events._get_running_loop() is not None:
-        how = f"in asyncio.to_thread(), for it would block the loop's thread, {how}"
-    return noted(world, f"{call}({arguments}) {does}{at}: {CURES[category]}, or let it out on purpose: {how}, or "
-                         "hermetic = False on the class", f"{call}{at}")
+        how += ", and in it asyncio.to_thread(), for the call would block the loop's thread"
+    return noted(world, f"{call}({arguments}) {does}{at}\n  {CURES[category]}\n  {_LET_OUT} {how}\n  {_UNGUARDED}",
+                 f"{call}{at}")
 
 
 def refuse_child(world: World, call: str, arguments: tuple[Any, ...]) -> EscapeError:
@@ -238,10 +240,9 @@ def refuse_child(world: World, call: str, arguments: tuple[Any, ...]) -> EscapeE
     place = user_place(3)
     at = f" ({place})" if place is not None else ""
     shown = ", ".join(map(_text, arguments))
-    return noted(world, f"{call}({shown}) would start a real process{at}, which the virtual loop cannot wait for: "
-                         f"{CURES['subprocess']}, as self.add_program(name, main) does, or call module subprocess in "
-                         "asyncio.to_thread() inside with "
-                         'self.allow_escape("subprocess"):', f"{call}{at}")
+    return noted(world, f"{call}({shown}) would start a real process{at}, which the virtual loop cannot wait for\n"
+                         f"  {CURES['subprocess']}\n  {_LET_OUT} `with self.allow_escape(\"subprocess\"):`, and in it "
+                         "module subprocess in asyncio.to_thread()", f"{call}{at}")
 
 
 def wants_real_network(frame: FrameType) -> bool:

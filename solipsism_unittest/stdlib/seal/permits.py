@@ -16,7 +16,7 @@ __tracebackhide__ = True
 CURES = {
     "network": "inside a test module socket and asyncio make what is virtual: go through them",
     "signal": "give the code under test a fake",
-    "subprocess": "give the code under test a fake",
+    "subprocess": "give the code under test a fake, as self.add_program(name, main) does for asyncio and subprocess",
     "webbrowser": "give the code under test a fake",
 }
 

@@ -14,7 +14,7 @@ from typing import Any
 
 MISSING = object()
 # What has a behaviour and nothing else, so that a stand-in which calls it is as good.
-_PLAIN = (types.FunctionType, types.BuiltinFunctionType, staticmethod, type)
+_PLAIN = (types.FunctionType, types.BuiltinFunctionType, staticmethod, classmethod, type)
 
 
 class Replacement:
@@ -48,10 +48,6 @@ class Replacement:
             delattr(self.owner, self.name)
         elif before is not there:
             setattr(self.owner, self.name, before)
-
-    def is_there(self) -> bool:
-        """Whether the stand-in is in its place."""
-        return self._look(self.name) is self._ours
 
     @property
     def pair(self) -> tuple[Any, Any]:
@@ -185,6 +181,7 @@ class Table:
         self._looks = [(_getter([one.name for one in shelf.replacements]), shelf.names_of_owner)
                        for shelf in self._shelves]
         self._of_classes = [(vars(one.owner).get, one.name) for one in self._lasting]
+        self._watch: Watch | None = None  # made when stand-ins stay for another seal
         self._is_there = False
         # As it was when they were put there one by one for the last time
         self._in_classes: list[Any] = []
@@ -199,10 +196,15 @@ class Table:
 
     def arm(self) -> None:
         """Put all stand-ins there."""
+        if self._is_there:
+            if self._watch is None:
+                self._watch = Watch([*self._single, *self._lasting, *(
+                    one for shelf in self._shelves for one in shelf.replacements)])
+                self._watch.learn()
+            if self._watch.is_as_learned():
+                return
         in_classes = [look(name, MISSING) for look, name in self._of_classes]
         is_known = all(map(operator.is_, in_classes, self._in_classes))
-        if self._is_there and is_known and self._in_modules(self._ours) and all(one.is_there() for one in self._single):
-            return
         if not self._is_there and is_known and self._in_modules(self._before):
             self._is_there = True
             for names, ours, _ in self._updates:
@@ -255,8 +257,42 @@ class Table:
             self._before += look(before)
         self._in_classes = [one.pair[0] for one in self._lasting]
         self._hidden = [one for one in self._lasting if one.hides()]
+        if self._watch is not None:
+            self._watch.learn()
 
 
-def _getter(names: Sequence[str]) -> Callable[[dict[str, Any]], tuple[Any, ...]]:
+class Watch:
+    """Whether names still hold the stand-ins that they held.
+
+    Each test of a class asks that of all names, so the question is one expression that is compiled once:
+    `_0["open"] is __0 and _1.start is __1 and ...`. A loop over the names takes three times as long.
+    """
+
+    def __init__(self, replacements: Sequence[Replacement]) -> None:
+        self._replacements = replacements
+        # Of a class the attribute, which CPython finds in a cache; its own names it would look up each time.
+        self._names: dict[str, Any] = {
+            f"_{number}": one.owner if isinstance(one.owner, type) else vars(one.owner)
+            for number, one in enumerate(replacements)}
+        question = " and ".join(
+            f"_{number}.{one.name} is __{number}" if isinstance(one.owner, type) else
+            f"_{number}[{one.name!r}] is __{number}" for number, one in enumerate(replacements))
+        self._question: Callable[[], bool] = eval(f"lambda: {question}", self._names)
+
+    def learn(self) -> None:
+        """The stand-ins that are in use are what should be there."""
+        for number, one in enumerate(self._replacements):
+            ours = one.pair[0]
+            self._names[f"__{number}"] = ours.__get__(None, one.owner) if isinstance(one.owner, type) else ours
+
+    def is_as_learned(self) -> bool:
+        """Whether it still is."""
+        try:
+            return self._question()
+        except (KeyError, AttributeError):  # somebody has taken one away
+            return False
+
+
+def _getter(names: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
     """What gives the values of these keys, in C: of a single key it would give no tuple, so one is asked for twice."""
     return operator.itemgetter(*names, names[0])

@@ -9,12 +9,15 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from asyncio import _get_running_loop
+from asyncio import _get_running_loop, timeouts
 from collections.abc import Callable, Iterable, Iterator
+from math import inf, nextafter
 from typing import Any
 
 from ...introspection import modules
 from ...introspection.places import Place, place_here
+from ...kernel.choices import Explorer
+from ...kernel.choices.kinds import MIXES, SETS
 from ..files.descriptors import is_virtual
 from ..files.polling import number_of
 from ..worlds import World, by_thread, thread_id
@@ -22,6 +25,8 @@ from . import guard, permits
 
 Maker = Callable[[Any], Any]  # from what stood there to what shall stand there
 Condition = Callable[[World, tuple[Any, ...], dict[str, Any]], bool]  # of the world and the arguments of the call
+
+_TIMEOUT = timeouts.timeout.__code__
 
 
 def stand_in(answer: Callable[..., Any], *, unless: Condition | None = None) -> Maker:
@@ -106,13 +111,57 @@ class OrderedSet(set[Any]):
         return repr(set(self))
 
 
+class MixedSet(OrderedSet):
+    """The same in a world that is explored: its members may stand in any order, as those of any set."""
+
+    def __init__(self, members: Iterable[Any] = (), *, explorer: Explorer) -> None:
+        super().__init__(members)
+        self._explorer = explorer
+        self._mix: int | None = None  # until two members are asked for
+
+    def __iter__(self) -> Iterator[Any]:
+        members = list(super().__iter__())
+        if self._mix is None and len(members) > 1:
+            self._mix = self._explorer.chosen(SETS, MIXES)
+        if self._mix:
+            numbers = sorted(range(len(members)), key=lambda number: number ^ (self._mix or 0))
+            members = [members[number] for number in numbers]
+        return iter(members)
+
+
 def make_ordered_set(before: Any) -> Any:
     """What stands for `set` in a module of asyncio's, which has no such name by itself."""
 
     def ordered_set(*members: Any) -> set[Any]:
-        return set(*members) if by_thread.get(thread_id()) is None else OrderedSet(*members)
+        world = by_thread.get(thread_id())
+        if world is None:
+            return set(*members)
+        explorer = world.kernel.choices.explorer
+        return OrderedSet(*members) if explorer is None else MixedSet(*members, explorer=explorer)
 
     return ordered_set
+
+
+def make_timeout(before: Any) -> Any:
+    """What stands for the class of `asyncio.timeout()` where that makes one.
+
+    A positive delay ends later than now, and `loop.time() + delay` alone says now where the delay is below the spacing
+    of floats.
+    """
+
+    def __init__(self: Any, when: float | None) -> None:
+        world = by_thread.get(thread_id())
+        if world is not None and when == world.kernel.clock.now:
+            caller = sys._getframe(1)
+            if caller.f_code is _TIMEOUT and caller.f_locals["delay"] > 0:
+                when = nextafter(when, inf)
+        begin(self, when)
+
+    begin = before.__init__
+    if not isinstance(before, type):  # a program's own
+        return before
+    return type(before)(before.__name__, (before,), {
+        "__init__": functools.wraps(begin)(__init__), "__module__": before.__module__, "__doc__": before.__doc__})
 
 
 def make_get_loop(before: Any) -> Any:

@@ -13,12 +13,15 @@ Python faces (modules/c_libraries.py). What gets past all that meets the guard (
 
 from __future__ import annotations
 
+import _queue
 import _socket
 import _thread
 import asyncio.mixins
 import asyncio.selector_events
 import asyncio.taskgroups
 import asyncio.tasks
+import asyncio.timeouts
+import atexit
 import builtins
 import concurrent.futures
 import contextlib
@@ -26,10 +29,13 @@ import functools
 import inspect
 import io
 import os
+import queue
+import sched
 import select
 import selectors
 import signal
 import socket
+import socketserver
 import ssl
 import subprocess
 import sys
@@ -46,20 +52,24 @@ from ..clocks import datetimes, wall
 from ..clocks.monotonic import monotonic, monotonic_ns
 from ..files import descriptors, file_objects, paths, polling, sendfile
 from ..files.descriptors import is_virtual
-from ..processes import signals
+from ..processes import ending, folders, guests, signals
 from ..sockets import lookups, patches
 from ..sockets.pairs import socketpair_of
 from ..sockets.virtual_socket import Face, VirtualSocket, blank
 from ..threads.blocking import read_input, reported, reported_and_skipped, sleep, wait, wait_for_child
+from ..threads.pacing import calls, faces
+from ..threads.pacing.baton import Baton
 from ..worlds import World, by_thread, thread_id
 from . import guard, permits, replacements, thread_starts
 from .modules import c_libraries, early_names
+from .modules.defaults import Defaults
 from .modules.early_names import Bindings
 from .replacements import MISSING, Clocks, Lasting, Replacement, Shelf, Table
 from .stand_ins import (
     Condition,
     make_get_loop,
     make_ordered_set,
+    make_timeout,
     no_socket_file,
     real_children,
     real_descriptor,
@@ -88,7 +98,7 @@ def _make_new(before: Any) -> Any:
     """`socket.socket.__new__`, which no class but `socket.socket` itself is looked for in."""
     make: Any = _socket.socket.__new__ if before is MISSING else getattr(before, "__func__", before)
 
-    def __new__(cls: type, *args: Any, **kwargs: Any) -> Any:
+    def __new__(cls: type, /, *args: Any, **kwargs: Any) -> Any:
         world = by_thread.get(thread_id())
         if cls is VirtualSocket and world is not None:
             return blank(cls, world)
@@ -102,9 +112,9 @@ def _make_new(before: Any) -> Any:
             return blank(patches.virtual_class(cls, Face), world)
         if not world.guarded:
             return make(cls, *args, **kwargs)
-        raise escapes.noted(world, f"{cls.__module__}.{cls.__qualname__} is a real socket class: inside the simulation "
-                                   "use socket.socket, or asyncio's streams (TLS: ssl= of open_connection and "
-                                   "start_server)")
+        raise escapes.noted(world, f"{cls.__module__}.{cls.__qualname__} is a real socket class\n  inside the "
+                                   "simulation use socket.socket, or asyncio's streams (TLS: ssl= of open_connection "
+                                   "and start_server)")
 
     # Who asks for the class's signature is shown this method's, for it stays there between tests.
     __new__.__signature__ = inspect.signature(_SOCKET.__init__)  # type: ignore[attr-defined]
@@ -174,11 +184,21 @@ def _refuse_stock_loop(world: World, loop: Any) -> None:
                                "asyncio.Runner(loop_factory=SolipsistEventLoop), or await on the test's own loop")
 
 
+def _refuse_to_run(world: World, real: Any, loop: Any) -> None:
+    """`_check_running()`, by which a stock loop begins to run."""
+    if not isinstance(getattr(loop, "world", None), World) and world.home == thread_id():
+        # Its timers go by the clock of this world, which stands while it runs: it would wait for ever.
+        raise escapes.noted(world, f"{type(loop).__name__} is a real event loop, made outside of the simulation, and "
+                                   "cannot run in it: make it inside, with asyncio.run() or asyncio.new_event_loop(), "
+                                   "or await on the test's own loop")
+    real(loop)
+
+
 def _make_new_loop(before: Any) -> Any:
     """`__new__` of the stock loop: in a world a program gets a loop of that world."""
     make = object.__new__ if before is MISSING else getattr(before, "__func__", before)
 
-    def __new__(cls: type, *args: Any, **kwargs: Any) -> Any:
+    def __new__(cls: type, /, *args: Any, **kwargs: Any) -> Any:
         kind = worlds.second_loop() if cls is _STOCK_LOOP else None
         if kind is not None and not _asks_for_the_class():
             return object.__new__(kind)
@@ -192,7 +212,7 @@ def _make_new_popen(before: Any) -> Any:
     """`__new__` of subprocess.Popen: in a thread a program gets one of those that the test has added."""
     make = object.__new__ if before is MISSING else getattr(before, "__func__", before)
 
-    def __new__(cls: type, *args: Any, **kwargs: Any) -> Any:
+    def __new__(cls: type, /, *args: Any, **kwargs: Any) -> Any:
         kind = worlds.popen_for(sys._getframe(1)) if cls is subprocess.Popen else None
         if kind is not None:
             return object.__new__(kind)
@@ -228,30 +248,67 @@ def _not_to_us(condition: Condition) -> Condition:
                                         or permits.is_let_out("signal"))
 
 
+# -- threads
+
+
+def _baton_here() -> Baton | None:
+    world = by_thread.get(thread_id())
+    return None if world is None or world.over else world.baton
+
+
+def _make_sleep(before: Any) -> Any:
+    """`time.sleep`: reported and skipped in the thread of a loop, and virtual in any other sealed one."""
+    return reported_and_skipped(sleep)(stand_over(_sleep, unless=real_processes)(before))
+
+
+def _sleep(world: World, real: Any, seconds: Any) -> None:
+    calls.sleep(world.baton, real, seconds)
+
+
 # -- the table
 
 _LOOK_UPS = {name: stand_in(answer, unless=real_network) for name, answer in lookups.ANSWERS.items()}
 _DESCRIPTORS = {name: stand_in(answer, unless=real_descriptor)
                 for name, answer in {**descriptors.DESCRIPTOR_FUNCTIONS, "sendfile": sendfile.sendfile}.items()}
 _PATHS = {name: stand_over(answer, unless=no_socket_file) for name, answer in paths.PATH_FUNCTIONS.items()}
+_FOLDERS = {name: stand_over(answer) for name, answer in folders.FOLDER_FUNCTIONS.items()}
 _POLLERS = {name: stand_over(answer) for name, answer in polling.ANSWERS.items()}
 _PIPE = stand_in(descriptors.pipe, unless=real_children)
 _OPEN = stand_over(_open, unless=real_file)
 _WALL = {name: stand_over(answer) for name, answer in wall.ANSWERS.items()}
-_RESULT = stand_over(thread_starts.result)
+_LOCK, _LOCK_FUNCTION = faces.lock_class(_baton_here), faces.allocate_lock(_baton_here)
+_RLOCK, _QUEUE_CLASS = faces.rlock(_baton_here), faces.simple_queue(_baton_here)
+_CLOCK = stand_in(monotonic, unless=real_processes)
 # Those without an audit event. The others the guard sees.
 _UNAUDITED = ("getprotobyname", "if_nameindex", "if_nametoindex", "if_indextoname")
 # Classes of module selectors, where each keeps what it asks, and which function of module select that is.
 _SELECTORS = (("SelectSelector", "_select", "select"), ("PollSelector", "_selector_cls", "poll"),
               ("EpollSelector", "_selector_cls", "epoll"))
 
+_CLOCKS = Clocks(time, {"monotonic": stand_in(monotonic, unless=real_processes),
+                        "monotonic_ns": stand_in(monotonic_ns, unless=real_processes),
+                        "sleep": _make_sleep, **_WALL}, then=_bind_anew)
+_LOCKS = (Shelf(threading, {"Lock": _LOCK, "_allocate_lock": _LOCK, "_CRLock": _RLOCK}),
+          Shelf(queue, {"SimpleQueue": _QUEUE_CLASS}))
 _TABLE = Table([
     Lasting(_SOCKET, "__new__", _make_new),
-    Shelf(os, {**_PATHS, **_DESCRIPTORS, "pipe": _PIPE, "pipe2": _PIPE,
-               "kill": stand_in(signals.kill, unless=_not_to_us(signals.is_other_process))}),
+    Shelf(os, {**_PATHS, **_DESCRIPTORS, **_FOLDERS, "pipe": _PIPE, "pipe2": _PIPE,
+               "_exit": stand_in(signals.leave, unless=_real_process),
+               "abort": stand_in(signals.abort, unless=_real_process),
+               "kill": stand_in(signals.kill, unless=_not_to_us(signals.is_other_process)),
+               "killpg": stand_in(signals.killpg, unless=_not_to_us(signals.is_other_group)),
+               "getpgid": stand_in(signals.getpgid, unless=signals.is_no_child)}),
     Shelf(signal, {**{name: stand_in(answer, unless=_real_process) for name, answer in signals.ANSWERS.items()},
                    "pthread_kill": stand_in(signals.pthread_kill, unless=_not_to_us(signals.is_other_thread))}),
-    Shelf(_thread, {"interrupt_main": stand_in(signals.interrupt_main, unless=_real_process)}),
+    Shelf(atexit, {name: stand_over(answer) for name, answer in ending.ANSWERS.items()}),
+    Shelf(_thread, {"interrupt_main": stand_in(signals.interrupt_main, unless=_real_process),
+                    "allocate_lock": _LOCK_FUNCTION, "RLock": _RLOCK,
+                    **dict.fromkeys(("start_new_thread", "start_new"), stand_over(thread_starts.start_bare))}),
+    # What Python's own locks and conditions are made of is looked up in these modules when they wait.
+    Shelf(threading, {"Lock": _LOCK, "_allocate_lock": _LOCK, "_CRLock": _RLOCK,
+                      "main_thread": stand_over(guests.main_thread)}),
+    Shelf(queue, {"SimpleQueue": _QUEUE_CLASS}),
+    Shelf(_queue, {"SimpleQueue": _QUEUE_CLASS}),
     Shelf(io, {"open": _OPEN}),
     Shelf(builtins, {"open": _OPEN, "input": reported(read_input)}),
     *filter(None, [_fcntl_shelf()]),
@@ -260,20 +317,19 @@ _TABLE = Table([
     Shelf(select, _POLLERS),
     *(Lasting(getattr(selectors, owner), attribute, static(_POLLERS[name]))
       for owner, attribute, name in _SELECTORS if hasattr(selectors, owner)),
-    Clocks(time, {"monotonic": stand_in(monotonic, unless=real_processes),
-                  "monotonic_ns": stand_in(monotonic_ns, unless=real_processes),
-                  "sleep": reported_and_skipped(sleep), **_WALL}, then=_bind_anew),
-    Lasting(threading.Thread, "start", stand_over(thread_starts.start, unless=thread_starts.is_no_start)),
+    _CLOCKS,
+    Lasting(threading.Thread, "start", stand_over(thread_starts.start, unless=thread_starts.was_started)),
+    Lasting(threading.Thread, "join", stand_over(thread_starts.join)),
+    Lasting(threading.Thread, "is_alive", stand_over(thread_starts.is_alive)),
     Lasting(concurrent.futures.ThreadPoolExecutor, "__init__", stand_over(thread_starts.new_pool)),
     Lasting(concurrent.futures.ThreadPoolExecutor, "submit", stand_over(thread_starts.submit)),
-    Lasting(concurrent.futures.Future, "result", _RESULT),
-    Lasting(concurrent.futures.Future, "exception", _RESULT),
-    Shelf(concurrent.futures._base, {"_create_and_install_waiters": stand_over(thread_starts.waiter)}),
     Lasting(_STOCK_LOOP, "__new__", _make_new_loop),
     Lasting(asyncio.selector_events.BaseSelectorEventLoop, "_make_self_pipe", stand_in(_refuse_stock_loop)),
+    Lasting(asyncio.base_events.BaseEventLoop, "_check_running", stand_over(_refuse_to_run)),
     Lasting(asyncio.mixins._LoopBoundMixin, "_get_loop", make_get_loop),
     Replacement(asyncio.tasks, "set", make_ordered_set),
     Replacement(asyncio.taskgroups, "set", make_ordered_set),
+    Replacement(asyncio.timeouts, "Timeout", make_timeout),
     Lasting(threading.Condition, "wait", reported(wait)),
     Lasting(subprocess.Popen, "__new__", _make_new_popen),
     Lasting(subprocess.Popen, "wait", reported(wait_for_child)),
@@ -281,10 +337,15 @@ _TABLE = Table([
     Lasting(ssl.SSLContext, "wrap_socket", stand_over(tls.wrap_socket)),
     Lasting(ssl.SSLContext, "_wrap_socket", tls.make_wrap_socket),
 ])
+# Of classes these alone are looked for in other modules: `from queue import SimpleQueue`.
+_CLASSES = frozenset({"Lock", "RLock", "SimpleQueue"})
 _LIBRARIES = c_libraries.Libraries(c_libraries.wanted())
 # A program's own names of the clock on the wall lead to it only where a test has set it: what stops the real one looks
 # for these names too.
-_BINDINGS: Bindings = Bindings(((owner, name) for owner, name in _TABLE.names() if name not in _WALL), patches.KEPT)
+_BINDINGS: Bindings = Bindings(((owner, name) for owner, name in _TABLE.names() if name not in _WALL
+                                and (name in _CLASSES or not isinstance(vars(owner).get(name), type))), patches.KEPT,
+                               (patches.StockSocket, asyncio.SelectorEventLoop, asyncio.BaseEventLoop),
+                               (types.BuiltinFunctionType, type), Defaults(_CLOCKS, *_LOCKS))
 
 
 def _arm() -> None:
@@ -377,9 +438,13 @@ def wall_clock(clock: WallClock, start: Any) -> Iterator[None]:
 def _install_guard() -> None:
     # Once for the process: an audit hook cannot be removed.
     sys.addaudithook(guard.hook_for(by_thread))
+    # These modules have kept the real functions, under names of their own and as defaults.
+    for module, name in ((threading, "_time"), (queue, "time"), (socketserver, "time")):
+        setattr(module, name, _CLOCK(getattr(module, name)))
+    clock, nap = sched.scheduler.__init__.__defaults__ or ()
+    sched.scheduler.__init__.__defaults__ = _CLOCK(clock), _make_sleep(nap)
 
 
 worlds.use_seal(_arm, _disarm)
-
 if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has none
     os.register_at_fork(after_in_child=worlds.leave_every_world)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import threading
 import types
@@ -10,37 +11,81 @@ from typing import Any
 
 from ...introspection import modules, names
 from ...introspection.places import user_place
+from ...kernel.addresses.hosts import here, staying
 from ...pythons import runs_elsewhere
-from ..threads import background, jobs
+from ..processes.ending import ending_here
+from ..processes.process import with_mask_of_this_thread
+from ..processes.surroundings import run_surrounded, surroundings_here
+from ..threads import background
 from ..threads.job import Work
 from ..threads.mistakes import reporting
+from ..threads.pacing import calls, locks
+from ..threads.pacing.baton import really
 from ..worlds import World, visiting
 from . import permits
 
 
-def is_no_start(world: World, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """A condition of `start`: the thread was started before, which is an error, or it serves a real process."""
-    return args[0].ident is not None or modules.manages_processes(sys._getframe(2))
+def was_started(world: World, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """A condition of `start`: the thread was started before, which is an error."""
+    return args[0].ident is not None
 
 
 def start(world: World, real: Callable[..., None], thread: threading.Thread) -> None:
     """`Thread.start`: what a sealed thread starts lives in the same world."""
     run = thread.run
-    known = run
     pool = _pool_of(sys._getframe(2))
-    if pool is None or pool in world.jobs.pools and pool is not getattr(world.loop, "_default_executor", None):
+    if pool is not None and pool not in world.jobs.pools or modules.manages_processes(sys._getframe(2)):
+        with really(world.baton):  # of a pool from before: its jobs may be of many worlds
+            real(thread)
+        return
+    of_loop = pool is not None and pool is getattr(world.loop, "_default_executor", None)
+    if not of_loop:
         world.jobs.note_start(thread, user_place(3))
-    if isinstance(thread, threading.Timer):
-        known = world.jobs.timer(thread, run, user_place(3))
-    elif not background.in_background() and pool is None:
-        known = world.jobs.workers.started(thread, run, user_place(3))
-    thread.run = _inside(world, reporting(world.loop, known))  # type: ignore[method-assign]
+    known = with_mask_of_this_thread(world, reporting(world.loop, run))
+    is_free = background.in_background() and pool is None
     try:
-        real(thread)
+        calls.start(world.baton, real, thread, _inside(world, known), user_place(3),
+                    is_free=is_free, is_worker=pool is not None)
     except BaseException:
         thread.run = run  # type: ignore[method-assign]
         world.jobs.not_started(thread)
         raise
+    ending = ending_here(world)
+    if ending is not None and not of_loop:
+        ending.note(thread, pool)
+
+
+_NONE: Any = types.MappingProxyType({})
+
+
+def start_bare(world: World, real: Callable[..., int], function: Any, args: Any, kwargs: Any = _NONE, /) -> int:
+    """`_thread.start_new_thread`: such a thread lives in the same world, and takes turns as any other."""
+    named = {} if kwargs is _NONE else kwargs
+    if not callable(function) or not isinstance(args, tuple) or not isinstance(named, dict):
+        return real(function, args, kwargs)  # an error
+
+    def run() -> None:
+        function(*args, **named)
+
+    known = with_mask_of_this_thread(world, reporting(world.loop, run))
+    thread = calls.BareThread(world.baton, function, _inside(world, known), user_place(3),
+                              is_free=background.in_background())
+    world.jobs.note_start(thread, user_place(3))
+    try:
+        return thread.start(real)
+    except BaseException:
+        world.jobs.not_started(thread)
+        raise
+
+
+def join(world: World, real: Callable[..., None], thread: threading.Thread, timeout: float | None = None) -> None:
+    """`Thread.join`, in virtual time."""
+    calls.join(world.baton, real, thread, timeout)
+
+
+def is_alive(world: World, real: Callable[..., bool], thread: threading.Thread) -> bool:
+    """`Thread.is_alive`: a thread that has had its last turn is not."""
+    return calls.is_alive(real, thread)
 
 
 def _pool_of(starter: types.FrameType) -> Any:
@@ -58,6 +103,8 @@ def new_pool(world: World, real: Callable[..., None], pool: Any, *args: Any, **k
     """`ThreadPoolExecutor()`: a pool that is made in a world belongs to it."""
     real(pool, *args, **kwargs)
     world.jobs.note_pool(pool)
+    if (ending := ending_here(world)) is not None:
+        ending.note_pool(pool)
 
 
 # A worker may have been started by another test, or outside of any: it is the job that belongs to a world.
@@ -68,35 +115,30 @@ def submit(world: World, real: Callable[..., Any], pool: Any, fn: Callable[..., 
     if isinstance(fn, Work):  # of run_in_executor
         fn.goes_to(pool)
         return real(pool, fn.__wrapped__ if elsewhere else _inside(world, fn), *args, **kwargs)
-    job = world.jobs.begin(f"executor job {names.name_of(fn)}", user_place(3))
+    job = world.jobs.begin(f"executor job {names.name_of(fn)}", user_place(3), pool)
     job.pool = pool
+    world.jobs.replace_in_hand(pool)
+    looks = locks.looks_so_far(world.baton)
     try:
         future = real(pool, fn if elsewhere else _inside(world, Work(job, fn)), *args, **kwargs)
     except BaseException:
         job.end()
         raise
+    locks.forget_looks(world.baton, looks)  # whether a worker is idle
     world.jobs.accompany(job, future)
     return future
 
 
-def result(world: World, real: Callable[..., Any], future: Any, timeout: float | None = None) -> Any:
-    """`Future.result` and `Future.exception`: a job that blocks in one lets go of the clock."""
-    return jobs.result_of(world.jobs, real, future, timeout)
-
-
-def waiter(world: World, real: Callable[..., Any], *args: Any) -> Any:
-    """What `concurrent.futures.wait()` waits with: the same."""
-    return jobs.met_by(world.jobs, real(*args))
-
-
 def _inside(world: World, function: Callable[..., Any]) -> Callable[..., Any]:
-    let_out = permits.let_out()
+    let_out, host, around = permits.let_out(), here.get(), surroundings_here()
+    if around is not None:
+        function = functools.partial(run_surrounded, around, function)
 
     def run(*args: Any, **kwargs: Any) -> Any:
         depth = sys.get_coroutine_origin_tracking_depth()
         sys.set_coroutine_origin_tracking_depth(max(depth, 1))  # one that is never awaited is reported, on any thread
         try:
-            with visiting(world), permits.carrying(let_out):
+            with visiting(world), permits.carrying(let_out), staying(host):
                 return function(*args, **kwargs)
         finally:
             sys.set_coroutine_origin_tracking_depth(depth)

@@ -88,11 +88,13 @@ def _check_port(port: int, call: str) -> None:
 
 
 def _show_inet(address: Address | None) -> Any:
-    return address or ("0.0.0.0", 0)
+    host, port = address or ("0.0.0.0", 0)
+    return host.partition("%")[0], port  # nobody sees whose loopback it is
 
 
 def _show_inet6(address: Address | None) -> Any:
     host, port, *more = address or ("::", 0)  # more: only a pair that was given names has it
+    host = host.partition("%")[0]
     return (host if ":" in host else f"::ffff:{host}", port, *(more or (0, 0)))
 
 

@@ -17,7 +17,7 @@ MSG_DONTWAIT, MSG_WAITALL, _MSG_PEEK, MSG_TRUNC = (int(getattr(socket, name, 0))
     "MSG_DONTWAIT", "MSG_WAITALL", "MSG_PEEK", "MSG_TRUNC"))
 PASSED_ON = _MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT | MSG_WAITALL  # what is passed on to the kernel's ends
 # Linux ignores flags that it does not know. Flags that would do what is not simulated are refused.
-_REFUSED_FLAGS = {name: int(getattr(socket, name, 0)) for name in ("MSG_OOB", "MSG_ERRQUEUE", "MSG_FASTOPEN")}
+_REFUSED_FLAGS = {name: int(getattr(socket, name, 0)) for name in ("MSG_OOB", "MSG_FASTOPEN")}
 _NOT_FLAGS = sum(_REFUSED_FLAGS.values())
 
 
@@ -55,8 +55,8 @@ def check_flags(flags: int) -> None:
     """SolipsismError for a flag that would do something that is not simulated."""
     if flags & _NOT_FLAGS:
         names = [name for name, flag in _REFUSED_FLAGS.items() if flags & flag]
-        raise SolipsismError(f"a send or recv with {', '.join(names)} is not simulated: this world has no urgent data, "
-                             "no queue of errors and no fast open; send the bytes without it")
+        raise SolipsismError(f"a send or recv with {', '.join(names)} is not simulated: this world has no urgent data "
+                             "and no fast open; send the bytes without it")
 
 
 def take_buffer(buffer: Any, call: str, nbytes: int | None) -> memoryview:

@@ -20,6 +20,7 @@ from typing import Any
 
 from ...errors import SolipsismError
 from ...kernel.addresses import services
+from ...kernel.addresses.hosts import here
 from ...kernel.addresses.interfaces import INTERFACES
 from ...kernel.descriptors.file import os_error
 from ...pythons import NO_SUCH_INTERFACE, judge_interface
@@ -80,7 +81,7 @@ def gethostbyaddr(world: World, ip_address: Any, /) -> tuple[str, list[str], lis
 
 def gethostname(world: World, /) -> str:
     """As `socket.gethostname`."""
-    return world.kernel.names.machine.name
+    return (here.get() or world.kernel.names.machine).name
 
 
 def getservbyname(world: World, servicename: Any, /, *protocolname: Any) -> int:

@@ -19,22 +19,21 @@ from .virtual_socket import VirtualSocket, running_world
 
 def socketpair(capacity: Capacity = None, sock1_name: Any = None, sock2_name: Any = None
                ) -> tuple[VirtualSocket, VirtualSocket]:
-    """Two non-blocking sockets joined in memory.
+    """Two non-blocking sockets of TCP joined in memory.
 
     `capacity` is the exact number of bytes that each direction holds before a send would block; a pair of numbers is
     for the bytes from the first socket and from the second. A pair made outside any loop joins the loop that it is
-    first used with. With a name (host, port[, flowinfo[, scope_id]]) for one of them they are TCP sockets that bear
-    these names, IPv6 where a host has a colon; the other one is ("::", 0) or ("0.0.0.0", 0) then. No address is taken
-    in the network.
+    first used with. A name is (host, port[, flowinfo[, scope_id]]); one without is ("::", 0), or ("0.0.0.0", 0) where
+    the other one has a host without a colon. No address is taken in the network.
     """
     world = running_world() or World(Kernel(), loose=True)
-    if sock1_name is None and sock2_name is None:
-        return VirtualSocket.pair(world, capacity)
     names = [_name(name) for name in (sock1_name, sock2_name)]
-    family = socket.AF_INET6 if any(name is not None and ":" in name[0] for name in names) else socket.AF_INET
-    wildcard = "::" if family == socket.AF_INET6 else "0.0.0.0", 0
+    hosts = [name[0] for name in names if name is not None]
+    family = socket.AF_INET6 if any(":" in host for host in hosts) or not hosts else socket.AF_INET
     one, two = VirtualSocket.pair(world, capacity, family=family)
-    one.end.local, two.end.local = two.end.remote, one.end.remote = [name or wildcard for name in names]
+    if hosts:
+        wildcard = "::" if family == socket.AF_INET6 else "0.0.0.0", 0
+        one.end.local, two.end.local = two.end.remote, one.end.remote = [name or wildcard for name in names]
     return one, two
 
 

@@ -26,6 +26,8 @@ import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ...introspection.modules import own_function
+
 if TYPE_CHECKING:
     StockSocket = socket.socket
 else:
@@ -85,9 +87,11 @@ def let_patches_reach(face: type) -> None:
             KEPT[of_c] = _Method(of_c, face, getattr(face, name))
             setattr(Fallbacks, name, KEPT[of_c])
     for name in _ENDS_IN_C:
-        stock = vars(StockSocket)[name]
-        if getattr(stock, "__globals__", None) is vars(socket):  # nobody has replaced it yet
+        there = vars(StockSocket)[name]
+        stock = own_function(socket, f"{StockSocket.__qualname__}.{name}", there)
+        if stock is not None:
             KEPT[stock] = _asking_first(face, stock, getattr(face, name))
+        if stock is there:  # nobody has replaced it yet
             setattr(StockSocket, name, KEPT[stock])
     for name in _SHOWN:
         stock, ours = vars(StockSocket)[name], vars(face)[name]

@@ -39,6 +39,7 @@ from .buffers import (
     take_buffer,
 )
 from .patches import Fallbacks
+from .settings.error_queue import MSG_ERRQUEUE, Ancillary, ancillary_of
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
@@ -93,7 +94,7 @@ class Traffic(Fallbacks):
     world, kernel, end = _joined_world_, _its_kernel_, _open_end_
 
     def _show_(self, address: Address | None) -> Any:
-        if address is not None and self._family_ == socket.AF_INET:
+        if address is not None and self._family_ == socket.AF_INET and "%" not in address[0]:
             return address
         return addresses.show(self._family_, address)
 
@@ -219,6 +220,14 @@ class Traffic(Fallbacks):
     def _receive_(self, call: str, size: int, flags: int) -> Received:
         end = self._open_end_
         check_flags(flags)
+        if flags & MSG_ERRQUEUE and self._family_ in (socket.AF_INET, socket.AF_INET6):
+            def report() -> Received:
+                found = end.take_report()
+                cut = MSG_TRUNC if len(found.data) > size else 0
+                return Received(found.data[:size], found.target, cut | MSG_ERRQUEUE, len(found.data[:size]), found)
+
+            # Linux never waits for an error; Python does, on a socket with a timeout.
+            return self._attempt_(call, report, READABLE, flags) if self._timeout_ else report()
 
         def attempt() -> Received:
             return end.receive(size, flags & PASSED_ON)
@@ -270,18 +279,19 @@ class Traffic(Fallbacks):
         return received.length, self._source_(received)
 
     def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0, /) -> tuple[bytes, list[Any], int, Any]:
-        """As on a real socket; the ancillary data are empty."""
+        """As on a real socket; of ancillary data there are those of MSG_ERRQUEUE."""
         bufsize = operator.index(bufsize)
         if bufsize < 0:
             raise ValueError("negative buffer size in recvmsg()")
         check_ancillary_size(ancbufsize, "recvmsg")
         received = self._receive_("recvmsg", bufsize, flags)
         check_cut(received, bufsize, flags)
-        return received.data, [], received.flags, self._source_(received)
+        ancillary, cut = self._ancillary_(received, ancbufsize)
+        return received.data, ancillary, received.flags | cut, self._source_(received)
 
     def recvmsg_into(self, buffers: Iterable[Buffer], ancbufsize: int = 0, flags: int = 0,
                      /) -> tuple[int, list[Any], int, Any]:
-        """As on a real socket; the ancillary data are empty."""
+        """As on a real socket; of ancillary data there are those of MSG_ERRQUEUE."""
         with contextlib.ExitStack() as stack:
             parts = [stack.enter_context(take_buffer(buffer, "recvmsg_into", None)) for buffer in buffers]
             check_ancillary_size(ancbufsize, "recvmsg_into")
@@ -291,7 +301,11 @@ class Traffic(Fallbacks):
                 part[:len(data)] = data[:len(part)]
                 data = data[len(part):]
         length = received.length if flags & MSG_TRUNC else len(received.data)
-        return length, [], received.flags, self._source_(received)
+        ancillary, cut = self._ancillary_(received, ancbufsize)
+        return length, ancillary, received.flags | cut, self._source_(received)
+
+    def _ancillary_(self, received: Received, size: int) -> tuple[Ancillary, int]:
+        return ([], 0) if received.report is None else ancillary_of(received.report, self._family_, size)
 
     def _source_(self, received: Received) -> Any:
         return None if received.source is None else self._show_(received.source)

@@ -23,8 +23,10 @@ from ...introspection.places import Place, place_here, user_place
 from ...kernel import READABLE, WRITABLE, Capacity, Kernel
 from ...kernel.descriptors.end import Address, End
 from ...kernel.descriptors.file import os_error
+from ...kernel.descriptors.stream import Stream
+from ...kernel.descriptors.transitions import CLOSED
 from ...pythons import SETBLOCKING_TAKES_NUMBERS
-from .. import escapes
+from .. import escapes, waiting
 from ..worlds import World
 from . import addresses
 from .patches import StockSocket, keep_from_patches, let_patches_reach
@@ -92,9 +94,9 @@ class Face(Traffic):
             self._closed = True
             if end is not None:
                 raise os_error(errno.ENOTSOCK)  # a pipe
-            raise escapes.noted(world, f"descriptor {number!r} is not one of this world: a socket can only be "
-                                       "made from the fileno() of a virtual socket of the same loop; open real "
-                                       "descriptors outside the sealed thread")
+            raise escapes.noted(world, f"descriptor {number!r} is not one of this world\n  a socket can only be made "
+                                       "from the fileno() of a virtual socket of the same loop; open real descriptors "
+                                       "outside the sealed thread")
         self._end_, self._number_ = end, number
         self._family_, self._type_ = end.family, end.type
         self._proto_ = options.protocol(end) if operator.index(proto) == -1 else proto
@@ -270,6 +272,8 @@ class Face(Traffic):
         end, self._end_ = self._end_, None
         if end is not None:
             self._release_(end)
+            if end.linger and isinstance(end, Stream) and end.state is CLOSED:
+                waiting.linger(self._joined_world_, end, user_place(2))
 
     def _release_(self, end: End) -> None:
         kernel = self._its_kernel_
@@ -315,7 +319,8 @@ class Face(Traffic):
         options.set_option(self._open_end_, level, optname, *values)
 
     def getsockopt(self, level: int, optname: int, buflen: int = 0, /) -> Any:
-        return options.get_option(self._open_end_, level, optname, buflen)
+        return options.get_option(self._open_end_, level, optname, buflen,
+                                  lambda end: self._its_kernel_.network.path_mtu(end))
 
     if hasattr(socket.socket, "sendmsg_afalg"):  # pragma: no branch - Linux has it
         def sendmsg_afalg(self, *args: Any, **kwargs: Any) -> int:

@@ -7,13 +7,17 @@ import concurrent.futures
 import contextlib
 import functools
 import threading
+from _thread import RLock
 from collections.abc import Callable, Iterator
+from math import inf
 from typing import Any, Protocol
 
 from ...introspection.places import Place
 from ...introspection.threads import standing
 from ...kernel.clock import Hold, VirtualClock
 from .background import in_background
+from .pacing.baton import Baton
+from .pacing.record import WAITING
 
 _Submitted = concurrent.futures.Future[Any]
 
@@ -21,7 +25,8 @@ _Submitted = concurrent.futures.Future[Any]
 class Crew(Protocol):
     """What a job reads and writes of the other jobs of its world."""
 
-    lock: threading.RLock
+    lock: RLock
+    baton: Baton
     busy: int  # how many executor jobs hold the clock
     working: dict[int, Job]  # by thread
     skipped: dict[Job, None]  # without a thread, while others wait for time
@@ -31,18 +36,14 @@ class Crew(Protocol):
 class Job(Hold):
     """One piece of work on another thread, and the hold that it has."""
 
-    def __init__(self, jobs: Crew, clock: VirtualClock, reason: str, place: Place | None, *, in_line: bool) -> None:
+    def __init__(self, jobs: Crew, clock: VirtualClock, reason: str, place: Place | None) -> None:
         super().__init__(clock, reason, place)
         self._jobs = jobs
-        self.in_line = in_line  # results of others wait for it
+        self.is_paced = False  # its thread takes turns from the beginning
         self.holding = False
         self.finished = False
         self.in_background = in_background()  # it is meant to run on
-        self.thread: threading.Thread | None = None  # of a Timer
         self.ident: int | None = None  # of its thread, while it runs
-        self.blocked_in: object = None  # the wait in which it blocks, after it has let go
-        self.comes_back = False  # that wait has a timeout, which ends it
-        self.endless = False  # that wait has no timeout of its own: it looks now and then whether its loop is there
         self.future: asyncio.Future[Any] | None = None  # of the loop: gets the result
         self.source: _Submitted | None = None  # of the executor: has the result
         self.pool: Any = None  # of threads, one of which will run it
@@ -52,7 +53,7 @@ class Job(Hold):
         with self._jobs.lock:
             if not self.holding and not self.finished:
                 self.holding = True
-                self._jobs.busy += self.in_line
+                self._jobs.busy += 1
                 self._clock.holds[self] = None
 
     def let_go(self) -> None:
@@ -60,7 +61,7 @@ class Job(Hold):
         with self._jobs.lock:
             if self.holding:
                 self.holding = False
-                self._jobs.busy -= self.in_line
+                self._jobs.busy -= 1
 
     def skip(self) -> None:
         """Let time go on without this job: no thread has taken it yet, and the jobs that have one wait for time."""
@@ -68,13 +69,6 @@ class Job(Hold):
             self._jobs.skipped[self] = None
             self.let_go()
             self.release()
-
-    def end_skip(self) -> None:
-        """Hold the clock again where `skip` released it."""
-        with self._jobs.lock:
-            if self in self._jobs.skipped:
-                del self._jobs.skipped[self]
-                self.hold()
 
     def end(self) -> None:
         """The job is over, and has no result to hand over."""
@@ -90,10 +84,15 @@ class Job(Hold):
         Any other thread of the pool is going to take it, however long it is about it: it may not have begun yet.
         """
         source = self.source  # which its thread may take away meanwhile
-        if source is None or source.running() or source.done():
+        if source is None or source.done() or source.running() and (self.pool is not None or self.ident is not None):
             return False
         ahead = [self._jobs.working.get(thread.ident or 0) for thread in list(getattr(self.pool, "_threads", ()))]
-        return all(job is not None and job.blocked_in is not None for job in ahead)
+        return all(job is not None and job.is_waiting() for job in ahead)
+
+    def is_waiting(self, *, for_ever: bool = False) -> bool:
+        """Whether its thread waits in virtual time, or does so without a deadline."""
+        record = self._jobs.baton.records.get(self.ident or 0)
+        return record is not None and record.state is WAITING and (not for_ever or record.deadline == inf)
 
     def forget(self) -> None:
         """Its result is the program's alone from now on, as nobody else's; a cycle would keep it until a collection."""
@@ -101,52 +100,36 @@ class Job(Hold):
 
     @contextlib.contextmanager
     def on_this_thread(self) -> Iterator[None]:
-        """The job runs on the current thread inside."""
+        """The job runs on the current thread inside: that thread takes turns, and so the job need not hold the clock.
+        """
         self.ident = ident = threading.get_ident()
-        working = self._jobs.working
+        working, baton = self._jobs.working, self._jobs.baton
         before = working.get(ident)
         working[ident] = self
-        self.end_skip()
+        was_holding = self.holding or self in self._jobs.skipped
+        is_first = not baton.records
+        record = baton.here()
+        self._jobs.skipped.pop(self, None)
+        is_freed = self.in_background and record is not None and not record.is_free
+        if record is not None:
+            if is_freed:
+                baton.set_free(record, True)
+            self.let_go()
+            self.release()
+            if is_first:
+                self._jobs.wake()  # the loop waits in real time as long as nobody takes turns
         try:
             yield
         finally:
+            if was_holding:
+                self.hold()  # until its result is known
+            if is_freed and record is not None:
+                baton.set_free(record, False)
             self.ident = None
             if before is None:
                 del working[ident]
             else:
                 working[ident] = before
-
-    @contextlib.contextmanager
-    def waiting(self, timeout: float | None, subscribe: Callable[[Callable[[], None]], object]
-                ) -> Iterator[None]:
-        """The job blocks inside, and lets go of the clock until the wait is over.
-
-        `subscribe(come_back)` is called first. Who ends the wait calls `come_back()` before the job's thread wakes up:
-        time must not go on in between.
-        """
-        wait = object()
-        was_holding = self.holding
-
-        def come_back() -> None:
-            with self._jobs.lock:
-                if self.blocked_in is wait:
-                    self.blocked_in = None
-                    if was_holding:
-                        self.hold()
-                    for job in list(self._jobs.skipped):
-                        job.end_skip()
-
-        self.blocked_in, self.comes_back = wait, timeout is not None and not self.endless
-        subscribe(come_back)
-        with self._jobs.lock:
-            if self.blocked_in is wait:  # what it waits for is not there yet
-                self.let_go()
-                self.release()
-        self._jobs.wake()
-        try:
-            yield
-        finally:
-            come_back()
 
     def __repr__(self) -> str:
         if self.ident is not None:
@@ -165,31 +148,9 @@ class Work:
         """Note which pool of threads it was handed to."""
         self._job.pool = pool
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         with self._job.on_this_thread():
             return self.__wrapped__(*args, **kwargs)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return functools.partial, (self.__wrapped__,)
-
-
-class Met(threading.Event):
-    """The event in which a job blocks when it calls `concurrent.futures.wait()` or `as_completed()`."""
-
-    def __init__(self, job: Job) -> None:
-        super().__init__()
-        self._job = job
-        self._come_back: Callable[[], None] = lambda: None
-
-    def set(self) -> None:
-        super().set()
-        self._come_back()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        with self._job.waiting(timeout, self._arm):
-            return super().wait(timeout)
-
-    def _arm(self, come_back: Callable[[], None]) -> None:
-        self._come_back = come_back
-        if self.is_set():  # it was set before there was a function to call
-            come_back()

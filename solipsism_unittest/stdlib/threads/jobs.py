@@ -1,12 +1,11 @@
-"""Work on other threads that holds the clock: executor jobs and `threading.Timer`s.
+"""Work on other threads: executor jobs, and the threads, pools and tasks that a test has started.
 
-Owns which of them are unfinished, and the order in which their results reach the loop. There is one exception to the
-rule that a job holds the clock: one that blocks in `concurrent.futures.Future.result()` lets go of it, because it may
-wait for time itself.
-
-Results are handed over in the order of submission, when every unfinished job is done or has let go. So they come in the
-same order in every run. When none has come for `PATIENCE`, the results that are there are handed over: a job may wait
-for what the loop does on the result of another. That order is real, and the journal says so.
+Owns which jobs are unfinished, and how their results reach the loop. The threads of a pool that was made in the world
+take turns (pacing/), and results come in the order in which the jobs ended. Any other job, of a process or of a pool
+from before the test, holds the clock until its thread takes turns too, or its result is there. Such results are handed
+over in the order of submission, when every unfinished job is done or has let go. When none has come for `PATIENCE`, the
+results that are there are handed over: a job may wait for what the loop does on the result of another. That order is
+real, and the journal says so.
 """
 
 from __future__ import annotations
@@ -19,20 +18,24 @@ import itertools
 import queue
 import threading
 import weakref
+from _thread import RLock, allocate_lock
 from asyncio import futures, sleep
 from collections.abc import Callable, Iterator
-from queue import SimpleQueue
+from math import inf
 from typing import Any
 
-from ...introspection.names import name_of
 from ...introspection.places import Place
 from ...introspection.threads import Real
 from ...kernel import Kernel
+from ...kernel.choices import Explorer
+from ...kernel.choices.kinds import JOB
 from ...kernel.clock import VirtualClock
 from ...kernel.journal import Journal
+from ...pythons import runs_elsewhere
 from .background import background, in_background
-from .job import Job, Met
-from .workers import Workers
+from .job import Job
+from .pacing.baton import Baton
+from .pacing.calls import BareThread
 
 PATIENCE = 0.05  # real seconds
 MANY_THREADS = 100  # each time that this many were started, the dead ones are forgotten
@@ -40,32 +43,68 @@ MANY_THREADS = 100  # each time that this many were started, the dead ones are f
 _Submitted = concurrent.futures.Future[Any]
 
 
+class Wakeups:
+    """What other threads call a loop with that waits for them. Calls that it has not seen yet count as one.
+
+    Not a `SimpleQueue`: on Python 3.11 and 3.12 its `get()` waits for ever when a signal handler, such as that of the
+    limit in real time, runs at the very end of the timeout.
+    """
+
+    __slots__ = ("_nobody", "empty")
+
+    def __init__(self) -> None:
+        self._nobody = allocate_lock()  # held while nobody calls
+        self._nobody.acquire()
+        self.empty = self._nobody.locked
+
+    def put(self, call: None) -> None:
+        """Call, from any thread or signal handler."""
+        with contextlib.suppress(RuntimeError):  # it was called before
+            self._nobody.release()
+
+    def get(self, timeout: float) -> None:
+        """Wait for a call for `timeout` real seconds; queue.Empty where none has come."""
+        if not self._nobody.acquire(timeout=timeout):
+            raise queue.Empty
+
+    def get_nowait(self) -> None:
+        """Take the calls that are there; queue.Empty for none."""
+        self.get(0)
+
+
 class Jobs:
     """The jobs of one world. `wake()` makes its loop look again; any thread may call it."""
 
-    def __init__(self, clock: VirtualClock, journal: Journal, wake: Callable[[], None]) -> None:
+    def __init__(self, clock: VirtualClock, journal: Journal, wake: Callable[[], None], baton: Baton) -> None:
         self._clock = clock
         self._journal = journal
         self.wake = wake
-        self.lock = threading.RLock()
+        self.baton = baton
+        self.lock = RLock()
         self.working: dict[int, Job] = {}  # by thread
         self.line: dict[Job, None] = {}  # whose results are to be handed over, in the order of submission
         self.skipped: dict[Job, None] = {}  # see `Job.skip`
+        self._in_hand: dict[int, tuple[Job, Any]] = {}  # by thread: what is being submitted, and to which pool
         self.busy = 0  # how many executor jobs are unfinished and have not let go
         self.waiting_since: float | None = None  # real time, of the latest result, while some are not handed over
         self.given_up = False  # one of them was waited for in vain
-        self.workers = Workers()
-        self.started: dict[threading.Thread, Place | None] = {}  # each thread, and where it was started
+        self.explorer: Explorer | None = None  # says how long a result is on its way
+        self.started: dict[threading.Thread | BareThread, Place | None] = {}  # each thread, and where it was started
         self.pools: Any = ()  # a WeakSet, once it is needed: the thread pools that were made in this world
         self.left_tasks: Any = ()  # a WeakSet, once it is needed: the tasks that were made in background()
         self.left_running: list[range] = []  # the descriptors that were made in background()
 
-    def begin(self, reason: str, place: Place | None, *, in_line: bool = True) -> Job:
-        """Make a job, which holds the clock unless it is made inside `background()`."""
-        job = Job(self, self._clock, reason, place, in_line=in_line)
-        if not in_background():
+    def begin(self, reason: str, place: Place | None, pool: Any = None) -> Job:
+        """Make a job. It holds the clock, unless it is made in `background()` or the threads of its pool take turns."""
+        job = Job(self, self._clock, reason, place)
+        job.is_paced = self.is_paced(pool)
+        if not in_background() and not job.is_paced:
             job.hold()
         return job
+
+    def is_paced(self, pool: Any) -> bool:
+        """Whether the threads of a pool take turns: it was made in this world."""
+        return pool in self.pools and not runs_elsewhere(pool)
 
     def current(self) -> Job | None:
         """The job that runs on this thread."""
@@ -73,8 +112,28 @@ class Jobs:
 
     # -- executor jobs
 
-    def follow(self, job: Job, source: Any, loop: Any) -> asyncio.Future[Any]:
-        """Make a future of the loop that gets the job's result in its turn; cancelling it cancels the job."""
+    @contextlib.contextmanager
+    def submitting(self, job: Job, pool: Any) -> Iterator[None]:
+        """The job is handed to this pool inside, which may put it into another: to wait first, for example."""
+        ident = threading.get_ident()
+        self._in_hand[ident] = job, pool
+        try:
+            yield
+        finally:
+            del self._in_hand[ident]
+
+    def replace_in_hand(self, pool: Any) -> None:
+        """A job was made that does the work of the one in hand: that one does not hold the clock beside it."""
+        outer, its_pool = self._in_hand.get(threading.get_ident(), (None, None))
+        if outer is not None and its_pool is pool:
+            outer.let_go()
+            outer.release()
+
+    def follow(self, job: Job, source: Any, loop: Any, call: Callable[..., object]) -> asyncio.Future[Any]:
+        """Make a future of the loop that gets the job's result in its turn; cancelling it cancels the job.
+
+        `call` is what the loop has as `call_soon_threadsafe` where the program has not put its own there.
+        """
         if not isinstance(source, concurrent.futures.Future):
             job.end()
             return asyncio.wrap_future(source, loop=loop)
@@ -83,17 +142,28 @@ class Jobs:
         future.job_source = source  # type: ignore[attr-defined]  # reports say what the future stands for
         self.line[job] = None
         future.add_done_callback(functools.partial(_pass_cancel, source))
-        source.add_done_callback(functools.partial(self._done, job, loop))
+        source.add_done_callback(functools.partial(self._done, job, loop, call))
         return future
 
-    def _done(self, job: Job, loop: Any, source: _Submitted) -> None:
+    def _done(self, job: Job, loop: Any, ours: Callable[..., object], source: _Submitted) -> None:
         if loop.is_closed():
             self.line.pop(job, None)
             job.end()
             return
+        call = loop.call_soon_threadsafe
+        if getattr(call, "__func__", None) is not ours:  # the program's own: it is for that to hand over
+            self.line.pop(job, None)
+            try:
+                call(self._settle, job.reason, source, job.future)
+            finally:
+                job.end()
+            return
         with self.lock:
             job.let_go()
             job.finished = True
+            if job.is_paced:  # these come in the order in which they end
+                self.line.pop(job, None)
+                self.line[job] = None
             self.waiting_since = Real.monotonic()
         self.wake()
 
@@ -121,10 +191,12 @@ class Jobs:
                 job.skip()
 
     def _queued(self) -> list[Job]:
-        """The jobs that hold the clock, where all of them wait for a thread and a job with a thread waits for time."""
+        """The jobs that hold the clock, where all of them wait for a thread and what has a thread waits for time."""
         holds = [hold for hold in list(self._clock.holds) if isinstance(hold, Job) and hold.is_queued()]
-        blocked = any(job.blocked_in is not None for job in list(self.working.values()))
-        return holds if blocked and len(holds) == len(self._clock.holds) else []
+        if not holds or len(holds) != len(self._clock.holds):
+            return []
+        blocked = any(job.is_waiting() for job in list(self.working.values()))
+        return holds if blocked or self.baton.next_deadline() < inf and self.baton.only_time_acts() else []
 
     def deliver(self, *, late: bool = False) -> bool:
         """Hand results over, in the loop's thread, when no job is busy; `late` hands over what is there in any case."""
@@ -146,20 +218,35 @@ class Jobs:
             unfinished = f"{busy} unfinished job{'s' if busy > 1 else ''}"
             self._journal.note("real-order", (f"{len(done)} delivered before {unfinished}",))
         for job in done:
-            assert job.source is not None and job.future is not None
-            self._journal.add("job", job.reason.removeprefix("executor job "))
-            if not job.future.done():
-                futures._copy_future_state(job.source, job.future)  # type: ignore[attr-defined]
-            job.release()
-            job.forget()
+            now = self._clock.now
+            when = now if self.explorer is None else self.explorer.later(JOB, now, job.reason, job.place)
+            if self.explorer is None or when == now:
+                self._hand_over(job)
+            else:
+                job.release()
+                self.explorer.carry(now, when, functools.partial(self._hand_over, job))
         return True
 
-    def pause(self, wakeups: SimpleQueue[None]) -> None:
-        """Give the jobs PATIENCE to end, and hand over what is there."""
+    def _hand_over(self, job: Job) -> None:
+        assert job.source is not None and job.future is not None
+        loop, here = job.future.get_loop(), asyncio._get_running_loop()
+        if here is not None and here is not loop and not loop.is_closed():
+            loop.call_soon_threadsafe(self._hand_over, job)
+            return
+        self._settle(job.reason, job.source, job.future)
+        job.release()
+        job.forget()
+
+    def _settle(self, reason: str, source: _Submitted, future: Any) -> None:
+        self._journal.add("job", reason.removeprefix("executor job "))
+        if not future.done():
+            futures._copy_future_state(source, future)  # type: ignore[attr-defined]
+
+    def pause(self, wait: Callable[[float], object]) -> None:
+        """Give the jobs PATIENCE to end, and hand over what is there; `wait(seconds)` for a sign of them."""
         deadline = Real.monotonic() + PATIENCE
         while self.busy and deadline > Real.monotonic():
-            with contextlib.suppress(queue.Empty):
-                wakeups.get(timeout=max(0.0, deadline - Real.monotonic()))
+            wait(max(0.0, deadline - Real.monotonic()))
         self.deliver(late=True)
 
     def names(self) -> str:
@@ -173,7 +260,7 @@ class Jobs:
     def _awaited(self) -> list[Job]:
         ours = 1
         return [job for job in list(self.line)
-                if not job.finished and (job.blocked_in is None or job.comes_back) and job.future is not None
+                if not job.finished and not job.is_waiting(for_ever=True) and job.future is not None
                 and len(job.future._callbacks or ()) > ours]
 
     def give_up(self) -> None:
@@ -185,7 +272,7 @@ class Jobs:
             hold.release()
 
     async def shut_down(self, executor: concurrent.futures.Executor, loop: Any) -> None:
-        """Wait for the executor's threads in real time, unless jobs were given up before."""
+        """Wait for the executor's threads, unless jobs were given up before."""
         if self.given_up:
             executor.shutdown(wait=False, cancel_futures=True)
             return
@@ -200,15 +287,11 @@ class Jobs:
             with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
                 loop.call_soon_threadsafe(_unless_done, over, settle)
 
-        hold = self._clock.hold("shutting the default executor down")
-        with background():
-            thread = threading.Thread(target=join)
-            thread.start()
-        try:
-            await over
-            thread.join()
-        finally:
-            hold.release()
+        thread = threading.Thread(target=join)
+        thread.start()
+        self.started.pop(thread, None)
+        await over
+        thread.join()
         self.deliver(late=True)
         await sleep(0)  # for what awaits the results
 
@@ -224,7 +307,7 @@ class Jobs:
         finally:
             self.left_running.append(range(first, kernel.next_descriptor))
 
-    def note_start(self, thread: threading.Thread, place: Place | None) -> None:
+    def note_start(self, thread: threading.Thread | BareThread, place: Place | None) -> None:
         """Note that a thread is about to be started: it is a leak when it is alive at the end."""
         if in_background():
             return
@@ -243,27 +326,9 @@ class Jobs:
         self.left_tasks = self.left_tasks or weakref.WeakSet()
         self.left_tasks.add(task)
 
-    def timer(self, thread: threading.Timer, run: Callable[[], None], place: Place | None) -> Callable[[], None]:
-        """Make what a Timer runs instead of `run`: it holds the clock until the Timer has fired or was cancelled."""
-        job = self.begin(f"threading.Timer({thread.interval!r}, {name_of(thread.function)})", place, in_line=False)
-        job.thread = thread
-
-        def known() -> None:
-            try:
-                with job.on_this_thread():
-                    run()
-            finally:
-                job.end()
-
-        return known
-
-    def not_started(self, thread: threading.Thread) -> None:
+    def not_started(self, thread: threading.Thread | BareThread) -> None:
         """Forget a thread that could not be started."""
-        self.workers.forget(thread)
         self.started.pop(thread, None)
-        for hold in list(self._clock.holds):
-            if isinstance(hold, Job) and hold.thread is thread:
-                hold.end()
 
 
 def _unless_done(future: asyncio.Future[Any], settle: Callable[[], None]) -> None:
@@ -279,20 +344,3 @@ def _pass_cancel(source: _Submitted, future: asyncio.Future[Any]) -> None:
 def _last(job: Job, source: _Submitted) -> None:
     # add_done_callback() would call a new callback at once, before those that stand behind this one.
     source._done_callbacks.append(lambda done: job.end())  # type: ignore[attr-defined]
-
-
-def result_of(jobs: Jobs, before: Callable[..., Any], source: _Submitted, timeout: float | None) -> Any:
-    """Call `before(source, timeout)`, which is result() or exception() and blocks; a job lets go meanwhile."""
-    job = jobs.current()
-    if job is None or source.done():
-        return before(source, timeout)
-    with job.waiting(timeout, lambda come_back: source.add_done_callback(lambda done: come_back())):
-        return before(source, timeout)
-
-
-def met_by(jobs: Jobs, waiter: Any) -> Any:
-    """Give the waiter of `concurrent.futures.wait()` an event at which a job lets go of the clock."""
-    job = jobs.current()
-    if job is not None:
-        waiter.event = Met(job)
-    return waiter

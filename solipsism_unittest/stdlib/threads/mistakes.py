@@ -6,11 +6,11 @@ They are found here in any mode; `call_soon()` asks here only of what is neither
 from __future__ import annotations
 
 import contextlib
-import functools
 import inspect
 import threading
 from asyncio import iscoroutine
 from collections.abc import Callable, Coroutine
+from functools import partial
 from types import FunctionType, MethodType
 from typing import Any, NoReturn
 
@@ -30,7 +30,7 @@ def refuse_thread(method: str) -> NoReturn:
 def check_callback(callback: Any, method: str) -> None:
     """TypeError for a coroutine, a coroutine function or an AsyncMock as a callback."""
     inner = callback
-    while type(inner) is functools.partial:
+    while type(inner) is partial:
         inner = inner.func
     kind = type(inner)
     if kind in FUNCTIONS:

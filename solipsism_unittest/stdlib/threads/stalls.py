@@ -11,7 +11,6 @@ like, and so may a test without a running loop. `on_call` and `on_slow_turn` are
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import warnings
 from asyncio import Handle
@@ -108,9 +107,18 @@ class Blocking:
         if burned > self.slow:
             self.on_slow(burned, self.runs)
 
+    def has_run(self, handle: Any, began: float, ended: float) -> float:
+        """A look is due, and this handle has just run: look. Gives when the next one begins."""
+        self.began, self.runs = began, handle
+        self.measure(ended)
+        self.runs = None
+        return Real.perf_counter()
+
     def end_run(self) -> None:
         """The loop has stopped: measure its last turn, forget what it ran, and issue warnings."""
-        self.measure(Real.perf_counter())
+        now = Real.perf_counter()
+        if now - self._measured > self.slow:  # or nothing in it can have used so much of the processor
+            self.measure(now)
         self._leave()
         self._warn()
 
@@ -120,8 +128,10 @@ class Blocking:
 
     def _leave(self) -> None:
         self.runs = None
-        with contextlib.suppress(ValueError):  # the program may have emptied the list
+        try:  # noqa: SIM105 - suppress() costs more than all the rest
             gc.callbacks.remove(self._on_collection)
+        except ValueError:  # the program has emptied the list
+            pass
 
     def _on_collection(self, phase: str, info: dict[str, int]) -> None:
         if info["generation"] == _FULL and get_ident() == self._thread:

@@ -105,6 +105,18 @@ class ReceivesTest(Ends):
                 self.assertReceives(end, b"x")
         two.close()
 
+    async def test_datagrams(self):
+        """A socket of datagrams, and their transport, are refused at the call: nothing waits for ever."""
+        one, two = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.enterContext(one)
+        transport, _ = await self.loop.create_datagram_endpoint(asyncio.DatagramProtocol, sock=two)
+        for end in (one, transport):
+            for call in (lambda end: self.assertReceives(end, b"x"), self.assertEOF,
+                         lambda end: self.assertReceivesNothing(end, 1)):
+                with self.subTest(end), self.assertRaisesRegex(TypeError, "is no end of a stream: await loop.s"):
+                    call(end)
+        transport.close()
+
 
 class HangTest(unittest.TestCase):
     def failure(self, body):

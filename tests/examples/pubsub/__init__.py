@@ -6,6 +6,7 @@
     session      what the broker owes one subscriber, across its connections
     broker       accepts clients and passes on what they publish
     client       publishes and subscribes, and reconnects by itself
+    watcher      a subscriber of threads and blocking sockets
     service      the broker as a program: an archive of what is published, and an end in good order on SIGTERM
 
 The promises: a message that the broker has accepted reaches every subscriber of its topic at least once, unless that

@@ -1,5 +1,6 @@
 """What a test says of hosts, and what it is told when that cannot be."""
 
+import contextlib
 import socket
 import unittest
 
@@ -65,6 +66,48 @@ class DeclaringTest(unittest.TestCase):
         self.assertEqual([self.names.delay_of(name) for name in ("A.test", "b.test", "c.test")], [2.0, 2.0, 0.0])
         self.names.delay_lookup("a.test", 0)
         self.assertEqual(self.names.delay_of("b.test"), 0.0)
+
+
+class KeptTest(unittest.TestCase):
+    def setUp(self):
+        self.names = Kernel().names
+
+    def state(self):
+        """What is known of some names, and whose some addresses are."""
+        return ([self.names.addresses_of(name) for name in ("a.test", "b.test", "c.test")],
+                [self.names.delay_of(name) for name in ("a.test", "b.test")],
+                [getattr(self.names.owner(f"192.0.2.{number}"), "name", None) for number in range(1, 6)])
+
+    def test_put_back(self):
+        """What was set since is undone, in whatever order it was set; what was set before is as it was."""
+        self.names.add_host("a.test", "192.0.2.1", aliases=["b.test"])
+        self.names.fail_lookup("d.test")
+        self.names.delay_lookup("a.test", 2)
+        before, put_back = self.state(), self.names.keep()
+        for _ in range(2):
+            self.names.add_host("a.test", "192.0.2.2", "192.0.2.1")
+            self.names.add_host("a.test", "192.0.2.3")
+            self.names.add_host("c.test", "192.0.2.4", aliases=["b.test"])
+            self.names.add_host("d.test")
+            self.names.fail_lookup("a.test")
+            self.names.delay_lookup("b.test", 5)
+            self.assertNotEqual(self.state(), before)
+            put_back()
+            self.assertEqual(self.state(), before)
+            for name, known in (("a.test", True), ("d.test", False)):
+                with self.subTest(name), contextlib.nullcontext() if known else self.assertRaises(socket.gaierror):
+                    self.names.getaddrinfo(name, 80)
+        self.names.clear()
+        self.assertEqual(self.state()[1:], ([0.0] * 2, [None] * 5))
+        self.names.getaddrinfo("d.test", 80)
+
+    def test_hosts_that_were_only_named(self):
+        """They stay: a name has the same address at every time."""
+        put_back = self.names.keep()
+        host = self.names.declare("x.test")
+        put_back()
+        self.assertIs(self.names.declare("x.test"), host)
+        self.assertIs(self.names.owner(host.addresses[0]), host)
 
 
 class BadInputTest(unittest.TestCase):

@@ -7,7 +7,8 @@ import unittest
 
 from solipsism_unittest import SolipsistTestCase
 from solipsism_unittest.kernel import READABLE, WRITABLE, Kernel
-from solipsism_unittest.kernel.descriptors.datagram import charge_of_udp, charge_of_unix
+from solipsism_unittest.kernel.addresses.icmp import REFUSED
+from solipsism_unittest.kernel.descriptors.datagram import Packet, charge_of_udp, charge_of_unix
 from solipsism_unittest.kernel.descriptors.file import ERROR, HANGUP, PEER_ENDED
 from tests.contracts.arms import Contract, outcome, scenario
 
@@ -316,7 +317,7 @@ class EndTest(unittest.TestCase):
         self.kernel.network.connect(end, "127.0.0.1", 53)
         for _ in range(2):
             end.close()
-        end.refuse(("127.0.0.1", 53))
+        end.refuse(Packet(b"", None, ("127.0.0.1", 53), 0, end), REFUSED[4])
         self.assertEqual((end.error, end.state, self.kernel.network.udp.ports.bound), (0, "closed", {}))
 
     def test_closing_wakes_who_waits_to_send(self):

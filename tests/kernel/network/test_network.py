@@ -1,11 +1,13 @@
 """Who is bound where, who answers, and which numbers are handed out."""
 
+import asyncio
 import contextlib
 import errno
 import itertools
 import socket
 import unittest
 
+from solipsism_unittest import SolipsistTestCase
 from solipsism_unittest.kernel import Kernel
 from solipsism_unittest.kernel.network.ports import FIRST_CLIENT_PORT, FIRST_FREE_PORT
 
@@ -340,3 +342,73 @@ class TellingTest(Base):
         """A network says how many hosts and listeners there are."""
         self.listening(port=80)
         self.assertEqual(repr(self.network), "<Network: 1 hosts, 1 listeners>")
+
+
+class OptionsTest(SolipsistTestCase):
+    """Options of the Linux that the hosts run."""
+
+    async def gives_up(self, host="dead.test"):
+        """How long a connect to a black hole takes."""
+        self.network.drop(host)
+        start = self.now
+        with self.assertRaises(TimeoutError):
+            await asyncio.open_connection(host, 80)
+        return self.now - start
+
+    async def test_connects(self):
+        """An older Linux gives up after 127 s, and one with fewer retries sooner."""
+        seen = [await self.gives_up()]
+        for values in ({"tcp_syn_linear_timeouts": 0}, {"tcp_syn_retries": 2}, {"tcp_syn_linear_timeouts": 4}):
+            self.network.sysctl(**values)
+            seen.append(await self.gives_up())
+        self.assertEqual(seen, [131, 127, 7, 7])
+
+    async def test_open_connections(self):
+        """tcp_retries2 is how long an open connection tries."""
+        self.network.sysctl(tcp_retries2=3)
+        await self.start_fake_server(host="api.test", port=80)
+        reader, writer = await asyncio.open_connection("api.test", 80)
+        self.network.partition("api.test")
+        writer.write(b"x")
+        with self.assertElapses(6.4), self.assertRaises(TimeoutError):
+            await reader.read()
+        writer.close()
+
+    async def test_closed_connections(self):
+        """tcp_orphan_retries is how long what was closed is sent again: 8 by itself, which is less than for others."""
+        for values, lasts in (({}, 204.8), ({"tcp_orphan_retries": 2}, 3.2)):
+            self.network.sysctl(**values)
+            server = await self.start_fake_server(host="api.test", port=80)
+            _, writer = await asyncio.open_connection("api.test", 80)
+            reader, other = await server.accept()
+            self.network.partition("api.test")
+            start = self.now
+            writer.write(b"x")
+            writer.close()
+            await self.settle()
+            while self.network.wire.next_arrival() < float("inf"):
+                await asyncio.sleep(0.1)
+            self.assertAlmostEqual(self.now - start, lasts, delta=0.2)
+            self.network.heal()
+            await self.assertReceivesNothing(reader, 300)
+            other.write(b"anybody?")
+            with self.assertRaises(ConnectionResetError):
+                await reader.read()
+            server.close()
+            other.close()
+
+    async def test_put_back(self):
+        """keep() notes them too."""
+        put_back = self.network.keep()
+        self.network.sysctl(tcp_syn_retries=1, tcp_retries2=1, tcp_orphan_retries=1)
+        put_back()
+        wire = self.network.wire
+        self.assertEqual((await self.gives_up(), wire.retries, wire.orphan_retries), (131, 15, 8))
+
+    async def test_what_is_no_option(self):
+        """What there is not, and what none can be, is refused with what is right."""
+        with self.assertRaisesRegex(TypeError, "there is no option tcp_retries1: there are tcp_syn_retries, tcp_syn_l"):
+            self.network.sysctl(tcp_retries1=3)
+        for value in (-1, 256, 1.5, True):
+            with self.assertRaisesRegex(ValueError, f"tcp_retries2 is a number from 0 to 255, not {value}"):
+                self.network.sysctl(tcp_retries2=value)

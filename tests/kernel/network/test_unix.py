@@ -7,7 +7,7 @@ import unittest
 
 from solipsism_unittest.kernel import Kernel
 from solipsism_unittest.kernel.descriptors.file import os_error
-from solipsism_unittest.kernel.network.unix import FIRST_INODE, Where
+from solipsism_unittest.kernel.network.unix import FIRST_INODE, REFUSALS_KEPT, Where
 
 
 class Directories:
@@ -57,6 +57,24 @@ class PathsTest(unittest.TestCase):
         with self.assertRaises(OSError) as caught:
             call(*arguments, **options)
         return errno.errorcode[caught.exception.errno]
+
+
+    def test_who_was_refused(self):
+        """Of the refusals the last of each address is known, up to a number: when, who has it, and who listens."""
+        idle, listener, datagrams = self.end(b"idle"), self.end(b"listener"), self.kernel.datagram(socket.AF_UNIX, None)
+        self.paths.listen(listener, 1)
+        self.paths.bind(datagrams, b"datagrams")
+        for name in (b"idle", b"file", b"nobody", b"\0nobody", b"idle"):
+            self.refusal(self.paths.connect, self.end(), name)
+        self.assertEqual(list(self.paths.refused), [b"file", b"nobody", b"\0nobody", b"idle"])
+        self.assertEqual({(each.time, each.kind, *each.listeners) for each in self.paths.refused.values()},
+                         {(0.0, socket.SOCK_STREAM, ((b"listener",), None))})
+        self.assertEqual([(errno.errorcode[one.code], one.exists, one.bound) for one in self.paths.refused.values()],
+                         [("ECONNREFUSED", True, None), ("ENOENT", False, None), ("ECONNREFUSED", False, None),
+                          ("ECONNREFUSED", False, idle)])
+        for number in range(2 * REFUSALS_KEPT):
+            self.refusal(self.paths.connect, self.end(), b"%d" % number)
+        self.assertEqual(len(self.paths.refused), REFUSALS_KEPT)
 
     def node(self, name):
         return self.paths.node(Where((1, 2, name), False))

@@ -44,6 +44,17 @@ class PresentTest(SolipsistTestCase):
 
         self.assertEqual(warned(datetime), warned(REAL))
 
+    async def test_a_class_of_ones_own_takes_keywords_of_any_name(self):
+        """No keyword is taken for the class that is called."""
+
+        class Day(datetime):
+            def __new__(kind, **keywords):  # cls is one of the keywords
+                day = super().__new__(kind, 2020, 1, 1)
+                day.keywords = keywords
+                return day
+
+        self.assertEqual(Day(self=1, cls=2).keywords, {"self": 1, "cls": 2})
+
     async def test_objects_are_real(self):
         """What the stand-ins make, by whatever way, is an object of the real classes."""
         made = [datetime.now(), datetime(2020, 1, 1), datetime.fromtimestamp(0), datetime.fromisoformat("2020-01-01"),

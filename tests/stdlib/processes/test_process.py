@@ -27,7 +27,7 @@ class UnhandledTest(SolipsistTestCase):
             name = number.name if isinstance(number, signal.Signals) else number
             with self.assertRaisesRegex(
                     EscapeError, rf"^{call}(SIGRTMIN|{name})\) would end the test runner \(tests/stdlib/.*\.py:\d+ in "
-                                 r".*\): nobody handles \w+; install a handler first$"):
+                                 r".*\)\n  nobody handles \w+: install a handler first$"):
                 send()
 
     async def test_harmless_ones(self):

@@ -19,7 +19,7 @@ from tests.case.test_case import run, told
 
 # Each `def` is a program; an interpreter is told to run it by its name.
 PROGRAMS = '''
-import asyncio, logging, os, signal, sys
+import asyncio, atexit, concurrent.futures, logging, os, signal, sys, threading, time
 
 def nothing(): pass
 def number(): return 7
@@ -70,6 +70,15 @@ def survives():
 def dies_later():
     signal.setitimer(signal.ITIMER_REAL, 0.01)
     asyncio.run(asyncio.sleep(3))
+def pauses():
+    signal.signal(signal.SIGALRM, lambda *args: print("alarm"))
+    signal.setitimer(signal.ITIMER_REAL, 0.01)
+    print(signal.pause())
+def waits():
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
+    signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
+    print(signal.sigwait([signal.SIGALRM]), signal.sigwaitinfo([signal.SIGALRM]).si_signo)
+    print(signal.sigtimedwait([signal.SIGALRM], 5).si_signo, signal.sigtimedwait([signal.SIGUSR1], 0.05))
 def interrupted(): signal.raise_signal(signal.SIGINT)
 def interrupted_and_caught():
     try:
@@ -102,6 +111,22 @@ async def ended_coroutine():
         await asyncio.sleep(3)
     finally:
         print("never", file=sys.stderr)
+def leaves():
+    print("never flushed")
+    try:
+        os._exit(6)
+    finally:
+        print("never")
+async def leaves_in_a_task():
+    print("flushed", flush=True)
+    asyncio.get_running_loop().call_soon(os._exit, 256 + 3)
+    await asyncio.sleep(3)
+async def leaves_in_a_thread():
+    await asyncio.gather(asyncio.to_thread(os._exit, 0), asyncio.sleep(3))
+def aborts():
+    print("never flushed")
+    signal.signal(signal.SIGABRT, print)
+    os.abort()
 async def handles():
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
@@ -323,13 +348,16 @@ class Nameless:
 
 
 class RefusedTest(SolipsistTestCase):
-    async def test_beside_a_loop(self):
-        """Where a loop runs it is refused with the cure, in its thread and in a job."""
-        with self.assertRaisesRegex(
-                SolipsismError, r"call it in a plain test \(def test\.\.\.\), or await the program's coroutine here"):
-            self.run_program(int)
-        with self.assertRaisesRegex(SolipsismError, "one loop runs at a time"):
-            await asyncio.to_thread(self.run_program, int)
+    def test_when_it_has_ended(self):
+        """What a program has come to may be awaited, and takes signals: nothing comes of it."""
+        run = self.run_program(lambda: 3)
+        run.send_signal(signal.SIGKILL)
+
+        async def main():
+            return await run
+
+        self.assertIs(self.loop.run_until_complete(main()), run)
+        self.assertEqual((run.returncode, run.pid), (3, None))
 
     def test_in_a_program(self):
         """One at a time."""

@@ -8,8 +8,10 @@ import gc
 import inspect
 import multiprocessing
 import os
+import queue
 import socket
 import ssl
+import subprocess
 import threading
 import time
 import unittest
@@ -21,7 +23,7 @@ from socket import socket as early_socket
 from solipsism_unittest import SolipsistEventLoop, SolipsistTestCase, VirtualSocket, sealed
 from solipsism_unittest.errors import EscapeError, SolipsismError
 from solipsism_unittest.stdlib import worlds
-from solipsism_unittest.stdlib.worlds import world_here
+from solipsism_unittest.stdlib.worlds import Keep, world_here
 from tests.kernel import output_under_hash_seeds
 
 DOORS = [
@@ -37,6 +39,7 @@ DOORS = [
     (threading.Thread, "start"),
     (concurrent.futures.ThreadPoolExecutor, "submit"),
     (asyncio.selector_events.BaseSelectorEventLoop, "_make_self_pipe"),
+    (asyncio.base_events.BaseEventLoop, "_check_running"),
 ]
 NOTHING = object()
 
@@ -51,7 +54,7 @@ def in_thread(function, thread_class=threading.Thread):
     found = []
     thread = thread_class(target=lambda: found.append(function()))
     thread.start()
-    thread.join(10)
+    thread.join()
     return found[0]
 
 
@@ -284,7 +287,7 @@ class SealTest(Hermetic):
 
     def test_two_threads_two_loops(self):
         """Two threads in two worlds see their own at the same time; the doors stay until the last one leaves."""
-        barrier = threading.Barrier(2, timeout=10)
+        barrier = threading.Barrier(2)  # a timeout would be over at once: each world waits in its own time
 
         def live(start):
             with contextlib.closing(SolipsistEventLoop(start_time=start)) as loop, sealed(loop):
@@ -539,6 +542,31 @@ class StrangersTest(Hermetic):
             del socket.gethostname
         self.assertTrue(callable(socket.gethostname))
 
+    def test_changed_between_seals(self):
+        """What somebody changes while stand-ins are kept between two seals is replaced again, and put back at the end.
+        """
+        real = socket.gethostname, threading.Condition.wait
+        kept = Keep()
+        with sealed(self.loop):
+            ours = socket.gethostname, threading.Condition.wait
+        for name, undo in (("real", True), ("another", False)):
+            for owner, attribute, before, function in (
+                    (socket, "gethostname", real[0], lambda: "me"),
+                    (threading.Condition, "wait", vars(threading.Condition)["wait"], lambda self, timeout=None: True)):
+                with self.subTest(name, owner=owner):
+                    setattr(owner, attribute, before if undo else function)
+                    with sealed(self.loop):
+                        self.assertIsNot(getattr(owner, attribute), function)
+                    setattr(owner, attribute, before)
+        with sealed(self.loop):
+            self.assertEqual((socket.gethostname, threading.Condition.wait), ours)
+        del socket.gethostname
+        with sealed(self.loop):
+            self.assertTrue(callable(time.monotonic))
+        socket.gethostname = ours[0]
+        kept.end()
+        self.assertEqual((socket.gethostname, threading.Condition.wait), real)
+
     def test_attributes_of_classes(self):
         """A patch of a class's attribute counts inside and outside until it is undone, also when that is later."""
         class Pool(concurrent.futures.ThreadPoolExecutor):
@@ -546,7 +574,7 @@ class StrangersTest(Hermetic):
 
         calls = ((threading.Thread, "start", lambda: threading.Thread(target=print).start()),
                  (concurrent.futures.ThreadPoolExecutor, "submit", lambda: Pool().submit(print)),
-                 (concurrent.futures.Future, "result", lambda: concurrent.futures.Future().result(0)),
+                 (threading.Thread, "join", lambda: threading.Thread().join()),
                  (threading.Condition, "wait", lambda: threading.Condition().wait(0)))
         for owner, name, call in calls:
             before = vars(owner)[name]
@@ -613,6 +641,30 @@ class EscapesTest(Hermetic):
                     make()
                 gc.collect()
 
+    def test_a_loop_from_before(self):
+        """A stock loop that was made outside cannot run inside, where its clock stands; other threads may have theirs.
+        """
+        loop = asyncio.SelectorEventLoop()
+        self.addCleanup(loop.close)
+        running = asyncio.SelectorEventLoop()
+        thread = threading.Thread(target=running.run_forever)
+        thread.start()
+        with sealed(self.loop):
+            for run in (loop.run_forever, lambda: loop.run_until_complete(loop.create_future())):
+                with self.assertRaisesRegex(EscapeError, "SelectorEventLoop is a real event loop, made outside of the"):
+                    run()
+            running.call_soon_threadsafe(running.stop)
+            thread.join(10)
+        running.close()
+        self.assertEqual(loop.run_until_complete(asyncio.sleep(0, "real")), "real")
+
+    def test_a_loop_from_before_in_a_thread(self):
+        """A stock loop that was made outside runs in a thread that a test starts: it is not the loop's own thread."""
+        loop = asyncio.SelectorEventLoop()
+        self.addCleanup(loop.close)
+        with sealed(self.loop):
+            self.assertEqual(in_thread(lambda: loop.run_until_complete(asyncio.sleep(0, "real"))), "real")
+
     def test_stock_loop_in_a_thread(self):
         """asyncio.run() in a thread that a test starts is virtual there too."""
         with sealed(self.loop):
@@ -644,7 +696,7 @@ class EscapesTest(Hermetic):
             sealed(self.loop),
             socket.socket() as sock,
             self.assertRaisesRegex(
-                EscapeError, r"test_tls_socket\.<locals>\.Mine is a real socket class: .*\(TLS: ssl= of open_connection"
+                EscapeError, r"test_tls_socket\.<locals>\.Mine is a real socket class\n  .*\(TLS: ssl= of open_conne"
             ),
         ):
             context.wrap_socket(sock, server_hostname="a.test")
@@ -677,6 +729,27 @@ class EscapesTest(Hermetic):
 
         self.assertEqual(self.loop.run_until_complete(look()), (VirtualSocket, True))
         self.assertIsNone(world_here())
+
+
+class KeywordsTest(SolipsistTestCase):
+    async def test_a_class_of_ones_own_takes_keywords_of_any_name(self):
+        """No keyword is taken for the class that is called: of sockets, loops, processes and queues."""
+        given = {"cls": 1, "world": 2}
+        for stock in socket.socket, asyncio.SelectorEventLoop, subprocess.Popen, queue.SimpleQueue:
+
+            class Own(stock):
+                def __init__(own, **keywords):  # self may be one of the keywords
+                    own.keywords = keywords
+
+                def __del__(self):
+                    """Nothing has been opened."""
+
+                if stock is queue.SimpleQueue:
+                    def __new__(kind, **keywords):  # that of C takes no keywords
+                        return super().__new__(kind)
+
+            with self.subTest(stock=stock):
+                self.assertEqual(Own(**given).keywords, given)
 
 
 class NoRealNetworkTest(unittest.TestCase):

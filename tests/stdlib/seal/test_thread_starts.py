@@ -1,17 +1,42 @@
 """What a sealed thread starts: workers of pools; pools of other interpreters get plain functions."""
 
+import _thread
 import asyncio
 import concurrent.futures
 import math
 import operator
+import sys
 import threading
+import time
 import unittest
 from unittest import mock
 
-from solipsism_unittest import SolipsistTestCase
+from solipsism_unittest import SleepForeverError, SolipsistTestCase
+from solipsism_unittest.stdlib.threads.pacing.calls import BareThread
 from tests.case.test_case import run
 
 NEWER = hasattr(concurrent.futures, "InterpreterPoolExecutor")
+
+
+class KeywordsTest(SolipsistTestCase):
+    async def test_a_job_takes_keywords_of_any_name(self):
+        """No keyword of a job is taken for one of what carries it."""
+        given = dict.fromkeys(("self", "function", "loop", "target", "world", "pool", "fn", "args", "kwargs"), 1)
+        jobs = {"to_thread": asyncio.to_thread(dict, **given)}
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            jobs["submit"] = asyncio.wrap_future(pool.submit(dict, **given))
+            for name, job in jobs.items():
+                with self.subTest(name):
+                    self.assertEqual(await job, given)
+
+    async def test_a_thread_takes_keywords_of_any_name(self):
+        """As with jobs of pools."""
+        given, got = dict.fromkeys(("self", "function", "loop", "target", "world"), 1), {}
+        for thread in threading.Thread(target=got.update, kwargs=given), threading.Timer(1, got.update, kwargs=given):
+            got.clear()
+            thread.start()
+            await asyncio.to_thread(thread.join)
+            self.assertEqual(got, given)
 
 
 @unittest.skipUnless(NEWER, "pools of interpreters came with Python 3.14")
@@ -104,3 +129,95 @@ class WrappedStartTest(unittest.TestCase):
                 self.addCleanup(patch.stop)
 
         self.assertTrue(run(Inside).wasSuccessful())
+
+
+class BareThreadTest(SolipsistTestCase):
+    def test_turns(self):
+        """Threads of _thread take turns: what they do is in one order, with others and alone."""
+        seen, done = [], threading.Semaphore(0)
+
+        def work(name):
+            for _ in range(3):
+                seen.append(name)
+                time.sleep(0)
+            done.release()
+
+        for name in "ab":
+            _thread.start_new_thread(work, (name,))
+        threading.Thread(target=work, args=("c",)).start()
+        for _ in range(3):
+            done.acquire()
+        self.assertEqual("".join(seen), "abcabcabc")
+
+    def test_a_deadlock(self):
+        """A hang names it."""
+        lock = threading.Lock()
+        lock.acquire()
+
+        def stuck():
+            self.assertIn(threading.current_thread(), threading.enumerate())  # up to 3.12 for ever
+            with lock:
+                pass
+
+        _thread.start_new_thread(threading.current_thread, ())
+        _thread.start_new_thread(stuck, ())
+        with self.assertRaisesRegex(SleepForeverError, r"thread \S*stuck started at .*waits for a lock that thread"):
+            threading.Event().wait()
+        lock.release()
+
+    def test_one_that_cannot_be_started(self):
+        """Where the system gives no thread the error comes out, and nothing is left."""
+        with mock.patch.object(BareThread, "start", side_effect=RuntimeError("can't start new thread")), \
+                self.assertRaisesRegex(RuntimeError, "can't start"):
+            _thread.start_new_thread(int, ())
+
+
+class BareThreadsEndTest(unittest.TestCase):
+    def test_one_that_is_left(self):
+        """One that is alive at the end is a leak, with its function and its line."""
+
+        class Case(SolipsistTestCase):
+            async def test(self):
+                _thread.start_new_thread(threading.Event().wait, ())
+                await asyncio.sleep(1)
+
+        result = run(Case)
+        self.assertEqual(len(result.failures), 1)
+        text = result.failures[0][1]
+        self.assertIn("1 thread alive", text)
+        self.assertRegex(text, r"BareThread Event\.wait \(daemon\), stands at")
+        self.assertIn("test_thread_starts.py", text)
+
+    def test_one_in_the_background(self):
+        """One that is started inside background() does not take part, and is no leak."""
+
+        class Case(SolipsistTestCase):
+            async def test(self):
+                with self.background():
+                    _thread.start_new_thread(event.wait, ())
+
+        event = threading.Event()
+        self.assertTrue(run(Case).wasSuccessful())
+        event.set()
+
+    def test_errors(self):
+        """An error goes to sys.unraisablehook, with the function in words."""
+        seen = []
+
+        class Case(SolipsistTestCase):
+            def test(self):
+                _thread.start_new_thread(fails, ())
+                time.sleep(1)
+
+        def fails():
+            raise LookupError("no")
+
+        with mock.patch.object(sys, "unraisablehook", lambda told: seen.append(
+                (repr(told.exc_value), f"{told.err_msg} {told.object!r}"))):
+            self.assertTrue(run(Case).wasSuccessful())
+            while not seen:
+                time.sleep(0.001)  # really
+        (error, text), = seen
+        self.assertEqual(error, "LookupError('no')")
+        self.assertIn("in thread started by", text)
+        self.assertIn(repr(fails), text)

@@ -28,6 +28,18 @@ class NamesTest(SolipsistTestCase):
         self.check([("fe80::1", 1, 2), None], ("fe80::1", 1, 2, 0), ("::", 0, 0, 0))
         self.check([("192.0.2.1", 80), None], ("192.0.2.1", 80), ("0.0.0.0", 0))
         self.check([None, ("::1", 80)], ("::", 0, 0, 0), ("::1", 80, 0, 0))
+        self.check([None, None], ("::", 0, 0, 0), ("::", 0, 0, 0))
+
+    async def test_always_of_tcp(self):
+        """What a program asks of a TCP connection a pair without names has too: options, and a peer with a port."""
+        one, other = socketpair()
+        one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.assertEqual((one.family, other.type), (socket.AF_INET6, socket.SOCK_STREAM))
+        _, writer = await asyncio.open_connection(sock=one)
+        host, port, *_ = writer.get_extra_info("peername")
+        self.assertEqual((host, port), ("::", 0))
+        writer.close()
+        other.close()
 
     async def test_no_address_is_taken(self):
         """A name is only a name: a server may be there, before and after, and streams work."""

@@ -479,7 +479,7 @@ class DescriptorTest(World):
                 with (
                     self.subTest(number),
                     self.assertRaisesRegex(
-                        EscapeError, f"descriptor {number} is not one of this world: .* open real descriptors outside"
+                        EscapeError, fr"descriptor {number} is not one of this world\n  .* open real descriptors out"
                     ),
                 ):
                     socket.socket(fileno=number)

@@ -30,7 +30,8 @@ class CallbackTest(unittest.TestCase):
 
         async def main():
             loop = asyncio.get_running_loop()
-            for method, call in (("call_soon", loop.call_soon), ("call_later", functools.partial(loop.call_later, 1)),
+            for method, call in (("call_soon", loop.call_soon), ("call_soon_threadsafe", loop.call_soon_threadsafe),
+                                 ("call_later", functools.partial(loop.call_later, 1)),
                                  ("call_at", functools.partial(loop.call_at, 1)),
                                  ("run_in_executor", functools.partial(loop.run_in_executor, None))):
                 for callback in clothes:

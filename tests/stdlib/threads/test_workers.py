@@ -1,22 +1,24 @@
-"""Other threads: executor jobs hold the clock, and every thread can wake the loop."""
+"""Other threads: jobs and threads live in virtual time, and every thread can wake the loop."""
 
 import asyncio
 import concurrent.futures
 import contextlib
-import functools
+import math
 import multiprocessing
 import queue
 import socket
 import sys
 import threading
 import time
-import types
 import unittest
 
-from solipsism_unittest import RealTimeLimitError, SleepForeverError, SolipsistEventLoop
+from solipsism_unittest import RealTimeLimitError, SleepForeverError, SolipsistEventLoop, VirtualTimeLimitError, sealed
 from solipsism_unittest.introspection.threads import called, stack, waits
+from solipsism_unittest.kernel.clock import VirtualClock
 from solipsism_unittest.loop.selector import Limits
-from solipsism_unittest.stdlib.threads.workers import in_hand
+from solipsism_unittest.loop.stuck import limit_virtual_time
+from solipsism_unittest.stdlib.threads.pacing.baton import really
+from solipsism_unittest.stdlib.threads.workers import LINGER, WAKE_UPS, let_jobs_end, let_ready_run
 
 
 def run(main, **options):
@@ -32,15 +34,27 @@ def on_a_thread(function, *args):
 
 
 class ExecutorTest(unittest.TestCase):
-    def test_a_job_costs_no_virtual_time(self):
-        """A job beside a virtual timeout that is shorter than the job's real time does not time out."""
+    def test_a_job_costs_the_time_that_it_sleeps(self):
+        """A job beside a timeout that is longer than its sleep is in time; one beside a shorter one is late."""
 
-        async def main():
-            async with asyncio.timeout(0.001):
+        async def main(limit):
+            async with asyncio.timeout(limit):
                 result = await asyncio.to_thread(lambda: time.sleep(0.01) or "done")
             return result, asyncio.get_running_loop().time()
 
-        self.assertEqual(run(main()), ("done", 0.0))
+        self.assertEqual(run(main(0.011)), ("done", 0.01))
+        with self.assertRaises(TimeoutError):
+            run(main(0.009))
+
+    def test_a_job_that_works_costs_no_virtual_time(self):
+        """A job that takes real time, and does not wait for anything, holds the clock."""
+
+        async def main():
+            async with asyncio.timeout(0.0001):
+                result = await asyncio.to_thread(sum, range(100_000))
+            return result, asyncio.get_running_loop().time()
+
+        self.assertEqual(run(main()), (4999950000, 0.0))
 
     def test_every_job_holds_the_clock_until_it_is_done(self):
         """Of two jobs the longer one decides when time goes on; a timer waits for both."""
@@ -126,7 +140,7 @@ class ExecutorTest(unittest.TestCase):
         self.assertEqual(run(main()), (3, 2))
 
     def test_shutting_down_joins(self):
-        """shutdown_default_executor() waits for running jobs in real time, and takes no virtual time."""
+        """shutdown_default_executor() waits for running jobs in virtual time."""
 
         async def main():
             loop = asyncio.get_running_loop()
@@ -137,7 +151,7 @@ class ExecutorTest(unittest.TestCase):
                 loop.run_in_executor(None, print)
             return done, loop.time()
 
-        self.assertEqual(run(main()), ([1], 0.0))
+        self.assertEqual(run(main()), ([1], 0.01))
 
     def test_shutting_down_takes_a_limit_that_cannot_pass(self):
         """shutdown_default_executor(timeout) still joins: a virtual limit would be over at once."""
@@ -152,7 +166,7 @@ class ExecutorTest(unittest.TestCase):
         self.assertEqual(run(main()), [1])
 
     def test_a_job_that_outlives_its_loop(self):
-        """A job that ends after its loop was closed lets go of the clock and raises nothing."""
+        """A job whose loop was closed is struck in its wait, and raises nothing."""
         loop = SolipsistEventLoop()
         go_on = threading.Event()
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
@@ -162,8 +176,6 @@ class ExecutorTest(unittest.TestCase):
 
             loop.run_until_complete(main())
             loop.close()
-            self.assertRegex(repr(loop.kernel.clock), "executor job Event.wait made at .*test_workers")
-            go_on.set()
         self.assertEqual(loop.kernel.clock.holds, {})
 
     def test_a_closed_loop_takes_no_job(self):
@@ -183,22 +195,22 @@ class ExecutorTest(unittest.TestCase):
         loop = SolipsistEventLoop()
         self.addCleanup(loop.close)
         loop.selector.limits = Limits(real_seconds=0.01)
-        go_on = threading.Event()
-        with concurrent.futures.ThreadPoolExecutor(1) as pool:
 
-            async def main():
-                try:
-                    await loop.run_in_executor(pool, functools.partial(go_on.wait, 5))
-                finally:
-                    go_on.set()
+        class Elsewhere(concurrent.futures.Executor):
+            """Nothing comes of what it is given."""
 
-            with self.assertRaisesRegex(
-                RealTimeLimitError,
-                r"^what holds the clock does not let go at t=0\.0: 1 task\n  waited 0\.01 real seconds for <Hold: "
-                r"executor job functools\.partial\(Event\.wait\) made at \S*test_workers\.py:\d+ in \S*main>, "
-                r"stands at\n      \S*threading\.py:\d+ in Condition\.wait\n  Task-1 \(",
-            ):
-                loop.run_until_complete(main())
+            def submit(self, function, /, *args, **kwargs):
+                return concurrent.futures.Future()
+
+        async def main():
+            await loop.run_in_executor(Elsewhere(), print)
+
+        with self.assertRaisesRegex(
+            RealTimeLimitError,
+            r"^what holds the clock does not let go at t=0\.0: 1 task\n  waited 0\.01 real seconds for <Hold: "
+            r"executor job print made at \S*test_workers\.py:\d+ in \S*main>\n  Task-1 \(",
+        ):
+            loop.run_until_complete(main())
 
 
 class WakingTest(unittest.TestCase):
@@ -335,7 +347,7 @@ class LibraryTest(unittest.TestCase):
         join_threads(self)
 
     def test_a_request(self):
-        """A timeout beside a request to a library's own thread does not strike, and it costs no virtual time."""
+        """A request to a library's own thread takes the time that the thread waits, beside a timeout of the loop."""
 
         async def main(kind):
             worker = Requests(kind())
@@ -349,7 +361,7 @@ class LibraryTest(unittest.TestCase):
 
         for kind in self.KINDS:
             with self.subTest(kind):
-                self.assertEqual(run(main(kind)), ("result", 0.0))
+                self.assertEqual(run(main(kind)), ("result", 0.01))
 
     def test_many_requests(self):
         """Requests by several tasks beside timers all come back, and time moves by the timers alone."""
@@ -386,41 +398,28 @@ class LibraryTest(unittest.TestCase):
 
         self.assertEqual(run(main()), 18.0)
 
-    def test_a_thread_that_works_for_itself(self):
-        """A thread that has nothing of the loop in hand does not hold the clock."""
+    def test_a_thread_that_sleeps_again_and_again(self):
+        """A thread that has nothing of the loop in hand sleeps in the same time."""
 
-        async def main(step):
-            over = threading.Event()
+        async def main(nap):
+            over, naps = threading.Event(), []
 
             def work():
                 while not over.is_set():
-                    step()
+                    time.sleep(nap)
+                    naps.append(time.monotonic())
 
             thread = on_a_thread(work)
             await asyncio.sleep(60)
             over.set()
             thread.join()
-            return asyncio.get_running_loop().time()
+            return naps
 
-        for step in (lambda: time.sleep(0.001), lambda: sum(range(10_000))):
-            with self.subTest(step):
-                self.assertEqual(run(main(step)), 60.0)
-
-    def test_a_thread_that_no_longer_works_for_itself(self):
-        """A thread that waits after long work of its own may wait for the loop from then on."""
-
-        async def main():
-            over = threading.Event()
-            thread = on_a_thread(over.wait)
-            (worker,) = asyncio.get_running_loop().world.jobs.workers.alive
-            worker.on_its_own = True
-            await asyncio.sleep(60)
-            self.assertFalse(worker.on_its_own)
-            over.set()
-            thread.join()
-            return asyncio.get_running_loop().time()
-
-        self.assertEqual(run(main()), 60.0)
+        for nap in (7, 0.5):
+            with self.subTest(nap):
+                naps = run(main(nap))
+                self.assertEqual(naps, [nap * (number + 1) for number in range(len(naps))])
+                self.assertEqual(len(naps), math.ceil(60 / nap))
 
     def test_a_thread_that_does_not_answer(self):
         """A request that takes longer than the real time allowed is an error that names the thread and its lines."""
@@ -429,7 +428,7 @@ class LibraryTest(unittest.TestCase):
 
         def spin():
             while not go_on.is_set():
-                time.sleep(0.001)
+                pass
 
         async def main():
             asyncio.get_running_loop().selector.limits = Limits(real_seconds=0.02)
@@ -462,11 +461,11 @@ class LibraryTest(unittest.TestCase):
             await worker.request(int)
 
         with self.assertRaisesRegex(SleepForeverError, r"^nothing can wake the program at t=0\.0: 1 task\n"
-                                    r"  thread requests started at \S+ in \S+, stands at\n"):
+                                    r"  thread requests started at \S+ in \S+ waits in Event\.wait\(\), stands at\n"):
             run(main())
 
     def test_a_thread_that_may_wake_the_program(self):
-        """When only a thread that works can wake the program, it is waited for, whatever it has in hand."""
+        """When only a thread can wake the program, time goes on to where it does."""
 
         async def main():
             loop = asyncio.get_running_loop()
@@ -475,20 +474,7 @@ class LibraryTest(unittest.TestCase):
             await event.wait()
             return loop.time()
 
-        self.assertEqual(run(main()), 0.0)
-
-    def test_a_thread_that_gets_there_by_itself(self):
-        """It is waited for also where nothing that it refers to leads to the program."""
-        in_a_module = types.ModuleType("in_a_module")
-        exec("def work(nap):\n    nap(0.05)\n    loop.call_soon_threadsafe(event.set)", vars(in_a_module))
-
-        async def main():
-            in_a_module.loop, in_a_module.event = asyncio.get_running_loop(), asyncio.Event()
-            on_a_thread(in_a_module.work, time.sleep)
-            await in_a_module.event.wait()
-            return in_a_module.loop.time()
-
-        self.assertEqual(run(main()), 0.0)
+        self.assertEqual(run(main()), 0.05)
 
     def test_what_a_thread_sends(self):
         """Bytes that a thread sends itself on a virtual socket arrive, though nothing else wakes the loop."""
@@ -503,42 +489,43 @@ class LibraryTest(unittest.TestCase):
                 thread.join()
             return data, loop.time()
 
-        self.assertEqual(run(main()), (b"hello", 0.0))
+        self.assertEqual(run(main()), (b"hello", 0.01))
 
     def test_a_hang_beside_threads(self):
-        """A hang names the threads that are there, three of them at most, and the cure."""
+        """A hang names the threads that are there, and where and for what they wait."""
         go_on = threading.Event()
         self.addCleanup(go_on.set)
 
         async def main(count):
             for _ in range(count):
-                on_a_thread(go_on.wait, 60)
+                on_a_thread(go_on.wait)
             await asyncio.get_running_loop().create_future()
 
-        for count, more in ((1, ""), (4, r"  1 more threads\n")):
+        for count in (1, 4):
             with self.subTest(count), self.assertRaisesRegex(
                 SleepForeverError,
-                r"^nothing can wake the program at t=0\.0: 1 task\n  thread Thread-\d+ \(wait\) started at \S+ in "
-                r"on_a_thread, stands at\n(      .*\n)+" + more.replace("  1", "(.*\n)+  1")
-                + r"(.*\n)*  may still be at work: wrap what waits for a thread in `with hold_clock\(\):`\n",
+                r"^nothing can wake the program at t=0\.0: 1 task\n"
+                + count * (r"  thread Thread-\d+ \(wait\) started at \S+ in on_a_thread waits in Event\.wait\(\), "
+                           r"stands at\n"
+                           r"(      .*\n)+") + "  Task-1 ",
             ):
                 run(main(count))
 
-    def test_a_hang_beside_a_thread_that_works_on(self):
-        """A thread that works for longer than the real time allowed does not keep a hang from being found."""
+    def test_a_hang_beside_a_thread_that_sleeps_on(self):
+        """A thread that sleeps again and again keeps time going: the virtual time limit ends that."""
         over = threading.Event()
         self.addCleanup(over.set)
 
         def work():
             while not over.is_set():
-                time.sleep(0.001)
+                time.sleep(1)
 
         async def main():
-            asyncio.get_running_loop().selector.limits = Limits(real_seconds=0.02)
+            limit_virtual_time(asyncio.get_running_loop(), 100)
             on_a_thread(work)
             await asyncio.get_running_loop().create_future()
 
-        with self.assertRaisesRegex(SleepForeverError, r"\(work\) started at \S+ in on_a_thread, stands at\n"):
+        with self.assertRaisesRegex(VirtualTimeLimitError, r"beyond its virtual time limit of 100 s"):
             run(main())
 
     def test_a_background_job_that_somebody_awaits(self):
@@ -551,7 +538,7 @@ class LibraryTest(unittest.TestCase):
             await job
             return loop.time()
 
-        self.assertEqual(run(main()), 0.0)
+        self.assertEqual(run(main()), 0.01)
 
     def test_a_background_thread_is_not_waited_for(self):
         """A thread that is started in background() has no part in the decisions of the loop."""
@@ -562,9 +549,52 @@ class LibraryTest(unittest.TestCase):
             loop = asyncio.get_running_loop()
             with loop.background():
                 on_a_thread(go_on.wait, 60)
-            return loop.world.jobs.workers.alive
+            await asyncio.sleep(3)
+            with self.assertRaises(SleepForeverError):
+                await loop.create_future()
+            return loop.time()
 
-        self.assertEqual(run(main()), {})
+        with self.assertRaises(SleepForeverError):
+            run(main())
+
+
+class EndTest(unittest.TestCase):
+    class Endless:
+        """A baton whose thread sleeps for a second, again and again."""
+
+        records = True
+
+        def __init__(self, clock):
+            self.clock, self.calls = clock, []
+
+        def here(self):
+            return self
+
+        def let_others_run(self, me, patience):
+            self.calls.append(me)
+
+        def next_deadline(self):
+            return self.clock.now + 1
+
+        def release(self):
+            self.calls.append(self.clock.now)
+
+    def test_jobs_that_do_not_end(self):
+        """At the end of a test a job may wait in virtual time often, but not for ever; one that is no job, for a
+        second.
+        """
+        for at_work, reached in ((True, WAKE_UPS), (False, LINGER)):
+            with self.subTest(at_work=at_work):
+                clock = VirtualClock()
+                baton = self.Endless(clock)
+                let_jobs_end(baton, clock, lambda at_work=at_work: at_work)
+                self.assertEqual((clock.now, baton.calls[:2]), (reached, [baton, 1.0]))
+
+    def test_without_threads(self):
+        """Where no thread takes turns nothing is waited for, and time stands."""
+        with contextlib.closing(SolipsistEventLoop()) as loop:
+            let_jobs_end(loop.world.baton, loop.kernel.clock, lambda: self.fail("asked"))
+            self.assertEqual((loop.time(), loop.world.baton.records), (0.0, {}))
 
 
 class StandingTest(unittest.TestCase):
@@ -595,43 +625,61 @@ class StandingTest(unittest.TestCase):
         self.assertEqual(len(lines), 5)
         self.assertTrue(lines[-1].endswith("dive"))
 
-    def test_what_is_in_reach(self):
-        """A future is found in containers, objects and closures; one of a task, of another thread or done is not."""
 
-        async def main():
-            loop = asyncio.get_running_loop()
-            future, done = loop.create_future(), loop.create_future()
-            done.cancel()
-            task = asyncio.create_task(asyncio.sleep(5, future))
-            event, asked = asyncio.Event(), queue.Queue()
-            waiting = asyncio.create_task(event.wait())
-            await asyncio.sleep(0)
-            asked.put({"future": future})
+class ClosingTest(unittest.TestCase):
+    """Threads that are ready when the loop is closed have their turn before the world ends."""
 
-            def closure():
-                return future
+    def setUp(self):
+        self.seen = []
 
-            there = [[(future,)], closure, functools.partial(print, future), asked, event]
-            not_there = [done, threading.Thread(target=closure), task, loop, [*map(float, range(3)), str], object()]
-            not_there += [[future] + [[] for _ in range(2000)]]  # beyond so many things nobody looks
-            found = [[seen_by_a_thread(thing, loop) for thing in things] for things in (there, not_there)]
+    def start(self, work=None):
+        for number in range(3):
+            threading.Thread(target=work or self.seen.append, args=(number,)).start()
+
+    async def start_in_a_coroutine(self):
+        self.start()
+
+    def test_they_were_just_started(self):
+        """Threads that the last line of a program starts, with asyncio.Runner and in a sealed block."""
+        with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
+            runner.run(self.start_in_a_coroutine())
+        with contextlib.closing(SolipsistEventLoop()) as loop, sealed(loop):
+            self.start()
+        self.assertEqual(self.seen, [0, 1, 2] * 2)
+
+    def test_they_were_just_woken(self):
+        """Those that wait go on once they are woken, until they wait for time: there is none any more."""
+        event = threading.Event()
+
+        def work(number):
+            event.wait()
+            self.seen.append((number, time.monotonic()))
+            time.sleep(1)
+            self.seen.append("late")
+
+        with contextlib.closing(SolipsistEventLoop()) as loop, sealed(loop):
+            self.start(work)
+            time.sleep(5)
             event.set()
-            task.cancel()
-            await waiting
-            return found
+        self.assertEqual(self.seen, [(0, 5.0), (1, 5.0), (2, 5.0)])
 
-        found, lost = run(main())
-        self.assertEqual(found, [True] * 5)
-        self.assertEqual(lost, [False] * 7)
+    def test_in_a_coroutine(self):
+        """Where another loop runs on this thread nobody waits: the threads are told that the world is over."""
+        async def main():
+            with contextlib.closing(SolipsistEventLoop()) as loop, sealed(loop):
+                self.start()
+
+        asyncio.run(main())
+        self.assertEqual(self.seen, [])
+
+    def test_one_that_waits_for_the_real_world(self):
+        """A thread that is in a call of its own into the real world gives no turns."""
+        with contextlib.closing(SolipsistEventLoop()) as loop, sealed(loop):
+            self.start()
+            with really(loop.world.baton):
+                let_ready_run(loop.world.baton)
+            self.assertEqual(self.seen, [])
 
 
-def seen_by_a_thread(thing, loop):
-    """What is in the hand of a thread that has a thing in a local variable."""
-    found = []
-    call = functools.partial(look, thing, loop, found)
-    on_a_thread(call).join()
-    return found[0]
-
-
-def look(thing, loop, found):
-    found.append(in_hand(threading.current_thread(), sys._getframe(), loop))
+if __name__ == "__main__":
+    unittest.main()

@@ -7,6 +7,7 @@ other files of this folder.
 from __future__ import annotations
 
 import errno
+import math
 from collections.abc import Callable, Iterator
 from contextvars import Token
 from typing import Any, Protocol, Self
@@ -14,11 +15,18 @@ from typing import Any, Protocol, Self
 from ...addresses.hosts import Host, here
 from ...addresses.resolver import Names
 from ...descriptors.backlog import Backlog
+from ...descriptors.connection import Connection
+from ...descriptors.end import Address
 from ...descriptors.stream import Stream
 from ...descriptors.transitions import CONNECTED, LISTENING, RST
 from .faults import InstalledRule, Rule
-from .links import ANY, Flight, Link, Settings
+from .links import ANY, Flight, Link
+from .settings import Settings
 from .wire import Wire
+
+WILDCARDS = "0.0.0.0", "::"  # of the test's machine
+SHOWN = 8  # lines of a kind, at a failure
+_HEAD = f"{'local':<28} {'remote':<28} {'state':<16} {'to read':>8} {'under way':>9}"
 
 
 class OnHost:
@@ -42,12 +50,12 @@ class OnHost:
         here.reset(self._tokens.pop())
 
     def crash(self) -> None:
-        """Lose power: nothing answers any more, and nobody is told. What runs on the host gets ECONNRESET."""
-        self._wire.faults.drop(self.addresses)
+        """Lose power: nothing answers, and nobody hears of it. What runs there gets ECONNRESET, which fails no test."""
+        self._wire.faults.drop(self._wire.names.all_addresses_of(self.name))
         self._changed()
         for end in list(self._ends()):
             for each in (end, end.peer):
-                if each is not None and each.local is not None and each.local[0] in self.addresses:
+                if each is not None and self._has(each):
                     each.is_on_crashed_host = True
                     self._wire.forget(each)
                     if each.state in CONNECTED and each.hears(RST):
@@ -60,13 +68,18 @@ class OnHost:
 
         Who was connected hears of it when it sends: ECONNRESET.
         """
-        self._wire.faults.repair(self.addresses)
+        self._wire.faults.repair(self._wire.names.all_addresses_of(self.name))
         for listener in self._listening():
             listener.refusing = not services
 
     def _listening(self) -> list[Backlog[Stream]]:
         return [end.as_listener() for end in self._ends()
-                if end.state is LISTENING and end.local is not None and end.local[0] in self.addresses]
+                if end.state is LISTENING and self._has(end)]
+
+    def _has(self, end: Connection) -> bool:
+        assert end.local is not None
+        return self._wire.names.owner(end.local[0]) is self._host or (
+            end.local[0] in WILDCARDS and self._host is self._wire.names.machine)
 
     def __repr__(self) -> str:
         return f"<host {self.name} {', '.join(self.addresses)}>"
@@ -80,33 +93,45 @@ class Ports(Protocol):
         """By port: the ends that are there."""
 
 
+class Datagrams(Protocol):
+    """What is asked of UDP."""
+
+    @property
+    def ports(self) -> Ports:
+        """Its ports."""
+
+
 class Conditions:
     """The part of a network that a test sets for packets and hosts."""
 
     names: Names
     wire: Wire
     tcp: Ports
+    udp: Datagrams
 
     def drop(self, host: str) -> None:
-        """Lose everything that is sent to this address, or to all addresses of the host of this name.
+        """Lose everything that is sent to this address or by it; of a name: to and by all addresses of its host.
 
         A connect to it is neither accepted nor refused: SYN segments are repeated for 131 seconds of virtual time, then
         it fails with ETIMEDOUT. Datagrams are lost. Open connections send again what they have sent, and give up with
         ETIMEDOUT in the end.
         """
-        self.wire.faults.drop(self.names.addresses_of(host))
+        self.wire.faults.drop(self.names.all_addresses_of(host))
         self._changed()
 
     def repair(self, host: str) -> None:
         """End `drop(host)`: a connect under way succeeds when its SYN is repeated next."""
-        self.wire.faults.repair(self.names.addresses_of(host))
+        self.wire.faults.repair(self.names.all_addresses_of(host))
 
     def rule(self, rule: Rule) -> InstalledRule:
         """Ask a function what happens to each packet between two hosts. It gives a Verdict, or None for no opinion.
 
-        The first of several that has one wins. The result has `remove()`, and is a `with` block.
+        A connect, a segment, the end of a stream, a datagram, a look-up: a packet has its `kind`, `source`, `target`,
+        `data` and `size`. A look-up goes to "dns", and its data is the name. The first of several rules that has an
+        opinion wins. The result has `remove()`, and is a `with` block.
         """
         installed = self.wire.faults.install(rule)
+        self.names.judge = self.wire.judge_lookup
         self._changed()
         return installed
 
@@ -116,11 +141,13 @@ class Conditions:
         Seconds: `latency` one way; `jitter`, its deviation, with `distribution` "uniform", "normal" or "pareto" and
         `correlation` from 0 to 1; a share `stragglers` takes `straggle` more; `slow_close` is how much later the end
         of a stream comes. `bandwidth` is in bits a second. Shares from 0 to 1: `loss`, in bursts of `burst` packets on
-        average; of datagrams `duplicate`, `reorder` and `corrupt`. Bytes of streams: `slice`, the most in one packet;
-        after `limit` nothing passes, after `reset_after` the connection is reset.
+        average; of datagrams `duplicate`, `reorder` and `corrupt`. Bytes: `mtu`, the most of a packet; of streams
+        `slice`, the most in one packet; after `limit` nothing passes, after `reset_after` the connection is reset.
+        Errnos: `connect` is what a connect is answered with (ECONNREFUSED, EHOSTUNREACH, ...; ETIMEDOUT: with nothing);
+        `route` is what each call gets at once that would send (ENETUNREACH, EHOSTUNREACH, EACCES, EINVAL).
 
         A stream loses no byte: it sends again what is lost. The result has `change(...)`, `cut()`, `heal()`, `hold()`,
-        `release()` and `remove()`, and is a `with` block. What a link cannot do is a ValueError.
+        `release()`, `stall(seconds)` and `remove()`, and is a `with` block. What a link cannot do is a ValueError.
         """
         wanted = Settings().but(settings)
         link = self.wire.links.make(self._host(one), self._host(other), wanted, one_way, self._changed)
@@ -148,14 +175,15 @@ class Conditions:
         return self.wire.links.flying()
 
     def keep(self) -> Callable[[], None]:
-        """Note the conditions of now: rules, links, what is lost, who refuses. The result makes it so again.
+        """Note the conditions of now: names, rules, links, what is lost, who refuses. The result makes it so again.
 
         What was held is let go then, and what was lost is sent again, as after `heal()`.
         """
-        faults, links = self.wire.faults.keep(), self.wire.links.keep()
+        names, faults, links = self.names.keep(), self.wire.faults.keep(), self.wire.links.keep()
         refusing = [(listener, listener.refusing) for listener in self._listening()]
 
         def put_back() -> None:
+            names()
             links()
             faults()
             for listener, before in refusing:
@@ -165,7 +193,8 @@ class Conditions:
         return put_back
 
     def clear(self) -> None:
-        """Take everything away that was set: rules, links, what is lost, who refuses."""
+        """Take everything away that was set: names, rules, links, what is lost, who refuses."""
+        self.names.clear()
         self.wire.links.clear()
         self.wire.faults.clear()
         for listener in self._listening():
@@ -204,11 +233,36 @@ class Conditions:
         return (end for ends in list(self.tcp.bound.values()) for end in list(ends))
 
     def netstat(self) -> str:
-        """A table of all sockets of TCP: addresses, states, bytes that wait, and what is on its way."""
-        lines = [f"{'local':<28} {'remote':<28} {'state':<12} {'to read':>8} {'under way':>9}"]
+        """A table of all sockets of TCP and UDP: addresses, states, bytes that wait, and what is on its way."""
+        return "\n".join([_HEAD, *(line for line, _ in self._rows()), *self._flights()])
+
+    def standing(self) -> str:
+        """What there is to see in the network when a test fails: bytes that wait, or have not arrived; "" for nothing.
+        """
+        rows = [line for line, counts in self._rows() if counts]
+        flights = self._flights()
+        if not rows and not flights and not self.wire.stranded():
+            return ""
+        more = [f"and {len(flights) - SHOWN} more"] if len(flights) > SHOWN else []
+        cut = self.wire.links.cut()
+        lines = [*([_HEAD] if rows else []), *rows[:SHOWN], *flights[:SHOWN], *more,
+                 *([f"cut: {', '.join(cut)}"] if cut else [])]
+        return "\n  ".join([f"the network when it failed, at t={self.wire.clock.now!r}", *lines])
+
+    def _rows(self) -> Iterator[tuple[str, int]]:
+        """A line for each socket, and how many bytes wait there or are under way."""
         for end in dict.fromkeys(each for one in self._ends() for each in (one, one.peer) if each is not None):
-            local, remote = (f"{address[0]}:{address[1]}" if address else "*" for address in (end.local, end.remote))
-            lines.append(f"{local:<28} {remote:<28} {end.state:<12} {len(end.incoming):>8} {end.coming:>9}")
-        lines += [f"on its way: {flight.what}, {flight.size} bytes, arrives at t={flight.arrives!r}"
-                  for flight in self.in_flight()]
-        return "\n".join(lines)
+            yield _row(end.local, end.remote, end.state, len(end.incoming), end.coming)
+        for datagram in [each for ends in list(self.udp.ports.bound.values()) for each in ends]:
+            unread = sum(len(packet.data) for packet in datagram.queue)
+            yield _row(datagram.local, datagram.remote, f"udp, {datagram.state}", unread, 0)
+
+    def _flights(self) -> list[str]:
+        return [f"on its way: {flight.what}, {flight.size} bytes, arrives "
+                f"{'after release()' if flight.arrives == math.inf else f'at t={flight.arrives!r}'}"
+                for flight in self.in_flight()]
+
+
+def _row(local: Address | None, remote: Address | None, state: str, unread: int, coming: int) -> tuple[str, int]:
+    ends = [f"{address[0]}:{address[1]}" if address else "*" for address in (local, remote)]
+    return f"{ends[0]:<28} {ends[1]:<28} {state:<16} {unread:>8} {coming:>9}", unread + coming

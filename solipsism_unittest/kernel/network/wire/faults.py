@@ -11,16 +11,19 @@ import math
 from collections.abc import Callable, Iterable
 from typing import ClassVar, NamedTuple, Self
 
+from ...addresses.hosts import SCOPE
+from ...addresses.icmp import NUMBERS, Failure, failure_of, usual_failure
+
 
 class Packet(NamedTuple):
     """What a rule looks at: one packet between two hosts."""
 
-    kind: str  # "connect", "data", "fin", "reset", "probe" (of keepalive), "datagram"
+    kind: str  # "connect", "data", "fin", "reset", "probe" (of keepalive), "datagram", "lookup"
     source: str  # the name of the host that it comes from, or its address where that has no name
-    target: str  # and of the one that it goes to
+    target: str  # and of the one that it goes to; of a look-up "dns"
     source_address: tuple[str, int]
     target_address: tuple[str, int]
-    data: bytes = b""
+    data: bytes = b""  # of a look-up the name
 
     @property
     def size(self) -> int:
@@ -29,20 +32,29 @@ class Packet(NamedTuple):
 
 
 class Verdict:
-    """What happens to a packet. A retransmission is a packet of its own: the rules are asked again."""
+    """What happens to a packet. A retransmission is a packet of its own: the rules are asked again.
 
-    __slots__ = ("kind", "seconds", "copies", "errno")
+    * `PASS`: it goes on.
+    * `DROP`: it is lost; a stream sends it again later.
+    * `RESET`: the connection of a segment is reset on both sides; a connect is refused.
+    * `CORRUPT`: a datagram arrives with one bit turned; a segment is lost, as its checksum fails.
+    * `DUPLICATE`: a datagram arrives twice; a stream takes each byte once.
+    """
+
+    __slots__ = ("kind", "seconds", "copies", "errno", "_numbers")
     PASS: ClassVar[Verdict]
-    DROP: ClassVar[Verdict]  # it is lost; a stream sends it again later
-    RESET: ClassVar[Verdict]  # the connection of a segment is reset on both sides; a connect is refused
-    CORRUPT: ClassVar[Verdict]  # a datagram arrives with one bit turned; a segment is lost, as its checksum fails
-    DUPLICATE: ClassVar[Verdict]  # a datagram arrives twice; a stream takes each byte once
+    DROP: ClassVar[Verdict]
+    RESET: ClassVar[Verdict]
+    CORRUPT: ClassVar[Verdict]
+    DUPLICATE: ClassVar[Verdict]
 
-    def __init__(self, kind: str, *, seconds: float = 0.0, copies: int = 1, errno: int = 0) -> None:
+    def __init__(self, kind: str, *, seconds: float = 0.0, copies: int = 1, errno: int = 0,
+                 numbers: tuple[int, int] | None = None) -> None:
         self.kind = kind
         self.seconds = seconds
         self.copies = copies
         self.errno = errno
+        self._numbers = numbers  # type and code of ICMP; None for the usual ones of the errno
 
     @classmethod
     def later(cls, seconds: float) -> Self:
@@ -53,10 +65,35 @@ class Verdict:
 
     @classmethod
     def fail(cls, code: int) -> Self:
-        """A connect fails with this errno, such as EHOSTUNREACH, when its SYN has come there and an answer back."""
+        """Something on the way answers with an error of ICMP, such as EHOSTUNREACH, and the packet is lost.
+
+        A connect fails with it. A connected UDP socket gets it in a later call; of EHOSTUNREACH and ENETUNREACH it
+        hears only with IP_RECVERR. A stream goes on to send again; when it gives up, it is with this error. With
+        IP_RECVERR each such error is reported by a call of it too. It is the usual error of this errno: see `icmp()`.
+        """
         if not isinstance(code, int) or code not in errno.errorcode:
-            raise ValueError(f"a connect fails with an errno, such as errno.EHOSTUNREACH, not {code!r}")
+            raise ValueError(f"a packet fails with an errno, such as errno.EHOSTUNREACH, not {code!r}")
         return cls("fail", errno=code)
+
+    @classmethod
+    def icmp(cls, kind: int, code: int) -> Self:
+        """As `fail()`, by the type and code of ICMP (for a packet of IPv6: of ICMPv6), of which the errno follows.
+
+        Of several with one errno some last: `icmp(3, 13)` (administratively prohibited) is EHOSTUNREACH too, and a
+        connected UDP socket hears of it.
+        """
+        if not any((kind, code) in numbers for numbers in NUMBERS):
+            raise ValueError(f"no call fails with type {kind!r}, code {code!r} of ICMP: there are "
+                             f"{', '.join(f'{one}/{two}' for one, two in NUMBERS[0])}, and for IPv6 "
+                             f"{', '.join(f'{one}/{two}' for one, two in NUMBERS[1])}")
+        return cls("fail", numbers=(kind, code))
+
+    def failure(self, target: str) -> Failure:
+        """What the sender of a packet to this address hears of, when it fails or is refused."""
+        version = 6 if ":" in target else 4
+        if self._numbers is not None:
+            return failure_of(*self._numbers, version)
+        return usual_failure(self.errno or errno.ECONNREFUSED, version)
 
     def __repr__(self) -> str:
         return f"<Verdict {self.kind}>"
@@ -98,7 +135,7 @@ class Faults:
         self._rules: dict[InstalledRule, None] = {}  # in the order in which they were installed
 
     def drop(self, addresses: Iterable[str]) -> None:
-        """Lose everything that is sent to these addresses from now on."""
+        """Lose all that is sent to these addresses, or by them; "127." and "%host" stand for a loopback."""
         self._dropping.update(dict.fromkeys(addresses))
 
     def repair(self, addresses: Iterable[str]) -> None:
@@ -129,6 +166,11 @@ class Faults:
 
         return put_back
 
+    def drops(self, address: str) -> bool:
+        """Whether everything that is sent to this address, or by it, is lost."""
+        loopback, scope, host = address.partition(SCOPE)
+        return address in self._dropping or (scope + host if scope else loopback[:4]) in self._dropping
+
     @property
     def any(self) -> bool:
         """Whether there is any rule."""
@@ -136,7 +178,7 @@ class Faults:
 
     def verdict(self, packet: Packet) -> Verdict:
         """What happens to a packet: what the first rule says that says anything."""
-        if packet.target_address[0] in self._dropping:
+        if self._dropping and (self.drops(packet.target_address[0]) or self.drops(packet.source_address[0])):
             return Verdict.DROP
         for installed in list(self._rules):
             verdict = installed.rule(packet)

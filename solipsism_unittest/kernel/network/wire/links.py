@@ -1,8 +1,8 @@
 """Links between hosts: how long a packet takes, how many bytes fit through, how much is lost.
 
-Owns the settings of each link and what is on its way. A link has two ways, which share nothing but their settings. Does
-not own what TCP makes of a loss (wire.py). Everything is exact: a packet of n bytes leaves a link of b bits a second
-8 n / b seconds after it began, and arrives `latency` later.
+Owns what is on its way over each link. A link has two ways, which share nothing but their settings. Does not own what
+can be set (settings.py), nor what TCP makes of a loss (flows.py). Everything is exact: a packet of n bytes leaves a
+link of b bits a second 8 n / b seconds after it began, and arrives `latency` later.
 """
 
 from __future__ import annotations
@@ -13,94 +13,34 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
-from ...choices import Choices
+from ...choices import Choices, Explorer
 from ...clock import VirtualClock
+from .lanes import Arrive, Lane
+from .settings import DEVIATES, Settings, check_number
 
-SEGMENT = 1460  # bytes of a stream in one packet: what a link of Ethernet takes
 ANY = "*"
 
-Arrive = Callable[[], None]
 
 
-class Settings(NamedTuple):
-    """What a link does; all of it can be changed while packets are on their way."""
 
-    latency: float = 0.0  # seconds, one way
-    jitter: float = 0.0  # seconds: the deviation of the latency
-    distribution: str = "uniform"  # of the jitter: or "normal", "pareto"
-    correlation: float = 0.0  # of each jitter with the one before, from 0 up to 1
-    stragglers: float = 0.0  # the share of packets that take `straggle` seconds more
-    straggle: float = 1.0
-    bandwidth: float | None = None  # bits a second
-    loss: float = 0.0  # the share of packets that are lost
-    burst: float = 1.0  # how many are lost in a row, on average (Gilbert-Elliott)
-    duplicate: float = 0.0  # shares of datagrams
-    reorder: float = 0.0
-    corrupt: float = 0.0
-    slice: int | None = None  # the most bytes of a stream in one packet
-    limit: int | None = None  # bytes of streams after which nothing passes any more
-    reset_after: int | None = None  # bytes of streams after which the connection is reset
-    slow_close: float = 0.0  # seconds that the end of a stream takes more
+class Passage:
+    """A packet that flies over a way, and what it does when it is there."""
 
-    def but(self, settings: dict[str, Any]) -> Settings:
-        """The same with other values for some. TypeError for a name, ValueError for a value that no link has."""
-        unknown = [name for name in settings if name not in self._fields]
-        if unknown:
-            raise TypeError(f"a link has no {', '.join(unknown)}: it has {', '.join(self._fields)}")
-        return self._replace(**settings).checked()
+    __slots__ = ("way", "size", "what", "arrives", "arrive")
 
-    def checked(self) -> Settings:
-        """The same, or a ValueError for what no link can do."""
-        for name in ("latency", "jitter", "straggle", "slow_close"):
-            _number(name, getattr(self, name), 0, math.inf, "a finite number of seconds from 0 up")
-        for name in ("stragglers", "loss", "duplicate", "reorder", "corrupt"):
-            _number(name, getattr(self, name), 0, math.nextafter(1, 2), "a share from 0 to 1")
-        _number("correlation", self.correlation, 0, 1, "a share from 0 up, below 1")
-        _number("burst", self.burst, 1, math.inf, "a number of packets from 1 up")
-        if self.bandwidth is not None:
-            _number("bandwidth", self.bandwidth, math.ulp(0), math.inf, "a number of bits a second, above 0")
-        if self.distribution not in list(DEVIATES):
-            raise ValueError(f"distribution is one of {', '.join(map(repr, DEVIATES))}, not {self.distribution!r}")
-        if self.loss < 1 and self.burst * (1 - self.loss) < self.loss:
-            raise ValueError(f"bursts of {self.burst!r} packets are too short for a loss of {self.loss!r}: a burst is "
-                             f"at least {self.loss / (1 - self.loss):.6g} packets then")
-        for name, least in (("slice", 1), ("limit", 0), ("reset_after", 0)):
-            value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
-                raise ValueError(f"{name} is a number of bytes from {least} up, or None, not {value!r}")
-        return self
+    def __init__(self, way: Way, size: int, what: object, arrives: float, arrive: Arrive) -> None:
+        self.way, self.size, self.what, self.arrives, self.arrive = way, size, what, arrives, arrive
 
+    def __call__(self) -> None:
+        if self.way.is_held:
+            self.way.keep(self)
+        else:
+            del self.way.flying[self]
+            self.arrive()
 
-def _number(name: str, value: object, least: float, below: float, words: str) -> None:
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not least <= value < below:
-        raise ValueError(f"{name} is {words}, not {value!r}")
-
-
-def _uniform(chance: random.Random) -> float:
-    return chance.uniform(-1, 1)
-
-
-def _normal(chance: random.Random) -> float:
-    return chance.gauss(0, 1)
-
-
-def _pareto(chance: random.Random) -> float:
-    """A heavy tail: mean 0 and deviation 1 of what 1.5 and the root of 0.75 are for an exponent of 3."""
-    return (chance.paretovariate(3) - 1.5) / math.sqrt(0.75)
-
-
-DEVIATES: dict[str, Callable[[random.Random], float]] = {"uniform": _uniform, "normal": _normal, "pareto": _pareto}
-
-
-class Lane:
-    """What must not overtake each other on one way: the packets of one direction of a stream."""
-
-    __slots__ = ("last", "waiting")
-
-    def __init__(self) -> None:
-        self.last = -math.inf  # when the last packet arrives
-        # For bandwidth: (bytes, what it is, seconds that it takes more than others, what puts it on its way)
-        self.waiting: deque[tuple[int, str, float, Arrive]] = deque()
+    def flight(self) -> Flight:
+        """As `Network.in_flight()` shows it."""
+        return Flight(str(self.what), self.size, self.arrives)
 
 
 class Flight(NamedTuple):
@@ -116,15 +56,17 @@ class Way:
 
     def __init__(self, clock: VirtualClock, choices: Choices, source: str, target: str, settings: Settings) -> None:
         self.source, self.target = source, target
+        self.is_pulled = False  # by cut()
+        self.is_cut = False  # nothing passes
+        self.is_simple = True  # it does nothing but take its latency
         self.settings = settings
-        self.is_cut = False
-        self.flying: dict[object, Flight] = {}
+        self.flying: dict[Passage, None] = {}
         self._clock = clock
         self._choices = choices
         self._chance: random.Random | None = None  # made for the first packet that needs it
         self._deviate = 0.0  # the last jitter, as a number of deviations
         self._in_burst = False
-        self._held: list[tuple[object, Arrive]] | None = None
+        self._held: list[Passage] | None = None
         # Lanes with packets that wait for bandwidth, the next one first; and since when the link is busy, with how many
         # bits.
         self._lanes: deque[Lane] = deque()
@@ -140,6 +82,22 @@ class Way:
         return self._chance
 
     # -- what becomes of a packet
+
+    @property
+    def settings(self) -> Settings:
+        """What it does."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: Settings) -> None:
+        self._settings = settings
+        self.is_simple = settings == Settings(latency=settings.latency)
+        self.pull(self.is_pulled)
+
+    def pull(self, is_pulled: bool) -> None:
+        """Let nothing pass, or all again where there is a route."""
+        self.is_pulled = is_pulled
+        self.is_cut = is_pulled or self._settings.route is not None
 
     def loses(self) -> bool:
         """Draw whether the next packet is lost by itself; a cut way is asked for elsewhere."""
@@ -160,7 +118,9 @@ class Way:
 
     def delay(self) -> float:
         """How long the next packet flies."""
-        settings = self.settings
+        settings = self._settings
+        if self.is_simple:
+            return settings.latency
         delay = settings.latency
         if settings.jitter:
             fresh = DEVIATES[settings.distribution](self.chance)
@@ -173,7 +133,7 @@ class Way:
 
     # -- carrying
 
-    def carry(self, lane: Lane | None, size: int, what: str, arrive: Arrive, more: float = 0.0) -> None:
+    def carry(self, lane: Lane | None, size: int, what: object, arrive: Arrive, more: float = 0.0) -> None:
         """Let a packet go to the other end, after those of its lane; it takes `more` seconds than others."""
         if self.settings.bandwidth is None and not self._is_busy:
             self._fly(lane, size, what, arrive, more)
@@ -209,32 +169,50 @@ class Way:
         if self._is_busy:
             self._serve()
 
-    def _fly(self, lane: Lane | None, size: int, what: str, arrive: Arrive, more: float) -> None:
+    def _fly(self, lane: Lane | None, size: int, what: object, arrive: Arrive, more: float) -> None:
         now = self._clock.now
         when = now + self.delay() + more
         if lane is not None:
             when = lane.last = max(when, lane.last)
+        if self._choices.explorer is not None:
+            self._take_longer(self._choices.explorer, lane or Lane(), when, size, what, arrive)
+            return
         if when <= now and self._held is None:
             arrive()
             return
-        mark = object()
-        self.flying[mark] = Flight(what, size, when)
+        passage = Passage(self, size, what, when, arrive)
+        self.flying[passage] = None
         if when <= now:
-            self._land(mark, arrive)
+            passage()
         else:
-            self._clock.deliver_at(when, lambda: self._land(mark, arrive))
+            self._clock.deliver_at(when, passage)
 
-    def _land(self, mark: object, arrive: Arrive) -> None:
-        if self._held is not None:
-            self.flying[mark] = self.flying[mark]._replace(arrives=math.inf)
-            self._held.append((mark, arrive))
+    def _take_longer(self, explorer: Explorer, lane: Lane, base: float, size: int, what: object, arrive: Arrive
+                     ) -> None:
+        """Fly as long as an exploration wants, behind those of the lane that still do."""
+        when = lane.longer(explorer, base, str(what), size)
+        if when <= self._clock.now and self._held is None and not lane.flying:
+            arrive()
             return
-        del self.flying[mark]
-        arrive()
+        passage = Passage(self, size, what, when, arrive)
+        self.flying[passage] = None
+        lane.flying += 1
+
+        def land() -> None:
+            lane.flying -= 1
+            passage()
+
+        explorer.carry(base, when, land)
+
+    def keep(self, passage: Passage) -> None:
+        """Hold a packet that has come."""
+        assert self._held is not None
+        passage.arrives = math.inf
+        self._held.append(passage)
 
     def flights(self) -> list[Flight]:
         """What is on its way, and what waits for bandwidth: that arrives when all before it are through."""
-        found = list(self.flying.values())
+        found = [passage.flight() for passage in self.flying]
         lanes = deque((lane, iter(lane.waiting)) for lane in self._lanes)
         bits = self._bits - self._lanes[0].waiting[0][0] * 8 if lanes else 0
         while lanes:
@@ -242,7 +220,7 @@ class Way:
             for size, what, more, _ in waiting:
                 bits += size * 8
                 when = math.inf if self.is_held else self._after(bits) + self.settings.latency + more
-                found.append(Flight(what, size, max(when, lane.last)))
+                found.append(Flight(str(what), size, max(when, lane.last)))
                 lanes.append((lane, waiting))
                 break
         return found
@@ -262,9 +240,8 @@ class Way:
     def release(self) -> None:
         """Let arrive what was held, and all that comes."""
         held, self._held = self._held or [], None
-        for mark, arrive in held:
-            del self.flying[mark]
-            arrive()
+        for passage in held:
+            passage()
 
 
 class Link:
@@ -290,13 +267,19 @@ class Link:
     def cut(self) -> None:
         """Lose everything from now on, what is on its way too. Streams send it again when it is healed."""
         for way in self.ways:
-            way.is_cut = True
+            way.pull(True)
         self._changed()
+
+    def stall(self, seconds: float) -> None:
+        """Keep everything on its way for so many seconds; then it arrives, in order."""
+        check_number("a stall", seconds, 0, math.inf, "a finite number of seconds from 0 up")
+        self.hold()
+        self._links.clock.deliver_at(self._links.clock.now + seconds, self.release)
 
     def heal(self) -> None:
         """End `cut()`. Nobody is told: a stream goes on at its next retransmission."""
         for way in self.ways:
-            way.is_cut = False
+            way.pull(False)
         self._tidy()
 
     def hold(self) -> None:
@@ -311,7 +294,7 @@ class Link:
         self._tidy()
 
     def _tidy(self) -> None:
-        if not self.is_own and not any(way.is_cut or way.is_held for way in self.ways):
+        if not self.is_own and not any(way.is_pulled or way.is_held for way in self.ways):
             self._links.remove(self)
 
     def remove(self) -> None:
@@ -335,10 +318,11 @@ class Links:
     """The links of one network. Of several between two hosts the one that was made last counts."""
 
     def __init__(self, clock: VirtualClock, choices: Choices) -> None:
-        self._clock = clock
+        self.clock = clock
         self._choices = choices
         self._ways: dict[tuple[str, str], list[Way]] = {}
         self._links: dict[Link, None] = {}
+        self.version = 0  # another one when there are other links
         self._gone: list[Way] = []  # of links that were removed while packets were on their way
 
     @property
@@ -349,16 +333,18 @@ class Links:
     def make(self, one: str, other: str, settings: Settings, one_way: bool, changed: Callable[[], None]) -> Link:
         """A link between two hosts, by name; ANY stands for every host."""
         pairs = [(one, other)] if one_way or one == other else [(one, other), (other, one)]
-        ways = [Way(self._clock, self._choices, *pair, settings) for pair in pairs]
+        ways = [Way(self.clock, self._choices, *pair, settings) for pair in pairs]
         for pair, way in zip(pairs, ways, strict=True):
             self._ways.setdefault(pair, []).append(way)
         link = Link(self, ways, changed)
         self._links[link] = None
+        self.version += 1
         return link
 
     def remove(self, link: Link) -> None:
         """Forget a link."""
         if link in self._links:
+            self.version += 1
             del self._links[link]
             for way in link.ways:
                 there = self._ways[way.source, way.target]
@@ -375,16 +361,18 @@ class Links:
     def keep(self) -> Callable[[], None]:
         """Note which links there are, and what they do; the result makes it so again."""
         ways = {pair: list(ways) for pair, ways in self._ways.items()}
-        links = {link: [(way.settings, way.is_cut, way.is_held) for way in link.ways] for link in self._links}
+        links = {link: [(way.settings, way.is_pulled, way.is_held) for way in link.ways] for link in self._links}
 
         def put_back() -> None:
             for link in [each for each in self._links if each not in links]:
                 link.remove()
             self._ways = {pair: list(before) for pair, before in ways.items()}
             self._links = dict.fromkeys(links)
+            self.version += 1
             for link, states in links.items():
-                for way, (settings, is_cut, is_held) in zip(link.ways, states, strict=True):
-                    way.settings, way.is_cut = settings, is_cut
+                for way, (settings, is_pulled, is_held) in zip(link.ways, states, strict=True):
+                    way.settings = settings
+                    way.pull(is_pulled)
                     way.hold() if is_held else way.release()
 
         return put_back
@@ -417,6 +405,10 @@ class Links:
             if old is not None:
                 new.settings = old.settings
         return link
+
+    def cut(self) -> list[str]:
+        """The ways on which nothing passes, for people."""
+        return [f"{way.source} to {way.target}" for link in self._links for way in link.ways if way.is_cut]
 
     def flying(self) -> list[Flight]:
         """What is on its way, by arrival."""

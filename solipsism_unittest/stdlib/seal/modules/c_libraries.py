@@ -9,6 +9,7 @@ No audit event tells of what such a package does, and no row means that a packag
 
 from __future__ import annotations
 
+import functools
 import sys
 import types
 from collections.abc import Callable, Iterable, Sequence
@@ -81,13 +82,21 @@ LIBRARIES = (
         *(f"{server}.{method}" for server in ("grpc._server:_Server", "grpc.aio._server:Server")
           for method in ("add_insecure_port", "add_secure_port", "start")),
     ), "grpclib, which has asyncio's transports, works unchanged; or call the servicer's methods directly"),
-    Library("mysqlclient", ("MySQLdb.connections:Connection.__init__",),
+    Library("mysqlclient", ("MySQLdb._mysql:connect", "MySQLdb._mysql:connection",
+                            "MySQLdb.connections:Connection.__init__"),
             "aiomysql and PyMySQL, which have Python's sockets, work unchanged"),
     Library("oracledb", ("oracledb:init_oracle_client", "oracledb.utils:init_oracle_client"),
             "leave init_oracle_client() out: the thin mode has Python's sockets"),
-    Library("psycopg", ("psycopg.generators:connect",),
-            "asyncpg and pg8000, which have Python's sockets, work unchanged"),
-    Library("psycopg2", ("psycopg2:_connect",), "asyncpg and pg8000, which have Python's sockets, work unchanged"),
+    Library("psycopg", (
+        "psycopg.generators:connect",
+        *(f"psycopg.pq:PGconn.{method}" for method in ("connect", "connect_start", "ping")),
+    ), "asyncpg and pg8000, which have Python's sockets, work unchanged"),
+    Library("psycopg2", (
+        "psycopg2:_connect", "psycopg2._psycopg:connection", "psycopg2._psycopg:ReplicationConnection",
+        *(f"psycopg2.extras:{kind}Connection" for kind in (
+            "Dict", "RealDict", "NamedTuple", "Logging", "MinTimeLogging", "LogicalReplication",
+            "PhysicalReplication")),
+    ), "asyncpg and pg8000, which have Python's sockets, work unchanged"),
     Library("pulsar-client", ("pulsar:Client.__init__",), "give the code under test a fake client"),
     Library("pycurl", ("pycurl:Curl.perform", "pycurl:Curl.perform_rb", "pycurl:Curl.perform_rs",
                        "pycurl:CurlMulti.add_handle"),
@@ -221,14 +230,26 @@ def _by_name(module: types.ModuleType, name: str, maker: Maker) -> Sequence[Repl
 
 def _of_class(cls: type, method: str, maker: Maker) -> Maker:
     """The same for a method that the class may have from a base."""
-    return lambda before: maker(written_on(cls, method) if before is MISSING else before)
+    return lambda before: _of_its_kind(maker, written_on(cls, method) if before is MISSING else before)
+
+
+def _of_its_kind(maker: Maker, before: Any) -> Any:
+    """The same for a method of the class itself, as one."""
+    if type(before) not in (classmethod, types.ClassMethodDescriptorType):
+        return maker(before)
+
+    @functools.wraps(before)
+    def call(cls: type, *args: Any, **kwargs: Any) -> Any:
+        return before.__get__(None, cls)(*args, **kwargs)
+
+    return classmethod(maker(call))
 
 
 def _subclass_with(makers: dict[str, Maker]) -> Maker:
     """A subclass with these methods stands for a class of C."""
     return lambda before: type(before.__name__, (before,), {
         "__module__": before.__module__, "__doc__": before.__doc__,
-        **{method: maker(written_on(before, method)) for method, maker in makers.items()}})
+        **{method: _of_its_kind(maker, written_on(before, method)) for method, maker in makers.items()}})
 
 
 def _listen(loader: Loader, loaded: Callable[[], None]) -> None:

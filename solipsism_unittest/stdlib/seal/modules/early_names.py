@@ -3,7 +3,8 @@
 Owns the list of those names in the modules that are loaded. While a thread is sealed, each of them holds the stand-in
 that the function's own module has. The rule that keeps it simple: only a C function is looked for, only as a global of
 a module, and only under its own name. Who keeps it under another name (`REAL = time.monotonic`) means the real
-function. The standard library does so too: its threads and queues wait for the real world.
+function. The standard library does so too: its threads and queues wait for the real world. Default arguments and their
+like are in defaults.py.
 
 Anything may stand in `sys.modules`, under any key, so nothing is asked of an entry but its true type; see globals_of().
 """
@@ -12,7 +13,6 @@ from __future__ import annotations
 
 import importlib.machinery
 import importlib.util
-import operator
 import sys
 import time
 import types
@@ -20,8 +20,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ....introspection.modules import globals_of, is_plumbing
+from .defaults import Defaults
+from .keepers import Keepers
 
-_METHODS = (types.MethodDescriptorType, types.FunctionType)
 # Only a module that has one of these names is looked through for methods: a look at every value takes long.
 _OWNERS = frozenset(("socket", "_socket", "asyncio"))
 # A module that is loaded on its first use; it becomes a plain one then.
@@ -40,14 +41,18 @@ class _Binding(NamedTuple):
 class Bindings:
     """Where other modules have bound the C functions among `names`, which are pairs of a module and a name in it.
 
-    `lasting` are methods of classes. Who has kept one of them, as a global, as an attribute of a class or as a default
-    argument, under whatever name, has from now on, and for good, what it leads to.
-    `kinds` are the types of what is looked for by name.
+    `lasting` are methods of classes, and what they lead to for who has kept one of them, see `Keepers`; a tool may have
+    put such functions into `patched` classes. `kinds` are the types of what is looked for by name. `defaults` serves
+    who keeps one as a default argument.
     """
 
     def __init__(self, names: Iterable[tuple[Any, str]], lasting: Mapping[Any, Any] = types.MappingProxyType({}),
-                 kinds: tuple[type, ...] = (types.BuiltinFunctionType,)) -> None:
+                 patched: Iterable[type] = (), kinds: tuple[type, ...] = (types.BuiltinFunctionType,),
+                 defaults: Defaults | None = None) -> None:
+        self._defaults = defaults
         self._lasting = lasting
+        self._keepers = Keepers(lasting)
+        self._patched = list(patched)
         self._wanted = [(name, vars(owner)[name], vars(owner)) for owner, name in names
                         if isinstance(vars(owner).get(name), kinds)]
         self._seen: dict[str, types.ModuleType] = {}
@@ -79,6 +84,9 @@ class Bindings:
         self._replaced.clear()
 
     def _look_through_modules(self) -> None:
+        while self._patched:
+            for value in list(vars(self._patched.pop()).values()):
+                self._keepers.look_into(value)
         self._unfinished = {}
         for module_name, module in sys.modules.copy().items():  # at once: other threads import meanwhile
             if type(module_name) is not str or not issubclass(type(module), types.ModuleType):
@@ -93,27 +101,11 @@ class Bindings:
                 self._seen[module_name] = module
             names = globals_of(module)
             if self._lasting and not _OWNERS.isdisjoint(names):
-                self._serve_who_kept_methods(names, module_name)
+                self._keepers.serve(names, module_name)
+            if self._defaults is not None:
+                self._defaults.serve(names, module_name)
             self._found += [_Binding(names, name, function, home) for name, function, home in self._wanted
-                            if names.get(name) is function]
-
-
-    def _serve_who_kept_methods(self, names: dict[str, Any], module_name: str) -> None:
-        def instead(value: Any) -> Any:
-            return self._lasting.get(value, value) if type(value) in _METHODS else value
-
-        for name, value in names.copy().items():
-            ours = instead(value)
-            if ours is not value:
-                names[name] = ours
-            elif type(value) is types.FunctionType and value.__defaults__:
-                ours = tuple(map(instead, value.__defaults__))
-                if any(map(operator.is_not, ours, value.__defaults__)):
-                    value.__defaults__ = ours
-            elif type(value) is type and value.__module__ == module_name:
-                for attribute, method in list(vars(value).items()):
-                    if instead(method) is not method:
-                        setattr(value, attribute, instead(method))
+                            if names.get(name) is function and not (isinstance(function, type) and _is_of_c(names))]
 
 
 def last_module() -> object:
@@ -122,6 +114,11 @@ def last_module() -> object:
         return next(reversed(sys.modules.values()), None)
     except RuntimeError:  # another thread has just imported something
         return None
+
+
+def _is_of_c(names: dict[str, Any]) -> bool:
+    """Whether a module is written in C: others of C take the layout of their objects from the classes it has."""
+    return isinstance(getattr(names.get("__spec__"), "loader", None), importlib.machinery.ExtensionFileLoader)
 
 
 def _is_unfinished(module: types.ModuleType) -> bool:

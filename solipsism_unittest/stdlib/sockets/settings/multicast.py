@@ -13,7 +13,8 @@ import socket
 import sys
 from collections.abc import Callable
 
-from ....kernel.addresses.interfaces import INTERFACES, OUTSIDE, interface_at
+from ....kernel.addresses.hosts import own_interface
+from ....kernel.addresses.interfaces import INTERFACES, OUTSIDE
 from ....kernel.descriptors.datagram import Datagram, Memberships
 from ....kernel.descriptors.end import End
 from ....kernel.descriptors.file import os_error
@@ -91,7 +92,7 @@ def _membership(end: End, value: Value) -> tuple[Datagram, str, int | None]:
     number = int.from_bytes(data[8:12], sys.byteorder) if len(data) >= 12 else 0
     if number:
         return udp, str(group), number if number in INTERFACES else None
-    interface = interface_at(str(ipaddress.IPv4Address(data[4:8])))
+    interface = own_interface(str(ipaddress.IPv4Address(data[4:8])))
     return udp, str(group), interface.number if interface is not None else None
 
 
@@ -149,7 +150,7 @@ def _set_way_out(end: End, value: Value) -> None:
     if number and number not in INTERFACES:
         raise os_error(errno.EADDRNOTAVAIL)
     if not number and address != "0.0.0.0":
-        interface = interface_at(address)
+        interface = own_interface(address)
         if interface is None:
             raise os_error(errno.EADDRNOTAVAIL)
         number = interface.number

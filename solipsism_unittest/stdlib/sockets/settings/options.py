@@ -86,11 +86,12 @@ def set_option(end: End, level: int, optname: int, *values: Any) -> None:
     option.change(end, value)
 
 
-def get_option(end: End, level: int, optname: int, buflen: int = 0) -> Any:
-    """getsockopt(2): an int, or with `buflen` that number of bytes."""
+def get_option(end: End, level: int, optname: int, buflen: int, path_mtu: Callable[[Any], int]) -> Any:
+    """getsockopt(2): an int, or with `buflen` that number of bytes. `path_mtu(end)` is IP_MTU."""
     if not 0 <= buflen <= 1024:
         raise OSError("getsockopt buflen out of range")
-    value = _option(end, level, optname, "get").read(end)
+    option = _option(end, level, optname, "get")
+    value = path_mtu(end) if (level, optname) in _PATH_MTU else option.read(end)
     if buflen and level == socket.IPPROTO_IP and buflen < 4 and isinstance(value, int) and 0 <= value <= 255:
         return bytes([value])  # as ip_getsockopt() does
     if buflen:
@@ -136,6 +137,17 @@ def _switch(key: Key, default: int = 0) -> Option:
         end.remember(key, int(_number(value, _shortest(key)) != 0))
 
     return Option(lambda end: end.options.get(key, default), change)
+
+
+def _asks_for_reports(key: Key) -> Option:
+    """IP_RECVERR: who asks no longer loses the errors that were not read."""
+
+    def change(end: End, value: Value) -> None:
+        end.remember(key, int(_number(value, _shortest(key)) != 0))
+        if not end.options[key]:
+            end.reports = None
+
+    return Option(lambda end: end.options.get(key, 0), change)
 
 
 def _remembered(key: Key, default: int, lowest: int, highest: int) -> Option:
@@ -201,8 +213,9 @@ def _set_linger(end: End, value: Value) -> None:
     if isinstance(value, int) or len(value) < 8:
         raise os_error(errno.EINVAL)
     on, seconds = struct.unpack_from("ii", value)
-    # A close() with a time has nothing to wait for: all that was sent has arrived.
     end.linger_zero = bool(on) and seconds == 0
+    if on and seconds > 0 or end.linger:
+        end.linger = seconds if on else 0
     end.remember(_LINGER, struct.pack("ii", int(on != 0), seconds if on else _linger(end)[1]))
 
 
@@ -255,6 +268,12 @@ def _set_segment_size(end: End, value: Value) -> None:
         raise os_error(errno.EINVAL)
 
 
+def _set_mtu(end: End, value: Value) -> None:
+    wanted = _number(value)
+    if wanted and wanted < 1280:  # what every way takes (RFC 8200, 5); the size of fragments changes nothing
+        raise os_error(errno.EINVAL)
+
+
 def _tcp_info(end: End) -> bytes:
     """struct tcp_info of linux/tcp.h: its first byte is the state, and the others are 0."""
     assert isinstance(end, Stream)
@@ -302,11 +321,9 @@ _SWITCHES: dict[Key, int] = {
     **{(socket.IPPROTO_IP, number): 0 for number in (
         6, 7, 8, 12, 13, 15, 19, 20, 24,  # IP_RECVOPTS RETOPTS PKTINFO RECVTTL RECVTOS FREEBIND TRANSPARENT
         # RECVORIGDSTADDR BIND_ADDRESS_NO_PORT
-        IP_RECVERR,
     )},
     **{(socket.IPPROTO_IPV6, number): 0 for number in (
         49, 51, 53, 56, 58, 60, 62, 66,  # IPV6_RECVPKTINFO HOPLIMIT HOPOPTS RTHDR DSTOPTS PATHMTU DONTFRAG RECVTCLASS
-        IPV6_RECVERR,
     )},
 }
 # Kept with no effect: the default, the lowest and the highest value
@@ -339,9 +356,15 @@ _CONGESTION = socket.IPPROTO_TCP, 13
 _TIMEOUTS = [(socket.SOL_SOCKET, 20), (socket.SOL_SOCKET, 21)]  # SO_RCVTIMEO SO_SNDTIMEO
 _OF_UNIX = [(socket.SOL_SOCKET, 16), (socket.SOL_SOCKET, 34)]  # SO_PASSCRED SO_PASSSEC
 
+_PATH_MTU: dict[Key, Option] = {  # what the network knows
+    (socket.IPPROTO_IP, 14): _fact(lambda end: 0),  # IP_MTU
+    (socket.IPPROTO_IPV6, 24): Option(lambda end: 0, _set_mtu),  # IPV6_MTU
+}
+
 OPTIONS: dict[Key, Option] = {
     **{key: _switch(key, default) for key, default in _SWITCHES.items()},
     **{key: Option(*_switch(key)[:2], frozenset({UNIX}), errno.EOPNOTSUPP) for key in _OF_UNIX},
+    **{key: _asks_for_reports(key) for key in ((socket.IPPROTO_IP, IP_RECVERR), (socket.IPPROTO_IPV6, IPV6_RECVERR))},
     **{key: _remembered(key, *limits) for key, limits in _NUMBERS.items()},
     (socket.SOL_SOCKET, socket.SO_REUSEADDR): Option(lambda end: int(end.reuse_address), _set_reuse_address),
     (socket.SOL_SOCKET, getattr(socket, "SO_REUSEPORT", 15)): Option(lambda end: int(end.reuse_port), _set_reuse_port),
@@ -367,4 +390,5 @@ OPTIONS: dict[Key, Option] = {
     _CONGESTION: _text(_CONGESTION, 16, b"cubic", frozenset({b"cubic", b"reno"})),
     (socket.IPPROTO_IPV6, socket.IPV6_V6ONLY): Option(lambda end: int(end.v6_only), _set_v6_only),
     **{key: Option(*pair) for key, pair in MULTICAST.items()},
+    **_PATH_MTU,
 }

@@ -16,7 +16,7 @@ class FaultsTest(unittest.TestCase):
         self.faults = Faults()
 
     def test_drop(self):
-        """What is sent to an address that drops vanishes until it is repaired; everything else passes."""
+        """What is sent to an address that drops, or by it, vanishes until it is repaired; everything else passes."""
         self.assertFalse(self.faults.any)
         self.faults.drop(["192.0.2.1", "::1"])
         self.faults.repair(["::1", "192.0.2.9"])
@@ -24,6 +24,8 @@ class FaultsTest(unittest.TestCase):
             [self.faults.verdict(packet(address)) for address in ("192.0.2.1", "::1", "192.0.2.2")],
             [Verdict.DROP, Verdict.PASS, Verdict.PASS],
         )
+        sent = packet("192.0.2.2")._replace(source_address=("192.0.2.1", 1))
+        self.assertEqual(self.faults.verdict(sent), Verdict.DROP)
         self.assertTrue(self.faults.any)
 
     def test_rules(self):
@@ -61,7 +63,21 @@ class FaultsTest(unittest.TestCase):
         for seconds in (-1, math.inf, math.nan, "1", True):
             self.assertRaisesRegex(ValueError, "a finite number of seconds later", Verdict.later, seconds)
         for code in (0, "EIO", 99999, []):
-            self.assertRaisesRegex(ValueError, r"a connect fails with an errno, such as", Verdict.fail, code)
+            self.assertRaisesRegex(ValueError, r"a packet fails with an errno, such as", Verdict.fail, code)
+
+    def test_icmp(self):
+        """An error by its type and code is another one for IPv6; one that nobody hears of is refused."""
+        self.assertEqual([Verdict.icmp(3, 13).failure("192.0.2.1")[:2], Verdict.icmp(1, 1).failure("2001:db8::1")[:2]],
+                         [(errno.EHOSTUNREACH, True), (errno.EACCES, True)])
+        self.assertEqual([Verdict.RESET.failure(address)[:2] for address in ("192.0.2.1", "::1")],
+                         [(errno.ECONNREFUSED, True)] * 2)
+        self.assertEqual(Verdict.fail(errno.EHOSTUNREACH).failure("192.0.2.1")[:2], (errno.EHOSTUNREACH, False))
+        for numbers in ((11, 1), (3, 16), (0, 0), ("3", 1), (5, 0)):
+            with self.assertRaisesRegex(ValueError, "no call fails with type .* of ICMP: there are 3/0, .*, and for "
+                                                    "IPv6 1/0, "):
+                Verdict.icmp(*numbers)
+        self.assertRaisesRegex(ValueError, "no call fails with type 3, code 13 of ICMP for IPv6",
+                               Verdict.icmp(3, 13).failure, "::1")
 
     def test_bad_rules(self):
         """What is no function, and a function that gives no Verdict, are refused by name."""

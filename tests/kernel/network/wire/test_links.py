@@ -6,7 +6,9 @@ import unittest
 
 from solipsism_unittest.kernel.choices import Choices
 from solipsism_unittest.kernel.clock import VirtualClock
-from solipsism_unittest.kernel.network.wire.links import ANY, Lane, Links, Settings, Way
+from solipsism_unittest.kernel.network.wire.lanes import Lane
+from solipsism_unittest.kernel.network.wire.links import ANY, Links, Way
+from solipsism_unittest.kernel.network.wire.settings import Settings
 
 MANY = 100_000
 
@@ -91,7 +93,7 @@ class ArithmeticTest(LinkCase):
         self.carry(way, "two", lane)
         self.clock.jump(1)
         self.clock.jump(3)
-        self.assertEqual([(flight.what, flight.arrives) for flight in way.flying.values()],
+        self.assertEqual([(flight.what, flight.arrives) for flight in way.flights()],
                          [("one", math.inf), ("two", math.inf)])
         self.assertEqual(self.arrived, [])
         way.release()
@@ -313,6 +315,9 @@ class LinksTest(LinkCase):
             ({"slice": True}, "slice is a number of bytes from 1 up, or None, not True"),
             ({"latency": True}, "latency is a finite number of seconds from 0 up, not True"),
             ({"distribution": ["uniform"]}, r"distribution is one of .*, not \['uniform'\]"),
+            ({"mtu": 67}, "mtu is a number of bytes from 68 up, or None, not 67"),
+            ({"connect": "refused"}, "connect is an errno, such as errno.EHOSTUNREACH, or None, not 'refused'"),
+            ({"route": 100_000}, "route is an errno, such as errno.EHOSTUNREACH, or None, not 100000"),
             ({"reset_after": 1.5}, "reset_after is a number of bytes from 0 up, or None, not 1.5"),
         ):
             with self.subTest(words), self.assertRaisesRegex(ValueError, words):

@@ -83,12 +83,67 @@ class ConnectTest(SolipsistTestCase):
                 await asyncio.wait_for(self.connect(), seconds)
         await asyncio.sleep(100)
 
+    async def test_settings(self):
+        """A link refuses connects, fails them or swallows them; what is open already goes on."""
+        await self.start_fake_server(host="api.test", port=80)
+        link = self.network.link("localhost", "api.test", latency=0.05)
+        writer = await self.connect()
+        for code, seconds in ((errno.ECONNREFUSED, 0.1), (errno.EHOSTUNREACH, 0.1), (errno.ENETUNREACH, 0.1),
+                              (errno.ETIMEDOUT, 131)):
+            with self.subTest(code=code), self.assertElapses(seconds):
+                link.change(connect=code)
+                with self.assertRaises(OSError) as caught:
+                    await self.connect()
+                self.assertEqual(caught.exception.errno, code)
+        writer.write(b"x")
+        await self.settle()
+        self.assertEqual(len(self.network.in_flight()), 1)
+        link.change(connect=None)
+        await self.connect()
+
+    async def test_no_route(self):
+        """Without a route connect() and sendto() fail in the call; open connections are cut."""
+        server = await self.start_fake_server(host="api.test", port=80)
+        writer = await self.connect()
+        connection = await server.accept()
+        udp = self.enterContext(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        for code in (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EINVAL):
+            with self.subTest(code=code), self.network.link("localhost", "api.test", route=code):
+                sock = self.enterContext(socket.socket())
+                sock.setblocking(False)
+                address = (self.network.add_host("api.test").addresses[0], 80)
+                for call in (sock.connect, udp.connect, lambda to: udp.sendto(b"x", to)):
+                    with self.assertRaises(OSError) as caught:
+                        call(address)
+                    self.assertEqual(caught.exception.errno, code)
+                writer.write(b"x")
+                await self.assertReceivesNothing(connection, 0.1)
+        with self.assertRaises(BlockingIOError):
+            sock.connect(address)
+        await self.assertReceives(connection, b"xxxx")
+
+    async def test_a_stall(self):
+        """A link that stalls keeps everything for a while, and lets it go in order."""
+        server = await self.start_fake_server(host="api.test", port=80)
+        writer = await self.connect()
+        connection = await server.accept()
+        link = self.network.link("localhost", "api.test")
+        link.stall(5)
+        for data in (b"1", b"2"):
+            writer.write(data)
+            await asyncio.sleep(1)
+        with self.assertElapses(3):
+            await self.assertReceives(connection, b"12")
+        with self.assertRaisesRegex(ValueError, "a stall is a finite number of seconds from 0 up, not -1"):
+            link.stall(-1)
+
     async def test_rules(self):
         """A rule refuses a connect, fails it, loses its SYN or lets it come late; it sees who asks whom."""
         await self.start_fake_server(host="api.test", port=80)
         seen = []
         verdicts = [Verdict.RESET, Verdict.fail(errno.EHOSTUNREACH), Verdict.DROP, None]
-        self.network.rule(lambda packet: seen.append(packet) or (verdicts.pop(0) if verdicts else Verdict.later(5)))
+        self.network.rule(lambda packet: None if packet.kind == "lookup" else seen.append(packet) or (
+            verdicts.pop(0) if verdicts else Verdict.later(5)))
         with self.assertRaises(ConnectionRefusedError):
             await self.connect()
         with self.assertRaises(OSError) as caught:
@@ -100,6 +155,33 @@ class ConnectTest(SolipsistTestCase):
             await self.connect()
         self.assertEqual({(packet.kind, packet.source, packet.target, packet.target_address[1]) for packet in seen},
                          {("connect", "localhost", "api.test", 80)})
+
+    async def test_rules_of_look_ups(self):
+        """A rule lets a look-up fail, take long, or have no answer at all."""
+        await self.start_fake_server(host="api.test", port=80)
+        seen = []
+
+        def rule(packet):
+            if packet.kind == "lookup":
+                seen.append((packet.source, packet.target, packet.data))
+                return verdicts.pop(0)
+
+        self.network.rule(rule)
+        verdicts = [Verdict.DROP, Verdict.RESET, Verdict.fail(errno.EHOSTUNREACH), Verdict.later(3), None, Verdict.PASS]
+        for seconds in (10, 0, 0):
+            with self.assertElapses(seconds), self.assertRaises(socket.gaierror) as caught:
+                await asyncio.open_connection("api.test", 80)
+            self.assertEqual(caught.exception.errno, socket.EAI_AGAIN)
+        for seconds in (3, 0):
+            with self.assertElapses(seconds), self.network.host("client.test"):
+                await self.connect()
+        with socket.socket() as sock:
+            sock.connect(("api.test", 80))
+        self.assertEqual(seen, [("localhost", "dns", b"api.test")] * 3
+                         + [("client.test", "dns", b"api.test")] * 2
+                         + [("localhost", "dns", b"api.test")])
+        await self.loop.getaddrinfo("localhost", 80)
+        await self.loop.getaddrinfo("192.0.2.1", 80)
 
     async def test_rules_of_streams(self):
         """A rule sees each segment: it may come late, be lost, or reset the connection."""
@@ -156,8 +238,8 @@ class EndsTest(SolipsistTestCase):
         """An end without addresses, as one that begins anew, is on no way, and none is cut."""
         wire, end = self.network.wire, self.loop.kernel.stream(socket.AF_INET, None)
         self.network.link(latency=1.0).cut()
-        self.assertEqual((wire.way_of(end).settings.latency, wire.round_trip(end), wire.is_cut_between(end)),
-                         (0.0, 0.0, False))
+        self.assertEqual(([way.settings.latency for way in wire.ways_of(end)], wire.is_cut_between(end)),
+                         ([0.0, 0.0], False))
         self.loop.kernel.close(end)
 
     async def test_a_peer_that_is_gone(self):
@@ -249,19 +331,153 @@ class DatagramTest(SolipsistTestCase):
         with self.assertElapses(5):
             while self.received()[-1] != b"late":
                 await asyncio.sleep(0.5)
-        self.network.rule(lambda packet: Verdict.RESET)
+        self.network.rule(lambda packet: Verdict.RESET if packet.kind == "datagram" else None)
         self.sock.connect(("api.test", 53))
         self.sock.send(b"x")
         self.assertRaises(ConnectionRefusedError, self.sock.recv, 100)
 
+    async def errors_of(self, count=1, *, code=errno.ECONNREFUSED, port=54, asked=False, connected=True):
+        """Send some datagrams, one each 0.1 s, and give what went wrong, with the time."""
+        seen = []
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            if asked:
+                sock.setsockopt(socket.IPPROTO_IP, 11, 1)  # IP_RECVERR
+            address = self.server.host, port
+            if connected:
+                sock.connect(address)
+            sock.setblocking(False)
+            start = self.now
+            for _ in range(count):
+                try:
+                    sock.send(b"x") if connected else sock.sendto(b"x", address)
+                except OSError as error:
+                    seen.append((error.errno, round(self.now - start, 6)))
+                await asyncio.sleep(0.1)
+                if code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                    seen.append((code, round(self.now - start, 6)))
+        return seen
+
+    async def test_a_closed_port(self):
+        """The error comes a round trip later; nobody hears of one that is lost on its way back."""
+        link = self.network.link("localhost", "api.test", latency=0.06)
+        self.assertEqual(await self.errors_of(3), [(errno.ECONNREFUSED, 0.2), (errno.ECONNREFUSED, 0.3)])
+        link.change(latency=0.01, loss=1.0)
+        self.assertEqual(await self.errors_of(3), [])
+        link.remove()
+        self.network.link("api.test", "localhost", one_way=True).cut()
+        self.assertEqual(await self.errors_of(3), [])
+        self.network.heal()
+        self.network.drop("198.18.0.1")
+        self.assertEqual(await self.errors_of(3), [])
+
+    async def test_refusals_are_counted(self):
+        """A host refuses six datagrams of another one at once, and then one a second; the own host all of them."""
+        times = [when for _, when in await self.errors_of(40)]
+        self.assertEqual(times[:6], [0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
+        self.assertEqual([round(when) for when in times[6:]], [1, 2, 3])
+        await asyncio.sleep(100)
+        self.server = await self.start_fake_datagram_server(host="localhost")
+        self.assertEqual(len(await self.errors_of(40)), 40)
+
+    async def test_errors_on_the_way(self):
+        """A connected socket hears of some errors, and of those that may pass only if it asks; others if they ask."""
+        for code, hears in ((errno.ECONNREFUSED, True), (errno.ENOPROTOOPT, True), (errno.EPROTO, True),
+                            (errno.EHOSTUNREACH, False), (errno.ENETUNREACH, False), (errno.EOPNOTSUPP, False)):
+            with self.subTest(code=code), self.network.rule(
+                    lambda packet, code=code: Verdict.fail(code) if packet.kind == "datagram" else None):
+                told = [(code, 0.1)]
+                self.assertEqual(await self.errors_of(port=53), told if hears else [])
+                self.assertEqual(await self.errors_of(port=53, asked=True), told)
+                self.assertEqual(await self.errors_of(port=53, connected=False), [])
+                self.assertEqual(await self.errors_of(port=53, connected=False, asked=True), told)
+        self.assertEqual(self.received(), [])
+
+    async def test_mtu(self):
+        """A datagram over the MTU goes in fragments, which are lost one by one."""
+        link = self.network.link("localhost", "api.test", mtu=1000)
+        await self.send(bytes(3000))
+        await self.settle()
+        self.assertEqual(self.received(), [bytes(3000)])
+        link.change(loss=0.1)
+        before = len(self.received())
+        for _ in range(1000):
+            await self.send(bytes(9000))  # 10 fragments
+            await self.settle()
+        self.assertAlmostEqual((len(self.received()) - before) / 1000, 0.9 ** 10, delta=0.045)  # three sigma
+
+    async def test_a_narrow_way(self):
+        """What is too large is lost on its way, and its sender hears so a round trip after it; the host knows for ten
+        minutes, and sends fragments then. In IPv6 that is so whatever the sender wants.
+        """
+        self.network.link("localhost", "api.test", latency=0.05, mtu=1300)
+        four, six = self.network.add_host("api.test").addresses
+        for family, level, host in ((socket.AF_INET, socket.IPPROTO_IP, four),
+                                    (socket.AF_INET6, socket.IPPROTO_IPV6, six)):
+            sock = self.enterContext(socket.socket(family, socket.SOCK_DGRAM))
+            sock.setblocking(False)
+            sock.connect((host, 53))
+            mtu = level, 14 if family == socket.AF_INET else 24
+            for _ in range(2):
+                sock.send(bytes(1400))
+                await asyncio.sleep(0.1)
+                with self.assertRaises(OSError) as caught:
+                    sock.recv(1)
+                self.assertEqual((caught.exception.errno, sock.getsockopt(*mtu)), (errno.EMSGSIZE, 1300))
+                sock.send(bytes(1400))
+                await asyncio.sleep(599.9)
+                self.assertEqual(sock.getsockopt(*mtu), 1300)
+                await asyncio.sleep(0.1)
+                self.assertEqual(sock.getsockopt(*mtu), 1500)
+        self.assertEqual(self.received(), [bytes(1400)] * 4)
+
+    async def test_a_narrow_way_that_says_nothing(self):
+        """Where the errors are lost too, small datagrams pass and large ones never do."""
+        self.network.link("localhost", "api.test", mtu=1000)
+        self.network.link("api.test", "localhost", loss=1.0, one_way=True)
+        self.sock.connect((self.server.host, 53))
+        for size in (1400, 900) * 3:
+            self.sock.send(bytes(size))
+            await asyncio.sleep(1)
+        self.assertEqual(self.received(), [bytes(900)] * 3)
+        self.assertEqual(self.sock.getsockopt(socket.IPPROTO_IP, 14), 1500)
+
+    async def test_a_wide_way(self):
+        """A link may take more than Ethernet."""
+        self.network.link("localhost", "api.test", mtu=9000)
+        self.sock.setsockopt(socket.IPPROTO_IP, 10, 2)  # IP_MTU_DISCOVER: no fragments
+        self.sock.connect((self.server.host, 53))
+        self.assertEqual((self.sock.getsockopt(socket.IPPROTO_IP, 14), self.sock.send(bytes(8972))), (9000, 8972))
+        with self.assertRaisesRegex(OSError, "Message too long"):
+            self.sock.send(bytes(8973))
+        await self.settle()
+        self.assertEqual(self.received(), [bytes(8972)])
+
+    async def test_mtu_of_streams(self):
+        """TCP knows what fits through."""
+        link = self.network.link("localhost", "api.test", mtu=1000)
+        await self.start_fake_server(host="api.test", port=80)
+        _, writer = await asyncio.open_connection("api.test", 80)
+        sock = writer.get_extra_info("socket")
+        seen = [sock.getsockopt(socket.IPPROTO_IP, 14)]
+        link.change(mtu=None)
+        self.assertEqual([*seen, sock.getsockopt(socket.IPPROTO_IP, 14)], [1000, 1500])
+        writer.close()
+
     async def test_broadcast(self):
         """A link to everybody carries what is for many."""
         self.network.link(latency=1.0)
-        hears = await self.start_fake_datagram_server(host="255.255.255.255", port=5000)
+        own = await self.start_fake_datagram_server(host="255.255.255.255", port=5000)
+        devices = [await self.start_fake_datagram_server(host=f"device-{n}.test", port=5000) for n in range(2)]
+        self.network.partition("localhost", "device-1.test")
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         self.sock.sendto(b"all", ("255.255.255.255", 5000))
+        with self.assertElapses(0):
+            self.assertEqual((await own.receive())[0], b"all")
         with self.assertElapses(1):
-            self.assertEqual((await hears.receive())[0], b"all")
+            self.assertEqual((await devices[0].receive())[0], b"all")
+        await asyncio.sleep(5)
+        self.assertEqual(devices[1].received, [])
+        self.sock.sendto(b"nobody", ("255.255.255.255", 5001))
 
     async def test_the_same_seed(self):
         """One seed gives one journal of a lossy line, another seed another."""

@@ -6,7 +6,7 @@ The modules are made up, and of the shape that the real ones have; tests/interop
 import asyncio
 import collections
 import contextlib
-import importlib
+import importlib.machinery
 import pathlib
 import sys
 import tempfile
@@ -14,9 +14,8 @@ import types
 import unittest
 from unittest import mock
 
-from solipsism_unittest import EscapeError, SolipsistTestCase
+from solipsism_unittest import EscapeError, SolipsistTestCase, manual
 from solipsism_unittest.stdlib.seal.modules import c_libraries
-from tests import ROOT
 from tests.case.test_case import run, told
 from tests.leaks import case_of
 
@@ -52,6 +51,21 @@ class Connection:
         self.socket = socket
 
 
+class PGconn:
+    """As psycopg's, of which there is one in Python and one of C."""
+
+    @classmethod
+    def connect(cls, conninfo):
+        """Connect."""
+        return f"{cls.__name__} of {conninfo}"
+
+    @classmethod
+    def ping(cls, conninfo):
+        """Ask without a connection."""
+        return f"{conninfo} is there"
+
+
+PQ = fake("psycopg.pq", PGconn=PGconn)
 ZMQ = fake("zmq.sugar.socket", Socket=Socket)
 PSYCOPG2 = fake("psycopg2", _connect=lambda dsn: f"real {dsn}")
 CURL = fake("pycurl", Curl=collections.deque)  # a class of C; a deque has no perform()
@@ -74,8 +88,9 @@ class RefusalTest(unittest.TestCase):
         self.assertIn(
             "EscapeError: psycopg2._connect() of psycopg2 would reach the real network in C code (tests/stdlib/seal/"
             f"modules/test_c_libraries.py:{body.__code__.co_firstlineno + 1} in {body.__qualname__}), where nothing of "
-            "the virtual network is: asyncpg and pg8000, which have Python's sockets, work unchanged; or let it out on "
-            'purpose: with self.allow_escape("network"):, or hermetic = False on the class\n',
+            "the virtual network is\n  asyncpg and pg8000, which have Python's sockets, work unchanged\n  or let it "
+            'out on purpose: `with self.allow_escape("network"):`\n  hermetic = False on the class lets everything '
+            "out\n",
             self.refusal(body, PSYCOPG2))
 
     def test_swallowed(self):
@@ -123,6 +138,27 @@ class RefusalTest(unittest.TestCase):
             self.assertEqual(told(run(case_of(inside))), "")
         self.assertEqual(Socket().connect("tcp://api.test:80"), "connected to tcp://api.test:80")
 
+    def test_a_method_of_the_class(self):
+        """What makes a connection without a constructor is refused, under each of its names."""
+        early = fake("program", kept=PGconn.connect)
+
+        async def by_class(self):
+            PGconn.connect("host=db.test")
+
+        async def by_subclass(self):
+            type("Mine", (PGconn,), {}).ping("host=db.test")
+
+        async def let_out(self):
+            with self.allow_escape("network"):
+                self.assertEqual(type("Mine", (PGconn,), {}).connect("a"), "Mine of a")
+
+        for body, name in ((by_class, "connect"), (by_subclass, "ping")):
+            with self.subTest(name):
+                self.assertIn(f"psycopg.pq.PGconn.{name}() of psycopg would", self.refusal(body, PQ, early))
+                self.assertEqual((PGconn.connect("a"), early.kept("b")), ("PGconn of a", "PGconn of b"))
+        with loaded(PQ):
+            self.assertEqual(told(run(case_of(let_out))), "")
+
     def test_a_socket_of_the_test(self):
         """pyOpenSSL would read and write a virtual socket's descriptor in C; over memory it works."""
         async def refused(self):
@@ -149,6 +185,18 @@ class RefusalTest(unittest.TestCase):
                 self.assertIn("confluent_kafka.Producer() of confluent-kafka would", self.refusal(body, KAFKA, early))
                 self.assertEqual((KAFKA.Producer, early.Producer), (collections.deque,) * 2)
 
+    def test_in_a_module_of_c(self):
+        """A module of C keeps the class: others of C look there for how its objects are laid out."""
+        loader = importlib.machinery.ExtensionFileLoader("below", "below.so")
+        below = fake("below", Producer=collections.deque, __spec__=importlib.machinery.ModuleSpec("below", loader))
+
+        async def body(self):
+            self.assertIs(below.Producer, collections.deque)
+            self.assertIsNot(KAFKA.Producer, collections.deque)
+
+        with loaded(KAFKA, below):
+            self.assertEqual(told(run(case_of(body))), "")
+
     def test_every_row(self):
         """Each row names a package, ways of the right form, and a cure; each way is refused in a test."""
         for library in c_libraries.LIBRARIES:
@@ -171,9 +219,9 @@ class RefusalTest(unittest.TestCase):
         packages = [library.package for library in c_libraries.LIBRARIES]
         self.assertEqual(packages, sorted(packages, key=str.lower))
 
-    def test_readme(self):
-        """README lists every package of the table."""
-        text = (ROOT / "README.md").read_text(encoding="utf-8")
+    def test_manual(self):
+        """The page about limits lists every package of the table."""
+        text = manual.pages()["limits"]
         missing = [library.package for library in c_libraries.LIBRARIES if library.package not in text]
         self.assertEqual(missing, [])
 
@@ -270,6 +318,22 @@ class LibrariesTest(unittest.TestCase):
             self.assertEqual((queue.append(3), list(queue), module.Queue.__name__), ("refused", [1, 2], "deque"))
             libraries.disarm()
         self.assertIs(module.Queue, collections.deque)
+
+    def test_a_method_of_a_class_of_c(self):
+        """A method that a class of C has for itself is refused through the subclass; the others give that."""
+        module = fake("toy_bytes", Bytes=bytearray)
+        libraries = self.libraries(toy_bytes=["Bytes.fromhex"])
+        with mock.patch.dict(sys.modules, toy_bytes=module):
+            libraries.arm()
+            self.assertEqual((module.Bytes.fromhex("00"), module.Bytes(2)), ("refused", bytearray(2)))
+            libraries.disarm()
+        self.assertEqual(module.Bytes.fromhex("00"), bytearray(1))
+        asked = mock.Mock()
+        real = c_libraries._of_its_kind(lambda before: lambda *args: asked(*args) and before(*args),
+                                        vars(bytearray)["fromhex"])
+        mine = type("Mine", (bytearray,), {"fromhex": real})
+        self.assertEqual((mine.fromhex("00"), type(mine.fromhex("00"))), (bytearray(1), mine))
+        asked.assert_called_with(mine, "00")
 
 
 class TwinTest(SolipsistTestCase):

@@ -1,0 +1,108 @@
+"""What an interpreter does when its program is over: it waits for the threads, then the functions of `atexit` run.
+
+Owns both of one program, and what module atexit is to it. What a module registers while it is imported stays with the
+runner, as the module does, and so does what the standard library registers.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from ...introspection.modules import is_of_standard_library
+from ...pythons import IGNORED_AT_EXIT
+from ..worlds import World, outermost
+from .surroundings import surroundings_here
+
+__unittest = True
+__tracebackhide__ = True
+
+Ignore = Callable[[str, BaseException], None]  # tells of an error that ends nothing, below this title
+
+
+class Ending:
+    """What is left to do at the end of one program."""
+
+    def __init__(self) -> None:
+        self._threads: list[threading.Thread] = []
+        self._pools: list[weakref.ref[Any]] = []
+        self._functions: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = []
+
+    def note(self, thread: threading.Thread, pool: Any) -> None:
+        """The program starts a thread; one of a pool counts where the program has made that."""
+        if pool is None or any(known() is pool for known in self._pools):
+            self._threads = [each for each in self._threads if each.is_alive()]
+            self._threads.append(thread)
+
+    def note_pool(self, pool: Any) -> None:
+        """The program makes a pool of threads."""
+        self._pools.append(weakref.ref(pool))
+
+    def __bool__(self) -> bool:
+        return bool(self._threads or self._functions)
+
+    def run(self, ignore: Ignore) -> None:
+        """Do it."""
+        try:
+            for known in self._pools:
+                if (pool := known()) is not None:
+                    pool.shutdown(wait=False)  # its jobs come to their end
+            while self._threads:  # one may start another
+                thread = self._threads.pop(0)
+                if not thread.daemon and thread is not threading.current_thread():  # which runs the program
+                    thread.join()
+        except BaseException as error:
+            ignore("Exception ignored on threading shutdown:", error)
+        self.run_functions(ignore)
+
+    def run_functions(self, ignore: Ignore) -> None:
+        """Run those that are registered, the last first."""
+        while self._functions:
+            function, args, kwargs = self._functions.pop()
+            try:
+                function(*args, **kwargs)
+            except BaseException as error:
+                ignore(IGNORED_AT_EXIT % (function,), error)
+
+    def register(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Run this function at the end."""
+        self._functions.append((function, args, kwargs))
+
+    def unregister(self, function: Any) -> bool:
+        """Run a function no more; False where it is not registered."""
+        before = len(self._functions)
+        self._functions = [each for each in self._functions if each[0] != function]
+        return len(self._functions) < before
+
+
+def ending_here(world: World) -> Ending | None:
+    """That of the program that runs here; None for no program."""
+    around = surroundings_here()
+    found = around.ending if around is not None else getattr(outermost(world).process, "ending", None)
+    return found if isinstance(found, Ending) else None
+
+
+# -- module atexit
+
+
+def register(world: World, real: Callable[..., Any], /, *given: Any, **kwargs: Any) -> Any:
+    """As atexit.register()."""
+    ending, code = ending_here(world), sys._getframe(2).f_code
+    if ending is None or not given or not callable(given[0]) or code.co_name == "<module>" \
+            or is_of_standard_library(code.co_filename):
+        return real(*given, **kwargs)
+    ending.register(given[0], given[1:], kwargs)
+    return given[0]
+
+
+def unregister(world: World, real: Callable[[Any], None], function: Any, /) -> None:
+    """As atexit.unregister()."""
+    ending = ending_here(world)
+    if ending is None or not ending.unregister(function):
+        real(function)
+
+
+ANSWERS = {"register": register, "unregister": unregister}

@@ -1,0 +1,88 @@
+"""Clocks and locks that a program keeps: `def now(clock=time.monotonic)`, `field(default_factory=time.time)`.
+
+Owns where these are looked for, in the modules of the program alone: default arguments and closures of functions and
+methods, attributes of classes, factories of dataclasses. Who has one of the C functions there has its stand-in from now
+on, and for good: it calls the real one where the thread is not sealed. A global under another name stays what it is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import operator
+import types
+from typing import Any
+
+from ....introspection.modules import is_of_library
+from ..replacements import Shelf
+
+_FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType)
+_WRAPPERS = (staticmethod, classmethod)
+_names_of = type.__dict__["__dict__"].__get__  # of a class, whatever its metaclass makes of a look at it
+
+
+class Defaults:
+    """Gives those who keep one of some functions or classes its stand-in."""
+
+    def __init__(self, *shelves: Shelf) -> None:
+        replacements = [one for shelf in shelves for one in shelf.replacements]
+        self._wanted = [(vars(one.owner)[one.name], one) for one in replacements]
+        self._leads_to: dict[Any, Any] = {}
+        self._owners = frozenset(word for one in replacements for word in (one.name, one.owner.__name__))
+
+    def serve(self, names: dict[str, Any], module_name: str) -> None:
+        """Look through the globals of a module, unless it is a library's or cannot have such a function."""
+        if self._owners.isdisjoint(names) or is_of_library(str(names.get("__file__"))):
+            return
+        self._leads_to = self._leads_to or {real: one.made_from(real) for real, one in self._wanted}
+        for value in list(names.values()):
+            if type(value) is types.FunctionType:
+                if _is_name(value.__module__, module_name):
+                    self._serve_function(value)
+            elif issubclass(type(value), type) and _is_name(_names_of(value).get("__module__"), module_name):
+                self._serve_class(value)
+
+    def _instead(self, value: Any) -> Any:
+        return self._leads_to.get(value, value) if type(value) in _FUNCTIONS or type(value) is type else value
+
+    def _serve_class(self, cls: type) -> None:
+        names = _names_of(cls)
+        for name, value in list(names.items()):
+            kept = value.__func__ if type(value) in _WRAPPERS else value
+            ours = self._instead(kept)
+            if ours is not kept:  # no method: a C function is none either
+                if type(cls).__setattr__ is type.__setattr__:  # the metaclass has no idea of its own
+                    setattr(cls, name, staticmethod(ours) if type(ours) is types.FunctionType else ours)
+            elif type(kept) is types.FunctionType:
+                self._serve_function(kept)
+        fields = names.get("__dataclass_fields__")
+        for field in fields.values() if type(fields) is dict else ():
+            if type(field) is dataclasses.Field:
+                field.default, field.default_factory = map(self._instead, (field.default, field.default_factory))
+
+    def _serve_function(self, function: types.FunctionType) -> None:
+        """One, and those that it wraps."""
+        line, seen = [function], set()
+        while line:
+            function = line.pop()
+            seen.add(function)
+            if function.__defaults__:
+                ours = tuple(map(self._instead, function.__defaults__))
+                if any(map(operator.is_not, ours, function.__defaults__)):
+                    function.__defaults__ = ours
+            by_keyword = function.__kwdefaults__ or {}
+            by_keyword.update({name: self._instead(value) for name, value in by_keyword.items()})
+            for cell in function.__closure__ or ():
+                try:
+                    kept = cell.cell_contents
+                except ValueError:  # nothing is bound to the name
+                    continue
+                instead = self._instead(kept)
+                if instead is not kept:
+                    cell.cell_contents = instead
+                elif type(kept) is types.FunctionType and kept not in seen:
+                    line.append(kept)
+
+
+def _is_name(value: Any, name: str) -> bool:
+    """Whether a value is this name; anything may stand for the name of a module."""
+    return type(value) is str and value == name

@@ -1,0 +1,1 @@
+"""Threads in virtual time: they take turns, and time moves when all of them wait."""

@@ -1,0 +1,1 @@
+"""Tests of solipsism_unittest/peers/programs."""

@@ -1,0 +1,1 @@
+"""Races: programs that fail only sometimes, each beside its mended twin, and programs that never do."""

@@ -1,0 +1,216 @@
+"""The end of a program: its threads, then its functions of atexit. Each by a real interpreter too."""
+
+import asyncio
+import atexit
+import concurrent.futures
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest.mock
+import weakref
+from asyncio.subprocess import PIPE
+
+from solipsism_unittest import SleepForeverError, SolipsismError, SolipsistTestCase
+
+PROGRAMS = '''
+import asyncio, atexit, concurrent.futures, os, signal, sys, threading, time
+from atexit import register
+
+def say(*words):
+    print(*words, flush=True)
+def later(words, seconds=0.05, then=lambda: None):
+    time.sleep(seconds)
+    say(words)
+    then()
+def begin(*args):
+    threading.Thread(target=later, args=args).start()
+def prepare():
+    atexit.register(say, "registered first")
+    register(say, "registered last", "and", "called first")
+    begin("thread")
+    say("main")
+
+def ends(): prepare()
+def leaves():
+    prepare()
+    sys.exit("words")
+def fails():
+    prepare()
+    raise ValueError("bad")
+def leaves_at_once():
+    atexit.register(say, "never")
+    threading.Thread(target=time.sleep, args=(0.1,)).start()
+    os._exit(5)
+def is_killed():
+    atexit.register(say, "never")
+    threading.Thread(target=time.sleep, args=(0.1,)).start()
+    os.kill(os.getpid(), signal.SIGTERM)
+def is_killed_while_it_waits():
+    atexit.register(say, "never")
+    threading.Thread(target=time.sleep, args=(0.1,)).start()
+    signal.setitimer(signal.ITIMER_REAL, 0.01)
+def is_interrupted_while_it_waits():
+    atexit.register(say, "registered")
+    signal.signal(signal.SIGALRM, lambda *args: signal.raise_signal(signal.SIGINT))
+    signal.setitimer(signal.ITIMER_REAL, 0.5)
+    threading.Thread(target=time.sleep, args=(1,)).start()
+    return 3
+def decorates():
+    @atexit.register
+    def last(): print("never flushed by itself")
+    say(last.__name__)
+def unregisters():
+    for function in (say, later, say):
+        atexit.register(function, "of", 0)
+    atexit.unregister(say)
+    atexit.unregister(print)
+def registers_no_function():
+    for given in ((), (1,)):
+        try:
+            atexit.register(*given)
+        except TypeError as error:
+            say(error)
+def fails_at_the_end():
+    def fail(error):
+        raise error
+    atexit.register(say, "goes on")
+    for error in (SystemExit(9), ValueError("bad")):
+        atexit.register(fail, error)
+    return 4
+def dies_at_the_end():
+    atexit.register(say, "never")
+    atexit.register(os.kill, 0 or os.getpid(), signal.SIGTERM)
+def leaves_at_the_end():
+    atexit.register(say, "never")
+    atexit.register(os._exit, 6)
+def runs_a_loop_at_the_end(): atexit.register(lambda: asyncio.run(asyncio.sleep(0.01)))
+def starts_threads_from_threads(): begin("one", 0.01, lambda: begin("two"))
+def does_not_wait_for_daemons():
+    atexit.register(say, "at once")
+    threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
+def leaves_a_pool():
+    atexit.register(say, "registered")
+    global pool
+    pool = concurrent.futures.ThreadPoolExecutor(1)
+    for number in (1, 2):
+        pool.submit(later, number)
+    concurrent.futures.ThreadPoolExecutor(1).submit(later, 3, 0.3)
+async def of_a_coroutine(): prepare()
+async def of_a_coroutine_that_fails():
+    prepare()
+    raise ValueError("bad")
+async def of_a_coroutine_that_dies():
+    atexit.register(os._exit, 7)
+'''
+TAIL = """
+if __name__ == "__main__":
+    main = globals()[sys.argv.pop(1)]
+    sys.exit(asyncio.run(main()) if asyncio.iscoroutinefunction(main) else main())
+"""
+NAMES = re.findall(r"^(?:async )?def (\w+)\(", PROGRAMS, re.MULTILINE)[4:]
+if sys.version_info[:2] == (3, 12):  # it starts no thread once it waits for the others
+    NAMES.remove("starts_threads_from_threads")
+
+
+def shown(code, out, err):
+    """An outcome: of tracebacks the lines that no interpreter's own modules are in."""
+    err = re.sub(rb'  File "[^"]*", line \d+, in (?!fail)\w.*\n(    .*\n)*', b"", err)
+    err = re.sub(rb'  File "[^"]*", line \d+, in (<module>|run|_run\w*)\n(    .*\n)*', b"", err)
+    err = re.sub(rb" at 0x\w+", b"", err)
+    # Each version has words of its own above this one.
+    return code, out, re.sub(rb"(?s)^.*\nKeyboardInterrupt\b.*", b"interrupted", err)
+
+
+class BothTest(SolipsistTestCase):
+    maxDiff = None
+
+    def setUp(self):
+        self.path = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()), "app.py")
+        self.path.write_text(PROGRAMS + TAIL, encoding="utf-8")
+        self.module = {"__name__": "app"}
+        exec(compile(self.path.read_text(encoding="utf-8"), str(self.path), "exec"), self.module)
+
+    def real(self, name):
+        """What a real interpreter tells of a program."""
+        with self.allow_escape("subprocess"):
+            done = subprocess.run([sys.executable, "-W", "ignore", str(self.path), name], capture_output=True,
+                                  timeout=60)
+        return shown(done.returncode, done.stdout, done.stderr)
+
+    def test_all(self):
+        """The threads end, the functions run, the last first, and all that is printed is the program's."""
+        for name in NAMES:
+            with self.subTest(name):
+                real = self.real(name)
+                ours = self.run_program(self.module[name])
+                self.assertEqual(shown(ours.returncode, ours.stdout, ours.stderr), real)
+                self.add_program("tool", self.module[name])
+                self.assertEqual(asyncio.run(self.beside()), real)
+
+    async def beside(self):
+        process = await asyncio.create_subprocess_exec("tool", stdout=PIPE, stderr=PIPE)
+        out, err = await process.communicate()
+        return shown(process.returncode, out, err)
+
+
+class EndingTest(SolipsistTestCase):
+    def test_what_stays_with_the_runner(self):
+        """What a module registers while it is imported, what Python's own do, and what a test does."""
+        module = compile("import atexit\natexit.register(print, 'never')", "module.py", "exec")
+        counts = []
+
+        def main():
+            for act in (lambda: exec(module), lambda: weakref.finalize(main, print).detach(),
+                        lambda: atexit.register(print, "never"), lambda: atexit.register(say, "the program's")):
+                before = atexit._ncallbacks()
+                act()
+                counts.append(atexit._ncallbacks() - before)
+            atexit.unregister(print)  # the program's own
+            atexit.unregister(print)  # that of the module, or it would print at the end of the runner
+
+        def say(words):
+            print(words)
+
+        with unittest.mock.patch.object(weakref.finalize, "_registered_with_atexit", False):
+            self.assertEqual(self.run_program(main).stdout, b"the program's\n")
+        self.assertEqual(counts, [1, 1, 0, 0])
+        before = atexit._ncallbacks()
+        atexit.register(say)
+        self.assertEqual(atexit._ncallbacks(), before + 1)
+        atexit.unregister(say)
+
+    def test_what_is_no_end(self):
+        """What is the framework's own comes out of the call, from a function of atexit too."""
+
+        def strike():
+            raise SolipsismError("of ours")
+
+        with self.assertRaisesRegex(SolipsismError, "^of ours$"):
+            self.run_program(lambda: atexit.register(strike) and None)
+
+    async def test_without_the_loop(self):
+        """A program that runs on the spot comes to the same end there."""
+
+        def main():
+            threading.Thread(target=print, args=("thread",)).start()
+            atexit.register(print, "last")
+            print("main")
+
+        self.add_program("tool", main)
+        self.assertEqual(subprocess.run(["tool"], capture_output=True).stdout, b"main\nthread\nlast\n")
+
+    def test_a_thread_that_never_ends(self):
+        """The program would wait for ever: that is told as any hang of a thread is."""
+        never = threading.Event()
+        self.addCleanup(never.set)
+        with self.assertRaisesRegex(SleepForeverError, r"MainThread waits for the end of thread Thread-\d+ \(wait\)"):
+            self.run_program(lambda: threading.Thread(target=never.wait).start())
+
+    def test_a_pool_of_the_test(self):
+        """A pool that the test has made stays open, and its thread is not waited for."""
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            self.assertEqual(self.run_program(lambda: pool.submit(int).result()).returncode, 0)
+            self.assertEqual(pool.submit(int).result(), 0)
