@@ -10,6 +10,9 @@ os.environ["SOLIPSISM_MEMORY"] = ""  # tests of ours fail on purpose: what was f
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     # A shell starts what it runs in the background so, and real children of ours would inherit it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+    # Where no bytecode is kept, each of the suite's many child processes would compile the whole package anew.
+    sys.dont_write_bytecode = False
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 

@@ -408,19 +408,18 @@ def _submit(loop: SolipsistEventLoop, executor: Any, function: Callable[..., obj
     return future
 
 
-def _refusal(name: str, head: str, reason: str) -> Any:
+def _of_windows(name: str) -> Any:
     """A method of this name that refuses, whatever it is called with."""
 
     def refuse(self: SolipsistEventLoop, *args: Any, **kwargs: Any) -> NoReturn:
-        raise NotSimulatedError(f"{name}() is {reason}")
+        raise NotSimulatedError(f"{name}() is a call of Windows' proactor loop, and this loop plays Linux: use "
+                                "create_unix_server() and create_unix_connection(), or TCP")
 
     refuse.__name__ = name
-    refuse.__doc__ = f"{head}: `{name}` raises NotSimulatedError."
+    refuse.__doc__ = f"Of Windows alone: `{name}` raises NotSimulatedError."
     return refuse
 
 
-_OF_WINDOWS = ("Of Windows alone", "a call of Windows' proactor loop, and this loop plays Linux: use "
-                                   "create_unix_server() and create_unix_connection(), or TCP")
 # The coroutines of a runner's end. Where there is nothing to close, they wait for nothing.
 _OF_THE_END = (asyncio.BaseEventLoop.shutdown_asyncgens.__code__,
                SolipsistEventLoop.shutdown_default_executor.__code__)
@@ -429,7 +428,7 @@ SolipsistEventLoop.beginning = Beginning(SolipsistEventLoop)
 _CALL_AT, _RUN_IN_EXECUTOR = map(vars(SolipsistEventLoop).get, ("call_at", "run_in_executor"))
 
 for _name in ("create_pipe_connection", "start_serving_pipe"):
-    setattr(SolipsistEventLoop, _name, _refusal(_name, *_OF_WINDOWS))
+    setattr(SolipsistEventLoop, _name, _of_windows(_name))
 
 let_patches_reach(SolipsistEventLoop, (
     "time", "call_soon", "call_soon_threadsafe", "call_at", "call_later", "create_task", "run_in_executor",

@@ -14,8 +14,8 @@ from solipsism_unittest import SolipsistEventLoop
 
 # With the number of rounds from outside the same tests look for a race: 500 rounds take some minutes.
 ROUNDS = int(os.environ.get("ROUNDS", "15"))
-REQUESTS = 20  # a round
-ROUNDS_UNSEEN = 2  # for what waits in C, made before the world: that takes real time to be found out
+REQUESTS = 8  # a round
+ROUNDS_UNSEEN = 1  # for what waits in C, made before the world: that takes real time to be found out
 
 
 class BySemaphore:

@@ -31,14 +31,14 @@ COUNTED = {"test_ssl": {"threads"}, "test_sslproto": {"threads"}}
 class Group:
     """Some of CPython's modules, and how they are run.
 
-    The stock arm of the slow ones takes seconds on each Python, much of it asleep: `make test` leaves them to `make
+    `make test` runs the quick ones, which have most of what can break for little time, and leaves the others to `make
     compliance`.
     """
 
     package: str
     arms: tuple[str, str]  # as it is, and on our loop or in our world
     wanted: tuple[str, ...]  # patterns of paths below the package
-    slow: frozenset[str]
+    quick: frozenset[str]
     silence: float = SILENCE
 
     def modules(self):
@@ -56,7 +56,8 @@ class Group:
 
 
 ASYNCIO = Group("test.test_asyncio", doors.ARMS, ("test_*.py",),
-                frozenset({"test_ssl", "test_subprocess", "test_taskgroups", "test_tasks"}))
+                frozenset({"test_base_events", "test_eager_task_factory", "test_locks", "test_runners", "test_streams",
+                           "test_unix_events"}))
 
 
 @dataclasses.dataclass

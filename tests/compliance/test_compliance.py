@@ -119,7 +119,7 @@ class ProblemsTest(unittest.TestCase):
 
 class CpythonTest(unittest.TestCase):
     def test_the_quick_part(self):
-        """CPython's own tests of asyncio pass on our loop as the list says: all but the slow modules."""
+        """CPython's own tests of asyncio pass on our loop as the list says: the modules that take no time."""
         if not judge.ASYNCIO.modules():
             self.skipTest("this Python came without its test package: compliance was not run")
         child = run_python("-m", "tests.compliance", "--quick")

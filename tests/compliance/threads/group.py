@@ -8,7 +8,6 @@ THREADS = Group(
     "test", doors.ARMS,
     ("test_threading.py", "test_queue.py", "test_sched.py", "test_socketserver.py", "test_httplib.py",
      "test_concurrent_futures.py", *(f"test_concurrent_futures/test_{part}.py" for part in _PARTS)),
-    frozenset({"test_threading", "test_queue", "test_httplib", "test_socketserver", "test_concurrent_futures",
-               *(f"test_concurrent_futures.test_{part}" for part in _PARTS)}),
+    frozenset({"test_sched"}),
     silence=200.0,  # test_queue has one with a hundred threads that poll
 )
