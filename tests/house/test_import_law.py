@@ -50,7 +50,7 @@ INSIDE: dict[str, tuple[tuple[str, ...], ...]] = {
                               ("simple_queue", "calls"), ("faces",)),
     "stdlib.seal": (("permits",), ("guard", "replacements"), ("thread_starts", "stand_ins"), ("modules",),
                     ("table", "get_event_loop")),
-    "stdlib.seal.modules": (("keepers", "cares", "defaults"), ("early_names",), ("c_libraries",)),
+    "stdlib.seal.modules": (("functions", "cares"), ("keepers", "defaults"), ("early_names",), ("c_libraries",)),
     "hangs": (("words", "refused", "hints"), ("locks",), ("waits", "reachability", "spins"), ("report",)),
     "peers": (("script", "certificates", "programs"), ("conversation",),
               ("server", "datagram_server"), ("proxy",)),

@@ -1,19 +1,22 @@
 """Clocks and locks that a program keeps: `def now(clock=time.monotonic)`, `field(default_factory=time.time)`.
 
 Owns where these are looked for, in the modules of the program alone: default arguments and closures of functions and
-methods, attributes of classes, factories of dataclasses. Who has one of the C functions there has its stand-in from now
-on, and for good: it calls the real one where the thread is not sealed. A global under another name stays what it is.
+methods, attributes of classes, factories of dataclasses; partial and cached functions, and whatever wraps one;
+attributes of an object of the module's own classes, a small dict or list. Who has one of the C functions there has its
+stand-in from now on, and for good: it calls the real one where the thread is not sealed. A global under another name
+stays what it is.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import operator
 import types
+from collections.abc import Iterator
 from typing import Any
 
 from ....introspection.modules import is_of_library
 from ..replacements import Shelf
+from . import functions
 
 _FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType)
 _WRAPPERS = (staticmethod, classmethod)
@@ -34,17 +37,26 @@ class Defaults:
         if self._owners.isdisjoint(names) or is_of_library(str(names.get("__file__"))):
             return
         self._leads_to = self._leads_to or {real: one.made_from(real) for real, one in self._wanted}
-        for value in list(names.values()):
-            if type(value) is types.FunctionType:
-                if _is_name(value.__module__, module_name):
-                    self._serve_function(value)
-            elif issubclass(type(value), type) and _is_name(_names_of(value).get("__module__"), module_name):
-                self._serve_class(value)
+        seen: set[int] = set()
+        line = [value for value in list(names.values())
+                if type(value) is not types.FunctionType or _is_name(value.__module__, module_name)]
+        while line:
+            value = line.pop()
+            if id(value) not in seen:
+                if functions.is_kind(value):
+                    seen.add(id(value))
+                    line += functions.served(value, self._instead)
+                elif issubclass(type(value), type) and _is_name(_names_of(value).get("__module__"), module_name):
+                    seen.add(id(value))
+                    line += self._parts_of_class(value)
+                else:
+                    line += filter(functions.is_kind,
+                                   functions.values_served(functions.inside(value, module_name), self._instead))
 
     def _instead(self, value: Any) -> Any:
         return self._leads_to.get(value, value) if type(value) in _FUNCTIONS or type(value) is type else value
 
-    def _serve_class(self, cls: type) -> None:
+    def _parts_of_class(self, cls: type) -> Iterator[Any]:
         names = _names_of(cls)
         for name, value in list(names.items()):
             kept = value.__func__ if type(value) in _WRAPPERS else value
@@ -52,35 +64,13 @@ class Defaults:
             if ours is not kept:  # no method: a C function is none either
                 if type(cls).__setattr__ is type.__setattr__:  # the metaclass has no idea of its own
                     setattr(cls, name, staticmethod(ours) if type(ours) is types.FunctionType else ours)
-            elif type(kept) is types.FunctionType:
-                self._serve_function(kept)
+            else:
+                yield kept
         fields = names.get("__dataclass_fields__")
         for field in fields.values() if type(fields) is dict else ():
             if type(field) is dataclasses.Field:
                 field.default, field.default_factory = map(self._instead, (field.default, field.default_factory))
-
-    def _serve_function(self, function: types.FunctionType) -> None:
-        """One, and those that it wraps."""
-        line, seen = [function], set()
-        while line:
-            function = line.pop()
-            seen.add(function)
-            if function.__defaults__:
-                ours = tuple(map(self._instead, function.__defaults__))
-                if any(map(operator.is_not, ours, function.__defaults__)):
-                    function.__defaults__ = ours
-            by_keyword = function.__kwdefaults__ or {}
-            by_keyword.update({name: self._instead(value) for name, value in by_keyword.items()})
-            for cell in function.__closure__ or ():
-                try:
-                    kept = cell.cell_contents
-                except ValueError:  # nothing is bound to the name
-                    continue
-                instead = self._instead(kept)
-                if instead is not kept:
-                    cell.cell_contents = instead
-                elif type(kept) is types.FunctionType and kept not in seen:
-                    line.append(kept)
+                yield from (field.default, field.default_factory)
 
 
 def _is_name(value: Any, name: str) -> bool:

@@ -54,6 +54,64 @@ class Data:
 real = time.monotonic
 """
 
+MORE = """
+import dataclasses, functools, time, typing
+
+class Outer:
+    class Inner:
+        clock = time.monotonic
+        class Innermost:
+            def method(self, clock=time.monotonic):
+                return clock()
+    outer: object = None
+
+Outer.Inner.outer = Outer  # in a circle
+
+def given(clock):
+    return clock()
+
+partial = functools.partial(time.monotonic)
+by_keyword = functools.partial(given, clock=time.monotonic)
+with_partial = lambda clock=functools.partial(time.monotonic): clock()
+
+@functools.lru_cache
+def cached(clock=time.monotonic):
+    return clock()
+
+@functools.singledispatch
+def single(_=None, clock=time.monotonic):
+    return clock()
+
+class Methods:
+    def __init__(self, clock=time.monotonic):
+        self.clock = clock
+    def given(self, clock):
+        return clock()
+    partial = functools.partialmethod(given, time.monotonic)
+    own_property = property(lambda self, clock=time.monotonic: clock())
+    @functools.cached_property
+    def once(self, clock=time.monotonic):
+        return clock()
+    @functools.lru_cache
+    def cached(self, clock=time.monotonic):
+        return clock()
+
+class Tuple(typing.NamedTuple):
+    clock: object = time.monotonic
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class Slots:
+    at: float = dataclasses.field(default_factory=functools.partial(time.monotonic))
+    clock: object = time.monotonic
+
+methods, table, line = Methods(), {"clock": time.monotonic}, [time.monotonic]
+
+def all():
+    return [Outer.Inner.clock(), Outer.Inner.Innermost().method(), partial(), by_keyword(), with_partial(), cached(),
+            single(1), Methods().partial(), Methods().own_property, Methods().once, Methods().cached(), Tuple().clock(),
+            Slots().at, Slots().clock(), methods.clock(), table["clock"](), line[0]()]
+"""
+
 ODD = """
 import dataclasses, enum, time, typing
 
@@ -150,6 +208,16 @@ class DefaultsTest(unittest.TestCase):
         before = MONOTONIC()
         self.assertTrue(before <= program.Plain().clock() <= MONOTONIC())
         self.assertNotEqual(type(program.Plain.lock_type()).__name__, "VirtualLock")
+
+    def test_more_kinds(self):
+        """Classes in classes, partial and cached functions, properties, named tuples, objects, dicts and lists too."""
+        program = module(source=MORE)
+        with self.world():
+            self.assertEqual(program.all(), [10.0] * 17)
+        program.cached.cache_clear()
+        before = MONOTONIC()
+        for when in program.all():
+            self.assertTrue(before <= when <= MONOTONIC())
 
     def test_dataclasses(self):
         """A field's factory as well."""
