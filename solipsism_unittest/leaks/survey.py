@@ -53,7 +53,7 @@ class collected_writers:  # noqa: N801 - a context manager that reads as a word,
         del _watching[id(self._loop)]
 
 
-def _is_noted(loop: Any, face: Any) -> bool:
+def _is_noted(loop: object, face: Any) -> bool:
     """Note that an end is lost, and say whether it is reported; else asyncio warns."""
     watched = _watching.get(id(loop))
     if watched is None or watched.is_closed():

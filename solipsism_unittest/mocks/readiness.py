@@ -50,7 +50,7 @@ async def exhaust_callbacks(loop: asyncio.AbstractEventLoop) -> None:
         calls.pop()
 
 
-def _set_ready(fileobj: Any, loop: Any, event: int, what: str) -> None:
+def _set_ready(fileobj: Any, loop: asyncio.AbstractEventLoop, event: int, what: str) -> None:
     if getattr(loop, "_selector", None) is None:
         raise _no_selector(loop, what)
     loop.call_soon_threadsafe(_report_ready, fileobj, loop, event)

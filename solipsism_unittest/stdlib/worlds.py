@@ -72,7 +72,7 @@ class World:
         return loop() if type(loop) is weakref.ref else loop
 
     @loop.setter
-    def loop(self, loop: Any) -> None:
+    def loop(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
 
     def let_go(self) -> None:
@@ -95,7 +95,7 @@ class World:
         return bool(self.programs) and not self.running and thread_id() == self.home and loop is not None \
             and not loop.is_closed() and asyncio._get_running_loop() is None
 
-    def begin_run(self, loop: Any) -> None:
+    def begin_run(self, loop: asyncio.AbstractEventLoop) -> None:
         """A loop runs from now on, on this thread."""
         if not self.running:
             self.home = thread_id()
@@ -105,7 +105,7 @@ class World:
             if record is not None:
                 self.baton.take_turn(record)
 
-    def end_run(self, loop: Any) -> None:
+    def end_run(self, loop: asyncio.AbstractEventLoop) -> None:
         """It has stopped."""
         self.running.remove(loop)
 
@@ -344,7 +344,7 @@ class sealed(inside):  # noqa: N801
     A loop that is not a SolipsistEventLoop is a SolipsismError.
     """
 
-    def __init__(self, loop: Any) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         world = getattr(loop, "world", None)
         if not isinstance(world, World):
             raise SolipsismError(f"{loop!r} has no virtual world: sealed() needs a SolipsistEventLoop")

@@ -101,7 +101,7 @@ class Child:
         self.context.run(parent.set, self)
         self.context.run(current.set, self._folder)
         self._world = world
-        self.loop: Any = loop_here(world)  # on which it lives: that of who starts it
+        self.loop: asyncio.AbstractEventLoop = loop_here(world)  # on which it lives: that of who starts it
         self._main = main
         self._status: int | None = None
         self._handlers: dict[int, Callable[[], object]] = {}

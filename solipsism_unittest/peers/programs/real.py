@@ -112,7 +112,7 @@ def _start_outside(run: Callable[[], None]) -> None:
         threading.Thread(target=run, daemon=True).start()
 
 
-def _tell(loop: Any, call: Callable[[], object]) -> None:
+def _tell(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:
     with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
         loop.call_soon_threadsafe(call)
 
@@ -123,7 +123,7 @@ class _Outer:
     number = -1
     pump: Pump
 
-    def __init__(self, loop: Any, pipe: Any, at_end: Callable[[], object]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, pipe: Any, at_end: Callable[[], object]) -> None:
         self._loop = loop
         self._real_end = pipe
         self._at_end = at_end

@@ -37,7 +37,7 @@ def seconds(number: float) -> str:
 
 def sentence(kind: int, value: int, longer: float, facts: tuple[Any, ...]) -> str:
     """One choice that was not the plain one, while it is made."""
-    loop: Any = asyncio._get_running_loop()
+    loop = asyncio._get_running_loop()
     known = loop if isinstance(loop, SolipsistEventLoop) else None
     when = f"at t={known.time():.6g} " if known is not None else ""
     return when + _SENTENCES[kind](known, value, longer, *facts)
@@ -46,17 +46,17 @@ def sentence(kind: int, value: int, longer: float, facts: tuple[Any, ...]) -> st
 # -- stalls
 
 
-def _stall(loop: Any, value: int, longer: float, handle: Any) -> str:
+def _stall(loop: SolipsistEventLoop, value: int, longer: float, handle: Any) -> str:
     return f"the machine stalled {seconds(longer)} before {_going_on(loop, handle)}{_passed(loop, longer)}"
 
 
-def _wake(loop: Any, value: int, longer: float) -> str:
+def _wake(loop: SolipsistEventLoop, value: int, longer: float) -> str:
     timer = loop.next_timer()
     why = f" for {purpose(timer)}" if timer is not None and timer.when() <= loop.time() else ""
     return f"the machine woke {seconds(longer)} too late{why}{_passed(loop, longer)}"
 
 
-def _passed(loop: Any, longer: float) -> str:
+def _passed(loop: SolipsistEventLoop, longer: float) -> str:
     """The deadlines that pass in a stall which begins now."""
     now = loop.time()
     passed = [str(purpose(timer)) for timer in pending_timers(loop) if now < timer.when() <= now + longer]
@@ -66,7 +66,7 @@ def _passed(loop: Any, longer: float) -> str:
     return f", in which came due: {listed(passed[:SHOWN])}{more}"
 
 
-def _going_on(loop: Any, handle: Any) -> str:
+def _going_on(loop: SolipsistEventLoop, handle: Any) -> str:
     """What a handle is about to do, by a line of the program."""
     task = task_of(handle)
     if task is not None and is_new(task):
@@ -96,7 +96,7 @@ def _going_on(loop: Any, handle: Any) -> str:
         f"a callback of asyncio's ({callback_words(handle._callback)})"
 
 
-def _socket_among(loop: Any, things: Iterable[object]) -> Any:
+def _socket_among(loop: SolipsistEventLoop, things: Iterable[object]) -> Any:
     """The kernel's end of the first socket among some things, or None."""
     numbers = (thing.fileno() for thing in things if isinstance(thing, socket.socket))
     return next((loop.kernel.files[number] for number in numbers if number in loop.kernel.files), None)
@@ -110,7 +110,7 @@ def _standing(task: asyncio.Task[Any]) -> str:
 # -- sockets
 
 
-def _end_of(loop: Any, owner: object) -> Any:
+def _end_of(loop: SolipsistEventLoop, owner: object) -> Any:
     """The kernel's end behind a transport, or None."""
     if not isinstance(owner, asyncio.BaseTransport):
         return None
@@ -118,7 +118,7 @@ def _end_of(loop: Any, owner: object) -> Any:
     return loop.kernel.files.get(face.fileno()) if face is not None else None
 
 
-def _waiting(loop: Any, end: Any) -> str:
+def _waiting(loop: SolipsistEventLoop, end: Any) -> str:
     """The line that waits for what comes at an end; "" where nobody does."""
     transport = loop.inventory.transport_of(end.number)
     protocol = transport.get_protocol() if transport is not None else None
@@ -138,7 +138,7 @@ def _waiting(loop: Any, end: Any) -> str:
     return callback_words(received)
 
 
-def _named(loop: Any, end: Any) -> str:
+def _named(loop: SolipsistEventLoop | None, end: Any) -> str:
     """A connection by who has made it."""
     made = f" at {end.place}" if end.place else ""
     if end.label.endswith("(accepted)"):
@@ -148,7 +148,7 @@ def _named(loop: Any, end: Any) -> str:
     return f"the connection{host} made{made}"
 
 
-def _here(loop: Any, end: Any) -> str:
+def _here(loop: SolipsistEventLoop | None, end: Any) -> str:
     """Whose read or write it is: the line that runs now, or that waits."""
     place = user_place(2)
     if place is not None:
@@ -156,7 +156,7 @@ def _here(loop: Any, end: Any) -> str:
     return (_waiting(loop, end) if loop is not None else "") or _named(loop, end)
 
 
-def _packet(loop: Any, value: int, longer: float, what: str, size: int, sender: Any) -> str:
+def _packet(loop: SolipsistEventLoop | None, value: int, longer: float, what: str, size: int, sender: Any) -> str:
     kind = what.partition(" ")[0]
     whose = _named(loop, sender) if sender is not None else ""
     subject = {
@@ -169,45 +169,45 @@ def _packet(loop: Any, value: int, longer: float, what: str, size: int, sender: 
     return f"{subject} took {seconds(longer)} longer"
 
 
-def _connection(loop: Any, value: int, longer: float, end: Any) -> str:
+def _connection(loop: SolipsistEventLoop | None, value: int, longer: float, end: Any) -> str:
     return f"{_named(loop, end)} became slow: each of its packets took {seconds(longer)} longer"
 
 
-def _look_up(loop: Any, value: int, longer: float, what: str) -> str:
+def _look_up(loop: SolipsistEventLoop, value: int, longer: float, what: str) -> str:
     return f"{what} took {seconds(longer)} longer"
 
 
-def _job(loop: Any, value: int, longer: float, reason: str, place: object) -> str:
+def _job(loop: SolipsistEventLoop, value: int, longer: float, reason: str, place: object) -> str:
     return f"the result of {reason}{f' made at {place}' if place else ''} took {seconds(longer)} longer"
 
 
-def _order(loop: Any, value: int, longer: float, *files: Any) -> str:
+def _order(loop: SolipsistEventLoop, value: int, longer: float, *files: Any) -> str:
     return f"of {len(files)} sockets that were ready the one of {_whose(loop, files[value])} was reported first"
 
 
-def _later(loop: Any, value: int, longer: float, *files: Any) -> str:
+def _later(loop: SolipsistEventLoop, value: int, longer: float, *files: Any) -> str:
     return f"the socket of {_whose(loop, files[value - 1])} was reported a turn later"
 
 
-def _whose(loop: Any, file: Any) -> str:
+def _whose(loop: SolipsistEventLoop, file: Any) -> str:
     end = loop.kernel.files.get(file.number, file)
     return _waiting(loop, end) or (_named(loop, end) if hasattr(end, "remote") else f"what was made at {end.place}")
 
 
-def _recv(loop: Any, value: int, longer: float, end: Any, size: int) -> str:
+def _recv(loop: SolipsistEventLoop | None, value: int, longer: float, end: Any, size: int) -> str:
     return f"the read at {_here(loop, end)} got {value} of {size} bytes"
 
 
-def _send(loop: Any, value: int, longer: float, end: Any, size: int) -> str:
+def _send(loop: SolipsistEventLoop | None, value: int, longer: float, end: Any, size: int) -> str:
     return f"the write at {_here(loop, end)} took {value} of {size} bytes"
 
 
-def _sets(loop: Any, value: int, longer: float) -> str:
+def _sets(loop: SolipsistEventLoop, value: int, longer: float) -> str:
     place = user_place(2)
     return f"a set of tasks{f' at {place}' if place is not None else ''} was in another order"
 
 
-def _exit(loop: Any, value: int, longer: float, program: str, when: str) -> str:
+def _exit(loop: SolipsistEventLoop, value: int, longer: float, program: str, when: str) -> str:
     return f"asyncio heard of the end of {program} {when}"
 
 

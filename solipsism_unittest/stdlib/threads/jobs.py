@@ -129,7 +129,8 @@ class Jobs:
             outer.let_go()
             outer.release()
 
-    def follow(self, job: Job, source: Any, loop: Any, call: Callable[..., object]) -> asyncio.Future[Any]:
+    def follow(self, job: Job, source: Any, loop: asyncio.AbstractEventLoop, call: Callable[..., object]
+               ) -> asyncio.Future[Any]:
         """Make a future of the loop that gets the job's result in its turn; cancelling it cancels the job.
 
         `call` is what the loop has as `call_soon_threadsafe` where the program has not put its own there.
@@ -145,7 +146,7 @@ class Jobs:
         source.add_done_callback(functools.partial(self._done, job, loop, call))
         return future
 
-    def _done(self, job: Job, loop: Any, ours: Callable[..., object], source: _Submitted) -> None:
+    def _done(self, job: Job, loop: asyncio.AbstractEventLoop, ours: Callable[..., object], source: _Submitted) -> None:
         if loop.is_closed():
             self.line.pop(job, None)
             job.end()
@@ -271,7 +272,7 @@ class Jobs:
                 hold.let_go()
             hold.release()
 
-    async def shut_down(self, executor: concurrent.futures.Executor, loop: Any) -> None:
+    async def shut_down(self, executor: concurrent.futures.Executor, loop: asyncio.AbstractEventLoop) -> None:
         """Wait for the executor's threads, unless jobs were given up before."""
         if self.given_up:
             executor.shutdown(wait=False, cancel_futures=True)
