@@ -56,6 +56,13 @@ EXIT_COMES_FIRST = sys.version_info >= (3, 14)
 # 3.12: what asyncio logs of a child whose exit code is gone. Before, a thread of its own said so, in other words.
 EXIT_CODE_IS_GONE = ("child process pid %d exit status already read:  will report returncode 255"
                      if sys.version_info >= (3, 12) else "Unknown child process pid %d, will report returncode 255")
+# 3.12: `start_new_session` takes whatever is true or false. Before, it had to be a number.
+SESSIONS_TAKE_NUMBERS = sys.version_info < (3, 12)
+# 3.13: an error of a child before it runs its program names no file. Before, it named the folder that it was to be in.
+CHILD_NAMES_FOLDER = sys.version_info < (3, 13)
+# 3.13, where the system has it: `posix_spawn()` closes descriptors by itself, so that Popen mostly starts children by
+# it, and then never looks at `pass_fds`.
+SPAWN_CLOSES = hasattr(os, "POSIX_SPAWN_CLOSEFROM")
 # 3.13: what stands above the error of a function of atexit, without another colon.
 IGNORED_AT_EXIT = f"Exception ignored in atexit callback{'' if sys.version_info >= (3, 13) else ':'} %r" + (
     ":" if sys.version_info >= (3, 13) else "")

@@ -1,4 +1,4 @@
-"""`ChildProcesses`: asyncio's subprocesses, on programs that the test has added.
+"""`ChildProcesses`: asyncio's subprocesses, on programs that the test has added, and what they watch by number.
 
 Owns what asyncio's loop leaves to the system there: how a child is started, and who tells of its end. Where the test
 has added no program each is refused: it would be a real one.
@@ -12,6 +12,7 @@ import subprocess
 import sys
 from asyncio import base_subprocess
 from asyncio.log import logger
+from collections.abc import Callable
 from typing import Any
 
 from ..introspection.places import user_place
@@ -19,6 +20,7 @@ from ..peers.programs.child import Child
 from ..peers.programs.real import start_real
 from ..peers.programs.table import Asking, programs_of
 from ..pythons import EXIT_CODE_IS_GONE
+from ..stdlib.files.passed import own_or_same
 from ..stdlib.seal import guard
 from ..stdlib.seal.permits import is_let_out
 from ..stdlib.worlds import World
@@ -81,10 +83,35 @@ def _begin(kind: str) -> Any:
     return begin
 
 
+def _note_registration(loop: Any, fd: Any, index: int, method: str) -> None:
+    handle = loop._selector.get_key(fd).data[index]  # a program may have put a selector of its own there
+    loop.inventory.add_registration(handle, method, user_place(3))
+
+
 class ChildProcesses(SignalHandlers):
     """An event loop with child processes; `SolipsistEventLoop` is one."""
 
     subprocess_exec, subprocess_shell = _begin("exec"), _begin("shell")
+
+    def add_reader(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:  # type: ignore[override]
+        """As asyncio's, in a program by the number that it was given; the registration knows where it was made."""
+        number = own_or_same(fd)
+        Stock.add_reader(self, number, callback, *args)
+        _note_registration(self, number, 0, "add_reader")
+
+    def add_writer(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:  # type: ignore[override]
+        """See `add_reader`."""
+        number = own_or_same(fd)
+        Stock.add_writer(self, number, callback, *args)
+        _note_registration(self, number, 1, "add_writer")
+
+    def remove_reader(self, fd: Any) -> bool:
+        """See `add_reader`."""
+        return Stock.remove_reader(self, own_or_same(fd))
+
+    def remove_writer(self, fd: Any) -> bool:
+        """See `add_reader`."""
+        return Stock.remove_writer(self, own_or_same(fd))
 
     async def _make_subprocess_transport(self, protocol: Any, args: Any, shell: bool, stdin: Any, stdout: Any,
                                          stderr: Any, bufsize: int, extra: Any = None, **options: Any) -> Any:

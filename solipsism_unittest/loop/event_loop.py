@@ -278,16 +278,6 @@ class SolipsistEventLoop(ChildProcesses):
 
     # -- descriptors
 
-    def add_reader(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:  # type: ignore[override]
-        """As asyncio's; the registration knows where it was made."""
-        Stock.add_reader(self, fd, callback, *args)
-        _note_registration(self, fd, 0, "add_reader")
-
-    def add_writer(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:  # type: ignore[override]
-        """As asyncio's; see `add_reader`."""
-        Stock.add_writer(self, fd, callback, *args)
-        _note_registration(self, fd, 1, "add_writer")
-
     async def connect_read_pipe(self, protocol_factory: Any, pipe: Any) -> Any:
         """As asyncio's; a real descriptor is refused at the call, and not in the callback that registers it."""
         self.selector.check_pipe(pipe)
@@ -387,11 +377,6 @@ def _closes_nothing(loop: SolipsistEventLoop, coroutine: CoroutineType[Any, Any,
             and not loop._asyncgens and loop._default_executor is None and loop._task_factory is None)
 
 
-def _note_registration(loop: SolipsistEventLoop, fd: Any, index: int, method: str) -> None:
-    handle = loop._selector.get_key(fd).data[index]  # a program may have put a selector of its own there
-    loop.inventory.add_registration(handle, method, user_place(3))
-
-
 def _submit(loop: SolipsistEventLoop, executor: Any, function: Callable[..., object], args: tuple[Any, ...],
             place: Place | None) -> Any:
     """Give a job to an executor; gives the future of the loop that gets its result."""
@@ -435,7 +420,7 @@ let_patches_reach(SolipsistEventLoop, (
     "shutdown_default_executor", "getaddrinfo", "getnameinfo", "_create_server_getaddrinfo", "add_reader", "add_writer",
     "connect_read_pipe", "connect_write_pipe", "subprocess_exec", "subprocess_shell", "add_signal_handler",
     "remove_signal_handler", "set_debug", "call_exception_handler", "default_exception_handler",
-    "_asyncgen_firstiter_hook", "_asyncgen_finalizer_hook", "_run_once"))
+    "_asyncgen_firstiter_hook", "_asyncgen_finalizer_hook", "_run_once", "remove_reader", "remove_writer"))
 
 
 @functools.cache

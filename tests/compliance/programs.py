@@ -23,7 +23,8 @@ class Interpreter:
         """Run it; its exit code."""
         _, option, *rest = self.process.argv
         source = rest[0] if option == "-c" else pathlib.Path(option).read_text(encoding="utf-8")
-        names = {"__name__": "__main__", **{name: getattr(self, method) for name, method in WAITING.values()}}
+        names = {"__name__": "__main__", "_argv": ["-c", *rest[1:]]}
+        names |= {name: getattr(self, method) for name, method in WAITING.values()}
         body = ast.parse(source)
         # Names of the module are names of the function: nobody else asks for them.
         main = ast.parse("async def main(): pass").body[0]
@@ -69,12 +70,14 @@ class Interpreter:
         if number == 0:
             return await self.process.stdin.read(size)
         loop, ready = asyncio.get_running_loop(), asyncio.Event()
-        loop.add_reader(number, ready.set)  # a descriptor that was passed on: here the number is the parent's
+        loop.add_reader(number, ready.set)  # a descriptor that was passed on
         await ready.wait()
         loop.remove_reader(number)
         return os.read(number, size)
 
     async def write(self, number, data):
+        if number > 2:
+            return os.write(number, data)
         writer = self.process.stdout if number == 1 else self.process.stderr
         if writer.transport.is_closing():
             raise BrokenPipeError
@@ -103,7 +106,11 @@ WAITING = {
 
 
 class Awaiting(ast.NodeTransformer):
-    """Awaits the calls that may wait."""
+    """Awaits the calls that may wait, and finds the words of the command."""
+
+    def visit_Attribute(self, node):  # noqa: N802 - a name of ast
+        self.generic_visit(node)
+        return ast.Name("_argv", ast.Load()) if ast.unparse(node) == "sys.argv" else node
 
     def visit_Call(self, node):  # noqa: N802 - a name of ast
         self.generic_visit(node)

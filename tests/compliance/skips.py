@@ -14,13 +14,10 @@ SKIPS = {
     "test_events.EPollEventLoopTests.test_internal_fds": "about the self-pipe: no real descriptor here",
     "test_runners.RunnerTests.test_interrupt_call_soon": "spins with sleep(0) until a real moment: virtual time waits "
     "for a program that runs",
-    "test_streams.StreamTests.test_read_all_from_pipe_reader": "about pass_fds: a program of a test has three streams",
     "test_subprocess.GenericWatcherTests.test_create_subprocess_fails_with_inactive_watcher": "about watchers of real "
     "children",
     **dict.fromkeys((f"test_subprocess.Subprocess{name}WatcherTests.test_kill_issue43884" for name in _WATCHERS),
                     "about a shell with two commands: none is run"),
-    **dict.fromkeys((f"test_subprocess.Subprocess{name}WatcherTests.test_stdin_broken_pipe" for name in _WATCHERS),
-                    "about pass_fds: a program of a test has three streams"),
     "test_subprocess.SubprocessThreadedWatcherTests.test_pid_not_reaped_before_exit_published": "about a watcher of "
     "real children",
     "test_unix_events.PidfdChildWatcherTests.test_pidfd_closed_when_waitpid_raises": "about a watcher of real children",

@@ -44,7 +44,7 @@ class File:
 
     kind = "file"
     mode = stat.S_IFSOCK | 0o777  # st_mode of fstat(2)
-    inheritable = False  # only remembered
+    inheritable = False  # by a program that is started with close_fds=False
     had_transport = False  # it was collected as garbage together with one
 
     def __init__(self, awake: dict[File, None], place: object) -> None:

@@ -27,6 +27,7 @@ from ...kernel.choices.kinds import EXIT
 from ...kernel.descriptors.file import os_error
 from ...pythons import EXIT_COMES_FIRST
 from ...stdlib.files.file_objects import open_descriptor
+from ...stdlib.files.passed import Passed, inherited
 from ...stdlib.processes.folders import Folder, current, folder_here
 from ...stdlib.processes.process import HARMLESS
 from ...stdlib.processes.program import ROOM
@@ -86,7 +87,7 @@ class Child:
     stderr: asyncio.StreamWriter
 
     def __init__(self, world: World, pid: int, argv: list[str], main: Main, streams: Streams,
-                 environment: dict[str, str], folder: Any, made_at: Place | None) -> None:
+                 environment: dict[str, str], folder: Any, made_at: Place | None, passed: Passed | None = None) -> None:
         self.argv = argv
         self.pid = pid
         self.environment = environment
@@ -100,6 +101,8 @@ class Child:
         self.context = contextvars.copy_context()
         self.context.run(parent.set, self)
         self.context.run(current.set, self._folder)
+        self._passed = passed
+        self.context.run(inherited.set, passed)
         self._world = world
         self.loop: asyncio.AbstractEventLoop = loop_here(world)  # on which it lives: that of who starts it
         self._main = main
@@ -110,7 +113,8 @@ class Child:
         self._pipe_ends: list[asyncio.BaseTransport] = []
         self._writers: dict[int, asyncio.StreamWriter] = {}
         self._streams = streams
-        self.numbers = streams.numbers  # the descriptors of its pipes, at both ends
+        # The descriptors of its pipes, at both ends, and those that it was given
+        self.numbers = streams.numbers + (passed.numbers if passed is not None else [])
         self._announcing: list[int] = []
         self._idle: list[int] = []  # those of them that nobody waits with
         # What a subprocess.Popen has. asyncio sets its returncode.
@@ -288,13 +292,16 @@ class Child:
         self._world.kernel.journal.add("exit", self.pid, code)
         self._streams.end()
         self._close_ends()
+        if self._passed is not None:
+            loop: Any = self.loop
+            transports = {number: loop.inventory.transport_of(number) for number in self._passed.numbers}
+            self._passed.close(but=[number for number, transport in transports.items() if transport is not None])
+            _end_all(filter(None, transports.values()))
         self._streams.then(lambda: self._tell(turns))
         self._announced(_TURNS_TO_SEE)
 
     def _close_ends(self) -> None:
-        for transport in self._pipe_ends:
-            if not transport.is_closing():
-                getattr(transport, "abort", transport.close)()
+        _end_all(self._pipe_ends)
 
     def _tell(self, turns: int) -> None:
         """Tell asyncio, after what was written has come to it, and the ends of its pipes."""
@@ -336,6 +343,12 @@ class Child:
     def __repr__(self) -> str:
         state = "running" if self._status is None else f"ended with {self._status}"
         return f"<{type(self).__name__} {self.pid} {shlex.join(self.argv)} {state}>"
+
+
+def _end_all(transports: Iterable[Any]) -> None:
+    for transport in transports:
+        if not transport.is_closing():
+            getattr(transport, "abort", transport.close)()
 
 
 class _Popen:

@@ -20,6 +20,7 @@ from ...kernel.descriptors.pipe import PipeEnd
 from ...pythons import STDOUT_IS_FOR_STDERR
 from ...stdlib.files.descriptors import is_virtual
 from ...stdlib.files.file_objects import open_descriptor
+from ...stdlib.files.passed import own
 from ...stdlib.threads.background import background
 from ...stdlib.waiting import loop_here
 from ...stdlib.worlds import World
@@ -285,7 +286,7 @@ class Memory:
 def _way_to(world: World, descriptor: int, number: int) -> Way:
     """Another descriptor of this file; EBADF where there is none."""
     if is_virtual(descriptor):
-        return Virtual(world, world.kernel.duplicate(descriptor))
+        return Virtual(world, world.kernel.duplicate(own(descriptor)))
     copy = os.dup(descriptor)
     kind = os.fstat(copy).st_mode
     if not stat.S_ISREG(kind) and not (stat.S_ISCHR(kind) and not os.isatty(copy)) and number == 0:

@@ -11,14 +11,17 @@ import operator
 import os
 import shlex
 import stat
+import struct
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from ... import pythons
 from ...errors import NotSimulatedError
 from ...introspection.names import listed
 from ...introspection.places import Place
 from ...kernel.descriptors.file import os_error
+from ...stdlib.files.passed import Passed
 from ...stdlib.processes.folders import folder_at
 from ...stdlib.processes.process import process_of
 from ...stdlib.worlds import World, outermost
@@ -29,6 +32,7 @@ from .streams import Streams
 __unittest = True
 __tracebackhide__ = True
 
+_LARGEST = 2**31 - 1  # an int of C
 # What only a shell can do.
 _OF_SHELLS = frozenset("|&;<>()$`\\*?[]#~{}!\n")
 _IN_QUOTES: dict[str, frozenset[str]] = {"'": frozenset(), '"': frozenset("$`\\")}
@@ -46,7 +50,7 @@ class Command:
     folder: Any
     variables: Mapping[Any, Any] | None
     preexec: Any
-    pass_fds: Any
+    inherits: list[int] | None  # descriptors, sorted; None for all that are inheritable
     owner: Mapping[str, Any]  # its user, its groups and its umask; None is the test's own
     own_session: Any
     group: Any  # of processes
@@ -71,10 +75,15 @@ class Asking(subprocess.Popen):  # type: ignore[type-arg]
         if isinstance(args, os.PathLike) and shell:
             raise TypeError("path-like args is not allowed when shell is true")
         words = [args] if isinstance(args, str | bytes | os.PathLike) else list(args)
+        program = "/bin/sh" if shell else executable or (words and words[0]) or ""
+        plain = preexec_fn is cwd is gid is gids is uid is None and not own_session and group == -1
+        inherits = _descriptors(pass_fds, close_fds, plain and bool(os.path.dirname(program)))
+        if pythons.SESSIONS_TAKE_NUMBERS:
+            struct.pack("l", operator.index(own_session))
         owner = {"user": uid, "group": gid, "extra_groups": gids, "umask": None if operator.index(umask) < 0 else umask}
         self.command = Command(
             words[0] if shell else words, bool(shell), self._wanted, self.pipesize, executable,  # type: ignore[attr-defined]
-            cwd, env, preexec_fn, pass_fds, owner, own_session, operator.index(group))
+            cwd, env, preexec_fn, inherits, owner, own_session, operator.index(group))
 
 
 class Programs:
@@ -106,9 +115,9 @@ class Programs:
 
     def start(self, world: World, command: Command, place: Place | None) -> Child:
         """Start the program of a command; OSError and NotSimulatedError as the arguments deserve."""
-        if command.pass_fds:
-            raise NotSimulatedError("pass_fds= is not simulated: a program of the test has three streams")
-        words = command.words
+        words, inherits = command.words, command.inherits or []
+        if any(not 0 <= number <= _LARGEST for number in inherits) or len(set(inherits)) < len(inherits):
+            raise ValueError("bad value(s) in fds_to_keep")
         environment, argv = _words(words) if command.shell else ({}, list(map(os.fsdecode, words)))
         wanted, starter = command.wanted, parent.get()
         if starter is not None:
@@ -119,6 +128,7 @@ class Programs:
         if command.preexec is not None:
             raise NotSimulatedError("preexec_fn is not simulated: there is no fork; do it in the program")
         group, own_session = command.group if command.group >= 0 else None, bool(command.own_session)
+        passed = _passed(world, command)
         streams = Streams(world, wanted, place, command.pipe_size)
         try:
             folder = _folder(command.folder)
@@ -133,9 +143,10 @@ class Programs:
             main = self._find(name)
         except BaseException:
             streams.give_up()
+            passed.close()
             raise
         child = begin(world, argv, main, streams, environment, folder, place,
-                      Child if takes_process(main) else Guest)
+                      Child if takes_process(main) else Guest, passed)
         child.group = child.pid if group == 0 or own_session else group
         child.own_session = own_session
         return child
@@ -150,11 +161,11 @@ class Programs:
 
 
 def begin(world: World, argv: list[str], main: Main, streams: Streams, environment: dict[str, str], folder: Any,
-          place: Place | None, kind: type[Child]) -> Child:
+          place: Place | None, kind: type[Child], passed: Passed | None = None) -> Child:
     """Start a program of this kind."""
     children = process_of(world).children
     pid = FIRST_PID + len(children)
-    children[pid] = child = kind(world, pid, argv, main, streams, environment, folder, place)
+    children[pid] = child = kind(world, pid, argv, main, streams, environment, folder, place, passed)
     child.begin()
     return child
 
@@ -171,6 +182,27 @@ def _environment(given: Mapping[Any, Any] | None, starter: Child | None) -> dict
             raise ValueError("embedded null byte")
         variables[os.fsdecode(name)] = os.fsdecode(value)
     return variables
+
+
+def _descriptors(pass_fds: Any, close_fds: Any, may_be_spawned: bool) -> list[int] | None:
+    """What `pass_fds` names, with the errors of Popen; None for what is inheritable."""
+    if not pass_fds and may_be_spawned and (pythons.SPAWN_CLOSES or not close_fds):
+        return [] if close_fds else None
+    numbers = sorted(map(int, set(pass_fds)))
+    return numbers if close_fds else None
+
+
+def _passed(world: World, command: Command) -> Passed:
+    """The descriptors that a program gets."""
+    given = command.inherits
+    if given is None:
+        given = [number for number, file in world.kernel.files.items() if file.inheritable]
+    try:
+        return Passed(world.kernel, given)
+    except OSError as error:
+        if pythons.CHILD_NAMES_FOLDER and command.folder is not None:
+            error.filename = command.folder
+        raise
 
 
 def _refuse_owner(owner: Mapping[str, Any]) -> None:

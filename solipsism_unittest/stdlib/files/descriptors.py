@@ -134,12 +134,12 @@ def set_blocking(world: World, fd: int, blocking: bool, /) -> None:
 
 
 def get_inheritable(world: World, fd: int, /) -> bool:
-    """As os.get_inheritable: what was set. It has no effect: a child process cannot inherit a virtual descriptor."""
+    """As os.get_inheritable: what was set; a program started with `close_fds=False` has it then."""
     return world.kernel.file(fd).inheritable
 
 
 def set_inheritable(world: World, fd: int, inheritable: int, /) -> None:
-    """As os.set_inheritable: remembered, without effect."""
+    """As os.set_inheritable."""
     world.kernel.file(fd).inheritable = bool(inheritable)
 
 
@@ -181,7 +181,7 @@ def _set_pipe_size(file: File, value: int) -> int:
 
 COMMANDS: dict[str, Callable[[File, int], int]] = {
     "F_GETFL": _get_flags, "F_SETFL": _set_flags,
-    "F_GETFD": lambda file, value: 1, "F_SETFD": lambda file, value: 0,  # FD_CLOEXEC: no child inherits it
+    "F_GETFD": lambda file, value: 1, "F_SETFD": lambda file, value: 0,  # FD_CLOEXEC
     "F_GETPIPE_SZ": _get_pipe_size, "F_SETPIPE_SZ": _set_pipe_size,
 }
 

@@ -20,6 +20,7 @@ from ...kernel.descriptors.file import ERROR, HANGUP, PEER_ENDED, os_error
 from .. import waiting
 from ..threads.pacing.locks import look_in_vain
 from ..worlds import World
+from .passed import own_or_same
 
 # Linux's bits, the same for poll(2) and epoll(7); not every system names all of them.
 IN, PRI, OUT, ERR, HUP, NVAL, RDNORM, WRNORM, RDHUP = 1, 2, 4, 8, 16, 32, 64, 256, 0x2000
@@ -38,7 +39,7 @@ def number_of(fileobj: Any) -> int:
 
 
 def _bits(world: World, number: int) -> int:
-    file = world.kernel.files.get(number)
+    file = world.kernel.files.get(own_or_same(number))
     if file is None:
         return NVAL
     found = file.conditions()
@@ -82,7 +83,7 @@ def virtual_select(world: World, real: Callable[..., Any], rlist: Iterable[Any],
                    xlist: Iterable[Any], timeout: float | None = None, /) -> tuple[list[Any], list[Any], list[Any]]:
     """As select.select. The third list is always empty: it stands for urgent data, and there is none."""
     lists = [list(each) for each in (rlist, wlist, xlist)]
-    numbers = [[number_of(one) for one in each] for each in lists]
+    numbers = [[own_or_same(number_of(one)) for one in each] for each in lists]
     for each, its_numbers in zip(lists, numbers, strict=True):
         for one, number in zip(each, its_numbers, strict=True):
             if number < 0:
@@ -141,9 +142,8 @@ class _Poller:
     def _attempt(self, timeout: float | None) -> Found:
         if self._masks and self._real_count:
             raise _refuse_mixture(f"{self._name}().poll", self._masks)
-        interests = [(number, (READABLE if mask & (IN | RDNORM | RDHUP) else 0) | (WRITABLE if mask & (OUT | WRNORM)
-                                                                                  else 0))
-                     for number, mask in self._masks.items()]
+        interests = [(own_or_same(number), (READABLE if mask & (IN | RDNORM | RDHUP) else 0)
+                      | (WRITABLE if mask & (OUT | WRNORM) else 0)) for number, mask in self._masks.items()]
         return _answer(self._world, self._found, interests, timeout, f"{self._name}().poll")
 
 
@@ -206,7 +206,7 @@ class VirtualEpoll(_Poller):
 
     def _forget_closed(self) -> None:
         # As epoll(7): closing a descriptor ends its registration.
-        for number in [number for number in self._masks if number not in self._world.kernel.files]:
+        for number in [number for number in self._masks if own_or_same(number) not in self._world.kernel.files]:
             del self._masks[number]
 
     def register(self, fd: Any, eventmask: int = _Poller._default) -> None:
@@ -217,7 +217,7 @@ class VirtualEpoll(_Poller):
             self._reality().register(fd, eventmask)
             self._real_count += 1
             return
-        self._world.kernel.file(number)
+        self._world.kernel.file(own_or_same(number))
         if number in self._masks:
             raise os_error(errno.EEXIST)
         self._masks[number] = operator.index(eventmask)
@@ -244,7 +244,7 @@ class VirtualEpoll(_Poller):
         del self._masks[number]
 
     def _registered(self, number: int) -> None:
-        self._world.kernel.file(number)
+        self._world.kernel.file(own_or_same(number))
         if number not in self._masks:
             raise os_error(errno.ENOENT)
 

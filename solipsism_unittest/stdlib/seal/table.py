@@ -50,7 +50,7 @@ from ...kernel.wall import WallClock
 from .. import escapes, tls, worlds
 from ..clocks import datetimes, wall
 from ..clocks.monotonic import monotonic, monotonic_ns
-from ..files import descriptors, file_objects, paths, polling, sendfile
+from ..files import descriptors, file_objects, passed, paths, polling, sendfile
 from ..files.descriptors import is_virtual
 from ..processes import ending, folders, guests, signals
 from ..sockets import lookups, patches
@@ -152,7 +152,7 @@ def _make_facade(before: Any) -> Any:
 
 def _open(world: World, real: Any, file: Any, *args: Any, **kwargs: Any) -> Any:
     if is_virtual(file):
-        return file_objects.open_descriptor(world, file, *args, **kwargs)
+        return file_objects.open_descriptor(world, passed.own(file), *args, **kwargs)
     paths.check_not_a_socket(world, file)
     return real(file, *args, **kwargs)
 
@@ -165,10 +165,10 @@ def _fcntl_shelf() -> Shelf | None:
     commands = {getattr(fcntl, name): name for name in descriptors.COMMANDS if hasattr(fcntl, name)}
 
     def fcntl_answer(world: World, fd: Any, *args: Any) -> int:
-        return descriptors.fcntl(world, commands, polling.number_of(fd), *args)
+        return descriptors.fcntl(world, commands, passed.own_or_same(polling.number_of(fd)), *args)
 
     def ioctl_answer(world: World, fd: Any, *args: Any) -> Any:
-        return descriptors.ioctl(world, polling.number_of(fd), *args)
+        return descriptors.ioctl(world, passed.own_or_same(polling.number_of(fd)), *args)
 
     return Shelf(fcntl, {"fcntl": stand_in(fcntl_answer, unless=real_file_object),
                          "ioctl": stand_in(ioctl_answer, unless=real_file_object)})
@@ -268,7 +268,7 @@ def _sleep(world: World, real: Any, seconds: Any) -> None:
 # -- the table
 
 _LOOK_UPS = {name: stand_in(answer, unless=real_network) for name, answer in lookups.ANSWERS.items()}
-_DESCRIPTORS = {name: stand_in(answer, unless=real_descriptor)
+_DESCRIPTORS = {name: stand_in(passed.by_own_number(answer), unless=real_descriptor)
                 for name, answer in {**descriptors.DESCRIPTOR_FUNCTIONS, "sendfile": sendfile.sendfile}.items()}
 _PATHS = {name: stand_over(answer, unless=no_socket_file) for name, answer in paths.PATH_FUNCTIONS.items()}
 _FOLDERS = {name: stand_over(answer) for name, answer in folders.FOLDER_FUNCTIONS.items()}

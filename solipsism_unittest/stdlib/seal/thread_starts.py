@@ -13,6 +13,7 @@ from ...introspection import modules, names
 from ...introspection.places import user_place
 from ...kernel.addresses.hosts import here, staying
 from ...pythons import runs_elsewhere
+from ..files.passed import inherited
 from ..processes.ending import ending_here
 from ..processes.process import with_mask_of_this_thread
 from ..processes.surroundings import run_surrounded, surroundings_here
@@ -130,9 +131,11 @@ def submit(world: World, real: Callable[..., Any], pool: Any, fn: Callable[..., 
 
 
 def _inside(world: World, function: Callable[..., Any]) -> Callable[..., Any]:
-    let_out, host, around = permits.let_out(), here.get(), surroundings_here()
+    let_out, host, around, passed = permits.let_out(), here.get(), surroundings_here(), inherited.get()
     if around is not None:
         function = functools.partial(run_surrounded, around, function)
+    if passed is not None:
+        function = passed.made_known_to(function)
 
     def run(*args: Any, **kwargs: Any) -> Any:
         depth = sys.get_coroutine_origin_tracking_depth()

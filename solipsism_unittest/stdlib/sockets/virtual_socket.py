@@ -27,6 +27,7 @@ from ...kernel.descriptors.stream import Stream
 from ...kernel.descriptors.transitions import CLOSED
 from ...pythons import SETBLOCKING_TAKES_NUMBERS
 from .. import escapes, waiting
+from ..files.passed import own
 from ..worlds import World
 from . import addresses
 from .patches import StockSocket, keep_from_patches, let_patches_reach
@@ -89,6 +90,7 @@ class Face(Traffic):
         """Be the face of the end that a descriptor of this world has."""
         if operator.index(number) < 0:
             raise ValueError("negative file descriptor")
+        number = own(number)
         end = world.kernel.files.get(number)
         if not isinstance(end, End):
             self._closed = True
