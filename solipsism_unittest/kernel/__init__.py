@@ -71,6 +71,8 @@ class Kernel:
         self.choices = Choices(seed, replay)
         # Called with a name and its seconds when a slow one is looked up by a call that blocks.
         self.on_blocking: Callable[[str, float], object] = _does_not_matter
+        # Called when a host has crashed, and with False before one crashes or comes back.
+        self.on_power: Callable[[bool], object] = bool
         self._outside: list[_Outside] = []  # one, once somebody asks: most tests have no network
         self.files: dict[int, File] = {}
         self.awake: dict[File, None] = {}
@@ -101,7 +103,7 @@ class Kernel:
 
     def _around(self) -> _Outside:
         if not self._outside:
-            names = Names(self.clock, self.journal, self.on_blocking)
+            names = Names(self.clock, self.journal, self.on_blocking, self.on_power)
             network = Network(names, self.clock, self.journal, self.choices)
             self._outside.append(_Outside(names, network, Paths(self.journal)))
         return self._outside[0]  # where another thread was as fast, the first one is everybody's

@@ -31,6 +31,7 @@ from ..loop.inventory import UncaughtError, unread
 from ..stdlib.files.played import is_played
 from ..stdlib.processes.process import children_of
 from ..stdlib.threads.background import in_background
+from ..stdlib.threads.jobs import Jobs
 from .expected import is_left
 from .kinds import DESCRIBED, Leak
 
@@ -82,6 +83,8 @@ def _running(loop: SolipsistEventLoop) -> list[Any]:
 
 def _find_processes(remains: Remains) -> Iterator[Leak]:
     for child in _running(remains.loop):
+        if child.task in remains.loop.inventory.gone:
+            continue
         frames = remains.waiting.frames_of(child.task)
         yield Leak("process", f"{child!r} at {where(frames)}, waits for "
                               f"{waits_for(child.task, frames, remains.waiting)}", child.made_at, child.task)
@@ -95,7 +98,7 @@ def _find_tasks(remains: Remains) -> Iterator[Leak]:
     described: Counter[Place | None] = Counter()
     programs = [child.task for child in _running(remains.loop)]
     for task in remains.tasks:
-        if task in remains.loop.world.jobs.left_tasks or task in programs:
+        if task in remains.loop.world.jobs.left_tasks or task in programs or task in remains.loop.inventory.gone:
             continue
         if getattr(task, "is_driven", False):
             continue  # the test itself, which did not end: whoever drove it has reported that
@@ -113,13 +116,13 @@ def _find_timers(remains: Remains) -> Iterator[Leak]:
     waited_for = {id(waiter_of(task)) for task in remains.tasks}
     now = remains.loop.time()
     for timer in remains.loop.inventory.timers():
-        if not (_is_of_background(timer) or _belongs(timer, pending, waited_for)):
+        if not (_is_excused(timer, remains) or _belongs(timer, pending, waited_for)):
             what = f"due at t={timer.when()!r} (now t={now!r}), calls {called_words(timer)}"
             yield Leak("timer", what, made_at(timer), timer)
 
 
-def _is_of_background(handle: asyncio.Handle) -> bool:
-    return in_background(handle._context)  # type: ignore[attr-defined]
+def _is_excused(handle: asyncio.Handle, remains: Remains) -> bool:
+    return in_background(handle._context) or handle in remains.loop.inventory.gone  # type: ignore[attr-defined]
 
 
 def _belongs(timer: asyncio.TimerHandle, tasks: set[Task], waited_for: set[int]) -> bool:
@@ -135,7 +138,7 @@ def _belongs(timer: asyncio.TimerHandle, tasks: set[Task], waited_for: set[int])
 
 def _find_handles(remains: Remains) -> Iterator[Leak]:
     for handle in remains.loop.inventory.ready():
-        if not (handle.cancelled() or _is_of_background(handle) or task_of(handle) is not None):
+        if not (handle.cancelled() or _is_excused(handle, remains) or task_of(handle) is not None):
             yield Leak("handle", f"calls {called_words(handle)}", _traced(handle), handle)
 
 
@@ -151,7 +154,7 @@ def _find_registrations(remains: Remains) -> Iterator[Leak]:
     loop, known = remains.loop, remains.loop.inventory.registrations
     for number, key in loop.selector.keys.items():
         for handle in key.data:
-            if handle in known and not handle.cancelled() and not _is_of_background(handle):
+            if handle in known and not handle.cancelled() and not _is_excused(handle, remains):
                 method, place = known[handle]
                 file = loop.kernel.files.get(number)
                 lost = "descriptor of a mock" if is_played(key.fileobj) else "closed descriptor"
@@ -170,8 +173,10 @@ def _files(loop: SolipsistEventLoop) -> Iterator[Leak]:
     servers: set[int] = set()
     of_programs = {number for child in _running(loop) for number in child.numbers}
     file: Any  # what has a transport is one end of something
+    has_network = loop.kernel.has_network
     for number, file in loop.kernel.files.items():
-        if is_left(loop.world.jobs, number) or number in of_programs:
+        if is_left(loop.world.jobs, number) or number in of_programs or (
+                has_network and loop.kernel.network.wire.is_lost(file)):
             continue
         server = _server_of(loop, number)
         transport = loop.inventory.transport_of(number)
@@ -211,6 +216,8 @@ def _collected(loop: SolipsistEventLoop) -> Iterator[Leak]:
     file: Any
     is_explored = loop.kernel.choices.explorer is not None
     for file in loop.kernel.abandoned:
+        if loop.kernel.has_network and loop.kernel.network.wire.is_lost(file):
+            continue
         # A server may be closed between its accept() and the first step of what makes the transport. Then asyncio's
         # Server._attach() fails an assertion, and _accept_connection2() drops the socket: nobody could have closed it.
         if is_explored and file.label.endswith("(accepted)"):
@@ -252,15 +259,20 @@ def _find_threads(remains: Remains) -> Iterator[Leak]:
     waits = jobs.baton.waits  # which ends with the world
     started = list(jobs.started.items())
     for thread, place in started:
-        if thread.is_alive():
+        if thread.is_alive() and not _is_gone(jobs, thread.ident):
             name = f"{type(thread).__name__} {thread.name}{' (daemon)' if thread.daemon else ''}"
             pooled = any(thread in pool._threads for pool in list(jobs.pools))
             keeps = not thread.daemon and (not pooled or thread.ident in jobs.working) and not waits(thread.ident)
             yield Leak("thread", name + standing(thread.ident) + _WAITED_FOR * keeps, place, thread)
     known = {thread.ident for thread, _ in started}
     for ident, job in list(jobs.working.items()):
-        if ident not in known and not job.in_background:
+        if ident not in known and not job.in_background and not _is_gone(jobs, ident):
             yield Leak("thread", job.reason + standing(ident) + _WAITED_FOR * (not waits(ident)), job.place, job)
+
+
+def _is_gone(jobs: Jobs, ident: int | None) -> bool:
+    """Whether the host of a thread has crashed."""
+    return ident in jobs.homes and jobs.homes[ident].is_gone()
 
 
 # By the kinds of `KINDS`. Coroutines that nobody awaited are found when they are collected (unawaited.py).

@@ -25,7 +25,7 @@ from ..stdlib.seal import guard
 from ..stdlib.seal.permits import is_let_out
 from ..stdlib.worlds import World
 from .doors import Stock
-from .signals import SignalHandlers
+from .serving import Serving
 
 _POPEN = subprocess.Popen
 
@@ -88,7 +88,7 @@ def _note_registration(loop: Any, fd: Any, index: int, method: str) -> None:
     loop.inventory.add_registration(handle, method, user_place(3))
 
 
-class ChildProcesses(SignalHandlers):
+class ChildProcesses(Serving):
     """An event loop with child processes; `SolipsistEventLoop` is one."""
 
     subprocess_exec, subprocess_shell = _begin("exec"), _begin("shell")

@@ -255,7 +255,7 @@ class SolipsistEventLoop(ChildProcesses):
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """As asyncio's; what a test expects is not logged."""
-        expected = self.uncaught.is_expected(context.get("exception"))
+        expected = self.uncaught.is_expected(context, self.inventory.gone)
         if not expected or self.get_exception_handler() is not None:
             Stock.call_exception_handler(self, context)
 
@@ -420,7 +420,8 @@ let_patches_reach(SolipsistEventLoop, (
     "shutdown_default_executor", "getaddrinfo", "getnameinfo", "_create_server_getaddrinfo", "add_reader", "add_writer",
     "connect_read_pipe", "connect_write_pipe", "subprocess_exec", "subprocess_shell", "add_signal_handler",
     "remove_signal_handler", "set_debug", "call_exception_handler", "default_exception_handler",
-    "_asyncgen_firstiter_hook", "_asyncgen_finalizer_hook", "_run_once", "remove_reader", "remove_writer"))
+    "_start_serving", "_asyncgen_firstiter_hook", "_asyncgen_finalizer_hook", "_run_once",
+    "remove_reader", "remove_writer"))
 
 
 @functools.cache

@@ -25,8 +25,10 @@ from ..introspection.exceptions import user_line
 from ..introspection.handles import owner_of, turn_words
 from ..introspection.names import plain
 from ..introspection.places import Place, made_at
-from ..kernel.descriptors.connection import died_with_host
+from ..kernel import Kernel
+from ..kernel.descriptors.connection import died_with_host, dies_with_host
 from ..stdlib.files.played import FileDescriptor, is_played, number_of
+from .gone import Gone
 from .selector import VirtualSelector
 from .timers import Timer
 
@@ -100,7 +102,7 @@ def close_generator(loop: asyncio.AbstractEventLoop, agen: Any) -> None:
 class Inventory:
     """What there is on one loop."""
 
-    __slots__ = ("owner", "_made", "_futures", "_room", "registrations", "generators")
+    __slots__ = ("owner", "_made", "_futures", "_room", "registrations", "generators", "gone")
 
     def __init__(self, loop: Owner) -> None:
         self.owner = loop
@@ -110,6 +112,7 @@ class Inventory:
         # Of most loops these stay empty, and a weak dictionary takes a microsecond to make.
         self.registrations: MutableMapping[asyncio.Handle, tuple[str, Place | None]] = {}
         self.generators: MutableMapping[AsyncGenerator[Any, Any], Place | None] = {}
+        self.gone: Gone | tuple[()] = ()  # of hosts, once one has crashed
 
     # -- what the loop notes
 
@@ -141,6 +144,12 @@ class Inventory:
             if issubclass(type(thing), asyncio.Future) and not issubclass(type(thing), asyncio.Task):
                 self.add_future(thing)  # type: ignore[arg-type]
 
+    def note_power(self, kernel: Kernel, *, is_crash: bool) -> None:
+        """A host has crashed, or is about to come back: who was there is gone."""
+        self.gone = self.gone or Gone(kernel)
+        note = self.gone.note_crash if is_crash else self.gone.note_return
+        note(self.tasks(), [*self.timers(), *self.ready()])
+
     # -- what was made
 
     def tasks(self) -> Iterator[asyncio.Task[Any]]:
@@ -153,7 +162,7 @@ class Inventory:
     def unread(self, *, of_crashed_hosts: bool = False) -> list[Any]:
         """The tasks and noted futures that ended with an error which nobody has read: those that can fail a test."""
         return [future for future in (*self.tasks(), *self._futures) if future.done() and future._log_traceback
-                and (of_crashed_hosts or not died_with_host(future._exception))]
+                and (of_crashed_hosts or not (died_with_host(future._exception) or future in self.gone))]
 
     # -- what will run
 
@@ -273,8 +282,14 @@ class UncaughtErrors:
 
         return stop
 
-    def is_expected(self, error: BaseException | None) -> bool:
-        """Whether a test expects this error, and each expectation takes one, or who got it has died with its host."""
+    def is_expected(self, context: dict[str, Any], gone: Gone | tuple[()]) -> bool:
+        """Whether a test expects what a handler of errors gets, and each expectation takes one, or who got it is gone.
+        """
+        error = context.get("exception")
+        if gone and gone.is_error(context):
+            if error is None:
+                return True
+            dies_with_host(error)
         return any(expectation.takes(error) for expectation in reversed(self.expected)) or died_with_host(error)
 
     def note(self, context: dict[str, Any]) -> bool:

@@ -27,8 +27,9 @@ YES, MAYBE, NO = "yes", "maybe", "no"  # whether what has come is what a step ex
 class Line(abc.ABC):
     """One side of a conversation: what has come and was not taken yet."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, is_gone: Callable[[], bool]) -> None:
         self.world = world
+        self.is_gone = is_gone  # whether the host of this side has crashed since it began
         self.came: Any = bytearray()
         self.ended = False
 
@@ -61,8 +62,8 @@ class StreamLine(Line):
     """A conversation over a stream."""
 
     def __init__(self, world: World, reader: asyncio.StreamReader, writer: asyncio.StreamWriter,
-                 reset: Callable[[], None]) -> None:
-        super().__init__(world)
+                 reset: Callable[[], None], is_gone: Callable[[], bool]) -> None:
+        super().__init__(world, is_gone)
         self._reader = reader
         self._writer = writer
         self._reset = reset
@@ -119,8 +120,8 @@ class StreamLine(Line):
 class DatagramLine(Line):
     """A conversation by datagrams with one sender."""
 
-    def __init__(self, world: World, send: Callable[[bytes], None]) -> None:
-        super().__init__(world)
+    def __init__(self, world: World, send: Callable[[bytes], None], is_gone: Callable[[], bool]) -> None:
+        super().__init__(world, is_gone)
         self.came = []
         self.queue: asyncio.Queue[bytes] = asyncio.Queue()
         self._send = send
@@ -186,8 +187,8 @@ class Conversation:
         await line.end("close")
 
     def unfinished(self) -> str:
-        """Where the script stands; "" when it was played to its end."""
-        if self.finished:
+        """Where the script stands; "" when it was played to its end, or went down with its host."""
+        if self.finished or self._line.is_gone():
             return ""
         waiting = self._line.shown()
         came = f", and {shown(waiting)} has come" if waiting else ""

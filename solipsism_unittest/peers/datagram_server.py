@@ -19,7 +19,7 @@ from typing import Any
 from ..introspection.names import plain
 from ..introspection.places import Place, user_place
 from ..introspection.tasks import stating
-from ..kernel.addresses.hosts import here, staying
+from ..kernel.addresses.hosts import Home, here, staying
 from ..kernel.addresses.interfaces import INTERFACES, is_many, is_multicast
 from ..kernel.network.ports import WILDCARDS
 from ..stdlib.sockets.pairs import abort
@@ -157,7 +157,8 @@ class FakeDatagramServer:
     def _play(self, scripts: Scripts, data: bytes, address: Any) -> None:
         """Hand a datagram to the script of its sender, which begins with the first."""
         if address not in self._lines:
-            line = self._lines[address] = DatagramLine(self._world, functools.partial(self.send, address=address))
+            line = self._lines[address] = DatagramLine(
+                self._world, functools.partial(self.send, address=address), self._home().is_gone)
             try:
                 conversation = scripts.begin(line, f"{self.host}:{self.port}", address)
             except AssertionError as error:
@@ -167,10 +168,16 @@ class FakeDatagramServer:
         self._lines[address].queue.put_nowait(data)
 
     async def _answer_later(self, awaitable: Awaitable[Answer], address: Any) -> None:
+        home = self._home()
         try:
             self._answer(await awaitable, address)
         except Exception as error:
-            self._failed(error)
+            if not home.is_gone():
+                self._failed(error)
+
+    def _home(self) -> Home:
+        names = self._world.kernel.names
+        return Home(names, names.declare(self.host))
 
     def _answer(self, answer: Answer, address: Any) -> None:
         if isinstance(answer, (bytes, bytearray, memoryview)):

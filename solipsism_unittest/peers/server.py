@@ -239,7 +239,7 @@ class FakeServer:
                                 f"returned {answer!r}: make it `async def` (the server was made at {self.made_at})")
             await answer
         except Exception as error:
-            lost = connection.is_on_crashed_host and isinstance(error, ConnectionError) or died_with_host(error)
+            lost = connection.is_on_crashed_host or died_with_host(error)
             if not self._finishing and not lost:
                 self.errors.append(error)
             abort(connection.writer.transport)
@@ -247,7 +247,7 @@ class FakeServer:
     async def _play(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         assert self._scripts is not None
         connection = next(each for each in self.connections if each.writer is writer)
-        line = StreamLine(self._world, reader, writer, connection.reset)
+        line = StreamLine(self._world, reader, writer, connection.reset, lambda: connection.is_on_crashed_host)
         await self._scripts.begin(line, self._where(), connection.address).play()
 
     async def accept(self) -> FakeConnection:

@@ -10,6 +10,7 @@ from solipsism_unittest.hangs import waits
 from solipsism_unittest.loop.children import ChildProcesses
 from solipsism_unittest.loop.doors import Behind
 from solipsism_unittest.loop.inventory import Task
+from solipsism_unittest.loop.serving import Serving
 from solipsism_unittest.loop.signals import SignalHandlers
 from solipsism_unittest.loop.turns import Turns
 from tests import ROOT
@@ -57,6 +58,7 @@ OVERRIDES = {
     "close": "ends what the world still has open",
     "add_signal_handler": "handlers are for signals of the virtual process",
     "remove_signal_handler": "see add_signal_handler",
+    "_start_serving": "what runs for a server belongs to the host that it has bound",
     "_signal_handlers": "each program that runs on the loop has its own",
     "_csock": "what asyncio hands to signal.set_wakeup_fd(): no real descriptor",
 }
@@ -75,7 +77,7 @@ WRITTEN_BY_PYTHON = {
 class OverridesTest(unittest.TestCase):
     def test_the_table_is_what_is_replaced(self):
         """SolipsistEventLoop replaces of asyncio's loop exactly what the table lists, each with a reason."""
-        classes = SolipsistEventLoop, ChildProcesses, SignalHandlers, Turns, Behind
+        classes = SolipsistEventLoop, ChildProcesses, Serving, SignalHandlers, Turns, Behind
         ours = {name for cls in classes for name in vars(cls)} - WRITTEN_BY_PYTHON
         stock = asyncio.SelectorEventLoop()
         self.addCleanup(stock.close)
@@ -89,7 +91,7 @@ class OverridesTest(unittest.TestCase):
         """The loop's one base beside its turns is the system's own SelectorEventLoop, with its own transports'
         factories.
         """
-        self.assertEqual(SolipsistEventLoop.__mro__[1:4], (ChildProcesses, SignalHandlers, Turns))
+        self.assertEqual(SolipsistEventLoop.__mro__[1:4], (ChildProcesses, Serving, SignalHandlers))
         self.assertEqual(Turns.__bases__, (asyncio.SelectorEventLoop, Behind))
         self.assertTrue(issubclass(asyncio.SelectorEventLoop, selector_events.BaseSelectorEventLoop))
         for name in (
@@ -177,6 +179,7 @@ PRIVATE = {
     "_loop": "whether a runner has made its loop, which loop a timer belongs to, and whether a transport is over",
     "_protocol_paused": "whether the writing at a transport is paused",
     "_ready": "what would run next",
+    "_start_serving": "see OVERRIDES",
     "_release_waiter": "the callback of the timer of 3.11's wait_for()",
     "_run": "a callback that it calls is the program's, and no call of asyncio's own",
     "_scheduled": "the heap of timers; of a timer, whether it is in there",

@@ -28,6 +28,7 @@ _OWN = tuple(address for interface in INTERFACES.values() for address in (interf
 LOOPBACK = _OWN[:2]
 LOOPBACK_NETWORK = "127."
 SCOPE = "%"
+WILDCARDS = "0.0.0.0", "::"  # of the test's machine
 # Letters, digits, hyphen and underscore; the last label is not a number (RFC 1123, 2.1), so a typing error in an
 # address or a URL in the place of a host does not become a host.
 _HOST_NAME = re.compile(r"(?!-)(?:[a-z0-9_-]{1,63}\.)*(?![0-9]+$)[a-z0-9_-]{1,63}", re.ASCII)
@@ -86,10 +87,23 @@ def own_interface(address: str) -> Interface | None:
     return INTERFACES[OUTSIDE] if host is not None and address in host.addresses else interface_at(address)
 
 
+class Home:
+    """A host on which something was started."""
+
+    def __init__(self, hosts: Hosts, host: Host) -> None:
+        self._crashes, self._name = hosts.crashes, host.name
+        self._crashed_before = self._crashes.get(self._name, 0)
+
+    def is_gone(self) -> bool:
+        """Whether the host has crashed since."""
+        return self._crashes.get(self._name, 0) > self._crashed_before
+
+
 class Hosts:
     """Every known host, by name and by address."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_power: Callable[[bool], object]) -> None:
+        self.on_power = on_power  # called when a host has crashed, and with False before one crashes or comes back
         self.hosts: dict[str, Host] = {}
         self._owners: dict[str, Host] = {}
         # What a test has set for names
@@ -99,6 +113,8 @@ class Hosts:
         self._delays: dict[str, float] = {}
         # By `add_host`: the name, the host that it was before, and the addresses that were nobody's.
         self._added: list[tuple[str, Host | None, list[str]]] = []
+        self.crashes: dict[str, int] = {}  # by name: how often a host has crashed
+        self.down: set[str] = set()  # names of hosts that have crashed and not come back
         # What programs on this machine see as their own: loopback, and one address for talking to other hosts.
         self.machine = self._add(Host(MACHINE, _OWN))
 
@@ -111,6 +127,23 @@ class Hosts:
     def owner(self, address: str) -> Host | None:
         """The host that an address (text) belongs to, or None."""
         return self._owners.get(address) or (self.machine if address.startswith(LOOPBACK_NETWORK) else None)
+
+    def crash(self, name: str) -> None:
+        """Note that a host has lost power: who runs there is gone."""
+        self.crashes[name] = self.crashes.get(name, 0) + 1
+        self.on_power(False)
+        self.down.add(name)
+        self.on_power(True)
+
+    def restart(self, name: str) -> None:
+        """Note that a host is back."""
+        self.on_power(False)
+        self.down.discard(name)
+
+    def is_down(self, address: str) -> bool:
+        """Whether this is an address of a host that is down."""
+        host = self.owner(address) or (self.machine if address in WILDCARDS else None)
+        return host is not None and host.name in self.down
 
     def loopback_of(self, host: Host, address: str) -> str:
         """What the network calls an address of the loopback of another host than the machine."""
@@ -220,16 +253,18 @@ class Hosts:
 
     def keep(self) -> Callable[[], None]:
         """Note what is set for names now. The result makes it so again; hosts that were only named meanwhile stay."""
-        return functools.partial(self._put_back, [dict(table) for table in self._tables()], len(self._added))
+        tables = [dict(table) for table in self._tables()]
+        return functools.partial(self._put_back, tables, len(self._added), {*self.down})
 
     def clear(self) -> None:
         """Take everything away that was set for names."""
-        self._put_back([{}, {}, {}, {}], 0)
+        self._put_back([{}, {}, {}, {}], 0, set())
 
     def _tables(self) -> tuple[dict[str, Any], ...]:
         return self._answers, self._canonical, self._failures, self._delays
 
-    def _put_back(self, tables: list[dict[str, Any]], added: int) -> None:
+    def _put_back(self, tables: list[dict[str, Any]], added: int, down: set[str]) -> None:
+        self.down = down
         for table, before in zip(self._tables(), tables, strict=True):
             table.clear()
             table.update(before)

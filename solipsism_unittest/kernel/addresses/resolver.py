@@ -48,8 +48,9 @@ class Names(Hosts):
     """The hosts, and the resolver that answers for them."""
 
     def __init__(self, clock: VirtualClock, journal: Journal,
-                 on_blocking: Callable[[str, float], object] = lambda name, seconds: None) -> None:
-        super().__init__()
+                 on_blocking: Callable[[str, float], object] = lambda name, seconds: None,
+                 on_power: Callable[[bool], object] = lambda is_crash: None) -> None:
+        super().__init__(on_power)
         self._clock = clock
         self._journal = journal
         self.lookups: deque[Lookup] = deque(maxlen=KEPT)

@@ -62,8 +62,13 @@ def _to_nobody(kind: str, data: bytes | memoryview) -> None:
 def _error_of(end: Connection, code: int) -> OSError:
     error = os_error(code)
     if end.is_on_crashed_host:
-        error.of_crashed_host = True  # type: ignore[attr-defined]  # a mark for `died_with_host`
+        dies_with_host(error)
     return error
+
+
+def dies_with_host(error: BaseException) -> None:
+    """Mark an error: who got it has died with its host."""
+    error.of_crashed_host = True  # type: ignore[attr-defined]
 
 
 def died_with_host(error: BaseException | None) -> bool:

@@ -11,7 +11,8 @@ from typing import Any
 
 from ...introspection import modules, names
 from ...introspection.places import user_place
-from ...kernel.addresses.hosts import here, staying
+from ...kernel.addresses.hosts import Home, here, staying
+from ...kernel.descriptors.connection import dies_with_host
 from ...pythons import runs_elsewhere
 from ..files.passed import inherited
 from ..processes.ending import ending_here
@@ -22,7 +23,7 @@ from ..threads.job import Work
 from ..threads.mistakes import reporting
 from ..threads.pacing import calls, locks
 from ..threads.pacing.baton import really
-from ..worlds import World, visiting
+from ..worlds import World, thread_id, visiting
 from . import permits
 
 
@@ -132,6 +133,7 @@ def submit(world: World, real: Callable[..., Any], pool: Any, fn: Callable[..., 
 
 def _inside(world: World, function: Callable[..., Any]) -> Callable[..., Any]:
     let_out, host, around, passed = permits.let_out(), here.get(), surroundings_here(), inherited.get()
+    home = Home(world.kernel.names, host) if host is not None else None
     if around is not None:
         function = functools.partial(run_surrounded, around, function)
     if passed is not None:
@@ -140,10 +142,17 @@ def _inside(world: World, function: Callable[..., Any]) -> Callable[..., Any]:
     def run(*args: Any, **kwargs: Any) -> Any:
         depth = sys.get_coroutine_origin_tracking_depth()
         sys.set_coroutine_origin_tracking_depth(max(depth, 1))  # one that is never awaited is reported, on any thread
+        if home is not None:
+            world.jobs.homes[thread_id()] = home
         try:
             with visiting(world), permits.carrying(let_out), staying(host):
                 return function(*args, **kwargs)
+        except BaseException as error:
+            if home is not None and home.is_gone():
+                dies_with_host(error)
+            raise
         finally:
+            world.jobs.homes.pop(thread_id(), None)
             sys.set_coroutine_origin_tracking_depth(depth)
 
     return run

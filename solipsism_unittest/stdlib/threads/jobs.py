@@ -27,6 +27,7 @@ from typing import Any
 from ...introspection.places import Place
 from ...introspection.threads import Real
 from ...kernel import Kernel
+from ...kernel.addresses.hosts import Home
 from ...kernel.choices import Explorer
 from ...kernel.choices.kinds import JOB
 from ...kernel.clock import VirtualClock
@@ -89,6 +90,7 @@ class Jobs:
         self.waiting_since: float | None = None  # real time, of the latest result, while some are not handed over
         self.given_up = False  # one of them was waited for in vain
         self.explorer: Explorer | None = None  # says how long a result is on its way
+        self.homes: dict[int, Home] = {}  # by thread, of those that run on another host than the test
         self.started: dict[threading.Thread | BareThread, Place | None] = {}  # each thread, and where it was started
         self.pools: Any = ()  # a WeakSet, once it is needed: the thread pools that were made in this world
         self.left_tasks: Any = ()  # a WeakSet, once it is needed: the tasks that were made in background()

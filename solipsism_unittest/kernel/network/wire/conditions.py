@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextvars import Token
 from typing import Any, Protocol, Self
 
-from ...addresses.hosts import Host, here
+from ...addresses.hosts import WILDCARDS, Host, here
 from ...addresses.resolver import Names
 from ...descriptors.backlog import Backlog
 from ...descriptors.connection import Connection
@@ -24,7 +24,6 @@ from .links import ANY, Flight, Link
 from .settings import Settings
 from .wire import Wire
 
-WILDCARDS = "0.0.0.0", "::"  # of the test's machine
 SHOWN = 8  # lines of a kind, at a failure
 _HEAD = f"{'local':<28} {'remote':<28} {'state':<16} {'to read':>8} {'under way':>9}"
 
@@ -50,7 +49,10 @@ class OnHost:
         here.reset(self._tokens.pop())
 
     def crash(self) -> None:
-        """Lose power: nothing answers, and nobody hears of it. What runs there gets ECONNRESET, which fails no test."""
+        """Lose power: nothing answers, and nobody hears of it. What runs there gets ECONNRESET.
+
+        It is gone: whatever it does from now on, and what it leaves, fails no test.
+        """
         self._wire.faults.drop(self._wire.names.all_addresses_of(self.name))
         self._changed()
         for end in list(self._ends()):
@@ -62,12 +64,14 @@ class OnHost:
                         each.fail(errno.ECONNRESET)
         for listener in self._listening():  # afterwards: what was never accepted is gone, and nobody is told of that
             listener.turn_away()
+        self._wire.names.crash(self.name)
 
     def restart(self, *, services: bool = True) -> None:
         """Come back, with the servers that listened unless `services` is false: then connects are refused.
 
         Who was connected hears of it when it sends: ECONNRESET.
         """
+        self._wire.names.restart(self.name)
         self._wire.faults.repair(self._wire.names.all_addresses_of(self.name))
         for listener in self._listening():
             listener.refusing = not services

@@ -171,6 +171,12 @@ class Wire:
         """How many packets were sent and have not arrived."""
         return len(self.links.flying()) + sum(len(flow.lost) for flow in list(self._flows.values()))
 
+    def is_lost(self, file: Any) -> bool:
+        """Whether a file is a socket of a host that is down, or the end of a connection whose host has crashed."""
+        local = getattr(file, "local", None)
+        return getattr(file, "is_on_crashed_host", False) or (
+            isinstance(local, tuple) and isinstance(local[0], str) and self.names.is_down(local[0]))
+
     def stranded(self) -> str:
         """What was sent and does not arrive by itself soon, in words for a report; "" for nothing."""
         count = self.on_its_way()

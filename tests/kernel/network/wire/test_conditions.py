@@ -842,7 +842,7 @@ class LivingProgramTest(unittest.TestCase):
         """A reset before the crash, one of a connection from after the restart, of a peer, and what a bug raises."""
         async def before(case):
             (await case.connected()).transport.abort()
-            await asyncio.sleep(1)
+            await asyncio.sleep(3)
             case.host.crash()
 
         async def after(case):

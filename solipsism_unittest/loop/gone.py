@@ -1,0 +1,68 @@
+"""Who is gone: a program whose host has crashed. Whatever it does from then on, and what it leaves, fails no test.
+
+Owns on which host something was started: inside of `with network.host(...)`, or by a server that has bound an address
+of that host. Owns what of one loop is gone for good. What starts after the host has come back is not: a server that
+came back with it serves again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from asyncio import events
+from collections.abc import Iterable
+from contextvars import Context, ContextVar, copy_context
+from gc import get_referents
+from typing import Any
+
+from ..kernel import Kernel
+from ..kernel.addresses.hosts import Host, here
+
+__unittest = True
+__tracebackhide__ = True
+
+# The host whose address a server has bound, in what runs for that server.
+serving: ContextVar[Host | None] = ContextVar("serving", default=None)
+
+
+def _context_of(thing: Any) -> Context | None:
+    """The context of a handle or a task; a task of 3.11 does not give it."""
+    if isinstance(thing, events.Handle):
+        return thing._context  # type: ignore[attr-defined, no-any-return]
+    return next((each for each in get_referents(thing) if type(each) is Context), None)
+
+
+class Gone:
+    """What of one loop is gone with its host."""
+
+    __slots__ = ("_kernel", "_gone", "_before")
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._gone: weakref.WeakSet[Any] = weakref.WeakSet()  # tasks and handles, for good
+        self._before: weakref.WeakSet[Any] = weakref.WeakSet()  # tasks that had ended before their host crashed
+
+    def note_crash(self, tasks: Iterable[asyncio.Task[Any]], handles: Iterable[events.Handle]) -> None:
+        """Their host has just crashed: what has not ended is gone."""
+        tasks = list(tasks)
+        self._before.update(task for task in tasks if task.done() and task not in self._gone)
+        self.note_return(tasks, handles)
+
+    def note_return(self, tasks: Iterable[asyncio.Task[Any]], handles: Iterable[events.Handle]) -> None:
+        """Their host comes back: what has begun meanwhile is gone too."""
+        self._gone.update([thing for thing in (*tasks, *handles) if thing in self])
+
+    def __contains__(self, thing: Any) -> bool:
+        """Whether a task or a handle is gone."""
+        return thing in self._gone or thing not in self._before and self._is_down(_context_of(thing))
+
+    def is_error(self, context: dict[str, Any]) -> bool:
+        """Whether it is an error of what is gone that a loop's exception handler gets."""
+        error = context.get("exception")
+        things = [thing for thing in map(context.get, ("handle", "task", "future")) if thing is not None]
+        return any(thing in self for thing in things) or not things and self._is_down(copy_context()) or (
+            error is not None and any(error is getattr(thing, "_exception", None) for thing in self._gone))
+
+    def _is_down(self, context: Context | None) -> bool:
+        host = context.get(serving) or context.get(here) if context is not None else None
+        return host is not None and host.name in self._kernel.names.down
