@@ -171,7 +171,7 @@ class Wire:
         """How many packets were sent and have not arrived."""
         return len(self.links.flying()) + sum(len(flow.lost) for flow in list(self._flows.values()))
 
-    def is_lost(self, file: Any) -> bool:
+    def is_lost(self, file: object) -> bool:
         """Whether a file is a socket of a host that is down, or the end of a connection whose host has crashed."""
         local = getattr(file, "local", None)
         return getattr(file, "is_on_crashed_host", False) or (
