@@ -59,6 +59,8 @@ OVERRIDES = {
     "add_signal_handler": "handlers are for signals of the virtual process",
     "remove_signal_handler": "see add_signal_handler",
     "_start_serving": "what runs for a server belongs to the host that it has bound",
+    "remove_reader": "takes numbers that a program knows another way, as add_reader does",
+    "remove_writer": "see remove_reader",
     "_signal_handlers": "each program that runs on the loop has its own",
     "_csock": "what asyncio hands to signal.set_wakeup_fd(): no real descriptor",
 }
@@ -221,6 +223,7 @@ OF_OTHERS = {
     # Of asyncio.base_events: when its turn takes cancelled timers out of the heap.
     "_MIN_CANCELLED_TIMER_HANDLES_FRACTION", "_MIN_SCHEDULED_TIMER_HANDLES",
     "_extract_mock_name",  # of unittest.mock
+    "_lru_cache_wrapper",  # of functools: what a cached function is
     "_is_debug_mode",  # of asyncio.coroutines: as asyncio's own constructor asks for it
     # Of asyncio's transports: they warn when they are collected, of what a report may name.
     "_SelectorTransport", "_pipe",
