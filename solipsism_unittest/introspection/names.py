@@ -62,12 +62,13 @@ def listed(things: Sequence[str]) -> str:
 
 
 LONGEST = 200  # characters of a repr
+_ADDRESS = re.compile(r"(?: object)? at 0x[0-9a-fA-F]+| id='\d{12,}'")  # the second is in the repr of a mock
 
 
 def plain(thing: object) -> str:
     """A repr of bounded length without memory addresses: two runs print the same. It never raises."""
     try:
-        text = re.sub(r"(?: object)? at 0x[0-9a-fA-F]+", "", repr(thing))
+        text = _ADDRESS.sub("", repr(thing))
     except Exception as error:  # a broken __repr__ must not cost a test its report
         return f"<{type(thing).__qualname__}, whose repr raises {type(error).__name__}>"
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}... ({len(text)} characters)"

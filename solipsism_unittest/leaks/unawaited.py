@@ -18,6 +18,7 @@ from typing import Any, Self
 
 from ..introspection.exceptions import parts
 from ..introspection.modules import is_of_program, is_of_standard_library
+from ..introspection.names import LONGEST, plain
 from ..introspection.places import Place, shorten, user_place
 from ..pythons import collector_of_warnings
 from ..stdlib.worlds import World, world_here
@@ -77,10 +78,16 @@ class Unawaited:
 
 def _name(coroutine: types.CoroutineType[Any, Any, Any]) -> str:
     """What was called: of an AsyncMock, whose coroutines have one name, the mock by its own."""
+    known = _call_of_mock(coroutine)
+    return f"AsyncMock {known['self']._extract_mock_name()}" if known else coroutine.__qualname__
+
+
+def _call_of_mock(coroutine: types.CoroutineType[Any, Any, Any]) -> dict[str, Any]:
+    """The `self`, `args` and `kwargs` of a call of an AsyncMock; {} for any other coroutine."""
     frame = coroutine.cr_frame
-    if coroutine.__qualname__ == "AsyncMockMixin._execute_mock_call" and frame is not None:
-        return f"AsyncMock {frame.f_locals['self']._extract_mock_name()}"
-    return coroutine.__qualname__
+    if frame is None or coroutine.__qualname__ != "AsyncMockMixin._execute_mock_call":
+        return {}
+    return dict(frame.f_locals)
 
 
 def _made(coroutine: types.CoroutineType[Any, Any, Any], place: Place | None) -> str:
@@ -90,6 +97,11 @@ def _made(coroutine: types.CoroutineType[Any, Any, Any], place: Place | None) ->
         return f"{shorten(file)}:{line} in {function}"
     if place is not None:
         return str(place)  # a mock made it: the line that dropped it is near
+    if known := _call_of_mock(coroutine):
+        arguments = [*map(plain, known["args"]), *(f"{name}={plain(each)}" for name, each in known["kwargs"].items())]
+        shown = ", ".join(arguments)
+        shown = shown if len(shown) <= LONGEST else "..."
+        return f"the call {known['self']._extract_mock_name()}({shown}) of this mock"
     code = coroutine.cr_code
     if is_of_standard_library(code.co_filename):
         return "a line of the standard library"

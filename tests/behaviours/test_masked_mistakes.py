@@ -202,14 +202,37 @@ class ForgottenAwaitTest(unittest.TestCase):
 
         self.check(body, "never awaited", f"made at tests/behaviours/test_masked_mistakes.py:{line_of(body, 1)} in")
 
-    def test_mock_in_a_cycle(self):
-        """Where no line of the user's is known, none is named."""
-
-        async def body(self):
+    def test_a_mock_that_is_kept(self):
+        """Where no line of the user's is known, the call of the mock is named."""
+        async def in_a_cycle(self):
             cycle = [mock.AsyncMock()()]
             cycle.append(cycle)
 
-        self.check(body, "made at a line of the standard library")
+        async def on_the_test(self):
+            self.mock = mock.AsyncMock(name="client")
+            self.later = self.mock.fetch("/", retries=mock.Mock())
+
+        async def in_a_list(self):
+            self.later = [mock.MagicMock(name="session").__aenter__()]
+
+        async def with_much(self):
+            self.later = mock.AsyncMock()("x" * 150, "y" * 150)
+
+        for body, call in ((in_a_cycle, "mock()"), (on_the_test, "client.fetch('/', retries=<Mock>)"),
+                           (in_a_list, "session.__aenter__()"), (with_much, "mock(...)")):
+            with self.subTest(call):
+                self.check(body, f"coroutine 'AsyncMock {call.partition('(')[0]}' was never awaited, so nothing of it "
+                                 "ran: write `await` before it, or make a task of it\n"
+                                 f"  made at the call {call} of this mock\n")
+
+    def test_what_the_standard_library_made(self):
+        """Where nobody knows a line, and no mock made it, none is named."""
+
+        async def body(self):
+            self.loop.call_later(1, operator.call, asyncio.sleep, 5)
+            await asyncio.sleep(2)
+
+        self.check(body, "coroutine 'sleep' was never awaited", "made at a line of the standard library\n")
 
     def test_in_another_thread(self):
         """A coroutine that a worker thread makes or drops is told as one of the test's own."""

@@ -5,6 +5,7 @@ import contextvars
 import functools
 import sys
 import unittest
+from unittest import mock
 
 from solipsism_unittest.introspection.names import known_as, listed, name_of, plain
 
@@ -14,6 +15,8 @@ class PlainTest(unittest.TestCase):
         """No memory address is left in a repr, wherever it stands."""
         for thing in (object(), print, lambda: None, [object()], asyncio.Event(), self.test_addresses_are_left_out):
             self.assertNotRegex(plain(thing), "0x")
+        self.assertEqual(plain([mock.MagicMock(), mock.Mock(name="client").get]),
+                         "[<MagicMock>, <Mock name='client.get'>]")
 
     def test_a_repr_that_raises_and_one_without_end(self):
         """A repr that raises is reported, and a long one is cut at 200 characters."""

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from ...introspection.handles import module_of_callback
 from ...introspection.modules import is_plumbing
-from ...introspection.places import user_place
+from ...introspection.places import Place, user_place
 from ...kernel.processes.signals import Signals
 from .. import escapes
 from ..files import descriptors
@@ -28,6 +28,7 @@ HARMLESS = frozenset(getattr(signal, name) for name in ("SIGCHLD", "SIGCONT", "S
                      if hasattr(signal, name))
 IGNORED_BY_PYTHON = ("SIGPIPE", "SIGXFSZ")
 _VALID = sorted(signal.valid_signals())
+_OF_TIMER = "the timer of setitimer("
 _OF_C = frozenset({"_signal", ""})  # Python's own for SIGINT
 _real_handler = signal.getsignal  # in a sealed thread the name asks the virtual process
 DEFAULT, IGNORE = signal.SIG_DFL, signal.SIG_IGN
@@ -53,6 +54,7 @@ class Process:
         self.wakeup = -1  # descriptor
         self.receivers: dict[int, Callable[[int], None]] = {}  # of loops, by what they say is a descriptor
         self.children: dict[int, Any] = {}  # by pid
+        self.timer_set_at: Place | None = None
         self.timer = (0.0, 0.0)  # when it is due, and the interval; 0 for none
         self.handled = 0  # how many handlers have run
         self.inner: Any = None  # the loop that its main thread runs, of a program in a thread of its own
@@ -105,18 +107,21 @@ class Process:
 
     def refusal(self, signum: int, call: str) -> Exception | None:
         """The error of a signal that nobody handles and that would end or stop the process."""
-        place = user_place(3)
-        at = f" ({place})" if place is not None else ""
+        at = self._at(user_place(3), call)
         name = signal.Signals(signum).name if signum in set(signal.Signals) else str(signum)
         return escapes.noted(self.world, f"{call}{name}) would end the test runner{at}\n  nobody handles {name}: "
                                          "install a handler first", f"{call.partition('(')[0]}{at}")
 
     def leave(self, code: int, call: str) -> NoReturn:
         """End at once; a test does not."""
-        place = user_place(3)
-        at = f" ({place})" if place is not None else ""
+        at = self._at(user_place(3), call)
         raise escapes.noted(self.world, f"{call}{code}) would end the test runner{at}; call it in a program of "
                                         "run_program() or add_program()", f"{call.partition('(')[0]}{at}")
+
+    def _at(self, place: Place | None, call: str) -> str:
+        if call == _OF_TIMER:  # it rings where no line of the program runs, or any
+            return f" (set at {self.timer_set_at})"
+        return f" ({place})" if place is not None else ""
 
     def is_here(self) -> bool:
         """Whether this thread is the one in which handlers run."""
@@ -173,13 +178,14 @@ class Process:
         due, before = self.timer
         rest = max(due - clock.now, 1e-6) if due else 0.0
         clock.forget(self._ring)
+        self.timer_set_at = user_place(3)
         self.timer = (clock.now + seconds if seconds else 0.0, interval)
 
         def ring() -> None:
             self.timer = (clock.now + interval if interval else 0.0, interval)
             if interval:
                 clock.deliver_at(self.timer[0], ring)
-            self.send(signal.SIGALRM, "the timer of setitimer(")
+            self.send(signal.SIGALRM, _OF_TIMER)
 
         self._ring = ring
         if seconds:

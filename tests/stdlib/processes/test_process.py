@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import threading
+import time
 import unittest
 from unittest import mock
 
@@ -68,14 +69,28 @@ class UnhandledTest(SolipsistTestCase):
 
 class InheritedTest(unittest.TestCase):
     def test_a_timer_that_nobody_handles(self):
-        """The alarm of a timer without a handler comes out of the wait in which it is due."""
+        """The alarm of a timer without a handler comes out of the wait in which it is due, with the line that set it.
+        """
 
         class Case(SolipsistTestCase):
-            async def test(self):
+            async def test_alarm(self):
                 signal.alarm(5)
                 await asyncio.sleep(10)
 
-        self.assertIn("EscapeError: the timer of setitimer(SIGALRM) would end the test runner", told(run(Case)))
+            async def test_timer(self):
+                signal.setitimer(signal.ITIMER_REAL, 5, 1)
+                await asyncio.to_thread(time.sleep, 10)
+
+            def test_spin(self):
+                signal.setitimer(signal.ITIMER_REAL, 5)
+                signal.pause()
+
+        text = told(run(Case))
+        for body in (Case.test_alarm, Case.test_timer, Case.test_spin):
+            with self.subTest(body.__name__):
+                self.assertIn("EscapeError: the timer of setitimer(SIGALRM) would end the test runner (set at "
+                              f"tests/stdlib/processes/test_process.py:{body.__code__.co_firstlineno + 1} in "
+                              f"{body.__qualname__})\n  nobody handles SIGALRM: install a handler first\n", text)
 
     def test_from_before_the_test(self):
         """What a program set when it was imported handles signals in tests; what the runner set does not."""
