@@ -30,6 +30,7 @@ from ..leaks import report
 from ..leaks.kinds import Found, Leak, no_earlier
 from ..leaks.unawaited import forgotten_by, inside
 from ..loop.always import end_checks
+from ..loop.event_loop import SolipsistEventLoop
 from .fixtures import loops
 from .fixtures.scopes import fixtures_of, is_test
 from .fixtures.settings import Settings, of_environment
@@ -137,6 +138,21 @@ def stopped(end: Ending) -> list[BaseException]:
     return errors
 
 
+def rules(end: Ending) -> list[BaseException]:
+    """What rules of the network raised, where the program that had sent the packet has swallowed it."""
+    loop = loops.loop_of(end.run.runner)
+    if not isinstance(loop, SolipsistEventLoop) or not loop.kernel.has_network:
+        return []
+    raised = loop.kernel.network.wire.faults.take_raised()
+    known = end.reported(*(leak.error for leak in end.found.leaks)) if raised else ()
+    # One without a traceback was expected: assertRaises() takes it off. Then those like it were, too.
+    errors = [first for first, *others in raised
+              if all(id(error) not in known and error.__traceback__ is not None for error in (first, *others))]
+    for error in errors:
+        error.add_note("a rule of the network raised this, and the code under test swallowed it")
+    return list(errors)
+
+
 def leftovers(end: Ending) -> list[BaseException]:
     """What the test left behind, in one failure."""
     if not any(end.found):
@@ -154,7 +170,7 @@ def unused_loop(end: Ending) -> list[BaseException]:
     return []
 
 
-CHECKS = (invariants, handlers, missed_assertions, stopped, leftovers, unused_loop)
+CHECKS = (invariants, handlers, missed_assertions, stopped, rules, leftovers, unused_loop)
 
 
 def _forgotten(run: Run) -> Found:

@@ -7,6 +7,7 @@ the sender asks for the verdict and obeys it; nothing else knows why a packet di
 from __future__ import annotations
 
 import errno
+import inspect
 import math
 from collections.abc import Callable, Iterable
 from typing import ClassVar, NamedTuple, Self
@@ -133,6 +134,7 @@ class Faults:
     def __init__(self) -> None:
         self._dropping: dict[str, None] = {}
         self._rules: dict[InstalledRule, None] = {}  # in the order in which they were installed
+        self._raised: dict[Rule, list[Exception]] = {}  # of each rule the first error and the last one
 
     def drop(self, addresses: Iterable[str]) -> None:
         """Lose all that is sent to these addresses, or by them; "127." and "%host" stand for a loopback."""
@@ -145,7 +147,7 @@ class Faults:
 
     def install(self, rule: Rule) -> InstalledRule:
         """Ask this rule too, after those that are there."""
-        if not callable(rule):
+        if not callable(rule) or inspect.iscoroutinefunction(rule):
             raise TypeError(f"a rule is a function of a packet that gives a Verdict or None, not {rule!r}")
         return InstalledRule(self._rules, rule)
 
@@ -153,6 +155,12 @@ class Faults:
         """Take all of them away."""
         self._dropping.clear()
         self._rules.clear()
+
+    def take_raised(self) -> list[list[Exception]]:
+        """Of each rule that raised something the first error and the last one; they are forgotten here."""
+        raised = list(self._raised.values())
+        self._raised.clear()
+        return raised
 
     def keep(self) -> Callable[[], None]:
         """Note what there is; the result makes it so again."""
@@ -181,13 +189,22 @@ class Faults:
         if self._dropping and (self.drops(packet.target_address[0]) or self.drops(packet.source_address[0])):
             return Verdict.DROP
         for installed in list(self._rules):
-            verdict = installed.rule(packet)
+            try:
+                verdict = _ask(installed.rule, packet)
+            except Exception as error:  # the program that has sent gets it, and may swallow it
+                self._raised[installed.rule] = [*self._raised.get(installed.rule, ())[:1], error]
+                raise
             if verdict is not None:
-                if not isinstance(verdict, Verdict):
-                    raise TypeError(f"the rule {installed.rule!r} gave {verdict!r}: a rule gives a Verdict, or None "
-                                    "where it has no opinion")
                 return verdict
         return Verdict.PASS
 
     def __repr__(self) -> str:
         return f"<Faults: {', '.join(self._dropping) or 'none'}, {len(self._rules)} rules>"
+
+
+def _ask(rule: Rule, packet: Packet) -> Verdict | None:
+    """What a rule says; TypeError for anything else than a Verdict or None."""
+    verdict = rule(packet)
+    if verdict is not None and not isinstance(verdict, Verdict):
+        raise TypeError(f"the rule {rule!r} gave {verdict!r}: a rule gives a Verdict, or None where it has no opinion")
+    return verdict

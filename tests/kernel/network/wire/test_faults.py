@@ -1,10 +1,15 @@
 """Verdicts, packet by packet."""
 
+import asyncio
+import contextlib
 import errno
 import math
+import socket
 import unittest
 
+from solipsism_unittest import SolipsistTestCase
 from solipsism_unittest.kernel.network.wire.faults import Faults, Packet, Verdict
+from tests.case.test_case import run, told
 
 
 def packet(target, kind="data", data=b"x"):
@@ -92,3 +97,60 @@ class FaultsTest(unittest.TestCase):
         self.faults.drop(["192.0.2.1"])
         self.faults.install(print)
         self.assertEqual(repr(self.faults), "<Faults: 192.0.2.1, 1 rules>")
+
+
+class RaisingRulesTest(unittest.TestCase):
+    """What a rule raises fails the test, whatever the program makes of it."""
+
+    def told(self, rule, when="connect"):
+        class Case(SolipsistTestCase):
+            async def test(self):
+                self.network.rule(lambda packet: rule() if packet.kind == when else None)
+                await self.start_fake_server(host="api.test", port=80)
+                for _ in range(3):
+                    with contextlib.suppress(Exception), socket.socket(type=socket.SOCK_DGRAM) as sender:
+                        sender.sendto(b"x", ("api.test", 53))
+                        _, writer = await asyncio.open_connection("api.test", 80)
+                        writer.close()
+                        await writer.wait_closed()
+
+        return told(run(Case))
+
+    def test_swallowed(self):
+        """The program swallows what its call raises."""
+        def fail():
+            raise KeyError("of the rule")
+
+        for when in ("connect", "datagram", "lookup"):
+            with self.subTest(when):
+                text = self.told(fail, when)
+                self.assertEqual(text.count("KeyError: 'of the rule'"), 1)
+                self.assertIn("a rule of the network raised this, and the code under test swallowed it", text)
+
+    def test_nonsense(self):
+        """What is no verdict."""
+        self.assertIn("gave 42: a rule gives a Verdict", self.told(lambda: 42))
+
+    def test_expected(self):
+        """A test may expect it, and a program may die of it: it is said once."""
+        class Case(SolipsistTestCase):
+            async def test(self):
+                self.network.rule(lambda packet: {}["of the rule"])
+                with self.assertRaises(KeyError):
+                    await asyncio.open_connection("api.test", 80)
+
+            async def test_unseen(self):
+                self.network.rule(lambda packet: {}["of the rule"])
+                await asyncio.open_connection("api.test", 80)
+
+        self.assertEqual(told(run(Case, "test")), "")
+        self.assertIn("KeyError: 'of the rule'", told(run(Case, "test_unseen")))
+        self.assertNotIn("swallowed", told(run(Case, "test_unseen")))
+
+    def test_coroutine_functions(self):
+        """Nobody would await it."""
+        async def rule(packet):
+            """Gives a coroutine."""
+
+        with self.assertRaisesRegex(TypeError, "a rule is a function of a packet that gives a Verdict or None, not"):
+            Faults().install(rule)
