@@ -285,6 +285,8 @@ class Scripts:
 
     def __init__(self, given: Script | Sequence[Script], what: str, *, streams: bool = True) -> None:
         self.each = isinstance(given, Script)
+        if not isinstance(given, (Script, Sequence)):
+            raise TypeError(f"script= takes a Script, or a list of them, not {given!r}")
         self._scripts = [given] if isinstance(given, Script) else list(given)
         self._what = what  # as in "connection": what plays a script
         self.played: list[Conversation] = []

@@ -42,6 +42,10 @@ class Proxy(FakeServer):
 
     def __init__(self, world: World, target_host: str, target_port: int, host: str, *, buffered: bool = True,
                  record: str | os.PathLike[str] | None = None) -> None:
+        if not isinstance(target_host, str):
+            raise TypeError(f"target_host is a name or an address as text, not {target_host!r}")
+        if not isinstance(target_port, int) or not 0 < target_port < 65536:
+            raise ValueError(f"target_port is a number from 1 to 65535, not {target_port!r}")
         super().__init__(world, self._pass_on, host)
         self.target_host = target_host
         self.target_port = target_port
@@ -109,6 +113,8 @@ class Proxy(FakeServer):
         It begins at once; the future that it returns is done when they have ended.
         """
         tasks = [connection.task for connection in self.connections if connection.task is not None]
+        for connection in self.connections:
+            connection.writer.close()  # of one that has no target yet nobody else does
         for task in tasks:
             task.cancel()
         return gather(*tasks, return_exceptions=True)
@@ -215,6 +221,9 @@ class Proxy(FakeServer):
             processor = self._processors[way]
             processed = data if processor is None else processor(data)
             passed = await processed if inspect.isawaitable(processed) else processed
+            if not isinstance(passed, (bytes, bytearray, memoryview)):
+                name = getattr(processor, "__qualname__", None) or repr(processor)
+                raise TypeError(f"a processor of a proxy returns bytes, but {name} returned {passed!r}")
             if recording is not None and way and passed:  # as the client gets it
                 recording.note("<", passed)
             writer.write(passed)

@@ -198,8 +198,7 @@ class Script:
 
     def then(self, script: Script) -> Self:
         """Add all steps of another script."""
-        self._steps += steps_of(script)
-        return self
+        return self._add(*steps_of(script))
 
     @classmethod
     def recorded(cls, path: str | os.PathLike[str]) -> Self:
@@ -218,10 +217,16 @@ class Script:
             except (ValueError, SyntaxError, TypeError) as error:
                 raise ValueError(f"line {number} of {os.fspath(path)} is no message of a recorded exchange: {line!r} "
                                  f"({error}); one is as in  > 0.25 b\"PING\"  or  < 1.5 eof") from error
+        if not script._steps:
+            raise ValueError(f"{os.fspath(path)} records no message")
         return script
 
-    def _add(self, step: Step) -> Self:
-        self._steps.append(step)
+    def _add(self, *steps: Step) -> Self:
+        for step in steps:
+            last = self._steps[-1] if self._steps else None
+            if isinstance(last, End) and (last.how != "send_eof" or isinstance(step, Send)):
+                raise ValueError(f"{step.words} can never come after {last.words}: that was the end")
+            self._steps.append(step)
         return self
 
     def __repr__(self) -> str:
@@ -268,18 +273,23 @@ class Recording:
         self._clock = clock
         self._start = clock()
         self._path = os.path.abspath(os.fspath(path))
+        self._is_over = False  # with a reset: what either side said into it nobody heard
         with open(self._path, "w", encoding="utf-8"):
             pass
 
     def note(self, direction: str, message: bytes | str) -> None:
         """Add a line: bytes, or "eof" or "reset", from the client (>) or to it (<)."""
+        if self._is_over:
+            return
+        self._is_over = message == "reset"
         shown = message if isinstance(message, str) else repr(message)
         with open(self._path, "a", encoding="utf-8") as file:
             file.write(f"{direction} {self._clock() - self._start!r} {shown}\n")
 
 
 def _lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
-    with open(os.fspath(path), encoding="utf-8") as file:  # a number would be a descriptor, and be closed
+    # A number would be a descriptor, and be closed. Bytes that are no UTF-8 are in no line of a message.
+    with open(os.fspath(path), encoding="utf-8", errors="backslashreplace") as file:
         for number, line in enumerate(file, 1):
             if line.strip() and not line.startswith("#"):
                 yield number, line.strip()
@@ -291,6 +301,8 @@ def _replay(script: Script, line: str, before: float) -> float:
     when = float(moment)
     if direction not in ("<", ">"):
         raise ValueError("a direction is > or <")
+    if not before <= when < math.inf:
+        raise ValueError(f"its time is no number of seconds from {before!r} up")
     if direction == "<" and when > before:
         script.wait(when - before)
     if message == "eof":

@@ -141,6 +141,7 @@ class PlayedTest(SolipsistTestCase):
             (ValueError, "script= takes a Script, or a list with one at least", {"script": []}),
             (ValueError, "a script has one step at least", {"script": Script()}),
             (TypeError, "a script is a Script, not b'x'", {"script": [b"x"]}),
+            (TypeError, "script= takes a Script, or a list of them, not 5", {"script": 5}),
         ):
             for start in (self.start_fake_server, self.start_fake_datagram_server):
                 with self.subTest(words), self.assertRaisesRegex(error, re.escape(words)):

@@ -247,6 +247,27 @@ class ProxyTest(SolipsistTestCase):
         self.assertEqual(await self.ask(reader, writer), b"hello\n")
         writer.close()
 
+    async def test_disconnect_all_at_any_time(self):
+        """A client that has just come is disconnected too, however far its connection is, and so is its target."""
+        for turns in range(12):
+            with self.subTest(turns=turns):
+                reader, writer = await self.proxy.create_client()
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                await self.proxy.disconnect_all()
+                self.assertEqual(await self.assertCompletesAfter(reader.read(), 0), b"")
+                writer.close()
+        await self.settle()
+        self.assertEqual([each for each in self.server.connections if not each.writer.is_closing()], [])
+
+    async def test_what_is_no_target(self):
+        """Said where the proxy is made, not where its first client comes."""
+        for host, port, error in ((5, 80, TypeError), (None, 80, TypeError), ("api.test", "80", ValueError),
+                                  ("api.test", 0, ValueError), ("api.test", -1, ValueError),
+                                  ("api.test", 65536, ValueError), ("api.test", None, ValueError)):
+            with self.subTest(host=host, port=port), self.assertRaisesRegex(error, "^target_"):
+                await self.start_proxy(host, port)
+
     async def test_close(self):
         """After close() nobody is taken, and who was there has come to the end."""
         reader, writer = await self.proxy.create_client()
@@ -401,6 +422,31 @@ class FailuresTest(unittest.TestCase):
         self.check(fail)
         self.check(fail_as_a_connection)
         self.check(fail_later)
+
+    def test_a_processor_that_returns_no_bytes(self):
+        """It is named."""
+        class Test(SolipsistTestCase):
+            async def test(self):
+                await self.start_fake_server(echo, "api.test", 80)
+                proxy = await self.start_proxy("api.test", 80)
+                proxy.set_content_processors(self.processor, None)
+                _, writer = await proxy.create_client()
+                writer.write(b"hello\n")
+                await self.settle()
+                writer.close()
+
+        def in_text(data):
+            return data.decode()
+
+        async def nothing(data):
+            """Forgets to return."""
+
+        for processor, words in ((in_text, "in_text returned 'hello\\n'"), (nothing, "nothing returned None")):
+            with self.subTest(words):
+                Test.processor = staticmethod(processor)
+                text = told(run(Test))
+                self.assertIn("TypeError: a processor of a proxy returns bytes, but ", text)
+                self.assertIn(words, text)
 
     def test_a_path_that_cannot_be_written(self):
         """Nobody records into a folder that is not there: the test fails, and its client is not served."""

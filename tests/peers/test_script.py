@@ -7,7 +7,7 @@ import tempfile
 import unittest
 
 from solipsism_unittest import Script
-from solipsism_unittest.peers.script import shortened, steps_of
+from solipsism_unittest.peers.script import Recording, shortened, steps_of
 
 
 class ScriptTest(unittest.TestCase):
@@ -84,12 +84,39 @@ class ScriptTest(unittest.TestCase):
 
     def test_bad_recordings(self):
         """A line that is no message is named with its number and what is right."""
-        for line in ("PING", "> 0", "? 0 b'x'", "> soon b'x'", "> 0 PING", "> 0 'x'", "> 0 b''", "> 0 reset", "> 0 b'"):
+        for line in ("PING", "> 0", "? 0 b'x'", "> soon b'x'", "> 0 PING", "> 0 'x'", "> 0 b''", "> 0 reset", "> 0 b'",
+                     "< nan b'x'", "> inf b'x'", "> -1 b'x'", "> 0 b'x' more", "\udcff", "< 0 5"):
             path = self.path("# first\n" + line + "\n")
             with self.subTest(line), self.assertRaisesRegex(
                     ValueError, rf"^line 2 of {re.escape(str(path))} is no message of a recorded exchange: .*; one is "
                                 rf"as in  > 0\.25 b\"PING\"  or  < 1\.5 eof"):
                 Script.recorded(path)
+
+    def test_recordings_that_cannot_be(self):
+        """Time does not go back, nothing comes after the end, and there is one message at least."""
+        for text, words in (("> 1 b'x'\n< 0.5 b'y'\n", "line 2 of .*its time is no number of seconds from 1.0 up"),
+                            ("> 1 b'x'\n< 1 reset\n< 2 b'y'\n", r"line 3 of .*wait\(1.0\) can never come after reset"),
+                            ("# nothing\n", "records no message")):
+            with self.subTest(text), self.assertRaisesRegex(ValueError, words):
+                Script.recorded(self.path(text))
+
+    def test_what_never_comes(self):
+        """Nothing comes after the end of a connection, and nothing is said after the end of this side."""
+        for script in (Script().close(), Script().reset(), Script().expect(b"x").then(Script().close())):
+            for add in (script.expect_eof, lambda script=script: script.then(Script().expect(b"x"))):
+                with self.subTest(script), self.assertRaisesRegex(ValueError, "can never come after .*: that was the"):
+                    add()
+        self.assertRaises(ValueError, Script().send_eof().send, b"x")
+        self.assertEqual(repr(Script().send_eof().expect(b"x").close()), "Script().send_eof().expect(b'x').close()")
+
+    def test_nothing_is_recorded_after_a_reset(self):
+        """What either side said into it is no message of the exchange."""
+        path = self.path("")
+        recording = Recording(path, lambda: 0.0)
+        for direction, message in ((">", b"x"), ("<", "reset"), (">", "eof")):
+            recording.note(direction, message)
+        self.assertEqual(path.read_text(), "> 0.0 b'x'\n< 0.0 reset\n")
+        self.assertEqual(repr(Script.recorded(path)), "Script().expect(b'x').reset()")
 
     def test_a_recording_has_a_path(self):
         """A number is no path: the file of that descriptor would be read, and closed."""
@@ -100,5 +127,5 @@ class ScriptTest(unittest.TestCase):
 
     def path(self, text):
         path = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()), "exchange.txt")
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(text.encode("utf-8", "surrogateescape"))
         return path
