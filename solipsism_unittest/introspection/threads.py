@@ -20,8 +20,8 @@ from .places import line_words
 FRAMES_SHOWN = 5
 
 # A thread that stands in a call of such a name waits for what others bring. `sleep` is not among them.
-_WAITS = frozenset({"accept", "acquire", "get", "join", "poll", "read", "readline", "recv", "recv_into", "select",
-                    "wait"})
+_WAITS = frozenset({"__enter__", "accept", "acquire", "get", "join", "poll", "read", "readline", "recv", "recv_into",
+                    "select", "wait"})
 
 _OF_THREADS = "/proc/self/task"  # a directory for each thread of this process, on Linux
 _LINUX = os.path.exists(f"{_OF_THREADS}/{get_native_id()}/schedstat")

@@ -329,6 +329,7 @@ def let_ready_run(world: World) -> None:
 
 def end(world: World) -> None:
     """The world is over: its loop is closed, and threads that it has started and that are still there do not count."""
+    world.jobs.shut_down_in_place(wait=False)
     with _lock:
         world.over = True
         world.baton.finish(world.jobs.working)

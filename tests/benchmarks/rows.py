@@ -10,10 +10,12 @@ import asyncio
 import gc
 import os
 import pathlib
+import queue
 import resource
 import ssl
 import subprocess
 import sys
+import threading
 import tracemalloc
 import unittest
 from collections.abc import Awaitable, Callable
@@ -28,6 +30,7 @@ CHUNK = b"c" * 65536
 IDLE = 10_000
 CLIENTS = 1_000  # with a heartbeat each
 PAGE = resource.getpagesize()
+OLD_LOCK = threading.Lock()
 
 LOOPS = {
     "virtual": "solipsism_unittest:SolipsistEventLoop",
@@ -474,6 +477,54 @@ async def concurrent_sleeps(count: int) -> float:
     return process_time() - started
 
 
+async def with_locks(make: str, count: int) -> float:
+    """Take a lock of module threading by `with`, which nobody else has, and give it back."""
+    lock = getattr(threading, make)()  # of the world, where there is one
+    started = process_time()
+    for _ in range(count):
+        with lock:
+            pass
+    return process_time() - started
+
+
+async def locks_by_hand(count: int) -> float:
+    """The same by acquire() and release()."""
+    lock = threading.Lock()
+    started = process_time()
+    for _ in range(count):
+        lock.acquire()
+        lock.release()
+    return process_time() - started
+
+
+async def with_an_old_lock(count: int) -> float:
+    """The same with one that was made before the loop."""
+    started = process_time()
+    for _ in range(count):
+        with OLD_LOCK:
+            pass
+    return process_time() - started
+
+
+async def things_queued(count: int) -> float:
+    """Put something into a SimpleQueue and take it out."""
+    line: queue.SimpleQueue[int] = queue.SimpleQueue()
+    started = process_time()
+    for number in range(count):
+        line.put(number)
+        line.get()
+    return process_time() - started
+
+
+async def in_threads(count: int) -> float:
+    """One short job in a thread after the other."""
+    await asyncio.to_thread(int)
+    started = process_time()
+    for _ in range(count):
+        await asyncio.to_thread(int)
+    return process_time() - started
+
+
 def on(label: str, workload: Callable[[int], Awaitable[float]], *, aim: float | None = None) -> Contender:
     """The contender that runs `workload` on the loop with this label."""
     return Contender(label, LOOPS[label], partial(run_on_loop, workload), aim)
@@ -595,6 +646,30 @@ ROWS = {
     "link": Row(f"a message of {IDLE:,} connections", 50_000, 5, (
         on("virtual", partial(messages_of_many, latency=0.05)),
         on("virtual", messages_of_many, aim=3.0)._replace(label="itself, no link"),
+    )),
+    "to-thread": Row("a job in a thread", 1_000, 9, (
+        on("virtual", in_threads),
+        on("stock, real loopback", in_threads),
+    )),
+    "lock": Row("a `with` on a lock", 100_000, 9, (
+        on("virtual", partial(with_locks, "Lock")),
+        on("stock, real loopback", partial(with_locks, "Lock"), aim=3.0),
+    )),
+    "rlock": Row("a `with` on an RLock", 100_000, 9, (
+        on("virtual", partial(with_locks, "RLock")),
+        on("stock, real loopback", partial(with_locks, "RLock"), aim=3.0),
+    )),
+    "old-lock": Row("a `with` on a lock from before", 100_000, 9, (
+        on("virtual", with_an_old_lock),
+        on("stock, real loopback", with_an_old_lock, aim=3.0),
+    )),
+    "lock-by-hand": Row("acquire() and release()", 100_000, 9, (
+        on("virtual", locks_by_hand),
+        on("stock, real loopback", locks_by_hand),
+    )),
+    "simple-queue": Row("put() and get() of a SimpleQueue", 100_000, 9, (
+        on("virtual", things_queued),
+        on("stock, real loopback", things_queued, aim=3.0),
     )),
     "connections": Row("an idle connection", 1_000, 7, (
         on("virtual", memory_of_connections),

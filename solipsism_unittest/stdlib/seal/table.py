@@ -321,8 +321,8 @@ _TABLE = Table([
     Lasting(threading.Thread, "start", stand_over(thread_starts.start, unless=thread_starts.was_started)),
     Lasting(threading.Thread, "join", stand_over(thread_starts.join)),
     Lasting(threading.Thread, "is_alive", stand_over(thread_starts.is_alive)),
-    Lasting(concurrent.futures.ThreadPoolExecutor, "__init__", stand_over(thread_starts.new_pool)),
-    Lasting(concurrent.futures.ThreadPoolExecutor, "submit", stand_over(thread_starts.submit)),
+    *(Lasting(concurrent.futures.ThreadPoolExecutor, name, stand_over(answer))
+      for name, answer in thread_starts.ANSWERS_OF_POOLS.items()),
     Lasting(_STOCK_LOOP, "__new__", _make_new_loop),
     Lasting(asyncio.selector_events.BaseSelectorEventLoop, "_make_self_pipe", stand_in(_refuse_stock_loop)),
     Lasting(asyncio.base_events.BaseEventLoop, "_check_running", stand_over(_refuse_to_run)),
@@ -337,15 +337,15 @@ _TABLE = Table([
     Lasting(ssl.SSLContext, "wrap_socket", stand_over(tls.wrap_socket)),
     Lasting(ssl.SSLContext, "_wrap_socket", tls.make_wrap_socket),
 ])
-# Of classes these alone are looked for in other modules: `from queue import SimpleQueue`.
-_CLASSES = frozenset({"Lock", "RLock", "SimpleQueue"})
+_CLASSES = frozenset({"Lock", "RLock", "SimpleQueue"})  # looked for in other modules: `from queue import SimpleQueue`
 _LIBRARIES = c_libraries.Libraries(c_libraries.wanted())
 # A program's own names of the clock on the wall lead to it only where a test has set it: what stops the real one looks
 # for these names too.
 _BINDINGS: Bindings = Bindings(((owner, name) for owner, name in _TABLE.names() if name not in _WALL
                                 and (name in _CLASSES or not isinstance(vars(owner).get(name), type))), patches.KEPT,
                                (patches.StockSocket, asyncio.SelectorEventLoop, asyncio.BaseEventLoop),
-                               (types.BuiltinFunctionType, type), Defaults(_CLOCKS, *_LOCKS))
+                               (types.BuiltinFunctionType, type),
+                               Defaults(faces.Olds(_baton_here).instead, _CLOCKS, *_LOCKS))
 
 
 def _arm() -> None:

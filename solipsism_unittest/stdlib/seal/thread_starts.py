@@ -40,7 +40,8 @@ def start(world: World, real: Callable[..., None], thread: threading.Thread) -> 
         with really(world.baton):  # of a pool from before: its jobs may be of many worlds
             real(thread)
         return
-    of_loop = pool is not None and pool is getattr(world.loop, "_default_executor", None)
+    of_loop = pool is not None and (pool is getattr(world.loop, "_default_executor", None)
+                                    or world.jobs.is_in_place(pool))
     if not of_loop:
         world.jobs.note_start(thread, user_place(3))
     known = with_mask_of_this_thread(world, reporting(world.loop, run))
@@ -116,19 +117,26 @@ def submit(world: World, real: Callable[..., Any], pool: Any, fn: Callable[..., 
     elsewhere = runs_elsewhere(pool)
     if isinstance(fn, Work):  # of run_in_executor
         fn.goes_to(pool)
-        return real(pool, fn.__wrapped__ if elsewhere else _inside(world, fn), *args, **kwargs)
+        return real(world.jobs.pool_for(pool), fn.__wrapped__ if elsewhere else _inside(world, fn), *args, **kwargs)
     job = world.jobs.begin(f"executor job {names.name_of(fn)}", user_place(3), pool)
     job.pool = pool
     world.jobs.replace_in_hand(pool)
     looks = locks.looks_so_far(world.baton)
     try:
-        future = real(pool, fn if elsewhere else _inside(world, Work(job, fn)), *args, **kwargs)
+        future = real(world.jobs.pool_for(pool), fn if elsewhere else _inside(world, Work(job, fn)), *args, **kwargs)
     except BaseException:
         job.end()
         raise
     locks.forget_looks(world.baton, looks)  # whether a worker is idle
     world.jobs.accompany(job, future)
     return future
+
+
+def shutdown(world: World, real: Callable[..., None], pool: Any, wait: bool = True, *, cancel_futures: bool = False
+             ) -> None:
+    """`ThreadPoolExecutor.shutdown`: of one from before that in its place as well."""
+    world.jobs.shut_down_in_place(pool, wait=wait, cancel_futures=cancel_futures)
+    real(pool, wait, cancel_futures=cancel_futures)
 
 
 def _inside(world: World, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -156,3 +164,6 @@ def _inside(world: World, function: Callable[..., Any]) -> Callable[..., Any]:
             sys.set_coroutine_origin_tracking_depth(depth)
 
     return run
+
+
+ANSWERS_OF_POOLS: dict[str, Callable[..., Any]] = {"__init__": new_pool, "submit": submit, "shutdown": shutdown}

@@ -21,6 +21,7 @@ import weakref
 from _thread import RLock, allocate_lock
 from asyncio import futures, sleep
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from math import inf
 from typing import Any
 
@@ -40,6 +41,9 @@ from .pacing.calls import BareThread
 
 PATIENCE = 0.05  # real seconds
 MANY_THREADS = 100  # each time that this many were started, the dead ones are forgotten
+
+# What a pool is made with beside its size, in this version of Python or another.
+_GIVEN = {"_initializer", "_initargs", "_create_worker_context", "_resolve_work_item"}
 
 _Submitted = concurrent.futures.Future[Any]
 
@@ -93,6 +97,7 @@ class Jobs:
         self.homes: dict[int, Home] = {}  # by thread, of those that run on another host than the test
         self.started: dict[threading.Thread | BareThread, Place | None] = {}  # each thread, and where it was started
         self.pools: Any = ()  # a WeakSet, once it is needed: the thread pools that were made in this world
+        self._in_place: dict[Any, ThreadPoolExecutor] = {}  # by a pool from before: the one that does its work here
         self.left_tasks: Any = ()  # a WeakSet, once it is needed: the tasks that were made in background()
         self.left_running: list[range] = []  # the descriptors that were made in background()
 
@@ -105,8 +110,28 @@ class Jobs:
         return job
 
     def is_paced(self, pool: Any) -> bool:
-        """Whether the threads of a pool take turns: it was made in this world."""
-        return pool in self.pools and not runs_elsewhere(pool)
+        """Whether the threads of a pool take turns, or of the one in its place."""
+        return isinstance(pool, ThreadPoolExecutor) and not runs_elsewhere(pool)
+
+    def pool_for(self, pool: Any) -> Any:
+        """The pool that does the work of this one: one from before the test has another in its place, of its size."""
+        if pool in self.pools or pool._shutdown or not self.is_paced(pool) or self.baton.over:
+            return pool
+        ours = self._in_place.get(pool)
+        if ours is None or ours._shutdown:
+            self._in_place[pool] = ours = ThreadPoolExecutor(pool._max_workers, pool._thread_name_prefix)
+            vars(ours).update({name: vars(pool)[name] for name in _GIVEN & vars(pool).keys()})
+        return ours
+
+    def is_in_place(self, pool: Any) -> bool:
+        """Whether a pool does the work of one from before: nobody has to end it."""
+        return any(pool is ours for ours in self._in_place.values())
+
+    def shut_down_in_place(self, pool: Any = None, **how: Any) -> None:
+        """Shut down the pool in the place of this one, or all of these."""
+        for old, ours in list(self._in_place.items()):
+            if pool is None or pool is old:
+                ours.shutdown(**how)
 
     def current(self) -> Job | None:
         """The job that runs on this thread."""

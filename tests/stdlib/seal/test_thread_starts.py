@@ -18,6 +18,9 @@ from tests.case.test_case import run
 NEWER = hasattr(concurrent.futures, "InterpreterPoolExecutor")
 
 
+OLD_POOLS = [concurrent.futures.ThreadPoolExecutor(1)]
+
+
 class KeywordsTest(SolipsistTestCase):
     async def test_a_job_takes_keywords_of_any_name(self):
         """No keyword of a job is taken for one of what carries it."""
@@ -83,6 +86,75 @@ class InterpreterPoolTest(SolipsistTestCase):
         pool = self.pool()
         await asyncio.wait_for(self.loop.run_in_executor(pool, sum, range(100_000)), 0.001)
         self.assertNow(0)
+
+
+class OldPoolTest(SolipsistTestCase):
+    """A pool from before the test: another does its work in the world, and its threads take turns."""
+
+    local = threading.local()
+
+    @classmethod
+    def setUpClass(cls):
+        cls.pool = concurrent.futures.ThreadPoolExecutor(2, "old", setattr, (cls.local, "ready", True))
+        cls.addClassCleanup(cls.pool.shutdown)
+
+    def setUp(self):
+        self.addCleanup(lambda: self.assertEqual(
+            [record for record in self.loop.kernel.journal if record.kind == "real-order"], []))
+
+    def test_more_jobs_than_threads(self):
+        """As many run at once as it has threads."""
+        def job(number):
+            time.sleep(1)
+            return number, time.monotonic(), threading.current_thread().name
+
+        jobs = [self.pool.submit(job, number) for number in range(5)]
+        self.assertEqual([each.result() for each in jobs], [
+            (0, 1.0, "old_0"), (1, 1.0, "old_1"), (2, 2.0, "old_0"), (3, 2.0, "old_1"), (4, 3.0, "old_0")])
+        self.assertEqual(list(self.pool.map(lambda one: self.local.ready, range(3))), [True] * 3)
+
+    async def test_for_a_loop(self):
+        """A job of run_in_executor() takes its virtual time."""
+        jobs = [self.loop.run_in_executor(self.pool, time.sleep, 2) for _ in range(3)]
+        with self.assertRaises(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(jobs[2]), 3)
+        await asyncio.gather(*jobs)
+        self.assertNow(4)
+
+    def test_its_end(self):
+        """Who shuts it down waits for the jobs, and it takes no more."""
+        pool = OLD_POOLS.pop()
+        job = pool.submit(time.sleep, 3)
+        pool.shutdown()
+        self.assertTrue(job.done())
+        self.assertNow(3)
+        self.assertRaises(RuntimeError, pool.submit, int)
+
+    def test_in_programs(self):
+        """Each program has one in its place, which ends with the program."""
+        for _ in range(2):
+            result = self.run_program(lambda: self.pool.submit(print, "done").result())
+            self.assertEqual((result.returncode, result.stdout), (0, b"done\n"))
+
+
+class OldPoolIsLeftTest(unittest.TestCase):
+    def test_a_job_that_is_left(self):
+        """It is reported, with its line; the next test has the pool for itself."""
+        pool = concurrent.futures.ThreadPoolExecutor(1)
+        self.addCleanup(pool.shutdown)
+
+        class Case(SolipsistTestCase):
+            async def test_1(self):
+                pool.submit(threading.Event().wait)
+                await asyncio.sleep(1)
+
+            async def test_2(self):
+                await asyncio.wrap_future(pool.submit(time.sleep, 1))
+
+        result = run(Case)
+        (case, text), = result.failures
+        self.assertEqual(case._testMethodName, "test_1")
+        self.assertRegex(text, r"1 thread alive\n +executor job Event.wait")
 
 
 class WrappedStartTest(unittest.TestCase):

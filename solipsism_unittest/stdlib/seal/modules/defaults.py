@@ -5,14 +5,19 @@ methods, attributes of classes, factories of dataclasses; partial and cached fun
 attributes of an object of the module's own classes, a small dict or list. Who has one of the C functions there has its
 stand-in from now on, and for good: it calls the real one where the thread is not sealed. A global under another name
 stays what it is.
+
+So it is with locks and queues that were made before. But in the globals of the module, in attributes of objects and in
+dicts their stand-ins come and go with the seal, under whatever name; in a Condition and in handlers of `logging` too.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import sys
+import threading
 import types
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 from ....introspection.modules import is_of_library
 from ..replacements import Shelf
@@ -23,37 +28,83 @@ _WRAPPERS = (staticmethod, classmethod)
 _names_of = type.__dict__["__dict__"].__get__  # of a class, whatever its metaclass makes of a look at it
 
 
-class Defaults:
-    """Gives those who keep one of some functions or classes its stand-in."""
+class Binding(NamedTuple):
+    """One name that holds a thing which has a stand-in while a thread is sealed."""
 
-    def __init__(self, *shelves: Shelf) -> None:
+    names: dict[str, Any]  # the globals of a module, or attributes of an object
+    name: str
+    thing: Any
+    home: dict[str, Any]  # where the stand-in is then, under the same name
+
+
+class Defaults:
+    """Gives those who keep one of some functions or classes its stand-in.
+
+    `over(thing)` gives the stand-in over a lock or queue from before, and any other thing as it is.
+    """
+
+    def __init__(self, over: Callable[[Any], Any], *shelves: Shelf) -> None:
+        self._over = over
         replacements = [one for shelf in shelves for one in shelf.replacements]
         self._wanted = [(vars(one.owner)[one.name], one) for one in replacements]
         self._leads_to: dict[Any, Any] = {}
         self._owners = frozenset(word for one in replacements for word in (one.name, one.owner.__name__))
 
-    def serve(self, names: dict[str, Any], module_name: str) -> None:
-        """Look through the globals of a module, unless it is a library's or cannot have such a function."""
+    def serve(self, names: dict[str, Any], module_name: str) -> Iterator[Binding]:
+        """Look through the globals of a module, unless it is a library's or cannot have such a function.
+
+        Yields the names that are to hold a stand-in as long as a thread is sealed.
+        """
         if self._owners.isdisjoint(names) or is_of_library(str(names.get("__file__"))):
             return
         self._leads_to = self._leads_to or {real: one.made_from(real) for real, one in self._wanted}
+        yield from self._locks_among(names)
         seen: set[int] = set()
         line = [value for value in list(names.values())
                 if type(value) is not types.FunctionType or _is_name(value.__module__, module_name)]
         while line:
             value = line.pop()
-            if id(value) not in seen:
-                if functions.is_kind(value):
-                    seen.add(id(value))
-                    line += functions.served(value, self._instead)
-                elif issubclass(type(value), type) and _is_name(_names_of(value).get("__module__"), module_name):
-                    seen.add(id(value))
-                    line += self._parts_of_class(value)
-                else:
-                    line += filter(functions.is_kind,
-                                   functions.values_served(functions.inside(value, module_name), self._instead))
+            if id(value) in seen:
+                continue
+            if functions.is_kind(value):
+                seen.add(id(value))
+                line += functions.served(value, self._instead)
+            elif issubclass(type(value), type) and _is_name(_names_of(value).get("__module__"), module_name):
+                seen.add(id(value))
+                line += self._parts_of_class(value)
+            elif type(value) is threading.Condition:
+                yield from self._locks_in_condition(vars(value))
+            else:
+                inside = functions.inside(value, module_name)
+                if type(inside) is dict:
+                    yield from self._locks_among(inside)
+                instead = self._clock_instead if type(inside) is dict else self._instead
+                line += filter(_leads_on, functions.values_served(inside, instead))
+
+    def handlers(self) -> Iterator[Binding]:
+        """The same for the locks of handlers of module `logging`, if it is there."""
+        for reference in getattr(sys.modules.get("logging"), "_handlerList", ()):
+            handler = reference()
+            if handler is not None:
+                yield from self._locks_among(vars(handler))
+
+    def _locks_in_condition(self, names: dict[str, Any]) -> Iterator[Binding]:
+        lock = self._over(names["_lock"])
+        yield from self._locks_among(names)
+        # With a real lock that cannot say it a condition takes it for a look, which would count as polling.
+        names.setdefault("_is_owned", lock._is_owned)
+
+    def _locks_among(self, names: dict[str, Any]) -> Iterator[Binding]:
+        for name, value in list(names.items()):
+            ours = self._over(value)
+            if ours is not value:
+                yield Binding(names, name, value, {name: ours})
 
     def _instead(self, value: Any) -> Any:
+        ours = self._clock_instead(value)
+        return ours if ours is not value else self._over(value)
+
+    def _clock_instead(self, value: Any) -> Any:
         return self._leads_to.get(value, value) if type(value) in _FUNCTIONS or type(value) is type else value
 
     def _parts_of_class(self, cls: type) -> Iterator[Any]:
@@ -71,6 +122,10 @@ class Defaults:
             if type(field) is dataclasses.Field:
                 field.default, field.default_factory = map(self._instead, (field.default, field.default_factory))
                 yield from (field.default, field.default_factory)
+
+
+def _leads_on(value: Any) -> bool:
+    return functions.is_kind(value) or type(value) is threading.Condition
 
 
 def _is_name(value: Any, name: str) -> bool:

@@ -13,29 +13,21 @@ from __future__ import annotations
 
 import importlib.machinery
 import importlib.util
+import itertools
 import sys
 import time
 import types
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from ....introspection.modules import globals_of, is_plumbing
-from .defaults import Defaults
+from .defaults import Binding, Defaults
 from .keepers import Keepers
 
 # Only a module that has one of these names is looked through for methods: a look at every value takes long.
 _OWNERS = frozenset(("socket", "_socket", "asyncio"))
 # A module that is loaded on its first use; it becomes a plain one then.
 _LAZY = importlib.util._LazyModule  # type: ignore[attr-defined]
-
-
-class _Binding(NamedTuple):
-    """One name in one module that holds one of the functions."""
-
-    names: dict[str, Any]  # the module's globals
-    name: str
-    function: Any
-    home: dict[str, Any]  # the globals of the function's own module
 
 
 class Bindings:
@@ -60,8 +52,8 @@ class Bindings:
         # freezes time hides the functions that modules have bound.
         self._looked: tuple[int, Any, Any] = 0, None, None
         self._unfinished: dict[str, types.ModuleType] = {}  # those that have not all their names yet
-        self._found: list[_Binding] = []
-        self._replaced: list[tuple[_Binding, Any]] = []
+        self._found: list[Binding] = []
+        self._replaced: list[tuple[Binding, Any]] = []
 
     def arm(self, only: str = "") -> None:
         """Bind each of them, or `only` those of one name, to what its function's own module holds now."""
@@ -71,8 +63,9 @@ class Bindings:
                 self._seen.clear()
             self._look_through_modules()
             self._looked = looked
-        for binding in self._found:
-            if binding.names.get(binding.name) is binding.function and only in ("", binding.name):
+        handlers = () if self._defaults is None else self._defaults.handlers()
+        for binding in itertools.chain(self._found, handlers):
+            if binding.names.get(binding.name) is binding.thing and only in ("", binding.name):
                 ours = binding.names[binding.name] = binding.home[binding.name]
                 self._replaced.append((binding, ours))
 
@@ -80,7 +73,7 @@ class Bindings:
         """Put back what was there. A name that somebody bound anew meanwhile is left alone."""
         for binding, ours in self._replaced:
             if binding.names.get(binding.name) is ours:
-                binding.names[binding.name] = binding.function
+                binding.names[binding.name] = binding.thing
         self._replaced.clear()
 
     def _look_through_modules(self) -> None:
@@ -103,8 +96,8 @@ class Bindings:
             if self._lasting and not _OWNERS.isdisjoint(names):
                 self._keepers.serve(names, module_name)
             if self._defaults is not None:
-                self._defaults.serve(names, module_name)
-            self._found += [_Binding(names, name, function, home) for name, function, home in self._wanted
+                self._found += self._defaults.serve(names, module_name)
+            self._found += [Binding(names, name, function, home) for name, function, home in self._wanted
                             if names.get(name) is function and not (isinstance(function, type) and _is_of_c(names))]
 
 

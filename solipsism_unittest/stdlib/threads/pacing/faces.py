@@ -5,18 +5,19 @@
 
 from __future__ import annotations
 
+import _queue
+import _thread
 import sys
+import types
+import weakref
 from collections.abc import Callable
 from typing import Any
 
-from .baton import Baton
-from .locks import REAL_LOCK, VirtualLock, VirtualRLock
+from .locks import REAL_LOCK, FindBaton, VirtualLock, VirtualRLock
 from .simple_queue import VirtualSimpleQueue
 
-BatonHere = Callable[[], Baton | None]
 
-
-def lock_class(baton_here: BatonHere) -> Callable[[Any], Any]:
+def lock_class(baton_here: FindBaton) -> Callable[[Any], Any]:
     """Make what stands for `threading.Lock`, which is asked what is a lock from 3.13 on."""
 
     def make(before: Any) -> Any:
@@ -28,7 +29,7 @@ def lock_class(baton_here: BatonHere) -> Callable[[Any], Any]:
 
             def __call__(cls, *args: Any, **kwargs: Any) -> Any:
                 baton = baton_here()
-                return before(*args, **kwargs) if baton is None or args or kwargs else VirtualLock(baton)
+                return before(*args, **kwargs) if baton is None or args or kwargs else VirtualLock(baton.itself)
 
             def __repr__(cls) -> str:
                 return repr(before)
@@ -45,31 +46,31 @@ def lock_class(baton_here: BatonHere) -> Callable[[Any], Any]:
     return make
 
 
-def allocate_lock(baton_here: BatonHere) -> Callable[[Any], Any]:
+def allocate_lock(baton_here: FindBaton) -> Callable[[Any], Any]:
     """Make what stands for `_thread.allocate_lock`. What imports modules gets real locks."""
 
     def make(before: Any) -> Any:
         def allocate_lock() -> Any:
             baton = baton_here()
             importing = sys._getframe(1).f_globals.get("__name__") == "importlib._bootstrap"
-            return before() if baton is None or importing else VirtualLock(baton)
+            return before() if baton is None or importing else VirtualLock(baton.itself)
 
         return allocate_lock
 
     return make
 
 
-def rlock(baton_here: BatonHere) -> Callable[[Any], Any]:
+def rlock(baton_here: FindBaton) -> Callable[[Any], Any]:
     """Make what stands for `_thread.RLock`, which may be subclassed."""
     return lambda before: _face(before, VirtualRLock, baton_here)
 
 
-def simple_queue(baton_here: BatonHere) -> Callable[[Any], Any]:
+def simple_queue(baton_here: FindBaton) -> Callable[[Any], Any]:
     """Make what stands for `queue.SimpleQueue`, which may be subclassed."""
     return lambda before: _face(before, VirtualSimpleQueue, baton_here)
 
 
-def _face(before: Any, virtual: Callable[[Baton], Any], baton_here: BatonHere) -> Any:
+def _face(before: Any, virtual: Callable[[FindBaton], Any], baton_here: FindBaton) -> Any:
     """What stands for a class of C."""
 
     class OfFace(type):
@@ -81,8 +82,31 @@ def _face(before: Any, virtual: Callable[[Baton], Any], baton_here: BatonHere) -
         def __call__(cls, /, *args: Any, **kwargs: Any) -> Any:
             baton = baton_here()
             if cls is face:
-                return before(*args, **kwargs) if baton is None or args or kwargs else virtual(baton)
+                return before(*args, **kwargs) if baton is None or args or kwargs else virtual(baton.itself)
             return type.__call__(cls, *args, **kwargs)
 
     face: Any = OfFace(before.__name__, (before,), {"__doc__": before.__doc__, "__module__": before.__module__})
     return face
+
+
+class Olds:
+    """What stands over locks and queues from before the test, the same one for each whoever asks."""
+
+    def __init__(self, baton_here: FindBaton) -> None:
+        self._baton_here = baton_here
+        self._known: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()  # by the id of the old one
+
+    def instead(self, thing: Any) -> Any:
+        """The stand-in over a lock or queue, its method over a method of one; anything else as it is."""
+        kind = type(thing)
+        if kind is types.BuiltinFunctionType and type(thing.__self__) in _OVER:
+            return getattr(self.instead(thing.__self__), thing.__name__)
+        if kind not in _OVER:
+            return thing
+        ours = self._known.get(id(thing))
+        if ours is None:
+            ours = self._known[id(thing)] = _OVER[kind](self._baton_here, thing)
+        return ours
+
+
+_OVER: dict[type, Any] = {REAL_LOCK: VirtualLock, _thread.RLock: VirtualRLock, _queue.SimpleQueue: VirtualSimpleQueue}

@@ -3,6 +3,9 @@
 Condition, Event, Semaphore, Barrier, Queue, Future and Timer are written in Python over these, and look them up when
 they wait. So they need no stand-in, and one that was made before the test works too. A thread that is not sealed can
 use all of them: it waits for the real lock.
+
+One over a lock from before the test is the same: that one may be released by whoever has the real lock, so who waits
+looks at it when all others wait.
 """
 
 from __future__ import annotations
@@ -22,12 +25,16 @@ from .record import Record, Waiter, Why
 REAL_LOCK = type(_thread.allocate_lock())
 _RealRLock: Any = _thread.RLock
 get_ident, make_real_lock = _thread.get_ident, _thread.allocate_lock
+FindBaton = Callable[[], Baton | None]  # that of this thread; None where its waits are real
 _LOOKS = 100  # in vain at one instant, after which a thread lets time go on by one float
 
 
-def block(baton: Baton, me: Record, attempt: Callable[[], bool], timeout: float | None, waiters: deque[Waiter], why: Why
-          ) -> bool | None:
-    """Wait until `attempt()` succeeds: True, or False after `timeout`. None when the world is over first."""
+def block(baton: Baton, me: Record, attempt: Callable[[], bool], timeout: float | None, waiters: deque[Waiter],
+          why: Why, look: Callable[[], bool] | None = None) -> bool | None:
+    """Wait until `attempt()` succeeds: True, or False after `timeout`. None when the world is over first.
+
+    `look()` says whether it may succeed now, where that may come to be unannounced.
+    """
     baton.take_turn(me)
     deadline = inf if timeout is None or timeout < 0 else baton.now + timeout
     put_in_line = waiters.append
@@ -38,7 +45,7 @@ def block(baton: Baton, me: Record, attempt: Callable[[], bool], timeout: float 
         try:
             if attempt():
                 return True
-            came = baton.wait(me, why, deadline)
+            came = baton.wait(me, why, deadline, look)
         finally:
             with contextlib.suppress(ValueError):
                 waiters.remove(waiter)
@@ -66,13 +73,13 @@ def hand_on(waiters: deque[Waiter]) -> None:
             return
 
 
-def look_in_vain(baton: Baton) -> bool:
+def look_in_vain(baton: Baton | None) -> bool:
     """Count a look that costs no time: at the hundredth of one instant others run and time goes on; whether it did.
 
     A jump goes to exactly the deadline. A program that waits on while `remaining >= 0` would look for ever.
     """
-    me = baton.here()
-    if me is None:
+    me = None if baton is None else baton.here()
+    if me is None or baton is None:
         return False
     if me.looks_at != baton.now:
         me.looks_at, me.looks = baton.now, 0
@@ -97,45 +104,86 @@ def forget_looks(baton: Baton, so_far: int) -> None:
         me.looks = so_far
 
 
-class VirtualLock:
-    """A real lock, and those that wait for it in virtual time."""
+class _Waited:
+    """Something real, and those that wait for it in virtual time: what is common to both kinds of locks."""
 
-    __slots__ = ("_baton", "_real", "_try", "_release", "_waiters", "owner", "__weakref__")
-    __class__ = property(lambda self: REAL_LOCK)
+    __slots__ = ("_find_baton", "_real", "_try", "_release", "_waiters", "_is_old", "__weakref__")
 
-    def __init__(self, baton: Baton) -> None:
-        self._baton = baton
-        self._real = real = make_real_lock()
+    def __init__(self, find_baton: FindBaton, real: Any, is_old: bool) -> None:
+        self._find_baton = find_baton
+        self._real = real
+        self._is_old = is_old
         self._try, self._release = real.acquire, real.release
         self._waiters: deque[Waiter] = deque()
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        return timeout == -1 and self._try(False) or self._acquire(blocking, timeout)
+
+    def __enter__(self) -> bool:
+        return self._try(False) or self._acquire(True, -1)
+
+    # __exit__ does what release() does: who asks for both pays for two calls.
+
+    def release(self) -> None:
+        self._release()
+        if self._waiters:
+            hand_on(self._waiters)  # where an RLock is still held, who is woken looks, and waits again
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self._release()
+        if self._waiters:
+            hand_on(self._waiters)
+
+    def _acquire(self, blocking: bool, timeout: float) -> bool:
+        if timeout != -1 and not (blocking and 0 <= timeout <= threading.TIMEOUT_MAX):
+            return self._try(blocking, timeout)  # type: ignore[no-any-return]  # which raises
+        if self._try(False):
+            return True
+        baton = self._find_baton()
+        if not blocking or timeout == 0:
+            return look_in_vain(baton) and self._try(False)
+        me = None if baton is None else baton.here()
+        if baton is not None and me is not None:
+            taken = block(baton, me, lambda: self._try(False), None if timeout == -1 else timeout, self._waiters,
+                          Why("a lock", self), self._is_free if self._is_old else None)
+            if taken is not None:
+                return taken
+        return self._try(True, timeout)  # type: ignore[no-any-return]
+
+    def _is_free(self) -> bool:
+        return repr(self._real).startswith("<unlocked")  # not every Python has `locked()` of an RLock
+
+    def _at_fork_reinit(self) -> None:
+        self._real._at_fork_reinit()
+        self._waiters.clear()
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError(f"cannot pickle '{self.__class__.__module__}.{self.__class__.__name__}' object")
+
+    def __repr__(self) -> str:
+        return repr(self._real)
+
+
+class VirtualLock(_Waited):
+    """A lock that cannot be taken twice."""
+
+    __slots__ = ("owner",)
+    __class__ = property(lambda self: REAL_LOCK)
+
+    def __init__(self, find_baton: FindBaton, old: Any = None) -> None:
+        super().__init__(find_baton, old or make_real_lock(), old is not None)
         self.owner = 0  # the thread that has it
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        if timeout != -1 and not (blocking and 0 <= timeout <= threading.TIMEOUT_MAX):
-            return self._try(blocking, timeout)  # which raises
-        taken: bool | None = self._try(False)
-        if not taken and (not blocking or timeout == 0):
-            taken = look_in_vain(self._baton) and self._try(False)
-        elif not taken:
-            taken = self._wait(None if timeout == -1 else timeout)
-        if taken:
-            self.owner = get_ident()
-        return bool(taken)
-
-    def _wait(self, timeout: float | None) -> bool:
-        baton = self._baton
-        me = baton.here()
-        if me is not None:
-            taken = block(baton, me, lambda: self._try(False), timeout, self._waiters, Why("a lock", self))
-            if taken is not None:
-                return taken
-        return self._try(True, -1 if timeout is None else timeout)
-
-    def __enter__(self) -> bool:
-        if self._try(False):
+        if timeout == -1 and self._try(False) or self._acquire(blocking, timeout):
             self.owner = get_ident()
             return True
-        return self.acquire()
+        return False
+
+    def __enter__(self) -> bool:
+        if self._try(False) or self._acquire(True, -1):
+            self.owner = get_ident()
+        return True
 
     def release(self) -> None:
         self.owner = 0
@@ -143,70 +191,35 @@ class VirtualLock:
         if self._waiters:
             hand_on(self._waiters)
 
-    def __exit__(self, *exc_info: object) -> None:
-        self.release()
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self.owner = 0
+        self._release()
+        if self._waiters:
+            hand_on(self._waiters)
 
     def locked(self) -> bool:
-        return self._real.locked()
+        return self._real.locked()  # type: ignore[no-any-return]
 
     acquire_lock, release_lock, locked_lock = acquire, release, locked
     # A Condition asks for this before it takes a lock for a look: that would count as polling, and move time.
     _is_owned = locked
 
     def _at_fork_reinit(self) -> None:
-        self._real._at_fork_reinit()  # type: ignore[attr-defined]
-        self._waiters.clear()
+        super()._at_fork_reinit()
         self.owner = 0
 
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        raise TypeError("cannot pickle '_thread.lock' object")
 
-    def __repr__(self) -> str:
-        return repr(self._real)
+class VirtualRLock(_Waited):
+    """A lock that its owner may take again."""
 
+    __slots__ = ()
+    __class__ = property(lambda self: _RealRLock)
 
-class VirtualRLock(_RealRLock):  # type: ignore[misc]
-    """The same of a lock that its owner may take again: a subclass of the real one."""
-
-    __slots__ = ("_baton", "_waiters")
-
-    def __new__(cls, baton: Baton) -> Any:
-        self = _RealRLock.__new__(cls)
-        self._baton, self._waiters = baton, deque()
-        return self
-
-    def __init__(self, baton: Baton) -> None:
-        """It has all it needs."""
-
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        if timeout != -1 and not (blocking and 0 <= timeout <= threading.TIMEOUT_MAX):
-            return _take(self, blocking, timeout)  # which raises
-        if _take(self, False):
-            return True
-        if not blocking or timeout == 0:
-            return look_in_vain(self._baton) and _take(self, False)
-        baton = self._baton
-        me = baton.here()
-        if me is not None:
-            taken = block(baton, me, lambda: _take(self, False), None if timeout == -1 else timeout, self._waiters,
-                          Why("a lock", self))
-            if taken is not None:
-                return taken
-        return _take(self, True, timeout)
-
-    def __enter__(self) -> bool:
-        return _take(self, False) or self.acquire()
-
-    def release(self) -> None:
-        _give(self)
-        if self._waiters:
-            hand_on(self._waiters)  # where it is still held, who is woken looks, and waits again
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.release()
+    def __init__(self, find_baton: FindBaton, old: Any = None) -> None:
+        super().__init__(find_baton, old or _RealRLock(), old is not None)
 
     def _release_save(self) -> Any:
-        state = _RealRLock._release_save(self)
+        state = self._real._release_save()
         if self._waiters:
             hand_on(self._waiters)
         return state
@@ -214,12 +227,17 @@ class VirtualRLock(_RealRLock):  # type: ignore[misc]
     def _acquire_restore(self, state: Any) -> None:
         self.acquire()
         for _ in range(state[0] - 1):
-            _take(self)
+            self._try()
 
 
-def _take(lock: Any, blocking: bool = True, timeout: float = -1) -> bool:
-    return _RealRLock.acquire(lock, blocking, timeout)  # type: ignore[no-any-return]
+def _passed_on(name: str) -> Callable[..., Any]:
+    def method(self: Any) -> Any:
+        return getattr(self._real, name)()
+
+    method.__name__ = name
+    return method
 
 
-def _give(lock: Any) -> None:
-    _RealRLock.release(lock)
+# Methods of a real one, as far as this Python has them. No `__getattr__`: it makes all others slow on Python 3.11.
+for _name in {"_is_owned", "_recursion_count", "locked"} & {*dir(_RealRLock)}:
+    setattr(VirtualRLock, _name, _passed_on(_name))

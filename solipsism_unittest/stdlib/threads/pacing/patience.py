@@ -232,6 +232,8 @@ class Patience:
         return stood is not None and asleep([record.native]) == stood
 
     def _go_blind(self, record: Record) -> None:
+        if not record.was_blind:
+            self._journal.note("real-order", (f"{record.name} waits where nobody sees it",))
         record.state, record.was_blind = BLIND, True
         self.active[record] = None
         self.blind[record] = asleep([record.native])

@@ -7,29 +7,27 @@ import queue
 from collections import deque
 from typing import Any
 
-from .baton import Baton
-from .locks import block, hand_on, look_in_vain
+from .locks import FindBaton, block, hand_on, look_in_vain
 from .record import Waiter, Why
 
 _Real: Any = _queue.SimpleQueue
 
 
-class VirtualSimpleQueue(_Real):  # type: ignore[misc]
+class VirtualSimpleQueue:
     """A real SimpleQueue, and those that wait for it in virtual time."""
 
-    def __new__(cls, baton: Baton) -> Any:
-        self = _Real.__new__(cls)
-        self._baton, self._waiters = baton, deque()
-        return self
+    __slots__ = ("_find_baton", "_real", "_is_old", "_put", "_get", "_waiters", "__weakref__")
+    __class__ = property(lambda self: _Real)
 
-    def __init__(self, baton: Baton) -> None:
-        """It has all it needs."""
-
-    _baton: Baton
-    _waiters: deque[Waiter]
+    def __init__(self, find_baton: FindBaton, old: Any = None) -> None:
+        self._find_baton = find_baton
+        self._is_old = old is not None  # so that others may put something there unseen
+        self._real = old if old is not None else _Real()
+        self._put, self._get = self._real.put, self._real.get
+        self._waiters: deque[Waiter] = deque()
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
-        _Real.put(self, item)
+        self._put(item)
         if self._waiters:
             hand_on(self._waiters)
 
@@ -40,33 +38,47 @@ class VirtualSimpleQueue(_Real):  # type: ignore[misc]
         if block and timeout is not None and timeout < 0:
             raise ValueError("'timeout' must be a non-negative number")
         try:
-            return _Real.get(self, False)
+            return self._get(False)
         except queue.Empty:
             if block and timeout != 0:
                 return self._wait(timeout)
-            if look_in_vain(self._baton):
-                return _Real.get(self, False)
+            if look_in_vain(self._find_baton()):
+                return self._get(False)
             raise
 
     def get_nowait(self) -> Any:
         return self.get(False)
 
     def _wait(self, timeout: float | None) -> Any:
-        me = self._baton.here()
-        if me is None:
-            return _Real.get(self, True, timeout)
+        baton = self._find_baton()
+        me = None if baton is None else baton.here()
+        if baton is None or me is None:
+            return self._get(True, timeout)
         got: list[Any] = []
 
         def attempt() -> bool:
             try:
-                got.append(_Real.get(self, False))
+                got.append(self._get(False))
             except queue.Empty:
                 return False
             return True
 
-        came = block(self._baton, me, attempt, timeout, self._waiters, Why("a queue", self))
+        came = block(baton, me, attempt, timeout, self._waiters, Why("a queue", self),
+                     (lambda: not self._real.empty()) if self._is_old else None)
         if came is None:
-            return _Real.get(self, True, timeout)
+            return self._get(True, timeout)
         if not came:
             raise queue.Empty
         return got.pop()
+
+    def qsize(self) -> int:
+        return self._real.qsize()  # type: ignore[no-any-return]
+
+    def empty(self) -> bool:
+        return self._real.empty()  # type: ignore[no-any-return]
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError("cannot pickle '_queue.SimpleQueue' object")
+
+    def __repr__(self) -> str:
+        return repr(self._real)
