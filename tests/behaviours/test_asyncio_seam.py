@@ -231,6 +231,8 @@ OF_OTHERS = {
     "_app_transport",  # of asyncio.sslproto: whether the program has closed a connection that waits for its peer
     "_ssl_protocol", "_app_writing_paused",  # of asyncio.sslproto: whether the writing at a TLS transport is paused
     "_create", "_wrap_bio",  # of ssl: what wrap_socket() makes a socket with, and OpenSSL's half of wrap_bio()
+    "_max_workers", "_shutdown", "_thread_name_prefix",  # of a thread pool: what another like it is made with
+    "_handlerList",  # of logging: its handlers, each of which has a lock
     "_LazyModule", "_initializing",  # of importlib: a module that is not loaded yet
     "_check_sendfile_params", "_sendfile_use_send", "_getframe", "_current_frames", "_done_callbacks",
     "_outcome", "_testMethodName", "_showwarnmsg_impl", "_warn_unawaited_coroutine", "_get_context",

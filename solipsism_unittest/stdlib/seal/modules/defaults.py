@@ -2,12 +2,13 @@
 
 Owns where these are looked for, in the modules of the program alone: default arguments and closures of functions and
 methods, attributes of classes, factories of dataclasses; partial and cached functions, and whatever wraps one;
-attributes of an object of the module's own classes, a small dict or list. Who has one of the C functions there has its
-stand-in from now on, and for good: it calls the real one where the thread is not sealed. A global under another name
-stays what it is.
+attributes of an object of the module's own classes. Who has one of the C functions there has its stand-in from now on,
+and for good: it calls the real one where the thread is not sealed. A global under another name stays what it is, and so
+does what a global list or dict has: who stops the clocks keeps the real ones there.
 
-So it is with locks and queues that were made before. But in the globals of the module, in attributes of objects and in
-dicts their stand-ins come and go with the seal, under whatever name; in a Condition and in handlers of `logging` too.
+Locks and queues that were made before have stand-ins in all these places. In the globals of the module, in small dicts
+and in attributes of objects these come and go with the seal, under whatever name; in a Condition and in handlers of
+`logging` too.
 """
 
 from __future__ import annotations
@@ -76,9 +77,10 @@ class Defaults:
                 yield from self._locks_in_condition(vars(value))
             else:
                 inside = functions.inside(value, module_name)
+                instead = self._over
                 if type(inside) is dict:
                     yield from self._locks_among(inside)
-                instead = self._clock_instead if type(inside) is dict else self._instead
+                    instead = _itself if inside is value else self._clock_instead
                 line += filter(_leads_on, functions.values_served(inside, instead))
 
     def handlers(self) -> Iterator[Binding]:
@@ -91,8 +93,8 @@ class Defaults:
     def _locks_in_condition(self, names: dict[str, Any]) -> Iterator[Binding]:
         lock = self._over(names["_lock"])
         yield from self._locks_among(names)
-        # With a real lock that cannot say it a condition takes it for a look, which would count as polling.
-        names.setdefault("_is_owned", lock._is_owned)
+        if "_is_owned" not in names:  # it would take the lock for a look, which counts as polling
+            names["_is_owned"] = lock.locked
 
     def _locks_among(self, names: dict[str, Any]) -> Iterator[Binding]:
         for name, value in list(names.items()):
@@ -122,6 +124,10 @@ class Defaults:
             if type(field) is dataclasses.Field:
                 field.default, field.default_factory = map(self._instead, (field.default, field.default_factory))
                 yield from (field.default, field.default_factory)
+
+
+def _itself(value: Any) -> Any:
+    return value
 
 
 def _leads_on(value: Any) -> bool:

@@ -84,10 +84,6 @@ class Baton(Patience):
         self._section = self._turns = Section(self)
         self.begin_to_look()
 
-    def itself(self) -> Baton:
-        """This one, for what is made in its world and waits there."""
-        return self
-
     # -- coming and going
 
     def here(self) -> Record | None:

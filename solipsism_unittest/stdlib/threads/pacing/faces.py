@@ -29,7 +29,7 @@ def lock_class(baton_here: FindBaton) -> Callable[[Any], Any]:
 
             def __call__(cls, *args: Any, **kwargs: Any) -> Any:
                 baton = baton_here()
-                return before(*args, **kwargs) if baton is None or args or kwargs else VirtualLock(baton.itself)
+                return before(*args, **kwargs) if baton is None or args or kwargs else VirtualLock(lambda: baton)
 
             def __repr__(cls) -> str:
                 return repr(before)
@@ -53,7 +53,7 @@ def allocate_lock(baton_here: FindBaton) -> Callable[[Any], Any]:
         def allocate_lock() -> Any:
             baton = baton_here()
             importing = sys._getframe(1).f_globals.get("__name__") == "importlib._bootstrap"
-            return before() if baton is None or importing else VirtualLock(baton.itself)
+            return before() if baton is None or importing else VirtualLock(lambda: baton)
 
         return allocate_lock
 
@@ -82,7 +82,7 @@ def _face(before: Any, virtual: Callable[[FindBaton], Any], baton_here: FindBato
         def __call__(cls, /, *args: Any, **kwargs: Any) -> Any:
             baton = baton_here()
             if cls is face:
-                return before(*args, **kwargs) if baton is None or args or kwargs else virtual(baton.itself)
+                return before(*args, **kwargs) if baton is None or args or kwargs else virtual(lambda: baton)
             return type.__call__(cls, *args, **kwargs)
 
     face: Any = OfFace(before.__name__, (before,), {"__doc__": before.__doc__, "__module__": before.__module__})

@@ -16,18 +16,18 @@ _Real: Any = _queue.SimpleQueue
 class VirtualSimpleQueue:
     """A real SimpleQueue, and those that wait for it in virtual time."""
 
-    __slots__ = ("_find_baton", "_real", "_is_old", "_put", "_get", "_waiters", "__weakref__")
+    __slots__ = ("_find_baton", "_real", "_is_old", "_add", "_take", "_waiters", "__weakref__")
     __class__ = property(lambda self: _Real)
 
     def __init__(self, find_baton: FindBaton, old: Any = None) -> None:
         self._find_baton = find_baton
         self._is_old = old is not None  # so that others may put something there unseen
         self._real = old if old is not None else _Real()
-        self._put, self._get = self._real.put, self._real.get
+        self._add, self._take = self._real.put, self._real.get
         self._waiters: deque[Waiter] = deque()
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
-        self._put(item)
+        self._add(item)
         if self._waiters:
             hand_on(self._waiters)
 
@@ -38,12 +38,12 @@ class VirtualSimpleQueue:
         if block and timeout is not None and timeout < 0:
             raise ValueError("'timeout' must be a non-negative number")
         try:
-            return self._get(False)
+            return self._take(False)
         except queue.Empty:
             if block and timeout != 0:
                 return self._wait(timeout)
             if look_in_vain(self._find_baton()):
-                return self._get(False)
+                return self._take(False)
             raise
 
     def get_nowait(self) -> Any:
@@ -53,12 +53,12 @@ class VirtualSimpleQueue:
         baton = self._find_baton()
         me = None if baton is None else baton.here()
         if baton is None or me is None:
-            return self._get(True, timeout)
+            return self._take(True, timeout)
         got: list[Any] = []
 
         def attempt() -> bool:
             try:
-                got.append(self._get(False))
+                got.append(self._take(False))
             except queue.Empty:
                 return False
             return True
@@ -66,7 +66,7 @@ class VirtualSimpleQueue:
         came = block(baton, me, attempt, timeout, self._waiters, Why("a queue", self),
                      (lambda: not self._real.empty()) if self._is_old else None)
         if came is None:
-            return self._get(True, timeout)
+            return self._take(True, timeout)
         if not came:
             raise queue.Empty
         return got.pop()

@@ -104,12 +104,13 @@ class Slots:
     at: float = dataclasses.field(default_factory=functools.partial(time.monotonic))
     clock: object = time.monotonic
 
-methods, table, line = Methods(), {"clock": time.monotonic}, [time.monotonic]
+methods, table, line = Methods(), {"given": lambda clock=time.monotonic: clock()}, [by_keyword]
+real, reals = [time.monotonic], {"clock": time.monotonic}
 
 def all():
     return [Outer.Inner.clock(), Outer.Inner.Innermost().method(), partial(), by_keyword(), with_partial(), cached(),
             single(1), Methods().partial(), Methods().own_property, Methods().once, Methods().cached(), Tuple().clock(),
-            Slots().at, Slots().clock(), methods.clock(), table["clock"](), line[0]()]
+            Slots().at, Slots().clock(), methods.clock(), table["given"](), line[0]()]
 """
 
 ODD = """
@@ -210,10 +211,15 @@ class DefaultsTest(unittest.TestCase):
         self.assertNotEqual(type(program.Plain.lock_type()).__name__, "VirtualLock")
 
     def test_more_kinds(self):
-        """Classes in classes, partial and cached functions, properties, named tuples, objects, dicts and lists too."""
+        """Classes in classes, partial and cached functions, properties, named tuples and objects too.
+
+        A global list or dict keeps the real ones.
+        """
         program = module(source=MORE)
         with self.world():
             self.assertEqual(program.all(), [10.0] * 17)
+            self.assertIs(program.real[0], MONOTONIC)
+            self.assertIs(program.reals["clock"], MONOTONIC)
         program.cached.cache_clear()
         before = MONOTONIC()
         for when in program.all():
