@@ -39,6 +39,7 @@ class SecondLoop(SolipsistEventLoop):
         self.selector.blocking.choose(blocking.on_call, blocking.on_slow_turn)
         self.selector.blocking.found = blocking.found
         self.made_at: Place | None = user_place(2)
+        self._left: BaseException | None = None  # with what it stops
         self._endings: list[Callable[[], Coroutine[Any, Any, object]]] = []
         world.second.append(self)
         if world.on_loop is not None:
@@ -55,6 +56,9 @@ class SecondLoop(SolipsistEventLoop):
                 super().run_forever()
             finally:
                 guest.inner = None
+            if self._left is not None:
+                error, self._left = self._left, None
+                raise error
             return
         if world.running:
             super().run_forever()
@@ -65,6 +69,11 @@ class SecondLoop(SolipsistEventLoop):
             super().run_forever()
         finally:
             world.loop, world.home = stands, home
+
+    def leave(self, error: BaseException) -> None:
+        """Stop, and raise this out of the call that runs the loop."""
+        self._left = error
+        self.stop()
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """As asyncio's; of a program that a signal has ended nobody hears anything."""

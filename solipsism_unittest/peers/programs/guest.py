@@ -1,7 +1,7 @@
 """`Guest`: a whole program that runs beside the test and other programs, as `run_program` has it.
 
 A coroutine function runs in a task of the loop, a function in a thread. Each finds its own `sys.argv`, `os.environ`,
-stdin, stdout and stderr, and has its own signals. Threads that it starts find the same, and the signals of the test.
+stdin, stdout and stderr, and has its own signals. Threads that it starts find the same.
 """
 
 from __future__ import annotations
@@ -136,6 +136,7 @@ class Guest(Child):
             finally:
                 self._is_running = False
                 if self._status is not None:
+                    self._process.end()
                     self._close_ends()
 
     def _run_main(self) -> int:

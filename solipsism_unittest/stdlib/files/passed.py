@@ -48,18 +48,6 @@ class Passed:
         """What this number is in the program; None where nothing is."""
         return self._own.get(number, number if number < FIRST_DESCRIPTOR or number >= self._first else None)
 
-    def made_known_to(self, function: Callable[..., T]) -> Callable[..., T]:
-        """Make what a thread of the program runs."""
-
-        def run(*args: Any, **kwargs: Any) -> T:
-            token = inherited.set(self)
-            try:
-                return function(*args, **kwargs)
-            finally:
-                inherited.reset(token)
-
-        return run
-
     def close(self, but: Iterable[int] = ()) -> None:
         """The program has ended: close what it has, but for some that close otherwise."""
         for number in [number for number in self._own.values() if number not in but]:

@@ -1,7 +1,8 @@
 """What an interpreter does when its program is over: it waits for the threads, then the functions of `atexit` run.
 
-Owns both of one program, and what module atexit is to it. What a module registers while it is imported stays with the
-runner, as the module does, and so does what the standard library registers.
+Owns both of one program, and what module atexit is to it; and that its threads do not go on after that. What a module
+registers while it is imported stays with the runner, as the module does, and so does what the standard library
+registers.
 """
 
 from __future__ import annotations
@@ -10,16 +11,18 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from ...introspection.modules import is_of_standard_library
 from ...pythons import IGNORED_AT_EXIT
+from ..threads.pacing.record import Over
 from ..worlds import World, outermost
 from .surroundings import surroundings_here
 
 __unittest = True
 __tracebackhide__ = True
 
+T = TypeVar("T")
 Ignore = Callable[[str, BaseException], None]  # tells of an error that ends nothing, below this title
 
 
@@ -28,6 +31,8 @@ class Ending:
 
     def __init__(self) -> None:
         self._threads: list[threading.Thread] = []
+        self._at_work: set[int] = set()  # threads that run code of the program
+        self._is_over = False
         self._pools: list[weakref.ref[Any]] = []
         self._functions: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = []
 
@@ -40,6 +45,38 @@ class Ending:
     def note_pool(self, pool: Any) -> None:
         """The program makes a pool of threads."""
         self._pools.append(weakref.ref(pool))
+
+    def hosted(self, world: World, function: Callable[..., T]) -> Callable[..., T | None]:
+        """Make what a thread runs for the program, at most until that is over."""
+
+        def run(*args: Any, **kwargs: Any) -> T | None:
+            if self._is_over:
+                return None
+            ident = threading.get_ident()
+            self._at_work.add(ident)
+            try:
+                return function(*args, **kwargs)
+            except Over:  # nobody is there to hear of it
+                return None
+            finally:
+                self._at_work.remove(ident)
+                world.baton.lives_on(ident)
+
+        return run
+
+    def end_threads(self, world: World, but: int) -> None:
+        """The process is no more: its threads come no further than to their next wait, but for one that cleans up."""
+        for ident in sorted(self._at_work - {but, threading.get_ident()}):
+            world.baton.end(ident)
+        of_loop = getattr(outermost(world).loop, "_default_executor", None)
+        for known in self._pools:
+            if (pool := known()) is not None and pool is not of_loop:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    def end(self, world: World) -> None:
+        """All of it is over: nothing new begins, either."""
+        self._is_over = True
+        self.end_threads(world, 0)
 
     def __bool__(self) -> bool:
         return bool(self._threads or self._functions)

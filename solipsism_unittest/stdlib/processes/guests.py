@@ -15,7 +15,7 @@ from typing import Any
 from ...introspection.modules import is_ours, module_of
 from ..worlds import World, thread_id
 from .process import within
-from .program import Program
+from .program import Ended, Program
 
 
 class GuestProcess(Program):
@@ -49,7 +49,7 @@ class GuestProcess(Program):
 
     def handle_here(self) -> None:
         """As in every process; what comes of it meets the program, and not who has sent the signal."""
-        if within.get() is self:
+        if within.get() is self and thread_id() == self.main:
             super().handle_here()
             return
         try:
@@ -62,11 +62,27 @@ class GuestProcess(Program):
                 trace = trace.tb_next
             self._strike(error.with_traceback(trace))
 
+    def _die(self, code: int) -> None:
+        """As every program; in a thread of its own that ends where it waits."""
+        is_first = self.end_code is None
+        super()._die(code)
+        if is_first and self.thread is not None and self.inner is None and thread_id() != self.main:
+            self.world.baton.strike(self.main, Ended(code))
+
     def _soon(self, call: Callable[[], None]) -> None:
         if self.inner is None:
             super()._soon(call)
         else:
-            self.inner.call_soon_threadsafe(call)
+            self.inner.call_soon_threadsafe(self._call_in, self.inner, call)
+
+    def _call_in(self, loop: Any, call: Callable[[], None]) -> None:
+        """Call it in a loop: what a handler raises comes out of that, as it does where it interrupts a wait."""
+        try:
+            call()
+        except (SystemExit, KeyboardInterrupt):
+            raise  # these do so by themselves
+        except BaseException as error:
+            loop.leave(error)
 
 
 def main_thread(world: World, real: Callable[[], threading.Thread]) -> threading.Thread:

@@ -92,7 +92,7 @@ class Process:
             if error is None:
                 return
             raise error
-        self.signals.tripped.add(signum)
+        self.signals.tripped.add(int(signum))  # a handler gets no enum
         if self.wakeup in self.receivers:
             self.receivers[self.wakeup](signum)
         elif self.wakeup != -1:

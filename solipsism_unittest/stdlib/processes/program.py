@@ -43,7 +43,7 @@ _STOPPING = frozenset(getattr(signal, name) for name in ("SIGSTOP", "SIGTSTP", "
                       if hasattr(signal, name))
 
 
-class _Ended(SystemExit):
+class Ended(SystemExit):
     """A signal or os._exit() ends the program: raised in its main thread, for there is no other way out of it."""
 
 
@@ -68,6 +68,7 @@ class Program(Process):
     def _die(self, code: int) -> None:
         if self.end_code is None:
             self.end_code, self._is_dying = code, True
+            self.ending.end_threads(self.world, self.main)
             self._at_end()
 
     def leave(self, code: int, call: str) -> NoReturn:
@@ -76,7 +77,7 @@ class Program(Process):
         if not self.is_here():
             self._soon(self.handle_here)
         self._is_dying &= not self.is_here()
-        raise _Ended(code)
+        raise Ended(code)
 
     def deliver(self, signum: int, call: str) -> None:
         """As in every process. Of SIGINT it is noted: asyncio's handler for it raises KeyboardInterrupt later."""
@@ -87,12 +88,17 @@ class Program(Process):
         """As in every process, and be dead where a signal has done that."""
         if self._is_dying and self.is_here():
             self._is_dying = False
-            raise _Ended(self.end_code)
-        super().handle_here()
+            raise Ended(self.end_code)
+        try:
+            super().handle_here()
+        except KeyboardInterrupt:  # a handler of the program's own may raise it, whatever the signal
+            self.was_interrupted = True
+            raise
 
     def end(self) -> None:
         """Take no signal any more: it is over."""
         self._is_dying = False
+        self.ending.end(self.world)
         self.signals.tripped.clear()
         self.set_timer(0.0, 0.0)
 
@@ -267,14 +273,14 @@ def _code(main: Main, process: Program) -> int:
 def end_well(code: int, process: Program) -> int:
     """Do what an interpreter does at the end of a program, unless a signal has ended it; gives its exit code."""
     if process.end_code is None:
-        with contextlib.suppress(_Ended):
+        with contextlib.suppress(Ended):
             process.ending.run(functools.partial(_ignore, process))
     return code
 
 
 def _ignore(process: Program, title: str, error: BaseException) -> None:
     """Tell of an error that changes nothing any more."""
-    if isinstance(error, _Ended):
+    if isinstance(error, Ended):
         raise error
     _raise_if_no_end(error, process)
     for each in parts((error,)):
@@ -296,7 +302,7 @@ def code_after(error: BaseException, process: Program) -> int:
 
 def _raise_if_no_end(error: BaseException, process: Program) -> None:
     """Raise what is no end of a program."""
-    if isinstance(error, _Ended):
+    if isinstance(error, Ended):
         return
     # Of SystemExit: real time is up. A KeyboardInterrupt that no signal of the test has made is of the person at the
     # keyboard.

@@ -7,6 +7,7 @@ import sys
 import threading
 import types
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 from ...introspection import modules, names
@@ -16,7 +17,7 @@ from ...kernel.descriptors.connection import dies_with_host
 from ...pythons import runs_elsewhere
 from ..files.passed import inherited
 from ..processes.ending import ending_here
-from ..processes.process import with_mask_of_this_thread
+from ..processes.process import with_mask_of_this_thread, within
 from ..processes.surroundings import run_surrounded, surroundings_here
 from ..threads import background
 from ..threads.job import Work
@@ -47,7 +48,7 @@ def start(world: World, real: Callable[..., None], thread: threading.Thread) -> 
     known = with_mask_of_this_thread(world, reporting(world.loop, run))
     is_free = background.in_background() and pool is None
     try:
-        calls.start(world.baton, real, thread, _inside(world, known), user_place(3),
+        calls.start(world.baton, real, thread, _inside(world, known, waits_for_jobs=pool is not None), user_place(3),
                     is_free=is_free, is_worker=pool is not None)
     except BaseException:
         thread.run = run  # type: ignore[method-assign]
@@ -139,13 +140,25 @@ def shutdown(world: World, real: Callable[..., None], pool: Any, wait: bool = Tr
     real(pool, wait, cancel_futures=cancel_futures)
 
 
-def _inside(world: World, function: Callable[..., Any]) -> Callable[..., Any]:
-    let_out, host, around, passed = permits.let_out(), here.get(), surroundings_here(), inherited.get()
+def _run_with(variable: ContextVar[Any], value: object, function: Callable[..., Any], /, *args: Any, **kwargs: Any
+              ) -> Any:
+    token = variable.set(value)
+    try:
+        return function(*args, **kwargs)
+    finally:
+        variable.reset(token)
+
+
+def _inside(world: World, function: Callable[..., Any], *, waits_for_jobs: bool = False) -> Callable[..., Any]:
+    let_out, host, around, ending = permits.let_out(), here.get(), surroundings_here(), ending_here(world)
     home = Home(world.kernel.names, host) if host is not None else None
     if around is not None:
         function = functools.partial(run_surrounded, around, function)
-    if passed is not None:
-        function = passed.made_known_to(function)
+    if ending is not None and not waits_for_jobs:
+        function = ending.hosted(world, function)
+    for variable in (inherited, within):
+        if (value := variable.get()) is not None:
+            function = functools.partial(_run_with, variable, value, function)
 
     def run(*args: Any, **kwargs: Any) -> Any:
         depth = sys.get_coroutine_origin_tracking_depth()

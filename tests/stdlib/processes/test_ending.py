@@ -1,14 +1,19 @@
 """The end of a program: its threads, then its functions of atexit. Each by a real interpreter too."""
 
+import _thread
 import asyncio
 import atexit
 import concurrent.futures
+import os
 import pathlib
 import re
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest.mock
 import weakref
 from asyncio.subprocess import PIPE
@@ -214,3 +219,116 @@ class EndingTest(SolipsistTestCase):
         with concurrent.futures.ThreadPoolExecutor() as pool:
             self.assertEqual(self.run_program(lambda: pool.submit(int).result()).returncode, 0)
             self.assertEqual(pool.submit(int).result(), 0)
+
+
+class ThreadsOfProgramsTest(SolipsistTestCase):
+    def setUp(self):
+        self.acts = []
+
+    def tick(self):
+        """What a thread does that never ends by itself."""
+        while len(self.acts) < 1000:
+            time.sleep(1)
+            self.acts.append(time.monotonic())
+
+    def in_thread(self, *, daemon, end=int):
+        """A program that starts one."""
+
+        def main():
+            threading.Thread(target=self.tick, daemon=daemon).start()
+            time.sleep(2.5)
+            end()
+
+        return main
+
+    def in_pool(self, end):
+        def main():
+            pool = concurrent.futures.ThreadPoolExecutor(2)
+            pool.submit(int).result()
+            pool.submit(self.tick)
+            time.sleep(2.5)
+            end()
+
+        return main
+
+    def on_loop(self, end):
+        async def main():
+            asyncio.get_running_loop().run_in_executor(None, self.tick)
+            await asyncio.sleep(2.5)
+            end()
+
+        return main
+
+    def bare(self):
+        _thread.start_new_thread(self.tick, ())
+        time.sleep(2.5)
+
+    def programs(self):
+        """Programs that leave one, and their exit codes."""
+        exit_at_once, kill = lambda: os._exit(3), lambda: os.kill(os.getpid(), signal.SIGKILL)
+        return ((self.in_thread(daemon=True), 0), (self.in_thread(daemon=False, end=exit_at_once), 3),
+                (self.in_thread(daemon=False, end=kill), -9), (self.in_pool(exit_at_once), 3),
+                (self.on_loop(exit_at_once), 3), (self.on_loop(kill), -9), (self.bare, 0))
+
+    def test_alone(self):
+        """When a program that runs alone has ended, none of its threads acts any more."""
+        for main, code in self.programs():
+            self.acts.clear()
+            begin = self.now
+            self.assertEqual((self.run_program(main).returncode, self.now - begin), (code, 2.5))
+            self.run_program(lambda: time.sleep(9))
+            self.assertEqual(self.acts, [begin + 1, begin + 2])
+
+    async def test_beside(self):
+        """The same of one beside the test."""
+        for main, code in self.programs():
+            self.acts.clear()
+            begin = self.now
+            self.assertEqual(((await self.run_program(main)).returncode, self.now - begin), (code, 2.5))
+            await asyncio.sleep(9)
+            self.assertEqual(self.acts, [begin + 1, begin + 2])
+        self.assertEqual(await asyncio.to_thread(int), 0)
+
+    async def test_killed_from_outside(self):
+        """A signal of the test ends the thread in which the program runs too, wherever that waits."""
+
+        async def wait_for_job():
+            await asyncio.to_thread(self.tick)
+
+        for main in (self.tick, wait_for_job, lambda: asyncio.run(wait_for_job()), self.in_pool(self.tick)):
+            self.acts.clear()
+            run = self.run_program(main)
+            await asyncio.sleep(1.5)
+            run.send_signal(signal.SIGTERM)
+            self.assertEqual((await run).returncode, -signal.SIGTERM)
+            await asyncio.sleep(9)
+            self.assertEqual(len(self.acts), 1)
+
+    def test_while_it_is_unwound(self):
+        """Threads that a dying program starts to clean up do their work; once it is over none begins."""
+
+        async def main():
+            try:
+                os.kill(os.getpid(), signal.SIGKILL)
+            finally:
+                await asyncio.to_thread(self.acts.append, "cleaned up")
+
+        self.assertEqual(self.run_program(main).returncode, -9)
+        self.assertEqual(self.acts, ["cleaned up"])
+
+    async def test_a_service(self):
+        """A daemon that waits for connections is unwound from there: its address is free again."""
+
+        def serve():
+            with socket.create_server(("127.0.0.1", 8000)) as server:
+                server.accept()
+
+        def main():
+            threading.Thread(target=serve, daemon=True).start()
+            time.sleep(1)
+
+        for _ in range(2):
+            self.assertEqual((await self.run_program(main)).returncode, 0)
+            await self.settle()
+        self.loop.world.baton.end(0)  # one that is gone is no error
+        self.loop.world.baton.lives_on(0)

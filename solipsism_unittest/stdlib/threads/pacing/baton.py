@@ -26,7 +26,7 @@ from ....kernel.clock import VirtualClock
 from ....kernel.journal import Journal
 from .deadlines import Deadlines
 from .patience import Around, Patience
-from .record import DONE, NOTHING, READY, REALLY_WAITS, RUNNING, WAITING, Over, Record, Waiter, Why, describe
+from .record import DONE, ENDED, NOTHING, READY, REALLY_WAITS, RUNNING, WAITING, Over, Record, Waiter, Why, describe
 
 
 class Section:
@@ -165,6 +165,8 @@ class Baton(Patience):
         `look()` says whether what is waited for may be there. It is asked when all threads wait, and who has waited
         longest goes on first: `seen` is the record's, from a wait that this one goes on with.
         """
+        if me.has_ended and not self.over:
+            raise Over(ENDED)
         with self._section:
             if self.over:
                 return False
@@ -190,9 +192,7 @@ class Baton(Patience):
         else:
             self.run_the_loop(me, me.stand_in)
         me.why = NOTHING
-        if me.error is not None:
-            error, me.error = me.error, None
-            raise error
+        me.raise_what_struck()
         return not me.timed_out
 
     def take_turn(self, me: Record) -> None:

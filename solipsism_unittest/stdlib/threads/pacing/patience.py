@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ....introspection.threads import Real, Turns, asleep, frame_of, idents, processor_time, resting, standing, waits
 from ....kernel.journal import Journal
-from .record import BLIND, DONE, READY, RUNNING, STRAY, WAITING, Record, named
+from .record import BLIND, DONE, ENDED, READY, RUNNING, STRAY, WAITING, Over, Record, named
 
 PATIENCE = 0.05  # real seconds
 NAME_OF_WATCHDOG = "solipsism_unittest real-time limit"  # a thread that looks on
@@ -171,6 +171,22 @@ class Patience:
             if record.state is WAITING:
                 self._make_ready(record)
         return True
+
+    def end(self, ident: int) -> None:
+        """Let a thread go no further than to its next wait, for its program has ended."""
+        with self._section:
+            record = self.records.get(ident)
+            if record is not None:
+                record.has_ended = True
+                if record.state is WAITING:
+                    record.error = Over(ENDED)
+                    self._make_ready(record)
+
+    def lives_on(self, ident: int) -> None:
+        """A thread has done with that program: it is another's."""
+        record = self.records.get(ident)
+        if record is not None:
+            record.has_ended = False
 
     def has_strangers(self, *, native: bool = False) -> bool:
         """Whether there are threads of no world, or of another, that may bring what somebody waits for.

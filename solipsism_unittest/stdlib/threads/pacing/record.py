@@ -34,7 +34,10 @@ Waiter = tuple["Record", int]  # and the number of its wait
 
 
 class Over(SystemExit):
-    """Ends a thread that waits in a world that is over. Python reports no SystemExit of a thread."""
+    """Ends a thread that waits in a world or a program that is over. Python reports no SystemExit of a thread."""
+
+
+ENDED = "the program that this thread belongs to has ended"
 
 
 class Why:
@@ -59,7 +62,7 @@ class Record:
     __slots__ = ("baton", "name", "place", "number", "ident", "native", "gate", "state", "why", "deadline", "look",
                  "token", "woken", "timed_out", "error", "real", "seen", "is_free", "is_worker", "came_by_itself",
                  "joiners", "order", "quiet", "patience", "is_impatient", "looks_at", "looks", "used", "stood", "rests",
-                 "was_blind", "stand_in", "stands_for", "__weakref__")
+                 "was_blind", "stand_in", "stands_for", "has_ended", "__weakref__")
 
     def __init__(self, baton: Waker, name: str, number: int, place: Place | None = None) -> None:
         self.baton = baton
@@ -81,6 +84,7 @@ class Record:
         self.real = 0  # it is in calls that wait for the real world
         self.is_free = False  # meant to run on: it takes no turns and never holds the clock
         self.is_worker = False  # of a pool
+        self.has_ended = False  # the program that it belongs to
         self.came_by_itself = False  # nobody in the world has started it
         self.joiners: collections.deque[Waiter] = collections.deque()
         self.order = 0  # the number of the loop that is parked on it; 0 for none
@@ -101,6 +105,12 @@ class Record:
         """It is this thread, which may have come by itself."""
         self.came_by_itself = by_itself
         self.ident, self.native = get_ident(), threading.get_native_id()
+
+    def raise_what_struck(self) -> None:
+        """Raise its error, if it has one."""
+        if self.error is not None:
+            error, self.error = self.error, None
+            raise error
 
     def __repr__(self) -> str:
         return f"<Record of {self.name}, {self.state}>"
