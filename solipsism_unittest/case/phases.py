@@ -211,7 +211,7 @@ def run_once(case: Phases, result: unittest.TestResult | None) -> unittest.TestR
     try:
         return super(Phases, case).run(result)
     except BaseException:  # the suite is broken off
-        fixtures_of(type(case)).let_seal_go()
+        fixtures_of(type(case)).break_off(world.close)
         raise
     finally:
         _release(run_of(case))  # only a KeyboardInterrupt leaves something to release

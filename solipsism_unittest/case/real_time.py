@@ -32,7 +32,7 @@ from typing import Any, Self, TypeVar
 
 from ..errors import RealTimeLimitError
 from ..hangs import report
-from ..introspection.debuggers import MEASURE, debugging
+from ..introspection.debuggers import MEASURE
 from ..introspection.modules import carries, module_of, outward, root_of
 from ..introspection.places import Place, ends_here, user_frames
 from ..introspection.threads import Real, frame_of
@@ -100,6 +100,7 @@ class _Armed(RealTimeLimit):
 
     def __init__(self, seconds: float, loop: Callable[[], asyncio.AbstractEventLoop | None]) -> None:
         self._seconds = seconds
+        self._ident = Real.get_ident()
         self._loop = loop  # there may be none yet
         self._grace = min(seconds, GRACE)  # for what comes after a strike
         self._slice = min(seconds / 8, GRACE)  # between two looks for a debugger
@@ -158,7 +159,7 @@ class _Armed(RealTimeLimit):
     def _tick(self, frame: FrameType | None) -> bool:
         """Whether to strike now; `frame` is where the program is."""
         now = Real.monotonic()
-        if debugging(frame):
+        if worlds.is_debugged(frame, self._ident):
             self._deadline += now - self._last  # a person's time does not count
         self._last = now
         if now < self._deadline or self._over:
@@ -260,7 +261,6 @@ class _Watchdog(_Armed):
     _shortest = SWITCH
 
     def __enter__(self) -> Self:
-        self._ident = threading.get_ident()
         self._end = threading.Event()
         self._striking = self._sent = False
         self._where: object = None

@@ -16,6 +16,8 @@ from types import FrameType
 from typing import Any, Self
 
 from ..errors import EscapeError, SolipsismError
+from ..introspection.debuggers import debugging
+from ..introspection.threads import frame_of
 from ..kernel import Kernel
 from .threads import workers
 from .threads.jobs import Jobs
@@ -258,6 +260,13 @@ def outermost(world: World) -> World:
 def threads_in(world: World) -> list[int]:
     """The identifiers of the threads that are in this world now, in the order in which they came."""
     return [ident for ident, inner in list(by_thread.items()) if inner is world]
+
+
+def is_debugged(frame: FrameType | None, ident: int) -> bool:
+    """Whether a person sits before a debugger: in this frame of this thread, or in another thread of its world."""
+    world = by_thread.get(ident)
+    others = threads_in(world) if world is not None else []
+    return debugging(frame) or any(debugging(frame_of(other)) for other in others if other != ident)
 
 
 class inside:  # noqa: N801 - a context manager that reads as a word, like contextlib's

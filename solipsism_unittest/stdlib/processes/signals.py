@@ -1,7 +1,7 @@
 """Module `signal`, and what of `os` sends signals, for the virtual process (process.py).
 
 Owns what a program passes in and gets back: checks, errors and return values are those of CPython. The real process
-answers where the program has let that out, and for debuggers.
+answers where the program has let that out, for debuggers and for the runner.
 """
 
 from __future__ import annotations
@@ -32,11 +32,12 @@ _VALID = frozenset(signal.valid_signals())
 _HIGHEST = signal.NSIG - 1
 _ONLY_MAIN = "only works in main thread of the main interpreter"
 _DEBUGGERS = frozenset({"pdb", "bdb", "IPython", "pydevd", "debugpy"})
+_RUNNER = "unittest.signals"  # `unittest --catch`: its handler asks whether it is still the real one
 
 
 def is_real(frame: FrameType) -> bool:
-    """Whether the real process answers this frame: the part of the library that manages real ones, or a debugger."""
-    return manages_processes(frame) or root_of(module_of(frame)) in _DEBUGGERS
+    """Whether the real process answers this frame: what manages real ones in the library, a debugger, or the runner."""
+    return manages_processes(frame) or (module := module_of(frame)) == _RUNNER or root_of(module) in _DEBUGGERS
 
 
 def _number(signum: Any, *, least: int = 1) -> int:
