@@ -10,6 +10,7 @@ from __future__ import annotations
 import _socket
 import contextlib
 import gc
+import operator
 import os
 import socket
 import sys
@@ -56,7 +57,7 @@ EXIT_COMES_FIRST = sys.version_info >= (3, 14)
 # 3.12: what asyncio logs of a child whose exit code is gone. Before, a thread of its own said so, in other words.
 EXIT_CODE_IS_GONE = ("child process pid %d exit status already read:  will report returncode 255"
                      if sys.version_info >= (3, 12) else "Unknown child process pid %d, will report returncode 255")
-# 3.12: `start_new_session` takes whatever is true or false. Before, it had to be a number.
+# 3.12: `start_new_session` and `restore_signals` take whatever is true or false. Before, they had to be numbers.
 SESSIONS_TAKE_NUMBERS = sys.version_info < (3, 12)
 # 3.13: an error of a child before it runs its program names no file. Before, it named the folder that it was to be in.
 CHILD_NAMES_FOLDER = sys.version_info < (3, 13)
@@ -143,3 +144,13 @@ def warn_of_line_buffering() -> None:
     """Warn the caller's caller's caller as `io.open()` does of line buffering for bytes."""
     warnings.warn("line buffering (buffering=1) isn't supported in binary mode, the default buffer size will be used",
                   RuntimeWarning, stacklevel=4)
+
+
+def c_int(value: Any) -> int:
+    """An int of C, with the errors that the arguments of a child's start have."""
+    if SESSIONS_TAKE_NUMBERS:
+        with contextlib.suppress(OSError):
+            _NEVER_OPENED.getsockopt(0, value)
+    else:
+        os.strerror(value)
+    return operator.index(value)

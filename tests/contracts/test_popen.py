@@ -245,6 +245,29 @@ class Popens(Contract):
                                     "size will be used")] * 2]
 
     @scenario
+    async def test_odd_arguments(self, arm: Arm) -> Any:
+        """What means something by a rule of its own, or nothing."""
+        lines: list[Any] = ["", b"", " \t", "VALUE=1", "true\n", " A=b true ", [""], ["", "x"], [], "echo 'a", 'true "']
+        odd: list[dict[str, Any]] = [
+            {"args": ""}, {"args": [""]}, {"args": iter(["true"])}, {"args": {"true": 1}}, {"executable": "/bin/true"},
+            {"args": "true", "shell": True, "executable": "/nowhere/sh"}, {"executable": b"/bin/false"},
+            {"args": "true", "shell": "yes", "executable": "/bin/sh"}, {"executable": ""}, {"executable": 3},
+            {"cwd": "a\0b"}, {"cwd": ""}, {"cwd": b"/"}, {"cwd": ["/"]}, {"preexec_fn": 3}, {"preexec_fn": False},
+            {"umask": 2**31}, {"umask": -2**70}, {"umask": 1.5}, {"process_group": -5}, {"process_group": None},
+            *({name: value} for name in ("start_new_session", "restore_signals") for value in ("a", None, 1.5, 2, [])),
+            {"close_fds": []}, {"stdin": STDOUT}, {"stdout": -7}, {"stderr": "x"}, {"bufsize": True}, {"pipesize": 0}]
+
+        def body() -> None:
+            for line in lines:
+                process = subprocess.Popen(line, shell=True, stdout=PIPE, stderr=PIPE)
+                arm.see(line, process.communicate(), process.returncode)
+            for options in odd:
+                found = complaint(subprocess.Popen, **{"args": ["true"], "stdin": DEVNULL} | options)
+                arm.see(list(options), found.wait() if isinstance(found, subprocess.Popen) else found)
+
+        await self.play(body)
+
+    @scenario
     async def test_size_of_pipes(self, arm: Arm) -> Any:
         """Pipes hold as much as they are told to, in both directions."""
 

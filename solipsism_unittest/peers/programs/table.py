@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import operator
 import os
 import shlex
 import stat
-import struct
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -71,7 +69,7 @@ class Asking(subprocess.Popen):  # type: ignore[type-arg]
 
     def _execute_child(self, args: Any, executable: Any, preexec_fn: Any, close_fds: Any, pass_fds: Any, cwd: Any,
                        env: Any, startupinfo: Any, creationflags: Any, shell: Any, *others: Any) -> None:
-        gid, gids, uid, umask, own_session, group = others[-6:]
+        signals, gid, gids, uid, umask, own_session, group = others[-7:]
         if isinstance(args, os.PathLike) and shell:
             raise TypeError("path-like args is not allowed when shell is true")
         words = [args] if isinstance(args, str | bytes | os.PathLike) else list(args)
@@ -79,11 +77,11 @@ class Asking(subprocess.Popen):  # type: ignore[type-arg]
         plain = preexec_fn is cwd is gid is gids is uid is None and not own_session and group == -1
         inherits = _descriptors(pass_fds, close_fds, plain and bool(os.path.dirname(program)))
         if pythons.SESSIONS_TAKE_NUMBERS:
-            struct.pack("l", operator.index(own_session))
-        owner = {"user": uid, "group": gid, "extra_groups": gids, "umask": None if operator.index(umask) < 0 else umask}
+            list(map(pythons.c_int, (signals, own_session)))
+        owner = {"user": uid, "group": gid, "extra_groups": gids, "umask": None if pythons.c_int(umask) < 0 else umask}
         self.command = Command(
-            words[0] if shell else words, bool(shell), self._wanted, self.pipesize, executable,  # type: ignore[attr-defined]
-            cwd, env, preexec_fn, inherits, owner, own_session, operator.index(group))
+            words[:1] if shell else words, bool(shell), self._wanted, self.pipesize, executable,  # type: ignore[attr-defined]
+            cwd, env, preexec_fn, inherits, owner, own_session, pythons.c_int(group))
 
 
 class Programs:
@@ -118,13 +116,16 @@ class Programs:
         words, inherits = command.words, command.inherits or []
         if any(not 0 <= number <= _LARGEST for number in inherits) or len(set(inherits)) < len(inherits):
             raise ValueError("bad value(s) in fds_to_keep")
-        environment, argv = _words(words) if command.shell else ({}, list(map(os.fsdecode, words)))
+        environment, argv, main = _line(words) if command.shell else ({}, list(map(os.fsdecode, words)), None)
         wanted, starter = command.wanted, parent.get()
         if starter is not None:
             wanted = {number: starter.stream(number) if each is None else each for number, each in wanted.items()}
         environment = _environment(command.variables, starter) | environment
-        if any(b"\0" in os.fsencode(word) for word in argv):  # a word that has no bytes is a UnicodeEncodeError
+        # A word that has no bytes is a UnicodeEncodeError.
+        if any(b"\0" in os.fsencode(word) for word in (*argv, command.folder or "")):
             raise ValueError("embedded null byte")
+        if command.preexec is not None and not callable(command.preexec):
+            raise subprocess.SubprocessError("Exception occurred in preexec_fn.")
         if command.preexec is not None:
             raise NotSimulatedError("preexec_fn is not simulated: there is no fork; do it in the program")
         group, own_session = command.group if command.group >= 0 else None, bool(command.own_session)
@@ -136,11 +137,12 @@ class Programs:
                 raise os_error(errno.EPERM)
             _refuse_owner(command.owner)
             executable = command.executable
-            name = os.fsdecode(executable) if executable is not None and not command.shell else (
-                argv[0] if argv or not command.shell else "")
-            if not name and not command.shell:
+            if command.shell and executable is not None and not os.path.exists(executable):
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), executable)
+            name = argv[0] if executable is None or command.shell else os.fsdecode(executable)
+            if not name and main is None:
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
-            main = self._find(name)
+            main = main or self._find(name)
         except BaseException:
             streams.give_up()
             passed.close()
@@ -236,18 +238,34 @@ def _folder(given: Any) -> str | None:
     return folder
 
 
-def _words(line: str | bytes) -> tuple[dict[str, str], list[str]]:
-    """The variables and the words of a line for a shell that needs none."""
-    text = os.fsdecode(line)
+def _line(lines: list[Any]) -> tuple[dict[str, str], list[str], Main | None]:
+    """The variables and the words of a line for a shell that needs none; what it does itself where it has no words."""
+    if not lines:
+        return {}, ["sh"], _shell(2, "0: -c requires an argument")
+    text = os.fsdecode(lines[0]).strip()
     odd = sorted(set(_odd(text)))
     if odd:
         raise NotSimulatedError(f"no shell is run, and {text!r} has what only a shell understands ({' '.join(odd)!r}): "
                                 "add the program that does all of it, or use create_subprocess_exec()")
-    words, variables = shlex.split(text), {}
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        return {}, ["sh"], _shell(2, "1: Syntax error: Unterminated quoted string")
+    variables = {}
     while words and "=" in words[0] and words[0].partition("=")[0].isidentifier():
         name, _, value = words.pop(0).partition("=")
         variables[name] = value
-    return variables, words
+    return (variables, words, None) if words else ({}, ["sh"], _shell(0))
+
+
+def _shell(code: int, complaint: str = "") -> Main:
+    """A shell that has nothing to run."""
+
+    async def sh(process: Child) -> int:
+        process.stderr.write(f"/bin/sh: {complaint}\n".encode() if complaint else b"")
+        return code
+
+    return sh
 
 
 def _odd(text: str) -> Iterator[str]:
