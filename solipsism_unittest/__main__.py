@@ -20,4 +20,8 @@ if sys.argv[1:2] == ["manual"]:
 # As unittest's own: what the usage text calls the program, in place of the path of this file.
 sys.argv[0] = f"{os.path.basename(sys.executable)} -m solipsism_unittest"
 options.take(sys.argv)
-unittest.main(module=None)
+try:
+    unittest.main(module=None)
+finally:
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(options.USAGE)

@@ -5,6 +5,7 @@ import pathlib
 import tempfile
 import unittest
 
+from solipsism_unittest.runs import options
 from tests import run_python
 
 TESTS = """
@@ -43,6 +44,8 @@ class MainTest(unittest.TestCase):
         """Its usage text shows how it is called."""
         child = run_python("-m", "solipsism_unittest", "--help")
         self.assertRegex(child.stdout, r"^usage: python\S* -m solipsism_unittest \[-h\]")
+        for more in ("manual [PAGE ...]", *(name + " " for name in options.OPTIONS)):
+            self.assertIn(more, child.stdout)
 
     def test_failure(self):
         """A test that cannot be found is a failure, as with unittest."""

@@ -154,7 +154,7 @@ class FakeServer:
         self._finishing = False
 
     @property
-    def address(self) -> tuple[str, int] | str | bytes:
+    def address(self) -> Any:  # as `socket.getsockname()` has it: who unpacks it knows which of them it is
         """(host, port), as `open_connection(*server.address)` takes it; or the path."""
         return (self.host, self.port) if self.path is None else self.path
 

@@ -17,6 +17,13 @@ OPTIONS = {"--seed": (SEED, read_seed, "an int"),
            "--seeds": (SEEDS, read_seeds, "a number of seeds, or from:to"),
            "--evidence": (EVIDENCE, read_directory, "a directory")}
 
+USAGE = """
+beyond those of unittest:
+  manual [PAGE ...]     list the pages of the manual, or print some
+  --seed N              The seed of what tests leave to chance
+  --seeds N             Run each test with N seeds
+  --evidence DIRECTORY  Let each failing test leave evidence there"""
+
 
 def take(arguments: list[str]) -> None:
     """Take these options, and the same with `=`, out of the arguments of the command, and set their variables.
