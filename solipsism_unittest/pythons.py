@@ -81,8 +81,9 @@ CUT_DATAGRAM = "size larger than allocated size" if sys.version_info >= (3, 15) 
 
 def runs_elsewhere(pool: object) -> bool:
     """Whether a pool of threads runs its jobs in other interpreters, which share no objects with this one. 3.14."""
-    return any(kind.__name__ == "InterpreterPoolExecutor" and kind.__module__ == "concurrent.futures.interpreter"
-               for kind in type(pool).__mro__)
+    return type(pool).__name__ != "ThreadPoolExecutor" and any(
+        kind.__name__ == "InterpreterPoolExecutor" and kind.__module__ == "concurrent.futures.interpreter"
+        for kind in type(pool).__mro__)
 
 
 def collector_of_warnings() -> object:

@@ -383,8 +383,12 @@ def _submit(loop: SolipsistEventLoop, executor: Any, function: Callable[..., obj
     jobs = loop.world.jobs
     job = jobs.begin(f"executor job {names.name_of(function)}", place, executor)
     try:
-        with sealed(loop), jobs.submitting(job, executor):
-            source = executor.submit(Work(job, function), *args)
+        with jobs.submitting(job, executor):
+            if world_here() is loop.world:
+                source = executor.submit(Work(job, function), *args)
+            else:
+                with sealed(loop):
+                    source = executor.submit(Work(job, function), *args)
     except BaseException:
         job.end()
         raise

@@ -166,8 +166,11 @@ def _inside(world: World, function: Callable[..., Any], *, waits_for_jobs: bool 
         if home is not None:
             world.jobs.homes[thread_id()] = home
         try:
-            with visiting(world), permits.carrying(let_out), staying(host):
-                return function(*args, **kwargs)
+            with visiting(world):
+                if permits.let_out() is let_out and here.get() is host:  # as mostly, and two blocks take their time
+                    return function(*args, **kwargs)
+                with permits.carrying(let_out), staying(host):
+                    return function(*args, **kwargs)
         except BaseException as error:
             if home is not None and home.is_gone():
                 dies_with_host(error)

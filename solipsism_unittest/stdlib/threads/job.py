@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import contextlib
 import functools
 import threading
 from _thread import RLock
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from math import inf
 from typing import Any, Protocol
 
@@ -98,28 +97,28 @@ class Job(Hold):
         """Its result is the program's alone from now on, as nobody else's; a cycle would keep it until a collection."""
         self.future = self.source = self.pool = None
 
-    @contextlib.contextmanager
-    def on_this_thread(self) -> Iterator[None]:
-        """The job runs on the current thread inside: that thread takes turns, and so the job need not hold the clock.
-        """
+    def run(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run it, on the current thread: that thread takes turns, and so the job need not hold the clock."""
         self.ident = ident = threading.get_ident()
         working, baton = self._jobs.working, self._jobs.baton
         before = working.get(ident)
         working[ident] = self
-        was_holding = self.holding or self in self._jobs.skipped
+        was_holding = self.holding or bool(self._jobs.skipped) and self in self._jobs.skipped
         is_first = not baton.records
         record = baton.here()
-        self._jobs.skipped.pop(self, None)
+        if was_holding:
+            self._jobs.skipped.pop(self, None)
         is_freed = self.in_background and record is not None and not record.is_free
         if record is not None:
             if is_freed:
                 baton.set_free(record, True)
-            self.let_go()
-            self.release()
+            if was_holding:
+                self.let_go()
+                self.release()
             if is_first:
                 self._jobs.wake()  # the loop waits in real time as long as nobody takes turns
         try:
-            yield
+            return function(*args, **kwargs)
         finally:
             if was_holding:
                 self.hold()  # until its result is known
@@ -149,8 +148,7 @@ class Work:
         self._job.pool = pool
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        with self._job.on_this_thread():
-            return self.__wrapped__(*args, **kwargs)
+        return self._job.run(self.__wrapped__, args, kwargs)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return functools.partial, (self.__wrapped__,)

@@ -64,8 +64,10 @@ class Wakeups:
 
     def put(self, call: None) -> None:
         """Call, from any thread or signal handler."""
-        with contextlib.suppress(RuntimeError):  # it was called before
+        try:  # not suppress(), which takes longer than all the rest
             self._nobody.release()
+        except RuntimeError:  # it was called before
+            return
 
     def get(self, timeout: float) -> None:
         """Wait for a call for `timeout` real seconds; queue.Empty where none has come."""
@@ -75,6 +77,21 @@ class Wakeups:
     def get_nowait(self) -> None:
         """Take the calls that are there; queue.Empty for none."""
         self.get(0)
+
+
+class _Submitting:
+    """A block in which a job is in the hand of this thread."""
+
+    __slots__ = ("_in_hand", "_what")
+
+    def __init__(self, in_hand: dict[int, tuple[Job, Any]], *what: Any) -> None:
+        self._in_hand, self._what = in_hand, what
+
+    def __enter__(self) -> None:
+        self._in_hand[threading.get_ident()] = self._what
+
+    def __exit__(self, *exc_info: object) -> None:
+        del self._in_hand[threading.get_ident()]
 
 
 class Jobs:
@@ -139,15 +156,9 @@ class Jobs:
 
     # -- executor jobs
 
-    @contextlib.contextmanager
-    def submitting(self, job: Job, pool: Any) -> Iterator[None]:
+    def submitting(self, job: Job, pool: Any) -> _Submitting:
         """The job is handed to this pool inside, which may put it into another: to wait first, for example."""
-        ident = threading.get_ident()
-        self._in_hand[ident] = job, pool
-        try:
-            yield
-        finally:
-            del self._in_hand[ident]
+        return _Submitting(self._in_hand, job, pool)
 
     def replace_in_hand(self, pool: Any) -> None:
         """A job was made that does the work of the one in hand: that one does not hold the clock beside it."""

@@ -11,7 +11,7 @@ import threading
 from asyncio import iscoroutine
 from collections.abc import Callable, Coroutine
 from functools import partial
-from types import FunctionType, MethodType
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, NoReturn
 
 __unittest = True
@@ -36,6 +36,8 @@ def check_callback(callback: Any, method: str) -> None:
     if kind in FUNCTIONS:
         code = getattr(inner, "__code__", None)
         is_coroutine = code is not None and bool(code.co_flags & inspect.CO_COROUTINE)
+    elif kind is BuiltinFunctionType:
+        is_coroutine = False
     else:
         # Not inspect.iscoroutinefunction(): it reads the __class__ of whatever it is given, and that may raise.
         is_coroutine = issubclass(kind, Coroutine) or any(base.__name__ == "AsyncMockMixin" for base in kind.__mro__)

@@ -510,10 +510,12 @@ class LettingGoTest(unittest.TestCase):
         self.addCleanup(loop.close)
         jobs = loop.world.jobs
         outer, inner = jobs.begin("outer", None), jobs.begin("inner", None)
-        with outer.on_this_thread():
-            with inner.on_this_thread():
-                self.assertIs(jobs.current(), inner)
-            self.assertIs(jobs.current(), outer)
+
+        def work():
+            self.assertIs(inner.run(jobs.current, (), {}), inner)
+            return jobs.current()
+
+        self.assertIs(outer.run(work, (), {}), outer)
         self.assertIsNone(jobs.current())
 
 

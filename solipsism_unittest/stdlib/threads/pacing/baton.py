@@ -48,7 +48,7 @@ class Section:
 
     def __exit__(self, *exc_info: object) -> None:
         try:
-            if self.depth == 1:
+            if self.depth == 1 and (self.inbox or self._baton.running is None):
                 self._baton.tidy()
         finally:
             self.depth -= 1

@@ -47,8 +47,9 @@ def block(baton: Baton, me: Record, attempt: Callable[[], bool], timeout: float 
                 return True
             came = baton.wait(me, why, deadline, look)
         finally:
-            with contextlib.suppress(ValueError):
-                waiters.remove(waiter)
+            if waiters:  # who was woken is mostly not there any more
+                with contextlib.suppress(ValueError):
+                    waiters.remove(waiter)
             if me.woken:  # it does not need that: the next one may
                 me.woken = False
                 hand_on(waiters)

@@ -264,8 +264,11 @@ class Patience:
         return bool(moved)
 
     def _drop(self, record: Record) -> None:
-        for group in (self.active, self.waiting, self.strays, self.blind):
-            group.pop(record, None)
+        self.active.pop(record, None)
+        self.waiting.pop(record, None)
+        if self.strays or self.blind:
+            self.strays.pop(record, None)
+            self.blind.pop(record, None)
 
     def give_up(self) -> str:
         """Take no turns with those that run and come to no wait any more; gives who they are."""

@@ -37,14 +37,14 @@ class VirtualSimpleQueue:
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         if block and timeout is not None and timeout < 0:
             raise ValueError("'timeout' must be a non-negative number")
+        if not block or timeout == 0:
+            if self._real.empty():
+                look_in_vain(self._find_baton())
+            return self._take(False)
         try:
             return self._take(False)
         except queue.Empty:
-            if block and timeout != 0:
-                return self._wait(timeout)
-            if look_in_vain(self._find_baton()):
-                return self._take(False)
-            raise
+            return self._wait(timeout)
 
     def get_nowait(self) -> Any:
         return self.get(False)
@@ -57,6 +57,8 @@ class VirtualSimpleQueue:
         got: list[Any] = []
 
         def attempt() -> bool:
+            if self._real.empty():
+                return False
             try:
                 got.append(self._take(False))
             except queue.Empty:
