@@ -108,6 +108,7 @@ def report(reason: str, kernel: Kernel, tasks: Iterable[Task], hint: str = "",
     waiting = Waiting(tasks)
     count = f"{len(tasks)} task{'s' if len(tasks) != 1 else ''}" if tasks else "no task is there"
     fate = "" if hint or not tasks else " wait for ever" if len(tasks) > 1 else " waits for ever"
+    clock = kernel.wall.words() if kernel.wall.reads >= MANY else ""
     last = kernel.journal.last_effects(LAST_RECORDS)
     held = list(map(repr, list(kernel.clock.holds)))  # a copy: other threads release them
     holds = listed(held)
@@ -116,7 +117,7 @@ def report(reason: str, kernel: Kernel, tasks: Iterable[Task], hint: str = "",
     return "\n".join([
         f"{reason} at t={kernel.clock.now!r}: {count}{fate}",
         *([f"  {hint}"] if hint else []),
-        *([f"  {kernel.wall.words()}"] if kernel.wall.reads >= MANY else []),
+        *([f"  {clock}"] if clock else []),
         *cycle_lines(waiting),
         *([f"  it runs now: {now}"] if now else []),
         *([f"  the clock is held by: {holds}"] if holds else []),

@@ -129,11 +129,23 @@ def gathering(future: object) -> Any:
 def job_of(future: object) -> Any:
     """The concurrent.futures.Future that an asyncio future follows, or None."""
     own = getattr(future, "job_source", None)  # of run_in_executor()
-    return own or _closed_over(future, "_chain_future.<locals>._call_check_cancel", "source")
+    return own or _closed_over(future, _FOLLOWS, "source")
+
+
+def task_behind(source: object) -> Any:
+    """The task that a concurrent.futures.Future follows, as that of run_coroutine_threadsafe(), or None."""
+    return _in_closure(getattr(source, "_done_callbacks", ()), _FOLLOWS, "source")
+
+
+_FOLLOWS = "_chain_future.<locals>._call_check_cancel"
 
 
 def _closed_over(future: object, qualname: str, variable: str) -> Any:
-    for callback, _ in getattr(future, "_callbacks", None) or ():
+    return _in_closure((callback for callback, _ in getattr(future, "_callbacks", None) or ()), qualname, variable)
+
+
+def _in_closure(callbacks: Iterable[Any], qualname: str, variable: str) -> Any:
+    for callback in callbacks:
         if getattr(callback, "__qualname__", "") == qualname:
             return callback.__closure__[callback.__code__.co_freevars.index(variable)].cell_contents
     return None

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from ....introspection.modules import is_ours, module_of, root_of
 from ....introspection.places import Place
+from ....introspection.tasks import coroutine_name, task_behind
 from ....introspection.threads import frame_of, standing
 
 READY = "ready"  # it stands in line for its turn
@@ -128,25 +129,27 @@ def describe(records: Iterable[Record], now: float, due: float = inf) -> str:
 def lines(records: Iterable[Record]) -> list[str]:
     """A line for each thread that waits: where, for what, and who holds that; first the circles in which they wait.
 
-    Those that run loops, or are meant to run on, have none.
+    Those that run loops, or are meant to run on, have none, and neither have those of pools that have no job.
     """
     known = {record.ident: record.stands_for or record for record in list(records)}
-    said = [f"{named(record)} waits {_wait_in_words(record, known, frame_of(record.ident))}{standing(record.ident)}"
+    said = [(named(record), _wait_in_words(record, known, frame_of(record.ident)), standing(record.ident))
             for record in known.values() if record.state is WAITING and not record.order and not record.is_free]
-    return [*_circles(known), *said]
+    return [*_circles(known), *(f"{thread} waits {wait}{stand}" for thread, wait, stand in said if wait != _IDLE)]
 
 
 def _wait_in_words(record: Record, known: dict[int, Record], frame: types.FrameType | None) -> str:
-    called = ""
+    called = behind = ""
     while frame is not None and (is_ours(module_of(frame)) or root_of(module_of(frame)) in _WAITING):
         if frame.f_code.co_name in _BEGINNING:
             break
         if not is_ours(module_of(frame)):
             called = frame.f_code.co_qualname
+            task = task_behind(frame.f_locals["self"]) if called == "Future.result" else None
+            behind = f" of {task.get_name()} ({coroutine_name(task)})" if task is not None else ""
         frame = frame.f_back
     holder = _holder(record)
     if called and not isinstance(record.why.thing, threading.Thread):
-        return f"in {called}()"
+        return f"in {called}(){behind}"
     if holder == record.ident:
         return f"for {record.why} that it holds itself"
     if holder in known and not isinstance(record.why.thing, threading.Thread):
@@ -155,6 +158,7 @@ def _wait_in_words(record: Record, known: dict[int, Record], frame: types.FrameT
 
 
 _WAITING = frozenset({"threading", "queue", "concurrent"})
+_IDLE = "in _worker()"  # of concurrent.futures: for a job
 _BEGINNING = frozenset({"run", "_bootstrap_inner", "_bootstrap"})  # of a thread
 
 
