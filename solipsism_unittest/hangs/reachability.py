@@ -43,6 +43,7 @@ from ..kernel.network.network import Network
 from ..kernel.network.ports import Ports
 from ..kernel.network.udp import Udp
 from ..kernel.network.unix import Paths
+from ..kernel.network.wire.lanes import Train
 from ..stdlib.threads.jobs import Jobs
 from ..stdlib.worlds import World, bystanders
 
@@ -136,7 +137,8 @@ def can_go_on(main: asyncio.Future[Any], loop: Loop) -> bool:
 def movers(loop: Loop) -> list[str]:
     """Who keeps the clock moving, in words: the owners of the timers, the next one first."""
     words = Counter(_mover(timer, loop) for timer in loop.inventory.timers())
-    flying = len(loop.kernel.clock.deliveries)
+    actions = [action for *_, action in loop.kernel.clock.deliveries]
+    flying = sum(len(action.passages) if isinstance(action, Train) else 1 for action in actions)
     said = [f"{who} ({count} timers)" if count > 1 else who for who, count in words.items()]
     return said + ([f"what is in flight ({flying})"] if flying else [])
 

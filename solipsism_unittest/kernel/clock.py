@@ -10,7 +10,6 @@ for whatever was due at `when`, for any start and any delay.
 from __future__ import annotations
 
 import heapq
-import itertools
 from collections.abc import Callable, Mapping
 from math import inf, isfinite, isnan, nextafter
 from typing import Any
@@ -45,7 +44,7 @@ class VirtualClock:
         self.now = start
         self.holds: dict[Hold, None] = {}
         self.watchers: list[Callable[[float], None]] = []  # each is called with the new time just before a jump
-        self._order = itertools.count()
+        self.ordered = 0  # how many deliveries and stops were ordered so far
         # Two heaps of (when, order of making, what to do)
         self.deliveries: list[tuple[float, int, Action]] = []
         self.stops: list[Stop] = []  # the first one was not cancelled
@@ -70,7 +69,8 @@ class VirtualClock:
         """Run `action` at `when` (the past counts as now): something in flight that arrives. NaN is a ValueError."""
         if isnan(when):
             raise ValueError("nothing can arrive at NaN")
-        heapq.heappush(self.deliveries, (max(when, self.now), next(self._order), action))
+        self.ordered += 1
+        heapq.heappush(self.deliveries, (max(when, self.now), self.ordered, action))
 
     def forget(self, action: Action) -> None:
         """Cancel every delivery of this action that is still to come."""
@@ -88,7 +88,8 @@ class VirtualClock:
         """Run `action` when everything due up to and including `when` is done: the end of an advance."""
         if isnan(when) or when < self.now:
             raise ValueError(f"cannot go to t={when!r}: it is t={self.now!r} already and time only moves forward")
-        stop = [when, next(self._order), action]
+        self.ordered += 1
+        stop = [when, self.ordered, action]
         heapq.heappush(self.stops, stop)
         return stop
 

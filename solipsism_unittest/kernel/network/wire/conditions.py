@@ -20,7 +20,8 @@ from ...descriptors.end import Address
 from ...descriptors.stream import Stream
 from ...descriptors.transitions import CONNECTED, LISTENING, RST
 from .faults import InstalledRule, Rule
-from .links import ANY, Flight, Link
+from .lanes import Flight
+from .links import ANY, Link
 from .settings import Settings
 from .wire import Wire
 

@@ -26,7 +26,7 @@ from ...descriptors.transitions import CLOSED, CONNECTED, DATA, FIN, RST
 from ...journal import Journal
 from ..round_trips import LONGEST, ROUNDING, RTO, RoundTrips, patience
 from .faults import Faults, Verdict
-from .lanes import Lane
+from .lanes import Lane, Passage
 from .links import Links, Way
 from .probes import Probes
 from .settings import SEGMENT
@@ -57,8 +57,8 @@ class Between(Protocol):
         """Whether packets of this end, or the answers to them, are lost."""
 
 
-class Segment:
-    """A piece of a stream, or its end; called when it is there. One object for each packet: many are on their way."""
+class Segment(Passage):
+    """A piece of a stream, or its end. One object for each packet, that it is too: many are on their way."""
 
     __slots__ = ("flow", "number", "start", "kind", "data", "sent")
 
@@ -67,8 +67,9 @@ class Segment:
         self.number = number  # in the order of sending, from 1 up
         self.start = start  # how much the flow had sent before, in bytes
         self.kind, self.data, self.sent = kind, data, sent
+        self.size = len(data)
 
-    def __call__(self) -> None:
+    def arrive(self) -> None:
         self.flow.arrive(self)
 
     def repeat(self, now: float, size: int) -> None:
@@ -189,7 +190,7 @@ class Flow:
         way, size = self._way(), len(segment.data)
         if way.is_simple and not way.is_cut and not self._wire.faults.any:
             self._passed += size
-            way.carry(self.lane, size, segment, segment)
+            way.carry(self.lane, segment)
             return True
         settings = way.settings
         if settings.limit is not None and self._passed + size > settings.limit:
@@ -204,7 +205,7 @@ class Flow:
             return False
         self._passed += size
         more = verdict.seconds + (settings.slow_close if segment.kind is FIN else 0.0)
-        way.carry(self.lane, size, segment, segment, more)
+        way.carry(self.lane, segment, more)
         return True
 
     def _hear(self, verdict: Verdict) -> bool:

@@ -11,44 +11,14 @@ import math
 import random
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from ...choices import Choices, Explorer
 from ...clock import VirtualClock
-from .lanes import Arrive, Lane
+from .lanes import Flight, Lane, Passage, Train
 from .settings import DEVIATES, Settings, check_number
 
 ANY = "*"
-
-
-
-
-class Passage:
-    """A packet that flies over a way, and what it does when it is there."""
-
-    __slots__ = ("way", "size", "what", "arrives", "arrive")
-
-    def __init__(self, way: Way, size: int, what: object, arrives: float, arrive: Arrive) -> None:
-        self.way, self.size, self.what, self.arrives, self.arrive = way, size, what, arrives, arrive
-
-    def __call__(self) -> None:
-        if self.way.is_held:
-            self.way.keep(self)
-        else:
-            del self.way.flying[self]
-            self.arrive()
-
-    def flight(self) -> Flight:
-        """As `Network.in_flight()` shows it."""
-        return Flight(str(self.what), self.size, self.arrives)
-
-
-class Flight(NamedTuple):
-    """A packet on its way, as `Network.in_flight()` shows it."""
-
-    what: str
-    size: int
-    arrives: float  # at this virtual time; infinity for one that is held
 
 
 class Way:
@@ -73,6 +43,7 @@ class Way:
         self._is_busy = False
         self._busy_since, self._bits = 0.0, 0
         self._rate: float | None = None  # the bandwidth since then
+        self._train: Train | None = None  # the last one
 
     @property
     def chance(self) -> random.Random:
@@ -119,8 +90,6 @@ class Way:
     def delay(self) -> float:
         """How long the next packet flies."""
         settings = self._settings
-        if self.is_simple:
-            return settings.latency
         delay = settings.latency
         if settings.jitter:
             fresh = DEVIATES[settings.distribution](self.chance)
@@ -133,13 +102,13 @@ class Way:
 
     # -- carrying
 
-    def carry(self, lane: Lane | None, size: int, what: object, arrive: Arrive, more: float = 0.0) -> None:
+    def carry(self, lane: Lane | None, packet: Passage, more: float = 0.0) -> None:
         """Let a packet go to the other end, after those of its lane; it takes `more` seconds than others."""
-        if self.settings.bandwidth is None and not self._is_busy:
-            self._fly(lane, size, what, arrive, more)
+        if self._settings.bandwidth is None and not self._is_busy:
+            self._fly(lane, packet, more)
             return
         mine = lane if lane is not None else Lane()
-        mine.waiting.append((size, what, more, lambda: self._fly(lane, size, what, arrive, more)))
+        mine.waiting.append((packet.size, packet, more, lambda: self._fly(lane, packet, more)))
         if len(mine.waiting) == 1:
             self._lanes.append(mine)
         if not self._is_busy:
@@ -169,38 +138,48 @@ class Way:
         if self._is_busy:
             self._serve()
 
-    def _fly(self, lane: Lane | None, size: int, what: object, arrive: Arrive, more: float) -> None:
+    def _fly(self, lane: Lane | None, packet: Passage, more: float) -> None:
         now = self._clock.now
-        when = now + self.delay() + more
+        when = now + (self._settings.latency if self.is_simple else self.delay()) + more
         if lane is not None:
-            when = lane.last = max(when, lane.last)
+            if when < lane.last:
+                when = lane.last
+            lane.last = when
         if self._choices.explorer is not None:
-            self._take_longer(self._choices.explorer, lane or Lane(), when, size, what, arrive)
+            self._take_longer(self._choices.explorer, lane or Lane(), when, packet)
             return
         if when <= now and self._held is None:
-            arrive()
+            packet.arrive()
             return
-        passage = Passage(self, size, what, when, arrive)
-        self.flying[passage] = None
+        self._note(packet, when)
         if when <= now:
-            passage()
-        else:
-            self._clock.deliver_at(when, passage)
-
-    def _take_longer(self, explorer: Explorer, lane: Lane, base: float, size: int, what: object, arrive: Arrive
-                     ) -> None:
-        """Fly as long as an exploration wants, behind those of the lane that still do."""
-        when = lane.longer(explorer, base, str(what), size)
-        if when <= self._clock.now and self._held is None and not lane.flying:
-            arrive()
+            packet()
             return
-        passage = Passage(self, size, what, when, arrive)
-        self.flying[passage] = None
+        train = self._train
+        if train is None or train.when != when or train.number != self._clock.ordered:
+            train = self._train = Train(self._clock, when)
+        train.passages.append(packet)
+
+    def order(self, train: Train) -> None:
+        """Let a train come again that has not arrived as a whole."""
+        self._clock.deliver_at(train.when, train)
+
+    def _note(self, packet: Passage, when: float) -> None:
+        packet.way, packet.arrives = self, when
+        self.flying[packet] = None
+
+    def _take_longer(self, explorer: Explorer, lane: Lane, base: float, packet: Passage) -> None:
+        """Fly as long as an exploration wants, behind those of the lane that still do."""
+        when = lane.longer(explorer, base, str(packet), packet.size)
+        if when <= self._clock.now and self._held is None and not lane.flying:
+            packet.arrive()
+            return
+        self._note(packet, when)
         lane.flying += 1
 
         def land() -> None:
             lane.flying -= 1
-            passage()
+            packet()
 
         explorer.carry(base, when, land)
 

@@ -32,7 +32,7 @@ from ..mtu import DONT, Mtus, discovers
 from ..round_trips import ORPHANS
 from .faults import Faults, Packet, Verdict
 from .flows import Flow
-from .lanes import Lane
+from .lanes import Lane, Parcel
 from .links import ANY, Links, Way
 from .settings import Settings
 
@@ -205,7 +205,7 @@ class Wire:
         def arrive() -> None:
             if out.is_cut or back.is_cut or back.loses() or end.state is not CONNECTING or is_full():
                 return  # the next SYN comes
-            back.carry(home, 0, f"answer to {end.label}", come_back, 0.0)
+            back.carry(home, Parcel(0, f"answer to {end.label}", come_back))
 
         def come_back() -> None:
             if back.is_cut or end.state is not CONNECTING or end.asked is not None:
@@ -218,7 +218,7 @@ class Wire:
             answer()
             self.attach([end])
 
-        out.carry(forth, 0, f"connect {end.label}", arrive, verdict.seconds)
+        out.carry(forth, Parcel(0, f"connect {end.label}", arrive), verdict.seconds)
         return end.state is not CONNECTING
 
     def refuses(self, source: str, target: str) -> int:
@@ -245,8 +245,8 @@ class Wire:
         if verdict.kind in ("reset", "fail") or stops:
             failure = too_large(settings.mtu or 0, 6 if ":" in packet.target[0] else 4) if stops else (
                 verdict.failure(packet.target[0]))
-            way.carry(None, len(packet.data), f"datagram {route(packet)}",
-                      functools.partial(self.report, packet, failure), verdict.seconds)
+            way.carry(None, Parcel(len(packet.data), f"datagram {route(packet)}",
+                                   functools.partial(self.report, packet, failure)), verdict.seconds)
             return
         for _ in range(verdict.copies + way.draws(settings.duplicate)):
             copy = packet
@@ -256,8 +256,8 @@ class Wire:
             if way.draws(settings.reorder):
                 deliver(copy)  # it overtakes all others
             else:
-                way.carry(None, len(copy.data), f"datagram {route(packet)}",
-                          functools.partial(self._land, way, copy, deliver), verdict.seconds)
+                way.carry(None, Parcel(len(copy.data), f"datagram {route(packet)}",
+                                       functools.partial(self._land, way, copy, deliver)), verdict.seconds)
 
     def _land(self, way: Way, packet: Datagram, deliver: Callable[[Datagram], None]) -> None:
         if way.is_cut:
@@ -278,7 +278,7 @@ class Wire:
         if back.is_cut or self.faults.drops(packet.source[0]) or back.loses():
             self.journal.add("drop", f"error for {route(packet)}")
         else:
-            back.carry(None, 0, f"error for {route(packet)}", hear)
+            back.carry(None, Parcel(0, f"error for {route(packet)}", hear))
 
     def _hear(self, packet: Datagram, failure: Failure) -> None:
         assert packet.source is not None and packet.target is not None

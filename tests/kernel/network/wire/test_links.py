@@ -6,7 +6,7 @@ import unittest
 
 from solipsism_unittest.kernel.choices import Choices
 from solipsism_unittest.kernel.clock import VirtualClock
-from solipsism_unittest.kernel.network.wire.lanes import Lane
+from solipsism_unittest.kernel.network.wire.lanes import Lane, Parcel
 from solipsism_unittest.kernel.network.wire.links import ANY, Links, Way
 from solipsism_unittest.kernel.network.wire.settings import Settings
 
@@ -23,7 +23,7 @@ class LinkCase(unittest.TestCase):
         return Way(self.clock, self.choices, "a", "b", Settings(**settings).checked())
 
     def carry(self, way, name, lane=None, size=0, more=0.0):
-        way.carry(lane, size, name, lambda: self.arrived.append((self.clock.now, name)), more)
+        way.carry(lane, Parcel(size, str(name), lambda: self.arrived.append((self.clock.now, name))), more)
 
     def run_out(self):
         while self.clock.deliveries:
@@ -269,6 +269,27 @@ class LinksTest(LinkCase):
         self.assertEqual([flight.arrives for flight in links.flying()], [2])
         self.run_out()
         self.assertEqual(links.flying(), [])
+
+    def test_trains(self):
+        """Packets of one instant share a delivery, and arrive in the order of sending, whatever else comes then."""
+        one, other = self.way(latency=1.0), self.way(latency=1.0)
+        for name, way in (("a", one), ("b", one), ("c", other), ("d", one), ("e", one)):
+            self.carry(way, name)
+        self.clock.deliver_at(1.0, lambda: self.arrived.append((self.clock.now, "f")))
+        self.carry(one, "g")
+        self.assertEqual(len(self.clock.deliveries), 5)
+        self.clock.jump(1.0)
+        self.assertEqual([name for _, name in self.arrived], list("abcdefg"))
+
+    def test_an_error_in_a_train(self):
+        """What arrives after a packet that raises still arrives."""
+        way = self.way(latency=1.0)
+        self.carry(way, "a")
+        way.carry(None, Parcel(0, "broken", {}.popitem))
+        self.carry(way, "b")
+        self.assertRaises(KeyError, self.clock.jump, 1.0)
+        self.clock.jump(1.0)
+        self.assertEqual([name for _, name in self.arrived], ["a", "b"])
 
     def test_keep(self):
         """Links that were made since go, those that were removed come back, and all do what they did."""
