@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import _socket
 import contextlib
-import gc
-import operator
 import os
 import socket
 import sys
 import warnings
 from collections.abc import Iterator
+from gc import get_referents
+from operator import index as index_of
 from typing import Any
 
 MINOR = sys.version_info.minor  # for who writes down which Python it was
@@ -37,7 +37,7 @@ def _hides_where_a_for_stands() -> bool:
 
     begun = steps([None, None])
     next(begun)
-    hidden = type(iter([])) not in map(type, gc.get_referents(begun))
+    hidden = type(iter([])) not in map(type, get_referents(begun))
     list(begun)  # to its end
     return hidden
 
@@ -154,4 +154,4 @@ def c_int(value: Any) -> int:
             _NEVER_OPENED.getsockopt(0, value)
     else:
         os.strerror(value)
-    return operator.index(value)
+    return index_of(value)

@@ -6,7 +6,7 @@ import asyncio
 import functools
 import os
 import unittest
-from asyncio import sleep
+from asyncio import _get_running_loop, sleep
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractContextManager
 from ssl import SSLContext
@@ -154,7 +154,7 @@ class SolipsistTestCase(TimeAssertions, UncaughtAssertions, RaisedAssertions, Bu
 
     def delayed_future(self, seconds: float, result: Any = True) -> asyncio.Future[Any]:
         """A future that gets its result after so many seconds; a `result` that is an exception is raised."""
-        loop = asyncio._get_running_loop() or run_of(self).loop
+        loop = _get_running_loop() or run_of(self).loop
         future: asyncio.Future[Any] = loop.create_future()
         loop.call_later(seconds, _settle_future, future, result)
         return future

@@ -14,13 +14,13 @@ import asyncio
 import contextlib
 import contextvars
 import functools
-import gc
-import inspect
 import sys
 import types
 import unittest
 import warnings
 from collections.abc import Callable, Coroutine, Iterator
+from gc import collect, get_count, get_threshold, isenabled
+from inspect import isawaitable, iscoroutinefunction
 from typing import Any, ClassVar, NoReturn, TypeVar
 
 from ..errors import ReturnedValueWarning, SolipsismError
@@ -59,7 +59,7 @@ class Phases(Settings):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for name in ("setUpClass", "tearDownClass"):
-            if inspect.iscoroutinefunction(getattr(cls, name)):
+            if iscoroutinefunction(getattr(cls, name)):
                 setattr(cls, name, classmethod(functools.partial(_refuse_async, name)))
                 continue
             fixture = written_on(cls, name)
@@ -260,7 +260,7 @@ def _call_inside(case: Phases, run: Run, context: contextvars.Context, function:
             raise
         if value is None:
             return None
-        if inspect.isawaitable(value):
+        if isawaitable(value):
             coroutine = value if isinstance(value, (types.CoroutineType, Coroutine)) else awaiting(value)
             return _run_on_loop(run, coroutine, context)
         if isinstance(value, (types.GeneratorType, types.AsyncGeneratorType)):
@@ -316,8 +316,8 @@ def _collect_worlds() -> None:
     Each test has a collection of the youngest objects, so the collector's own never comes in a suite of small tests,
     and never one of those that got older. They would pile up, until a test that is not so small had to wait for it.
     """
-    if gc.isenabled() and gc.get_count()[1] > gc.get_threshold()[1]:
-        gc.collect(1)
+    if isenabled() and get_count()[1] > get_threshold()[1]:
+        collect(1)
 
 
 # -- the fixtures of a class

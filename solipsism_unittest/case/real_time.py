@@ -27,6 +27,8 @@ import threading
 import weakref
 from asyncio import all_tasks, base_events, current_task, runners
 from collections.abc import Callable, Coroutine, Iterator
+from threading import enumerate as all_threads
+from threading import get_ident, main_thread
 from types import FrameType, TracebackType
 from typing import Any, Self, TypeVar
 
@@ -341,7 +343,7 @@ def real_time_limit(seconds: float | None, loop: Callable[[], asyncio.AbstractEv
     """The limit for a test on this thread; `loop()` gives its loop, or None."""
     if seconds is None:
         return NO_LIMIT
-    with_signal = hasattr(signal, "setitimer") and threading.get_ident() == threading.main_thread().ident
+    with_signal = hasattr(signal, "setitimer") and get_ident() == main_thread().ident
     return (_Alarm if with_signal else _Watchdog)(seconds, loop)
 
 
@@ -349,7 +351,7 @@ def run(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T], cont
     """As `asyncio.Runner.run()`, in half of its time: the first Ctrl-C cancels the main task, the next one raises."""
     task = loop.create_task(coroutine, context=context)
     on_interrupt = None
-    if threading.get_ident() == threading.main_thread().ident and _handler_of(_INTERRUPT) is signal.default_int_handler:
+    if get_ident() == main_thread().ident and _handler_of(_INTERRUPT) is signal.default_int_handler:
         on_interrupt = _Interrupt(loop, task)
         _set_handler(_INTERRUPT, on_interrupt)
     try:
@@ -432,7 +434,7 @@ def _trace(frame: FrameType | None) -> TracebackType | None:
 def _thread_lines(world: worlds.World) -> list[str]:
     """What the other threads of a world do."""
     lines = []
-    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    names = {thread.ident: thread.name for thread in all_threads()}
     for ident in worlds.threads_in(world):
         at = [str(Place.of(step)) for step in _user_frames(frame_of(ident))] if ident != Real.get_ident() else []
         if at:

@@ -7,11 +7,11 @@ is known. Frames of the machinery do not show.
 from __future__ import annotations
 
 import functools
-import traceback
 import types
 import unittest
 from collections.abc import Callable, Iterable
 from inspect import unwrap
+from traceback import format_exception
 from typing import Any, Protocol
 
 from ..introspection.exceptions import clean, ids, lines_of, parts, trace_of
@@ -175,4 +175,4 @@ def as_note(error: BaseException) -> Note:
         return Note("\n".join([f"also: {error}", *notes]))
     for each in parts([error]):
         clean(each)
-    return Note("also: " + "".join(traceback.format_exception(error)).rstrip())
+    return Note("also: " + "".join(format_exception(error)).rstrip())

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import gc
 import importlib
 import re
 import types
 import unittest
 from collections.abc import Callable, Collection, Iterable
+from gc import collect
+from re import escape
+from re import sub as substitute
 from typing import Any
 
 from ..errors import (
@@ -84,7 +86,7 @@ class Ending:
             kept += forgotten_by(value) if issubclass(type(value), BaseException) else ()
         self.run.unawaited.look(kept)
         held = self.world.hold(kept)
-        gc.collect(0)  # what was forgotten may be part of a cycle; the next test must not find it
+        collect(0)  # what was forgotten may be part of a cycle; the next test must not find it
         forgotten = _forgotten(self.run)  # before the end: it throws coroutines away that nobody forgot
         left = self.world.end(self.run, held)
         if not (forgotten.leaks or any(left)):
@@ -372,4 +374,4 @@ def _cause(head: str, lines: list[str], case: unittest.TestCase) -> str:
     """What is the same for reports of one cause: not the time, nor the test, nor how it came there."""
     lines = lines[:lines.index(_LAST)] if _LAST in lines else lines
     text = "\n".join([head, *(line for line in lines if not line.startswith(_ON_THE_WAY))])
-    return _NUMBER.sub("#", re.sub(rf"\b{re.escape(case._testMethodName)}\b", "", text))
+    return _NUMBER.sub("#", substitute(rf"\b{escape(case._testMethodName)}\b", "", text))

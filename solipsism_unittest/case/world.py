@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import functools
-import gc
 import math
 import unittest
 from asyncio import all_tasks
 from collections.abc import Callable, Collection, Iterable, Sequence
+from gc import collect
 from typing import Any, NoReturn
 
 from ..errors import EscapeError, RealTimeLimitError, SolipsismError
@@ -335,7 +335,7 @@ class VirtualWorld:
             return Found([])
         found = survey.clear(self._loop, run.checks, run.before, run.expected, run.clients,
                              goes_on=run.scope is not None and not run.is_last or loops.is_lent(run.runner))
-        gc.collect(0)
+        collect(0)
         return found
 
     def explain(self, failures: Iterable[BaseException]) -> None:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import builtins
 import functools
-import gc
 import itertools
 import signal
 import sys
@@ -25,6 +24,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from gc import get_referents, get_referrers
 from selectors import SelectorKey
+from sys import getrefcount
 from typing import Any, NoReturn, Protocol
 
 from ..introspection.debuggers import MEASURE
@@ -255,7 +255,7 @@ class Walk:
                 return referents
         if kind in _PROXIES:
             return self._proxy
-        return self._opaque if _hides(kind) else gc.get_referents
+        return self._opaque if _hides(kind) else get_referents
 
     @staticmethod
     def _nothing(thing: object) -> tuple[()]:
@@ -387,5 +387,5 @@ def _held_by_the_unseen(ends: list[object]) -> bool:
     ends.append(asyncio.Event())
     holders = get_referrers(*ends)
     shown = Counter(id(thing) for holder in holders for thing in get_referents(holder))
-    hidden = [sys.getrefcount(end) - shown[id(end)] for end in ends]
+    hidden = [getrefcount(end) - shown[id(end)] for end in ends]
     return max(hidden[:-1], default=0) > hidden[-1]

@@ -13,17 +13,17 @@ number of turns counts. So the answer "it spins" may come late, and never wrongl
 from __future__ import annotations
 
 import asyncio
-import dis
 import functools
 import itertools
-import operator
 import sys
 import threading
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextvars import Context, ContextVar
+from dis import get_instructions
 from functools import partial
 from gc import get_referents
+from operator import length_hint
 from types import (
     AsyncGeneratorType,
     BuiltinFunctionType,
@@ -200,7 +200,7 @@ class _Walk:
         if kind is BuiltinFunctionType:
             return _of_a_builtin(thing)
         if kind in _ITERATORS:
-            return [operator.length_hint(thing), *get_referents(thing)]
+            return [length_hint(thing), *get_referents(thing)]
         if kind in _CONTAINERS or issubclass(kind, asyncio.Future):
             return list(get_referents(thing))
         if issubclass(kind, BaseException):
@@ -249,7 +249,7 @@ def _loads(code: CodeType) -> tuple[tuple[str, str], ...]:
 
     `time()` of a loop, where the code's module has imported module `time`, is not that module's.
     """
-    steps = [step for step in dis.get_instructions(code) if step.opname not in _NO_STEPS]
+    steps = [step for step in get_instructions(code) if step.opname not in _NO_STEPS]
     found = {(step.argval, following.argval if following.opname in ("LOAD_ATTR", "LOAD_METHOD") else ""): None
              for step, following in itertools.pairwise(steps) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
     return tuple(found)
@@ -269,7 +269,7 @@ def _walks_unseen(thing: Any, frame: FrameType) -> bool:
     if not any(count > 0 for count in held.values()):
         return False
     return type(getattr(thing, "gi_yieldfrom", None)) in WALKED_UNSEEN or any(
-        step.offset < frame.f_lasti < step.argval for step in dis.get_instructions(code) if step.opname == "FOR_ITER")
+        step.offset < frame.f_lasti < step.argval for step in get_instructions(code) if step.opname == "FOR_ITER")
 
 
 def _of_a_builtin(function: Any) -> list[object]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import dis
 from asyncio import selector_events
 from collections.abc import Iterable, Iterator, Sequence
+from dis import get_instructions
 from types import CodeType, FrameType
 from typing import Any
 
@@ -97,7 +97,7 @@ def real_clock_words(error: BaseException, wall_is_set: bool) -> Iterator[str]:
     """What to say about an assertion that failed in code which calls a clock that does not follow virtual time."""
     frames = [line.tb_frame for line in lines_of(error.__traceback__)]
     for frame in program_frames(frames)[-1:]:
-        loaded = [step.argval for step in dis.get_instructions(frame.f_code)]
+        loaded = [step.argval for step in get_instructions(frame.f_code)]
         for names, cure in _REAL_CLOCKS.items():
             if names in zip(*(loaded[start:] for start in range(len(names))), strict=False) \
                     and not (cure and wall_is_set):

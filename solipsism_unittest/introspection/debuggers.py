@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from sys import gettrace
 from types import FrameType
 
 from .modules import module_of, outward, root_of
@@ -21,7 +22,7 @@ _MODULES = frozenset({
 
 def debugging(frame: FrameType | None) -> bool:
     """Whether a debugger is at work: it traces this process, or stands somewhere above `frame`."""
-    tracer = sys.gettrace()
+    tracer = gettrace()
     if tracer is not None and root_of(_home_of(tracer)) not in MEASURE:
         return True
     monitoring = getattr(sys, "monitoring", None)  # 3.12+

@@ -6,9 +6,9 @@ Owns every list of module names that says so, and the only copy of this package'
 from __future__ import annotations
 
 import functools
-import gc
 import os
 from collections.abc import Iterable, Iterator
+from gc import get_objects
 from types import FrameType, FunctionType, ModuleType
 from typing import Any
 
@@ -65,7 +65,7 @@ def own_function(module: ModuleType, qualified_name: str, there: Any) -> Functio
         return (type(thing) is FunctionType and thing.__globals__ is vars(module)
                 and thing.__qualname__ == qualified_name)
 
-    return there if is_it(there) else next(filter(is_it, gc.get_objects()), None)
+    return there if is_it(there) else next(filter(is_it, get_objects()), None)
 
 
 def is_ours(module: str) -> bool:

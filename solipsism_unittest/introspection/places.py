@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
-from asyncio import current_task
+from asyncio import _get_running_loop, current_task
 from collections.abc import Collection, Iterator
+from sys import _getframe
 from types import CodeType, FrameType, FunctionType
 from typing import NamedTuple
 
@@ -113,7 +113,7 @@ def user_place(depth: int = 1) -> Place | None:
 
     The walk ends where a loop or a test was started: the frames above that made nothing here.
     """
-    frame: FrameType | None = sys._getframe(depth)
+    frame: FrameType | None = _getframe(depth)
     while frame is not None and frame.f_globals is _OF_TASKS:  # as below, and faster: gather() makes thousands
         frame = frame.f_back
     inner: Place | None = None  # the innermost frame of a library
@@ -154,7 +154,7 @@ def place_here(depth: int = 1) -> Place | None:
     """As `user_place`. For what asyncio or a library makes in a task of its own, where that task was made."""
     place = user_place(depth + 1)
     if (place is None or (place.in_library and place.caller is None)) and (
-            loop := asyncio._get_running_loop()) is not None:
+            loop := _get_running_loop()) is not None:
         outer = made_at(current_task(loop))
         return place.called_from(outer) if place else outer
     return place

@@ -7,6 +7,7 @@ import inspect
 import itertools
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from gc import get_referents
+from inspect import getcoroutinestate, iscoroutine
 from types import CoroutineType, FrameType, FunctionType, MethodType
 from typing import Any, TypeVar
 
@@ -74,7 +75,7 @@ def stated(frame: FrameType) -> str | None:
 def is_new(task: Task) -> bool:
     """Whether a task has not made its first step."""
     coroutine = task.get_coro()
-    return inspect.iscoroutine(coroutine) and inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED
+    return iscoroutine(coroutine) and getcoroutinestate(coroutine) == inspect.CORO_CREATED
 
 
 def waiter_of(task: object) -> Any:

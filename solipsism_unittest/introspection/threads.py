@@ -11,6 +11,9 @@ import threading
 import time
 import types
 from collections.abc import Collection, Iterable, Sequence
+from dis import get_instructions
+from sys import getswitchinterval
+from threading import enumerate as all_threads
 from threading import get_native_id
 
 from ..pythons import NULL_COMES_FIRST
@@ -91,7 +94,7 @@ def called(code: types.CodeType, instruction: int) -> str | None:
     The beginning of a `with` counts as `acquire`: what waits there is a lock.
     """
     before: list[dis.Instruction] = []
-    for step in dis.get_instructions(code):
+    for step in get_instructions(code):
         if step.offset == instruction:
             break
         before.append(step)
@@ -166,7 +169,7 @@ def resting(among: Iterable[int] | None = None, but: Collection[int] = ()) -> Tu
         if first is None:
             return None
         if among is not None or but or not _LINUX:
-            Real.sleep(2 * sys.getswitchinterval())
+            Real.sleep(2 * getswitchinterval())
         if asleep(among, but) != first:
             return None
     return first
@@ -194,7 +197,7 @@ def asleep(among: Iterable[int] | None = None, but: Collection[int] = ()) -> Tur
 
 def _standing(among: Iterable[int] | None, but: Collection[int]) -> Turns:
     """Where each thread stands."""
-    numbers = {thread.ident: thread.native_id for thread in threading.enumerate()}
+    numbers = {thread.ident: thread.native_id for thread in all_threads()}
     wanted = set(filter(None, numbers.values()) if among is None else among).difference(but, (get_native_id(),))
     stand = {number: f"{id(frame)} {frame.f_lasti}" for ident, number in numbers.items()
              if number in wanted and (frame := frame_of(ident)) is not None}

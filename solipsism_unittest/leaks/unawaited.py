@@ -7,13 +7,14 @@ closing of coroutines that a failure still holds.
 from __future__ import annotations
 
 import collections
-import dis
 import inspect
-import sys
-import threading
 import types
 import warnings
 from collections.abc import Iterable, Iterator
+from dis import get_instructions
+from inspect import getcoroutinestate
+from sys import get_coroutine_origin_tracking_depth, set_coroutine_origin_tracking_depth
+from threading import get_ident
 from typing import Any, Self
 
 from ..introspection.exceptions import parts
@@ -43,9 +44,9 @@ class Unawaited:
 
     def __enter__(self) -> Self:
         self._found.clear()
-        self._thread = threading.get_ident()
-        self._depth = sys.get_coroutine_origin_tracking_depth()
-        sys.set_coroutine_origin_tracking_depth(max(self._depth, 1))
+        self._thread = get_ident()
+        self._depth = get_coroutine_origin_tracking_depth()
+        set_coroutine_origin_tracking_depth(max(self._depth, 1))
         self._collector = collector_of_warnings()
         self._warn = warnings._warn_unawaited_coroutine  # type: ignore[attr-defined]
         warnings._warn_unawaited_coroutine = self._take_down  # type: ignore[attr-defined]
@@ -53,11 +54,11 @@ class Unawaited:
 
     def __exit__(self, *exc_info: object) -> None:
         warnings._warn_unawaited_coroutine = self._warn  # type: ignore[attr-defined]
-        sys.set_coroutine_origin_tracking_depth(self._depth)
+        set_coroutine_origin_tracking_depth(self._depth)
 
     def _take_down(self, coroutine: types.CoroutineType[Any, Any, Any]) -> None:
         collected = collector_of_warnings() is not self._collector
-        ours = threading.get_ident() == self._thread or self.world is not None and world_here() is self.world
+        ours = get_ident() == self._thread or self.world is not None and world_here() is self.world
         if collected or not coroutine.cr_origin or not ours:
             self._warn(coroutine)
             return
@@ -71,7 +72,7 @@ class Unawaited:
     def look(self, things: Iterable[object]) -> None:
         """Note and close the coroutines among these that have not begun: nobody will await them."""
         for thing in things:
-            if type(thing) is types.CoroutineType and inspect.getcoroutinestate(thing) == inspect.CORO_CREATED:
+            if type(thing) is types.CoroutineType and getcoroutinestate(thing) == inspect.CORO_CREATED:
                 self._found.append((_name(thing), _made(thing, None)))
                 thing.close()
 
@@ -140,7 +141,7 @@ def _held(error: BaseException | None) -> Iterator[tuple[types.CoroutineType[Any
         while trace is not None:
             for name, value in list(trace.tb_frame.f_locals.items()):
                 for thing in inside(value):
-                    if type(thing) is types.CoroutineType and inspect.getcoroutinestate(thing) == inspect.CORO_CREATED:
+                    if type(thing) is types.CoroutineType and getcoroutinestate(thing) == inspect.CORO_CREATED:
                         yield thing, not _is_used_later(trace.tb_frame.f_code, trace.tb_lasti, name)
             trace = trace.tb_next
 
@@ -149,7 +150,7 @@ def _is_used_later(code: types.CodeType, instruction: int, name: str) -> bool:
     """Whether a function that failed at an instruction would have come to a use of a local variable."""
     if not is_of_program(code.co_filename) or name in code.co_cellvars + code.co_freevars:
         return True  # nobody can tell
-    steps = list(dis.get_instructions(code))
+    steps = list(get_instructions(code))
     # From where it would have gone on: of a loop, from its begin.
     start = min([instruction + 1, *(step.argval for step in steps
                                     if "JUMP_BACKWARD" in step.opname and step.offset > instruction)])

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import functools
 import subprocess
-import sys
 from asyncio import base_subprocess
 from asyncio.log import logger
 from collections.abc import Callable
+from sys import _getframe
 from typing import Any
 
 from ..introspection.places import user_place
@@ -74,7 +74,7 @@ def _begin(kind: str) -> Any:
     def begin(self: ChildProcesses, *args: Any, **kwargs: Any) -> Any:
         if programs_of(self.world) or _is_real(self.world):
             return getattr(Stock, f"subprocess_{kind}")(self, *args, **kwargs)
-        by_asyncio = sys._getframe(1).f_code.co_name == f"create_subprocess_{kind}"
+        by_asyncio = _getframe(1).f_code.co_name == f"create_subprocess_{kind}"
         call = f"asyncio.create_subprocess_{kind}" if by_asyncio else f"loop.subprocess_{kind}"
         raise guard.refuse_child(self.world, call, args[1:])
 

@@ -14,11 +14,11 @@ import functools
 import itertools
 import selectors
 import socket
-import sys
 import weakref
 from asyncio import base_events, ensure_future, events, futures, runners, tasks
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from sys import _getframe
 from threading import get_ident
 from types import CoroutineType
 from typing import Any, NoReturn, TypeVar
@@ -220,7 +220,7 @@ class SolipsistEventLoop(ChildProcesses):
             future._log_destroy_pending = False  # asyncio's own reason: an interrupt leaves it pending
         if isinstance(future, asyncio.Task):
             future.is_driven = True  # type: ignore[attr-defined]  # no leftover: its end is reported to who drives it
-        return self._own.hangs.drive(future, super().run_until_complete, sys._getframe(1).f_code in _CLOSING)
+        return self._own.hangs.drive(future, super().run_until_complete, _getframe(1).f_code in _CLOSING)
 
     # -- tasks
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import sys
 import weakref
 from asyncio import all_tasks
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from sys import _getframe
 from typing import Any, Protocol, TypeVar
 
 from ..errors import LivelockError, SleepForeverError, SolipsismError, VirtualTimeLimitError
@@ -244,7 +244,7 @@ class Hangs:
     def slow_turn(self, seconds: float, runs: object) -> None:
         """Note a turn of the loop that took this many seconds of the processor, with what ran in it."""
         place = words.slow_place(runs, self.loop.inventory.tasks())
-        if place is not None and not debugging(sys._getframe()):
+        if place is not None and not debugging(_getframe()):
             self.loop.selector.blocking.note_slow(words.slow_words(seconds, runs, self.loop.time()), place)
 
 

@@ -6,9 +6,9 @@ given, and its end is the end of a test: cleanups, then the report of what was l
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import inspect
+from asyncio import _get_running_loop
 from collections.abc import Awaitable, Coroutine, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -100,7 +100,7 @@ def world(*, fail_on: Mapping[str, bool] | None = None, **settings: Any) -> Iter
 
 def _in_the_way() -> str:
     """The loop that runs in this thread, in words; nothing where none does."""
-    running = asyncio._get_running_loop()
+    running = _get_running_loop()
     return f"{running!r} runs in this thread: await what is to run" if running is not None else ""
 
 

@@ -17,6 +17,7 @@ import opcode
 import sys
 from collections.abc import Callable, Iterator
 from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE
+from sys import _getframe
 from types import CodeType, FrameType
 from typing import Any
 
@@ -128,14 +129,14 @@ def _monitored(suspensions: Suspensions) -> Callable[[], None]:
     def suspended(code: CodeType, offset: int, value: object) -> object:  # pragma: no cover - untraced
         if not suspensions.is_wanted(code):
             return MONITORING.DISABLE
-        suspensions.suspended(sys._getframe(1), value)
+        suspensions.suspended(_getframe(1), value)
         return None
 
     def returned(code: CodeType, offset: int, value: object) -> None:  # pragma: no cover - untraced
-        suspensions.left(sys._getframe(1), None)
+        suspensions.left(_getframe(1), None)
 
     def unwound(code: CodeType, offset: int, error: BaseException) -> None:  # pragma: no cover - untraced
-        suspensions.left(sys._getframe(1), error)
+        suspensions.left(_getframe(1), error)
 
     MONITORING.use_tool_id(tool, __package__)
     MONITORING.register_callback(tool, events.PY_YIELD, suspended)

@@ -10,9 +10,10 @@ The rule that keeps it simple: a call is an `attempt()` that raises BlockingIOEr
 from __future__ import annotations
 
 import asyncio
-import threading
+from asyncio import _get_running_loop
 from collections.abc import Callable
 from math import inf
+from threading import get_ident
 from typing import Any, TypeVar
 
 from ..errors import SolipsismError
@@ -46,9 +47,9 @@ def refusal(world: World, call: str, who: str, cure: str = "") -> SolipsismError
 def is_elsewhere(world: World) -> bool:
     """Whether this thread may wait: no loop runs on it, and others can wake it."""
     loop = world.loop
-    if loop is None or loop.is_closed() or asyncio._get_running_loop() is not None:
+    if loop is None or loop.is_closed() or _get_running_loop() is not None:
         return False
-    return threading.get_ident() != world.home or world.baton.has_others(world.home) or bool(world.jobs.working) \
+    return get_ident() != world.home or world.baton.has_others(world.home) or bool(world.jobs.working) \
         or world.may_run_loop()
 
 
@@ -114,12 +115,12 @@ def linger(world: World, end: Stream, place: Place | None) -> None:
 
 def loop_here(world: World) -> Any:
     """The loop that runs on this thread; where none does, that of the world."""
-    return asyncio._get_running_loop() or world.loop
+    return _get_running_loop() or world.loop
 
 
 def on_the_loop(world: World, function: Callable[[], T]) -> T:
     """What a function gives that has to run on the thread of the loop, while that runs; any thread may ask."""
-    if not world.runs or asyncio._get_running_loop() is not None:
+    if not world.runs or _get_running_loop() is not None:
         return function()
 
     async def call() -> T:

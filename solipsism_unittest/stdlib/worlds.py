@@ -10,6 +10,7 @@ import asyncio
 import ssl
 import threading
 import weakref
+from asyncio import _get_running_loop
 from collections.abc import Callable
 from math import inf
 from types import FrameType
@@ -95,7 +96,7 @@ class World:
         """Whether programs need a loop that does not run, and this thread may run it."""
         loop = self.loop
         return bool(self.programs) and not self.running and thread_id() == self.home and loop is not None \
-            and not loop.is_closed() and asyncio._get_running_loop() is None
+            and not loop.is_closed() and _get_running_loop() is None
 
     def begin_run(self, loop: asyncio.AbstractEventLoop) -> None:
         """A loop runs from now on, on this thread."""
@@ -331,7 +332,7 @@ class visiting(inside):  # noqa: N801
 
 def let_ready_run(world: World) -> None:
     """The world is about to end: threads that can go on do so, unless this one runs a loop, and may not wait."""
-    if world.baton.records and asyncio._get_running_loop() is None:
+    if world.baton.records and _get_running_loop() is None:
         with inside(world):
             workers.let_ready_run(world.baton)
 

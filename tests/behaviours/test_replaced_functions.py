@@ -1,27 +1,43 @@
 """A program that replaces functions of the standard library: reports use none that it can reach."""
 
+import ast
 import asyncio
+import os
+import pathlib
 import pkgutil
+import signal
 import socket
 import sys
 import time
 import unittest
 import unittest.mock
 
+import solipsism_unittest
 from solipsism_unittest import Script, SleepForeverError, SolipsistTestCase
 
 REPLACED = (
     *(f"os.path.{name}" for name in ("abspath", "relpath", "normpath", "join", "dirname", "basename", "exists", "isabs",
                                      "realpath", "commonprefix")),
-    "os.getcwd", "asyncio.all_tasks", "asyncio.current_task", "gc.get_referents", "gc.get_referrers", "gc.get_objects",
-    "inspect.unwrap", "threading.enumerate", "sys._current_frames", "builtins.open",
+    "os.getcwd", "os.getpid", "os.listdir", "asyncio.all_tasks", "asyncio.current_task", "asyncio._get_running_loop",
+    *(f"gc.{name}" for name in ("collect", "get_count", "get_objects", "get_referents", "get_referrers", "isenabled")),
+    *(f"inspect.{name}" for name in ("getcoroutinestate", "iscoroutine", "isawaitable", "unwrap")),
+    "threading.enumerate", "threading.current_thread", "threading.main_thread", "builtins.open",
+    *(f"sys.{name}" for name in ("_current_frames", "_getframe", "gettrace", "getrefcount", "getswitchinterval",
+                                 "get_coroutine_origin_tracking_depth", "set_coroutine_origin_tracking_depth")),
+    "dis.get_instructions", "math.ulp", "operator.is_", "random.getstate", "re.escape",
 )
+# Whoever writes reports takes functions out of these when it is imported.
+TAKEN = {"dis": (), "gc": (), "inspect": (), "traceback": (),
+         "sys": ("_getframe", "getrefcount", "getswitchinterval", "gettrace"),
+         "threading": ("current_thread", "enumerate", "get_ident", "main_thread"), "asyncio": ("_get_running_loop",)}
+REPORTERS = "introspection", "hangs", "leaks", "case", "loop"
 
 
 # Functions of asyncio that tests replace, and that the framework awaits or asks too.
 OF_ASYNCIO = ("all_tasks", "create_task", "current_task", "ensure_future", "gather", "get_running_loop", "iscoroutine",
               "isfuture", "open_connection", "run_coroutine_threadsafe", "shield", "sleep", "timeout", "wait",
               "wait_for")
+PACKAGE = pathlib.Path(solipsism_unittest.__file__).parent
 SLEEP, CONNECT = asyncio.sleep, asyncio.open_connection
 
 
@@ -45,8 +61,26 @@ class Inner:
             await lock.acquire()
 
         async def test_leak(self):
-            unittest.mock.patch(self.name, blocked).start()
+            self.patch()
             self.task = asyncio.create_task(asyncio.sleep(5), name="left")
+
+        async def test_forgotten(self):
+            self.later = asyncio.sleep(5)
+            self.patch()
+
+        async def test_signal(self):
+            pid = os.getpid()
+            self.patch()
+            os.kill(pid, signal.SIGTERM)
+
+        async def test_assertion(self):
+            await asyncio.sleep(1)
+            self.patch()
+            self.assertEqual(self.loop.time(), 2)
+
+        def patch(self):
+            """Put the blocker there until after the end of the test."""
+            unittest.mock.patch(self.name, blocked).start()
 
 
 class ClockTest(unittest.TestCase):
@@ -73,6 +107,22 @@ class ClockTest(unittest.TestCase):
         result = unittest.TestResult()
         Frozen("test").run(result)
         self.assertEqual((result.errors, result.failures), ([], []))
+
+
+class TakenTest(unittest.TestCase):
+    def test_when_it_is_imported(self):
+        """No function of those folders asks a module for what a test may have replaced meanwhile."""
+        for folder in REPORTERS:
+            for path in (PACKAGE / folder).rglob("*.py"):
+                functions = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+                             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+                asked = {ast.unparse(call.func) for function in functions for call in ast.walk(function)
+                         if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)
+                         and isinstance(call.func.value, ast.Name) and call.func.value.id in TAKEN
+                         and (call.func.attr in TAKEN[call.func.value.id] or not TAKEN[call.func.value.id])
+                         and not call.func.attr.istitle()}
+                with self.subTest(path.name):
+                    self.assertEqual(asked, set())
 
 
 class OwnWaitsTest(unittest.TestCase):
@@ -133,10 +183,14 @@ class ReplacedTest(unittest.TestCase):
         return (result.errors + result.failures)[0][1]
 
     def test_reports(self):
-        """A hang and a leak are reported whatever function was replaced."""
+        """A hang, a leak, an escape and a failure are reported whatever function was replaced."""
         for name in REPLACED:
             case = type("Hang", (Inner.Hang,), {"name": name})
             with self.subTest(name):
+                self.assertIn("coroutine 'sleep' was never awaited", self.outcome(case, "test_forgotten"))
+                self.assertIn("EscapeError: os.kill(own pid, SIGTERM) would end the test runner "
+                              "(tests/behaviours/test_replaced_functions.py:", self.outcome(case, "test_signal"))
+                self.assertIn("1.0 != 2", self.outcome(case, "test_assertion"))
                 self.assertRegex(self.outcome(case, "test_hang"),
                                  rf"(?s){SleepForeverError.__name__}: nothing can wake the program.*waits for Lock")
                 self.assertRegex(self.outcome(case, "test_leak"), r"(?s)left 1 thing behind.*left \(sleep\)")

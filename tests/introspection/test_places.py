@@ -97,7 +97,7 @@ class WalkTest(unittest.TestCase):
         found = []
         code = compile("found.append(user_place(1))", "<made up>", "exec")
         frame = types.SimpleNamespace(f_back=None, f_code=code, f_globals={"__name__": "asyncio.x"}, f_lasti=0)
-        with unittest.mock.patch.object(sys, "_getframe", lambda depth: frame):
+        with unittest.mock.patch("solipsism_unittest.introspection.places._getframe", lambda depth: frame):
             found.append(user_place())
         self.assertEqual(found, [None])
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import collections.abc
-import inspect
 import math
 import unittest
 from asyncio import isfuture
 from collections.abc import Awaitable, Callable, Coroutine, Generator
+from inspect import isawaitable
 from typing import Any, TypeVar
 
 from ...hangs import words
@@ -109,7 +109,7 @@ class AwaitedOf(Awaited[T]):
 
     def __init__(self, case: unittest.TestCase, name: str, function: Callable[..., Coroutine[Any, Any, T]],
                  aw: Awaitable[Any], *seconds: float) -> None:
-        if not inspect.isawaitable(aw):
+        if not isawaitable(aw):
             hint = f": call it, as in self.{name}({name_of_awaited(aw)}(), ...)" if callable(aw) else ""
             raise TypeError(f"{name}() takes a coroutine or another awaitable, not {names.plain(aw)}{hint}")
         try:

@@ -9,11 +9,12 @@ in too.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import math
 import unittest
-from asyncio import all_tasks, current_task, ensure_future, isfuture, wait
+from asyncio import all_tasks, current_task, ensure_future, isfuture, timeout_at, wait
 from collections.abc import Awaitable, Sequence
+from inspect import iscoroutine
+from math import nextafter, ulp
 from types import TracebackType
 from typing import Any, Self
 
@@ -37,7 +38,7 @@ TIMERS_SHOWN = 5
 
 def tolerance(now: float) -> float:
     """How far two virtual times may be apart and still be the same, in seconds."""
-    return max(5e-7, 4 * math.ulp(now))
+    return max(5e-7, 4 * ulp(now))
 
 
 class TimeAssertions(unittest.TestCase):
@@ -174,7 +175,7 @@ async def _within(case: unittest.TestCase, aw: Awaitable[T], seconds: float, ver
     # Awaits in this very task: context variables and cancellation are the test's.
     loop = _loop_of(case)
     deadline = loop.time() + seconds
-    over = math.nextafter(deadline + tolerance(deadline), math.inf)
+    over = nextafter(deadline + tolerance(deadline), math.inf)
     explorer = run_of(case).explorer
     known = 0.0  # of what it has put in
     task = current_task()
@@ -196,7 +197,7 @@ async def _within(case: unittest.TestCase, aw: Awaitable[T], seconds: float, ver
 
     # One timer, which is known as ours; the Timeout has none of its own until it strikes.
     alarms = [loop.call_at(over, stop)]
-    limit = asyncio.timeout_at(None)
+    limit = timeout_at(None)
     try:
         async with limit:
             result = await aw
@@ -219,7 +220,7 @@ async def _block(case: unittest.TestCase, aw: Awaitable[object], seconds: float 
         raise
     name, start = name_of_awaited(aw), loop.time()
     is_of_test = isfuture(aw)
-    task = ensure_future(aw if is_of_test or inspect.iscoroutine(aw) else awaiting(aw))
+    task = ensure_future(aw if is_of_test or iscoroutine(aw) else awaiting(aw))
     moment = loop.create_task(loop.settle() if seconds is None else loop.advance(seconds), name="assertBlocks()")
     with _longest_wait(case) as longest:
         try:

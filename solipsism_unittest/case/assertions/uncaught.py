@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextvars
-import inspect
 import re
 import unittest
 from collections.abc import Callable
+from inspect import iscoroutinefunction
 from types import TracebackType
 from typing import Self
 
@@ -56,7 +56,7 @@ class UncaughtAssertions(unittest.TestCase):
         It holds when it returns None or what is true, and raises nothing. The first time that it does not fails the
         test at its end, and says after which callback that was. It does not hold at once: that fails here.
         """
-        if not callable(check) or inspect.iscoroutinefunction(check):
+        if not callable(check) or iscoroutinefunction(check):
             raise TypeError(f"always() takes a plain function that checks something, not {names.plain(check)}")
         run = run_of(self)
         loop = run.world.loop_for("always()")

@@ -9,6 +9,7 @@ bytes and places.
 from __future__ import annotations
 
 import asyncio
+from asyncio import _get_running_loop
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -115,7 +116,7 @@ def tape_of(journal: Journal) -> Tape | None:
 
 def running() -> str:
     """The name of the task that runs on this thread; "" for none."""
-    loop = asyncio._get_running_loop()
+    loop = _get_running_loop()
     task = asyncio.current_task(loop) if loop is not None else None
     return name_of(task) if task is not None else ""
 

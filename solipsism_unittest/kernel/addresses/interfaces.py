@@ -7,7 +7,7 @@ bound where. The machine has two interfaces: the loopback, and one to all other 
 from __future__ import annotations
 
 import functools
-import ipaddress
+from ipaddress import ip_address
 from typing import NamedTuple
 
 LOOPBACK = 1
@@ -41,7 +41,7 @@ def is_broadcast(address: str) -> bool:
 
 def is_multicast(address: str) -> bool:
     """Whether it is the address of a group, of either family."""
-    return address[:2] in ("ff", "22", "23") and ipaddress.ip_address(address).is_multicast
+    return address[:2] in ("ff", "22", "23") and ip_address(address).is_multicast
 
 
 def is_loopback(address: str) -> bool:

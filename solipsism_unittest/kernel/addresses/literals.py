@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import ipaddress
 import re
+from ipaddress import ip_address
 
 from .interfaces import INTERFACES
 
@@ -23,7 +24,7 @@ _NUMBER = re.compile(r"[0-9]+", re.ASCII)
 def parse_address(text: str) -> IPAddress | None:
     """A literal address of either family, IPv4 in every form that inet_aton(3) reads, or None for anything else."""
     try:
-        return ipaddress.ip_address(text)
+        return ip_address(text)
     except ValueError:
         parts = text.split(".")
     if len(parts) > 4 or not all(map(_OCTET.fullmatch, parts)):

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import functools
 import ipaddress
-import operator
 import socket
 from collections import deque
 from collections.abc import Callable
+from ipaddress import ip_address
+from operator import index as index_of
 from typing import NamedTuple
 
 from ...pythons import PORTS_MAY_BE_SUBCLASSES
@@ -123,7 +124,7 @@ class Names(Hosts):
     def _addresses(self, name: str | None, family: int, flags: int) -> list[IPAddress]:
         if name is None:
             texts = ["0.0.0.0", "::"] if flags & socket.AI_PASSIVE else ["::1", "127.0.0.1"]
-            both = [ipaddress.ip_address(text) for text in texts]
+            both = [ip_address(text) for text in texts]
             return [address for address in both if family in (socket.AF_UNSPEC, _family(address))]
         literal = parse_address(name)
         if literal is not None:
@@ -149,7 +150,7 @@ class Names(Hosts):
         if code:
             raise resolver_error(code)
         host, given = self.resolve(name)
-        addresses = [ipaddress.ip_address(text) for text in given or host.addresses]
+        addresses = [ip_address(text) for text in given or host.addresses]
         four: list[IPAddress] = [address for address in addresses if address.version == 4]
         six: list[IPAddress] = [address for address in addresses if address.version == 6]
         if given is None:
@@ -183,12 +184,12 @@ class Names(Hosts):
 
     def getnameinfo(self, address: tuple[str, int] | tuple[str, int, int, int], flags: int = 0) -> tuple[str, str]:
         """As `socket.getnameinfo`: (host, service), by name where one is known."""
-        flags = operator.index(flags)
+        flags = index_of(flags)
         if not isinstance(address, tuple):
             raise TypeError("getnameinfo() argument 1 must be a tuple")
         if not 2 <= len(address) <= 4 or not isinstance(address[0], str):
             raise TypeError("getnameinfo(): illegal sockaddr argument")
-        port, flow, scope = map(operator.index, (*address[1:], 0, 0)[:3])
+        port, flow, scope = map(index_of, (*address[1:], 0, 0)[:3])
         if not 0 <= flow < 2**20:
             raise OverflowError("getnameinfo(): flowinfo must be 0-1048575.")
         found = self.getaddrinfo(address[0], port, 0, socket.SOCK_DGRAM, 0, socket.AI_NUMERICHOST)
@@ -202,7 +203,7 @@ class Names(Hosts):
             raise resolver_error(socket.EAI_NONAME)
         service = None if flags & socket.NI_NUMERICSERV else service_at(
             port, "udp" if flags & socket.NI_DGRAM else "tcp")
-        return name or text + scope_text(ipaddress.ip_address(text), scope), service or str(port)
+        return name or text + scope_text(ip_address(text), scope), service or str(port)
 
     def __repr__(self) -> str:
         return f"<Names: {len(self.hosts)} hosts>"

@@ -17,6 +17,7 @@ import shlex
 import signal
 import subprocess
 import traceback
+from asyncio import _get_running_loop
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from typing import Any
@@ -325,7 +326,7 @@ class Child:
 
     def take_signal(self, signum: int) -> None:
         """A signal for it, from whatever thread."""
-        if asyncio._get_running_loop() not in (None, self.loop):
+        if _get_running_loop() not in (None, self.loop):
             self.loop.call_soon_threadsafe(self.take_signal, signum)
             return
         if self._status is not None or signum == 0:

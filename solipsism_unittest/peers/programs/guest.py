@@ -13,6 +13,7 @@ import contextvars
 import inspect
 import io
 import sys
+from asyncio import _get_running_loop
 from collections.abc import Callable
 from typing import Any
 
@@ -177,7 +178,7 @@ class Guest(Child):
 
     def _die(self) -> None:
         """A signal ends it; in its own thread, when that has come to its end."""
-        if not self._is_running or asyncio._get_running_loop() is self.loop:
+        if not self._is_running or _get_running_loop() is self.loop:
             self._end(self._process.end_code or 0)
             self.task.cancel()
         else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from asyncio import all_tasks
+from asyncio import _get_running_loop, all_tasks
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -37,7 +37,7 @@ def seconds(number: float) -> str:
 
 def sentence(kind: int, value: int, longer: float, facts: tuple[Any, ...]) -> str:
     """One choice that was not the plain one, while it is made."""
-    loop = asyncio._get_running_loop()
+    loop = _get_running_loop()
     known = loop if isinstance(loop, SolipsistEventLoop) else None
     when = f"at t={known.time():.6g} " if known is not None else ""
     return when + _SENTENCES[kind](known, value, longer, *facts)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from sys import _getframe
 from typing import Any
 
 from ...introspection.modules import module_of
@@ -20,7 +21,7 @@ _SECOND = 1_000_000_000  # nanoseconds
 
 def _noted(wall: WallClock) -> None:
     """A read of the real clock counts when the program makes it: a log record is no wait."""
-    if module_of(sys._getframe(3)).partition(".")[0] not in sys.stdlib_module_names and wall.note_read():
+    if module_of(_getframe(3)).partition(".")[0] not in sys.stdlib_module_names and wall.note_read():
         wall.place = user_place(3)
 
 

@@ -7,10 +7,10 @@ registers.
 
 from __future__ import annotations
 
-import sys
 import threading
 import weakref
 from collections.abc import Callable
+from sys import _getframe
 from typing import Any, TypeVar
 
 from ...introspection.modules import is_of_standard_library
@@ -127,7 +127,7 @@ def ending_here(world: World) -> Ending | None:
 
 def register(world: World, real: Callable[..., Any], /, *given: Any, **kwargs: Any) -> Any:
     """As atexit.register()."""
-    ending, code = ending_here(world), sys._getframe(2).f_code
+    ending, code = ending_here(world), _getframe(2).f_code
     if ending is None or not given or not callable(given[0]) or code.co_name == "<module>" \
             or is_of_standard_library(code.co_filename):
         return real(*given, **kwargs)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from sys import _getframe
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -209,7 +209,7 @@ def here(thread: int, world: World) -> World:
 
 def _program_frame() -> FrameType | None:
     """The frame that a handler gets: where the program stands."""
-    return sys._getframe(3)
+    return _getframe(3)
 
 
 def children_of(world: World) -> list[Any]:

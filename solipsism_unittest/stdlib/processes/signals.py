@@ -14,6 +14,7 @@ import operator
 import os
 import signal
 from collections.abc import Callable, Iterable
+from os import getpid
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
@@ -201,7 +202,7 @@ def interrupt_main(world: World, signum: Any = signal.SIGINT) -> None:
 
 def is_other_process(world: World, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """A condition: os.kill() is meant for another process."""
-    return not args or (args[0] != os.getpid() and args[0] not in process_of(world).children)
+    return not args or (args[0] != getpid() and args[0] not in process_of(world).children)
 
 
 def is_other_group(world: World, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
@@ -286,7 +287,7 @@ def _taken(world: World, numbers: list[int], timeout: float | None, call: str) -
         found = process.signals.take(thread, numbers)
         if found is None:
             raise BlockingIOError
-        return found, os.getpid()
+        return found, getpid()
 
     if timeout == 0:
         try:

@@ -27,6 +27,7 @@ import sys
 import threading
 from asyncio import events
 from collections.abc import Callable, Container, Iterator
+from sys import _getframe
 from types import FrameType, MethodType, ModuleType
 from typing import Any, NoReturn
 
@@ -125,7 +126,7 @@ def _put_back(module: ModuleType, name: str, ours: Any, before: Any) -> None:
 def _refusing(refusals: Refusals, before: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(before)
     def get_event_loop(*args: Any, **kwargs: Any) -> Any:
-        if refusals.concern(sys._getframe(1)):
+        if refusals.concern(_getframe(1)):
             refusals.refuse()
         return before(*args, **kwargs)
 
@@ -168,7 +169,7 @@ def _on_call(refusals: Refusals, functions: list[Any]) -> Callable[[object, int,
                 function = function.func
             else:
                 return
-        if refusals.concern(sys._getframe(1)):
+        if refusals.concern(_getframe(1)):
             refusals.refuse()
 
     return on_call
@@ -229,7 +230,7 @@ def _lead_astray(refusals: Refusals) -> None:
 def _refusing_policy(refusals: Refusals, before: Any) -> Callable[[Any], Any]:
     @functools.wraps(before)
     def get_event_loop(self: Any) -> Any:
-        frame = sys._getframe(1)
+        frame = _getframe(1)
         if _is_named(frame) and refusals.concern(frame):
             refusals.refuse()
         return before(self)

@@ -16,10 +16,11 @@ import os
 import reprlib
 import signal
 import socket
-import sys
 import threading
 from asyncio import events
 from collections.abc import Callable, Mapping
+from os import getpid
+from sys import _getframe
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -151,12 +152,12 @@ def hook_for(worlds: Mapping[int, World]) -> Callable[[str, tuple[Any, ...]], No
 def _judge(world: World, event: str, args: tuple[Any, ...]) -> EscapeError | None:
     """The error of an audited call, which the frame above the hook makes; None where the call is allowed."""
     category, call, does, target = ESCAPES[event]
-    frame = sys._getframe(2)
+    frame = _getframe(2)
     if is_ours(module_of(frame)) and frame.f_back is not None:  # a stand-in that made the real call
         frame = frame.f_back
     if event != "subprocess.Popen" and _is_managed(frame, event, args):
         return None
-    if event == "os.kill" and args[0] == os.getpid():
+    if event == "os.kill" and args[0] == getpid():
         return _suicide(world, args[1])
     shown = [form(args[index]) for index, form in target.items()]
     steps = 0
@@ -209,7 +210,7 @@ def _is_managed(caller: FrameType, event: str, args: tuple[Any, ...]) -> bool:
 
 def refuse(world: World, category: str, call: str, does: str) -> EscapeError | None:
     """The error of a call without an audit event, for a stand-in's answer to raise; None where the call is allowed."""
-    if not world.guarded or is_let_out(category) or manages_processes(sys._getframe(3)):
+    if not world.guarded or is_let_out(category) or manages_processes(_getframe(3)):
         return None
     return _escape(world, category, call, "", does, 5)
 

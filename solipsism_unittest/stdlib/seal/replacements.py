@@ -10,6 +10,7 @@ from __future__ import annotations
 import operator
 import types
 from collections.abc import Callable, Iterable, Sequence
+from operator import is_ as is_same
 from typing import Any
 
 MISSING = object()
@@ -204,7 +205,7 @@ class Table:
             if self._watch.is_as_learned():
                 return
         in_classes = [look(name, MISSING) for look, name in self._of_classes]
-        is_known = all(map(operator.is_, in_classes, self._in_classes))
+        is_known = all(map(is_same, in_classes, self._in_classes))
         if not self._is_there and is_known and self._in_modules(self._before):
             self._is_there = True
             for names, ours, _ in self._updates:
@@ -243,7 +244,7 @@ class Table:
                 there += look(names)
         except KeyError:  # somebody has taken one away
             return False
-        return len(wanted) == len(there) and all(map(operator.is_, there, wanted))
+        return len(wanted) == len(there) and all(map(is_same, there, wanted))
 
     def _learn(self) -> None:
         """Note what is there now that all stand-ins are."""

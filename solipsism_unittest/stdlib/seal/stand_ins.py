@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import functools
 import os
-import sys
 from asyncio import _get_running_loop, timeouts
 from collections.abc import Callable, Iterable, Iterator
 from math import inf, nextafter
+from sys import _getframe
 from typing import Any
 
 from ...introspection import modules
@@ -152,7 +152,7 @@ def make_timeout(before: Any) -> Any:
     def __init__(self: Any, when: float | None) -> None:
         world = by_thread.get(thread_id())
         if world is not None and when == world.kernel.clock.now:
-            caller = sys._getframe(1)
+            caller = _getframe(1)
             if caller.f_code is _TIMEOUT and caller.f_locals["delay"] > 0:
                 when = nextafter(when, inf)
         begin(self, when)
@@ -215,14 +215,14 @@ def real_file(world: World, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bo
 
 def real_network(world: World, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """The program let its calls of the network out."""
-    return guard.wants_real_network(sys._getframe(2))
+    return guard.wants_real_network(_getframe(2))
 
 
 def real_children(world: World, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """Real child processes inherit what is made, or are given it."""
-    return modules.manages_processes(sys._getframe(2)) or permits.is_let_out("subprocess")
+    return modules.manages_processes(_getframe(2)) or permits.is_let_out("subprocess")
 
 
 def real_processes(world: World, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """The caller waits for real processes, which takes real time."""
-    return modules.waits_for_processes(sys._getframe(2))
+    return modules.waits_for_processes(_getframe(2))

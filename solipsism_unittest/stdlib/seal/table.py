@@ -43,6 +43,7 @@ import threading
 import time
 import types
 from collections.abc import Callable, Iterator
+from sys import _getframe
 from typing import Any
 
 from ...introspection import modules
@@ -83,11 +84,10 @@ from .stand_ins import (
 )
 
 # Who stops a program must not stop it in one of these: a thread would stay half sealed. Nothing in them takes long.
-_STOCK_LOOP = asyncio.SelectorEventLoop
-
 UNINTERRUPTED = frozenset(module.__name__ for module in (
     sys.modules[__name__], worlds, replacements, early_names, c_libraries))
 
+_STOCK_LOOP = asyncio.SelectorEventLoop
 _SOCKET: Any = patches.StockSocket
 
 
@@ -102,7 +102,7 @@ def _make_new(before: Any) -> Any:
         world = by_thread.get(thread_id())
         if cls is VirtualSocket and world is not None:
             return blank(cls, world)
-        if world is None or _is_real_here(cls, sys._getframe(1)):
+        if world is None or _is_real_here(cls, _getframe(1)):
             return make(cls, *args, **kwargs)
         if cls is _SOCKET:
             return blank(VirtualSocket, world)
@@ -127,7 +127,7 @@ def _is_real_here(cls: type, maker: types.FrameType) -> bool:
 
 def _real_pair(world: World, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """A condition: the caller gets real sockets."""
-    return _is_real_here(_SOCKET, sys._getframe(2))
+    return _is_real_here(_SOCKET, _getframe(2))
 
 
 def _bare_socketpair(world: World, real: Any, *args: Any, **kwargs: Any) -> Any:
@@ -213,7 +213,7 @@ def _make_new_popen(before: Any) -> Any:
     make = object.__new__ if before is MISSING else getattr(before, "__func__", before)
 
     def __new__(cls: type, /, *args: Any, **kwargs: Any) -> Any:
-        kind = worlds.popen_for(sys._getframe(1)) if cls is subprocess.Popen else None
+        kind = worlds.popen_for(_getframe(1)) if cls is subprocess.Popen else None
         if kind is not None:
             return object.__new__(kind)
         return make(cls) if make is object.__new__ else make(cls, *args, **kwargs)
@@ -224,7 +224,7 @@ def _make_new_popen(before: Any) -> Any:
 
 def _asks_for_the_class() -> bool:
     """Whether a tool makes the loop that closes it at once: all it wants to know is the class."""
-    return next(map(modules.module_of, modules.program_frames(modules.outward(sys._getframe()))), "") == "freezegun.api"
+    return next(map(modules.module_of, modules.program_frames(modules.outward(_getframe()))), "") == "freezegun.api"
 
 
 def _bind_anew(name: str) -> None:
@@ -239,7 +239,7 @@ def _bind_anew(name: str) -> None:
 
 def _real_process(world: World, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """A condition: the real process answers."""
-    return not world.guarded or signals.is_real(sys._getframe(2)) or permits.is_let_out("signal")
+    return not world.guarded or signals.is_real(_getframe(2)) or permits.is_let_out("signal")
 
 
 def _not_to_us(condition: Condition) -> Condition:

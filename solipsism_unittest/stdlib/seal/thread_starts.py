@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-import sys
 import threading
 import types
 from collections.abc import Callable
 from contextvars import ContextVar
+from sys import _getframe, get_coroutine_origin_tracking_depth, set_coroutine_origin_tracking_depth
 from typing import Any
 
 from ...introspection import modules, names
@@ -36,8 +36,8 @@ def was_started(world: World, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
 def start(world: World, real: Callable[..., None], thread: threading.Thread) -> None:
     """`Thread.start`: what a sealed thread starts lives in the same world."""
     run = thread.run
-    pool = _pool_of(sys._getframe(2))
-    if pool is not None and pool not in world.jobs.pools or modules.manages_processes(sys._getframe(2)):
+    pool = _pool_of(_getframe(2))
+    if pool is not None and pool not in world.jobs.pools or modules.manages_processes(_getframe(2)):
         with really(world.baton):  # of a pool from before: its jobs may be of many worlds
             real(thread)
         return
@@ -161,8 +161,8 @@ def _inside(world: World, function: Callable[..., Any], *, waits_for_jobs: bool 
             function = functools.partial(_run_with, variable, value, function)
 
     def run(*args: Any, **kwargs: Any) -> Any:
-        depth = sys.get_coroutine_origin_tracking_depth()
-        sys.set_coroutine_origin_tracking_depth(max(depth, 1))  # one that is never awaited is reported, on any thread
+        depth = get_coroutine_origin_tracking_depth()
+        set_coroutine_origin_tracking_depth(max(depth, 1))  # one that is never awaited is reported, on any thread
         if home is not None:
             world.jobs.homes[thread_id()] = home
         try:
@@ -177,7 +177,7 @@ def _inside(world: World, function: Callable[..., Any], *, waits_for_jobs: bool 
             raise
         finally:
             world.jobs.homes.pop(thread_id(), None)
-            sys.set_coroutine_origin_tracking_depth(depth)
+            set_coroutine_origin_tracking_depth(depth)
 
     return run
 

@@ -7,10 +7,10 @@ Does not own who is bound where (kernel/network). In the kernel an address is a 
 
 from __future__ import annotations
 
-import operator
 import os
 import socket
 from collections.abc import Callable
+from operator import index as index_of
 from typing import Any, NamedTuple
 
 from ...kernel import Kernel
@@ -51,7 +51,7 @@ def _parse_inet(kernel: Kernel, address: Any, call: str) -> Address:
         raise TypeError("AF_INET address must be a pair (host, port)")
     host, port = address
     if type(port) is not int:
-        port = operator.index(port)
+        port = index_of(port)
     text = plain(host, 4) if type(host) is str else None  # a literal needs no look-up, unless that would take time
     if text is None or kernel.names.has_delays:
         text = _host(kernel, host, socket.AF_INET)
@@ -65,7 +65,7 @@ def _parse_inet6(kernel: Kernel, address: Any, call: str) -> Address:
         raise TypeError(f"{call}(): AF_INET6 address must be tuple, not {type(address).__name__}")
     if not 2 <= len(address) <= 4:
         raise TypeError("AF_INET6 address must be a tuple (host, port[, flowinfo[, scopeid]])")
-    port, flow, _ = map(operator.index, (*address[1:], 0, 0)[:3])
+    port, flow, _ = map(index_of, (*address[1:], 0, 0)[:3])
     host = _host(kernel, address[0], socket.AF_INET6)
     _check_port(port, call)
     if not 0 <= flow < 2**20:

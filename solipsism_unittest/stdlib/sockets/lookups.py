@@ -10,12 +10,12 @@ with the cure; in a worker thread, or where no loop runs, it is answered at once
 
 from __future__ import annotations
 
-import asyncio
 import errno
-import operator
 import os
 import socket
+from asyncio import _get_running_loop
 from collections.abc import Callable
+from operator import index as index_of
 from typing import Any
 
 from ...errors import SolipsismError
@@ -31,7 +31,7 @@ _INDEXES = {interface.name: index for index, interface in INTERFACES.items()}
 
 def refuse_to_block(name: str, seconds: float) -> None:
     """Raise SolipsismError where a loop runs in this thread: nothing of it could run during the look-up."""
-    if asyncio._get_running_loop() is not None:
+    if _get_running_loop() is not None:
         raise SolipsismError(f"looking up {name} takes {seconds!r} s of virtual time, and this call would stop the "
                              "loop for as long: await loop.getaddrinfo(), or look it up in a worker thread "
                              "(asyncio.to_thread)")
@@ -91,7 +91,7 @@ def getservbyname(world: World, servicename: Any, /, *protocolname: Any) -> int:
 
 def getservbyport(world: World, port: Any, /, *protocolname: Any) -> str:
     """As `socket.getservbyport`."""
-    number = operator.index(port)
+    number = index_of(port)
     _texts("getservbyport", "", *protocolname)
     return services.getservbyport(number, *protocolname)
 
@@ -119,7 +119,7 @@ def if_nametoindex(world: World, if_name: Any, /) -> int:
 def if_indextoname(world: World, if_index: Any, /) -> str:
     """As `socket.if_indextoname`."""
     judge_interface(if_index)
-    index = operator.index(if_index)
+    index = index_of(if_index)
     if index not in INTERFACES:
         raise os_error(errno.ENXIO)
     return INTERFACES[index].name

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import operator
 import os
 import socket
-import sys
 import types
 from collections.abc import Callable, Iterable
+from operator import index as index_of
+from sys import _getframe
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...errors import SolipsismError
@@ -115,7 +115,7 @@ class Traffic(Fallbacks):
         waits = self._waits_(flags)
         if waits and waiting.is_elsewhere(world):
             return waiting.carry_out(world, attempt, [(self._number_, events)], self._timeout_, call)
-        if waits and _is_of_loop(sys._getframe(2)):
+        if waits and _is_of_loop(_getframe(2)):
             raise ValueError(f"the socket must be non-blocking: call setblocking(False) on {self!r} first, for "
                              f"loop.sock_{call}() and its like would stop the loop's thread")
         try:
@@ -160,7 +160,7 @@ class Traffic(Fallbacks):
                 and end is not None and not end.blocking and self._timeout_ == 0.0):
             return end.send_to(data, self._parse_(address, "sendto"))
         with bytes_of(data) as view:
-            flag = operator.index(flags[0]) if flags else 0
+            flag = index_of(flags[0]) if flags else 0
             return self._send_("sendto", view, flag, self._parse_(address, "sendto"))
 
     def sendmsg(self, buffers: Iterable[Buffer], ancdata: Iterable[Any] = (), flags: int = 0,
@@ -210,7 +210,7 @@ class Traffic(Fallbacks):
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
         if type(bufsize) is int and bufsize > 0 and not flags and self._timeout_ == 0.0:
             return (self._end_ or self._open_end_).recv(bufsize)
-        bufsize = operator.index(bufsize)
+        bufsize = index_of(bufsize)
         if bufsize < 0:
             raise ValueError("negative buffersize in recv")
         if bufsize == 0:
@@ -248,7 +248,7 @@ class Traffic(Fallbacks):
         return Received(data, received.source, received.flags, len(data))
 
     def recv_into(self, buffer: Buffer, nbytes: int = 0, flags: int = 0) -> int:
-        with take_buffer(buffer, "recv_into", operator.index(nbytes)) as part:
+        with take_buffer(buffer, "recv_into", index_of(nbytes)) as part:
             if not part:
                 return 0  # in every state: the C code does not ask the system
             if not flags and self._timeout_ == 0.0:
@@ -263,7 +263,7 @@ class Traffic(Fallbacks):
             received.data, received.source, received.flags, len(received.data))
 
     def recvfrom(self, bufsize: int, flags: int = 0, /) -> tuple[bytes, Any]:
-        bufsize = operator.index(bufsize)
+        bufsize = index_of(bufsize)
         if bufsize < 0:
             raise ValueError("negative buffersize in recvfrom")
         end = self._end_
@@ -274,13 +274,13 @@ class Traffic(Fallbacks):
         return socket_result(received, bufsize, flags), self._source_(received)
 
     def recvfrom_into(self, buffer: Buffer, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
-        with take_buffer(buffer, "recvfrom_into", operator.index(nbytes)) as part:
+        with take_buffer(buffer, "recvfrom_into", index_of(nbytes)) as part:
             received = self._fill_("recvfrom_into", part, flags)
         return received.length, self._source_(received)
 
     def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0, /) -> tuple[bytes, list[Any], int, Any]:
         """As on a real socket; of ancillary data there are those of MSG_ERRQUEUE."""
-        bufsize = operator.index(bufsize)
+        bufsize = index_of(bufsize)
         if bufsize < 0:
             raise ValueError("negative buffer size in recvmsg()")
         check_ancillary_size(ancbufsize, "recvmsg")

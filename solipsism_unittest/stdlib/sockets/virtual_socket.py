@@ -9,12 +9,12 @@ constructor: there is no descriptor behind it.
 from __future__ import annotations
 
 import _socket
-import asyncio
 import errno
 import math
 import operator
 import socket
 import warnings
+from asyncio import _get_running_loop
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
@@ -46,7 +46,7 @@ _TYPES = {int(kind): kind for kind in socket.SocketKind}
 
 def running_world() -> World | None:
     """The world of the loop that runs in this thread, or None."""
-    world = getattr(asyncio._get_running_loop(), "world", None)
+    world = getattr(_get_running_loop(), "world", None)
     return world if isinstance(world, World) else None
 
 
@@ -147,7 +147,7 @@ class Face(Traffic):
         """The virtual descriptor, from 2**30 up; -1 when closed."""
         if self._end_ is None:
             return -1
-        loop = asyncio._get_running_loop()
+        loop = _get_running_loop()
         if loop is not None and self._world_ is not None and self._world_.loop is loop:
             return self._number_  # the common case: there is nothing to find out
         world = running_world()

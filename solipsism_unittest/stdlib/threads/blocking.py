@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import functools
 import itertools
-import sys
 from asyncio import events
 from collections.abc import Callable
+from sys import _getframe
 from types import FrameType
 from typing import Any
 
@@ -53,7 +53,7 @@ def reported_and_skipped(describe: Words) -> Callable[[Any], Any]:
 
 def _report(describe: Words, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """Report a call of the caller's caller where it blocks the loop's thread; whether it did."""
-    frame = sys._getframe(2)
+    frame = _getframe(2)
     blocking = _here(frame)
     words = describe(frame, *args, **kwargs) if blocking is not None else ""
     if blocking is None or not words:

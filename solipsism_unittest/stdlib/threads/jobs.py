@@ -19,7 +19,7 @@ import queue
 import threading
 import weakref
 from _thread import RLock, allocate_lock
-from asyncio import futures, sleep
+from asyncio import _get_running_loop, futures, sleep
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from math import inf
@@ -268,7 +268,7 @@ class Jobs:
 
     def _hand_over(self, job: Job) -> None:
         assert job.source is not None and job.future is not None
-        loop, here = job.future.get_loop(), asyncio._get_running_loop()
+        loop, here = job.future.get_loop(), _get_running_loop()
         if here is not None and here is not loop and not loop.is_closed():
             loop.call_soon_threadsafe(self._hand_over, job)
             return

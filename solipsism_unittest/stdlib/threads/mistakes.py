@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import threading
 from asyncio import iscoroutine
 from collections.abc import Callable, Coroutine
 from functools import partial
+from threading import current_thread
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, NoReturn
 
@@ -24,7 +24,7 @@ def refuse_thread(method: str) -> NoReturn:
     """Raise what asyncio's debug mode raises, in words that name the thread and the cure."""
     raise in_wrong_thread(
         f"Non-thread-safe operation invoked on an event loop other than the current one: {method}() in thread "
-        f"{threading.current_thread().name}, where the loop does not run; pass the call to loop.call_soon_threadsafe()")
+        f"{current_thread().name}, where the loop does not run; pass the call to loop.call_soon_threadsafe()")
 
 
 def check_callback(callback: Any, method: str) -> None:
@@ -76,7 +76,7 @@ def reporting(loop: Any, run: Callable[[], None]) -> Callable[[], None]:
         try:
             run()
         except _WrongThread as error:
-            context = {"message": f"thread {threading.current_thread().name}", "exception": error}
+            context = {"message": f"thread {current_thread().name}", "exception": error}
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(loop.call_exception_handler, context)
             raise

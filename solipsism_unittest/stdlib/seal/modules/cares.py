@@ -7,11 +7,11 @@ what the test delays (`network.delay_lookup`) comes when its seconds are over.
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import socket
 import sys
 import threading
+from asyncio import _get_running_loop
 from collections.abc import Callable
 from typing import Any
 
@@ -76,7 +76,7 @@ def _status(pycares: Any, error: socket.gaierror) -> int:
 def _deliver(world: World, host: Any, call: Callable[[], object]) -> None:
     names, clock = world.kernel.names, world.kernel.clock
     seconds = names.delay(host) if isinstance(host, (str, bytes)) else 0.0
-    if seconds and asyncio._get_running_loop() is world.loop:  # another thread has no say in what time it is
+    if seconds and _get_running_loop() is world.loop:  # another thread has no say in what time it is
         clock.deliver_at(clock.now + seconds, call)
     else:
         call()

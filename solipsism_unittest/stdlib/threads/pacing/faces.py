@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import _queue
 import _thread
-import sys
 import types
 import weakref
 from collections.abc import Callable
+from sys import _getframe
 from typing import Any
 
 from .locks import REAL_LOCK, FindBaton, VirtualLock, VirtualRLock
@@ -52,7 +52,7 @@ def allocate_lock(baton_here: FindBaton) -> Callable[[Any], Any]:
     def make(before: Any) -> Any:
         def allocate_lock() -> Any:
             baton = baton_here()
-            importing = sys._getframe(1).f_globals.get("__name__") == "importlib._bootstrap"
+            importing = _getframe(1).f_globals.get("__name__") == "importlib._bootstrap"
             return before() if baton is None or importing else VirtualLock(lambda: baton)
 
         return allocate_lock

@@ -11,9 +11,9 @@ looks at it when all others wait.
 from __future__ import annotations
 
 import _thread
-import asyncio
 import contextlib
 import threading
+from asyncio import _get_running_loop
 from collections import deque
 from collections.abc import Callable
 from math import inf, nextafter
@@ -85,7 +85,7 @@ def look_in_vain(baton: Baton | None) -> bool:
     if me.looks_at != baton.now:
         me.looks_at, me.looks = baton.now, 0
     me.looks += 1
-    if me.looks < _LOOKS or asyncio._get_running_loop() is not None:
+    if me.looks < _LOOKS or _get_running_loop() is not None:
         return False
     baton.take_turn(me)
     baton.wait(me, Why("polling"), nextafter(baton.now, inf))
