@@ -245,13 +245,14 @@ class SolipsistTestCase(TimeAssertions, UncaughtAssertions, RaisedAssertions, Bu
             _end_with(self, loop, _abort, writer)
         return pairs
 
-    def add_program(self, name: str, main: Main) -> None:
+    def add_program(self, name: str, main: Main | None) -> None:
         """Let asyncio's subprocesses, and module subprocess, find a program of this name, by any path.
 
         `main` is an async function that gets the process: `argv`, `environment`, `cwd`, `stdin` (a StreamReader),
         `stdout` and `stderr` (StreamWriters), `add_signal_handler(signum, callback)`. It returns the exit code; an
         exception is exit code 1, a traceback on stderr, and fails the test. Or it takes nothing, and is run as
-        `run_program()` does it, a function in a thread. The program is there until the test ends.
+        `run_program()` does it, a function in a thread. None says that it is not installed: FileNotFoundError. All
+        of that holds until the test ends.
         """
         undo = programs_of(_loop_for(self, "add_program()").world).add(name, main)
         run_of(self).leaving.callback(undo)  # a loop that tests share keeps none

@@ -242,6 +242,9 @@ class FakeServer:
             lost = connection.is_on_crashed_host or died_with_host(error)
             if not self._finishing and not lost:
                 self.errors.append(error)
+                if isinstance(error, ConnectionError):
+                    error.add_note(f"the handler of {self._where()} raised this, and what it raises fails the test: "
+                                   "one whose client may go away catches ConnectionError")
             abort(connection.writer.transport)
 
     async def _play(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

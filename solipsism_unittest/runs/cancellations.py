@@ -161,8 +161,8 @@ class _Sweep:
         passed = self._tried - len(self.failed) - self._ended - self._missed
         words = [f"{len(self.failed):,} failed, {passed:,} passed"]
         if self._ended:
-            words.append(f"{self._ended:,} not judged, as only the test itself was ended: let it await a task, and "
-                         "bear that this is cancelled")
+            words.append(f"{self._ended:,} not judged, as only the test itself was ended: let it start a task "
+                         "and wait by asyncio.wait([task]), which raises nothing when that is cancelled")
         if self._missed:
             words.append(f"{self._missed:,} not reached: the test did not run as it did before")
         return ", ".join(words)

@@ -109,6 +109,20 @@ class ServerTest(ServerCase):
                 while await reader.read():
                     pass
 
+    def test_a_handler_that_does_not_bear_a_reset(self):
+        """Its error fails the test, and says whose it is and what to do."""
+        class Case(SolipsistTestCase):
+            async def test(self):
+                server = await self.start_fake_server(echo, "api.test", 80)
+                _, writer = await asyncio.open_connection("api.test", 80)
+                await self.settle()
+                server.connections[0].reader.set_exception(ConnectionResetError(104, "reset"))
+                await self.settle()
+                writer.close()
+
+        self.assertIn("ConnectionResetError: [Errno 104] reset\nthe handler of api.test:80 raised this, and what it raises "
+                      "fails the test: one whose client may go away catches ConnectionError", told(run(Case)))
+
     async def test_refuse_and_accept_again(self):
         """refuse() refuses new connections while the present ones go on, until accept_again()."""
         server = await self.start_fake_server(echo)

@@ -304,7 +304,8 @@ class NotJudgedTest(unittest.TestCase):
         result, texts = warned(Case)
         self.assertEqual(told(result), "")
         self.assertEqual(texts, ["work was suspended 2 times; 0 failed, 0 passed, 2 not judged, as only the test "
-                                 "itself was ended: let it await a task, and bear that this is cancelled"])
+                                 "itself was ended: let it start a task and wait by asyncio.wait([task]), which raises "
+                                 "nothing when that is cancelled"])
 
     @unittest.skipUnless(HAS_TIMEOUTS, "from Python 3.12 on")
     def test_a_timeout_of_the_test_itself(self):

@@ -88,23 +88,22 @@ class Programs:
     """The programs that a test has added, by name."""
 
     def __init__(self) -> None:
-        self._mains: dict[str, Main] = {}
+        self._mains: dict[str, Main | None] = {}
 
-    def add(self, name: str, main: Main) -> Callable[[], None]:
+    def add(self, name: str, main: Main | None) -> Callable[[], None]:
         """Add a program, or replace the one of this name. The result undoes that."""
         if not isinstance(name, str) or not name:
             raise TypeError(f"a program's name is text, not {name!r}")
-        if not callable(main):
+        if main is not None and not callable(main):
             raise TypeError(f"a program is an async function that takes a process, or a function without arguments, "
-                            f"not {main!r}")
-        before = self._mains.get(name)
+                            f"or None for one that is not installed, not {main!r}")
+        before = self._mains.copy()
         self._mains[name] = main
 
         def undo() -> None:
-            if before is None:
-                del self._mains[name]
-            else:
-                self._mains[name] = before
+            del self._mains[name]
+            if name in before:
+                self._mains[name] = before[name]
 
         return undo
 
@@ -154,9 +153,12 @@ class Programs:
         return child
 
     def _find(self, name: str) -> Main:
-        main = self._mains.get(name) or self._mains.get(os.path.basename(name))
-        if main is not None:
-            return main
+        for each in (name, os.path.basename(name)):
+            if each in self._mains:
+                main = self._mains[each]
+                if main is None:
+                    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+                return main
         known = f"there {'is' if len(self._mains) == 1 else 'are'} {listed(list(map(repr, self._mains)))}"
         raise FileNotFoundError(errno.ENOENT, f"No such file or directory: the test has added no such program; "
                                               f"{known}. Add it: self.add_program({name!r}, main)", name)

@@ -356,6 +356,14 @@ class RefusalsTest(ProgramCase):
                 await start()
             self.assertEqual((caught.exception.errno, caught.exception.filename), (errno.ENOENT, "git"))
 
+    async def test_not_installed(self):
+        """A program may be added as one that is not installed: it is missing as it would be on the system."""
+        self.add_program("git", None)
+        for name in ("git", "/usr/bin/git"):
+            with self.assertRaises(FileNotFoundError) as caught:
+                await exec_(name, "log")
+            self.assertEqual(str(caught.exception), f"[Errno 2] No such file or directory: {name!r}")
+
     async def test_shells(self):
         """What only a shell understands is refused, with what that is."""
         for line, odd in (("echo a | sleep 1", r"'\|'"), ("echo $HOME; echo", r"'\$ ;'"), (b"echo *", r"'\*'"),
@@ -383,7 +391,7 @@ class RefusalsTest(ProgramCase):
 
     async def test_what_is_no_program(self):
         """A name is text, and a program a function."""
-        for name, main in ((5, echo), ("", echo), ("tool", None)):
+        for name, main in ((5, echo), ("", echo), ("tool", 5)):
             with self.assertRaises(TypeError):
                 self.add_program(name, main)
 

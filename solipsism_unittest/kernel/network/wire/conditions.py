@@ -263,9 +263,21 @@ class Conditions:
             yield _row(datagram.local, datagram.remote, f"udp, {datagram.state}", unread, 0)
 
     def _flights(self) -> list[str]:
-        return [f"on its way: {flight.what}, {flight.size} bytes, arrives "
-                f"{'after release()' if flight.arrives == math.inf else f'at t={flight.arrives!r}'}"
-                for flight in self.in_flight()]
+        """A line for all that is alike, in the order in which the first of each arrives."""
+        alike: dict[str, list[Flight]] = {}
+        for flight in self.in_flight():
+            alike.setdefault(flight.what, []).append(flight)
+        return [_flying(what, flights) for what, flights in alike.items()]
+
+
+def _flying(what: str, flights: list[Flight]) -> str:
+    size, first, last = sum(flight.size for flight in flights), flights[0].arrives, flights[-1].arrives
+    when = "after release()" if first == math.inf else f"at t={round(first, 6)!r}"
+    if len(flights) == 1:
+        return f"on its way: {what}, {size} bytes, arrives {when}"
+    if last not in (first, math.inf):
+        when = f"from t={round(first, 6)!r} to t={round(last, 6)!r}"
+    return f"on its way: {what}, {len(flights)} packets of {size} bytes together, arrive {when}"
 
 
 def _row(local: Address | None, remote: Address | None, state: str, unread: int, coming: int) -> tuple[str, int]:

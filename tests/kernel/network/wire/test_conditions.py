@@ -168,7 +168,8 @@ class ConditionsTest(ConditionsCase):
         self.network.hold("localhost", "api.test")
         self.writer.write(b"x")
         await asyncio.sleep(2)
-        self.assertRegex(self.network.netstat(), r"on its way: data .*, 1 bytes, arrives after release\(\)$")
+        self.assertRegex(self.network.netstat(), r"on its way: data .*, 2 packets of 5 bytes together, "
+                                                      r"arrive after release\(\)$")
         self.network.release()
         sock = self.enterContext(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         sock.bind(("127.0.0.1", 53))
@@ -249,12 +250,24 @@ class FailureTest(unittest.TestCase):
                                            r"  cut: db\.test to api\.test, api\.test to db\.test\n")
 
     def test_many(self):
-        """Of many packets the first are shown."""
-        async def act(case):
+        """Packets that are alike are one line, and of many lines the first are shown."""
+        async def alike(case):
             case.network.link("localhost", "api.test", latency=5.0, slice=1)
             case.writer.write(bytes(50))
 
-        self.assertIn("\n  and 42 more\n", self.report(act))
+        async def slow(case):
+            case.network.link("localhost", "api.test", bandwidth=80, slice=1)
+            case.writer.write(bytes(50))
+
+        async def different(case):
+            case.network.link("localhost", "api.test", latency=5.0)
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+                for port in range(1, 51):
+                    sock.sendto(b"x", ("api.test", port))
+
+        self.assertRegex(self.report(alike), r"data 198[^\n]*, 50 packets of 50 bytes together, arrive at t=5\.0\n")
+        self.assertRegex(self.report(slow), r", 50 packets of 50 bytes together, arrive from t=0\.1 to t=5\.0\n")
+        self.assertIn("\n  and 42 more\n", self.report(different))
 
     def test_lost(self):
         """What was lost and is sent again later counts too, although nothing is on its way."""
