@@ -26,13 +26,14 @@ from ..errors import (
     SolipsismError,
     VirtualTimeLimitError,
 )
-from ..introspection import exceptions
+from ..introspection import exceptions, names
 from ..kernel.choices import Explorer, Unexplored
 from ..leaks import report
 from ..leaks.kinds import Found, Leak, no_earlier
 from ..leaks.unawaited import forgotten_by, inside
 from ..loop.always import end_checks
 from ..loop.event_loop import SolipsistEventLoop
+from ..peers.server import FakeServer
 from .fixtures import loops
 from .fixtures.scopes import fixtures_of, is_test
 from .fixtures.settings import Settings, of_environment
@@ -251,6 +252,7 @@ def _judged(case: Settings, run: Run, outcome: Any) -> BaseException | None:
         for failure in failures:  # held by its traceback: the collector will not find them
             run.unawaited.look(forgotten_by(failure))
         run.last_world.explain(failures)
+        _explain_waits(run, failures)
     if first is not None:
         if run.network:
             first.add_note(Note(run.network))
@@ -274,6 +276,15 @@ def _judged(case: Settings, run: Run, outcome: Any) -> BaseException | None:
     if passed and any(error in server.errors for server in run.servers):
         outcome.expectedFailure = type(error), error, error.__traceback__  # a handler failed, as expected
     return None
+
+
+def _explain_waits(run: Run, failures: Iterable[BaseException]) -> None:
+    """Say with a TimeoutError which handlers have returned and not closed: who reads on from them waits in vain."""
+    left = [name for server in run.servers if isinstance(server, FakeServer) for name in server.left_open]
+    for failure in failures if left else ():
+        if any(isinstance(each, TimeoutError) for each in exceptions.parts([failure])):
+            failure.add_note(Note(f"{names.listed(left)} had returned and left the connection open, so that who reads "
+                                  "on waits: end it with writer.close()"))
 
 
 def read_directory(text: str) -> str:

@@ -87,7 +87,8 @@ def _find_processes(remains: Remains) -> Iterator[Leak]:
             continue
         frames = remains.waiting.frames_of(child.task)
         yield Leak("process", f"{child!r} at {where(frames)}, waits for "
-                              f"{waits_for(child.task, frames, remains.waiting)}", child.made_at, child.task)
+                              f"{waits_for(child.task, frames, remains.waiting)}"
+                              + (f"\n      {child.cure}" if child.cure else ""), child.made_at, child.task)
 
 
 # -- tasks and callbacks

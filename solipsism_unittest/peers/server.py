@@ -143,6 +143,7 @@ class FakeServer:
         self._inode = 0  # of the path
         self.connections: list[FakeConnection] = []
         self.errors: list[BaseException] = []  # what handlers raised
+        self.left_open: list[str] = []  # the names of handlers that have returned and not closed their connection
         self.made_at: Place | None = user_place(2)
         self._world = world
         self._handler = handler
@@ -227,17 +228,19 @@ class FakeServer:
         if handler is not None:
             loop = get_running_loop()
             name = f"handler {len(self.connections)} of {self._where()}"
-            connection.task = loop.create_task(self._serve(handler, connection), name=name)
+            connection.task = loop.create_task(self._serve(handler, connection, name), name=name)
             connection.task.made_at = self.made_at  # type: ignore[attr-defined]
 
-    async def _serve(self, handler: Handler, connection: FakeConnection) -> None:
+    async def _serve(self, handler: Handler, connection: FakeConnection, name: str) -> None:
         try:
             answer = handler(connection.reader, connection.writer)
             if not inspect.isawaitable(answer):
-                name = getattr(handler, "__qualname__", None) or repr(handler)
-                raise TypeError(f"the handler of a fake server is an async function (reader, writer), but {name} "
+                given = getattr(handler, "__qualname__", None) or repr(handler)
+                raise TypeError(f"the handler of a fake server is an async function (reader, writer), but {given} "
                                 f"returned {answer!r}: make it `async def` (the server was made at {self.made_at})")
             await answer
+            if not connection.writer.is_closing():
+                self.left_open.append(name)
         except Exception as error:
             lost = connection.is_on_crashed_host or died_with_host(error)
             if not self._finishing and not lost:

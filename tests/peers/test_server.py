@@ -120,8 +120,29 @@ class ServerTest(ServerCase):
                 await self.settle()
                 writer.close()
 
-        self.assertIn("ConnectionResetError: [Errno 104] reset\nthe handler of api.test:80 raised this, and what it raises "
-                      "fails the test: one whose client may go away catches ConnectionError", told(run(Case)))
+        self.assertIn("ConnectionResetError: [Errno 104] reset\nthe handler of api.test:80 raised this, and what it "
+                      "raises fails the test: one whose client may go away catches ConnectionError", told(run(Case)))
+
+    def test_a_timeout_after_a_handler_that_forgot_to_close(self):
+        """A TimeoutError says which handlers have returned and left their connection open."""
+        class Case(SolipsistTestCase):
+            async def test(self):
+                await self.start_fake_server(self.answer, "api.test", 80)
+                reader, writer = await asyncio.open_connection("api.test", 80)
+                self.addCleanup(writer.close)
+                await asyncio.wait_for(reader.read(), 5)
+
+            async def answer(self, reader, writer):
+                writer.write(b"all of it")
+
+            async def test_another_failure(self):
+                await self.start_fake_server(self.answer, "api.test", 80)
+                reader, writer = await asyncio.open_connection("api.test", 80)
+                self.addCleanup(writer.close)
+                self.assertEqual(await reader.readexactly(3), b"none")
+
+        self.assertEqual(told(run(Case)).count("\nhandler 1 of api.test:80 had returned and left the connection open, "
+                                               "so that who reads on waits: end it with writer.close()"), 1)
 
     async def test_refuse_and_accept_again(self):
         """refuse() refuses new connections while the present ones go on, until accept_again()."""

@@ -36,6 +36,8 @@ class _Running(ProgramRun):
         self._heard = heard
         self._over = asyncio.Event()
         child.exited = self._note_end
+        child.cure = ("await what self.run_program() gave, which is its end, or bring that about: "
+                      ".send_signal(signal.SIGTERM)")
 
     def _note_end(self, code: int) -> None:
         self.returncode = code

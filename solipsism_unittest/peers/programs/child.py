@@ -98,6 +98,7 @@ class Child:
         self.group: int | None = None  # of processes; None for that of the test
         self.own_session = False
         self.exited: Callable[[int], object] = _nobody  # is called with the exit code, once
+        self.cure = ""  # what a test may do about it that has left it running
         self.task: Any = None
         self.context = contextvars.copy_context()
         self.context.run(parent.set, self)

@@ -195,7 +195,8 @@ class EndTest(unittest.TestCase):
 
         text = told(run(Case))
         self.assertRegex(text, r"(?s)1 running program\n    <Guest \d+ \S+ running> at \S+:\d+ in \S*main, waits for "
-                               r"sleep\(1000.*made at \S*test_beside\.py:\d+ in ")
+                               r"sleep\(1000[^\n]*\n +await what self\.run_program\(\) gave, "
+                               r".*made at \S*test_beside\.py:\d+ in ")
         self.assertIn("1 != 2", text)
 
 
