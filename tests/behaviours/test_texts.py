@@ -2,13 +2,21 @@
 
 import asyncio
 import datetime
+import itertools
+import os
+import re
+import threading
 import time
 import unittest
+import warnings
 from datetime import date
+from unittest import mock
 
 from solipsism_unittest import fail_on
+from solipsism_unittest.errors import SlowCallbackWarning
 from tests.behaviours.test_masked_mistakes import case_of, line_of, no_warnings
 from tests.case.test_case import run, told
+from tests.stdlib.threads.test_blocking import REAL_SLEEP, burn
 
 HERE = "tests/behaviours/test_texts.py"
 
@@ -243,6 +251,167 @@ class PendingReadTest(TextsCase):
 
         for handler in (waiting, None):
             self.assertNotIn("has returned", self.told_of_handler(handler))
+
+
+class ForgottenTest(TextsCase):
+    def test_bound_to_a_name(self):
+        """A forgotten await that is bound to a name is told in the failure that came of it, behind its own words."""
+        async def body(self):
+            _server = self.start_fake_server(None, "api.test", 80)
+            await asyncio.open_connection("api.test", 80)
+
+        text = self.told_of(body)
+        self.assertTrue(text.rstrip("\n").endswith(
+            "nobody listens on api.test:80 (198.18.123.36) at t=0.0; servers in this test: none\n"
+            "  the network is in memory, and no packet leaves the process: `await self.start_fake_server(handler, "
+            "'api.test', 80)` puts a server there\n"
+            "also: coroutine 'SolipsistTestCase.start_fake_server' was never awaited, so nothing of it ran: write "
+            f"`await` before it, or make a task of it\n  made at {HERE}:{line_of(body, 1)} in body"), text)
+
+    def test_by_no_name(self):
+        """So is one in a list, and one that nobody keeps."""
+        async def in_a_list(self):
+            _servers = [self.start_fake_server(None, name, 80) for name in ("api.test",)]
+            await asyncio.open_connection("api.test", 80)
+
+        async def dropped(self):
+            self.start_fake_server(None, "api.test", 80)
+            await asyncio.open_connection("api.test", 80)
+
+        for body in (in_a_list, dropped):
+            with self.subTest(body.__name__):
+                self.assert_order(self.told_of(body), "nobody listens on api.test:80",
+                                  "also: coroutine 'SolipsistTestCase.start_fake_server' was never awaited, so nothing "
+                                  "of it ran: write `await` before it, or make a task of it\n  made at "
+                                  f"{HERE}:{line_of(body, 1)} in ")
+
+
+class BlocksTest(TextsCase):
+    def test_what_the_test_made(self):
+        """A task or future of the test that assertBlocks() has looked at goes on: nothing is cancelled, or said."""
+        async def task(self):
+            lock = asyncio.Lock()
+            await lock.acquire()
+            second = asyncio.create_task(lock.acquire())
+            await self.assertBlocks(second, 5)
+            lock.release()
+            self.assertTrue(await second)
+
+        async def future(self):
+            future = self.loop.create_future()
+            await self.assertBlocks(future)
+            future.set_result(1)
+            self.assertEqual(await future, 1)
+
+        async def shielded(self):
+            future = self.loop.create_future()
+            await self.assertBlocks(asyncio.shield(future), 1)
+            self.assertFalse(future.cancelled())
+            future.set_result(None)
+
+        async def group(self):
+            gate = asyncio.Event()
+            async with asyncio.TaskGroup() as tasks:
+                waiting = tasks.create_task(gate.wait())
+                await self.assertBlocks(waiting, 1)
+                gate.set()
+
+        for body in (task, future, shielded, group):
+            with self.subTest(body.__name__), no_warnings():
+                self.assertEqual(told(run(case_of(body))), "")
+
+
+class LeftThreadTest(TextsCase):
+    def read(self):
+        return os.read(self.reading, 1)
+
+    def told_of_thread(self, daemon):
+        """What a test says that leaves a thread in a wait of the real system, which the framework cannot end."""
+        self.reading, writing = os.pipe()
+        threads = []
+
+        async def body(case):
+            threads.append(threading.Thread(target=self.read, name="reader", daemon=daemon))
+            threads[0].start()
+
+        try:
+            return body, self.told_of(body)
+        finally:
+            os.write(writing, b"x")
+            threads[0].join()
+            os.close(writing)
+            os.close(self.reading)
+
+    def test_a_thread_that_python_waits_for(self):
+        """One that is no daemon, with the line of the program where it stands, and that Python will wait for it."""
+        for daemon in (False, True):
+            with self.subTest(daemon=daemon):
+                body, text = self.told_of_thread(daemon)
+                waits = "" if daemon else ("      Python will wait for this thread when the process ends, for ever if "
+                                           "need be: it is no daemon\n")
+                self.assertEqual(text.rstrip("\n"), (
+                    "AssertionError: the test left 1 thing behind; end what you start, or let a cleanup do it\n"
+                    f"  1 thread alive\n    Thread reader{' (daemon)' * daemon}, stands at\n"
+                    f"      {HERE}:{line_of(LeftThreadTest.read, 1)} in LeftThreadTest.read\n{waits}"
+                    f"      made at {HERE}:{line_of(body, 2)} in {body.__qualname__}"))
+
+    def test_a_wait_that_ends_with_the_world(self):
+        """Nobody waits for one that stands in a virtual wait: it ends with the test's world."""
+        threads = []
+
+        async def body(self):
+            threads.append(threading.Thread(target=threading.Event().wait, name="waiter"))
+            threads[0].start()
+            await asyncio.sleep(1)
+
+        text = self.told_of(body)
+        threads[0].join(60)
+        self.assertFalse(threads[0].is_alive())
+        self.assert_order(text, "  1 thread alive\n    Thread waiter, stands at\n", " in Condition.wait\n      made at "
+                          f"{HERE}:{line_of(body, 2)} in {body.__qualname__}\n")
+        self.assertNotIn("Python will wait", text)
+
+
+class SlowTest(TextsCase):
+    def warning_of(self, body):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            result = run(case_of(body))
+        self.assertEqual(told(result), "")
+        return [warning for warning in caught if warning.category is SlowCallbackWarning]
+
+    def test_words_and_place(self):
+        """A callback that keeps the processor is told with its task, its line, the seconds, and what to do."""
+        async def body(self):
+            self.loop.slow_callback_duration = 0.002
+            await asyncio.sleep(1)
+            burn(0.03)
+            await asyncio.sleep(1)
+
+        (warning,) = self.warning_of(body)
+        self.assertEqual((warning.filename, warning.lineno), (__file__, line_of(body, 4)))
+        self.assertRegex(str(warning.message), "^" + re.escape(
+            "a callback kept the processor, and nothing else could run meanwhile: task Task-1 "
+            f"({body.__qualname__}), which is at {HERE}:{line_of(body, 4)} in {body.__qualname__} now, took ")
+            + r"0\.\d\d" + re.escape(" seconds of the processor; give long work to `await asyncio.to_thread(...)`; "
+                                     'on_slow_callback = "ignore" lets it be') + "$")
+
+    def test_the_wall_clock(self):
+        """Real time that goes by, and a clock that a tool has stopped or moved, are no processor time."""
+        async def waits(self):
+            self.loop.slow_callback_duration = 0.01
+            await asyncio.sleep(1)
+            REAL_SLEEP(0.02)
+            await asyncio.sleep(1)
+
+        async def moved(self):
+            for name in ("monotonic", "perf_counter", "time", "thread_time"):
+                self.enterContext(mock.patch(f"time.{name}", side_effect=itertools.count(0, 1_000_000)))
+            await asyncio.sleep(1)
+
+        for body in (waits, moved):
+            with self.subTest(body.__name__):
+                self.assertEqual(self.warning_of(body), [])
 
 
 if __name__ == "__main__":
