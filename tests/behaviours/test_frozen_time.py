@@ -25,6 +25,7 @@ PROBE = """
 def probe():
     loop = asyncio.new_event_loop()
     loop.close()
+    type(loop).time = lambda self: 3600.0
     return type(loop)
 """
 
@@ -52,12 +53,16 @@ def frozen():
             setattr(time, clock, real)
 
 
-def blocks():
-    """What freezes time: the twin above, and the real tools where they are installed."""
+def blocks(around=False):
+    """What freezes time: the twin above, and the real tools where they are installed.
+
+    With `real_asyncio` freezegun replaces `time()` of asyncio's loop class, which is ours too where it does so `around`
+    a test.
+    """
     yield "twin", frozen
     if importlib.util.find_spec("freezegun"):
         import freezegun
-        for options in ({}, {"tick": True}, {"real_asyncio": True}):
+        for options in ({}, {"tick": True}, *([] if around else [{"real_asyncio": True}])):
             yield f"freezegun {options}", lambda options=options: freezegun.freeze_time("2012-01-14", **options)
     if importlib.util.find_spec("time_machine"):
         import time_machine
@@ -69,7 +74,7 @@ def blocks():
 class FrozenTimeTest(unittest.TestCase):
     def play(self, body, around=False, **attributes):
         """Run a test once with each tool; its body has the block."""
-        for name, block in blocks():
+        for name, block in blocks(around):
             class Test(SolipsistTestCase):
                 async def test(self, block=block):
                     await body(self, block)
@@ -117,7 +122,7 @@ class FrozenTimeTest(unittest.TestCase):
             held.close()
             self.check_clocks(case, 3)
 
-        for name, block in blocks():
+        for name, block in blocks(around=True):
             held = contextlib.ExitStack()
             held.enter_context(block())
             self.addCleanup(held.close)
@@ -185,13 +190,17 @@ class FrozenTimeTest(unittest.TestCase):
         self.play(body)
 
     def test_a_probe_for_the_class_of_loops(self):
-        """freezegun makes a loop and closes it, to know its class: asyncio's own. A program gets a virtual one."""
+        """freezegun makes a loop and closes it, to patch its class, which is asyncio's own and nobody's loop."""
         class Test(SolipsistTestCase):
             async def test(self):
-                for name, virtual in (("freezegun.api", False), ("program", True)):
-                    names = {"__name__": name, "asyncio": asyncio}
-                    exec(PROBE, names)
-                    self.assertEqual(issubclass(names["probe"](), SolipsistEventLoop), virtual)
+                names = {"__name__": "freezegun.api", "asyncio": asyncio}
+                exec(PROBE, names)
+                self.assertFalse(issubclass(names["probe"](), SolipsistEventLoop))
+                self.assertTrue(issubclass(names["probe"](), asyncio.SelectorEventLoop))
+                self.assertNow(0)
+                loop = asyncio.new_event_loop()
+                loop.close()
+                self.assertIsInstance(loop, SolipsistEventLoop)
 
         result = run(Test)
         self.assertTrue(result.wasSuccessful(), told(result))

@@ -86,9 +86,9 @@ from .stand_ins import (
 # Who stops a program must not stop it in one of these: a thread would stay half sealed. Nothing in them takes long.
 UNINTERRUPTED = frozenset(module.__name__ for module in (
     sys.modules[__name__], worlds, replacements, early_names, c_libraries))
-
-_STOCK_LOOP = asyncio.SelectorEventLoop
 _SOCKET: Any = patches.StockSocket
+_STOCK_LOOP = asyncio.SelectorEventLoop
+_ASKED_FOR = type("SelectorEventLoop", (_STOCK_LOOP,), {})  # what a tool does to the class that it gets reaches no loop
 
 
 # -- sockets
@@ -200,8 +200,8 @@ def _make_new_loop(before: Any) -> Any:
 
     def __new__(cls: type, /, *args: Any, **kwargs: Any) -> Any:
         kind = worlds.second_loop() if cls is _STOCK_LOOP else None
-        if kind is not None and not _asks_for_the_class():
-            return object.__new__(kind)
+        if kind is not None:
+            return object.__new__(_ASKED_FOR if _asks_for_the_class() else kind)
         return make(cls) if make is object.__new__ else make(cls, *args, **kwargs)
 
     __new__.__signature__ = inspect.signature(_STOCK_LOOP.__init__)  # type: ignore[attr-defined]
