@@ -86,9 +86,7 @@ class Defaults:
     def handlers(self) -> Iterator[Binding]:
         """The same for the locks of handlers of module `logging`, if it is there."""
         for reference in getattr(sys.modules.get("logging"), "_handlerList", ()):
-            handler = reference()
-            if handler is not None:
-                yield from self._locks_among(vars(handler))
+            yield from self._locks_among(getattr(reference(), "__dict__", {}))
 
     def _locks_in_condition(self, names: dict[str, Any]) -> Iterator[Binding]:
         lock = self._over(names["_lock"])

@@ -182,8 +182,9 @@ class VirtualLock(_Waited):
         return False
 
     def __enter__(self) -> bool:
-        if self._try(False) or self._acquire(True, -1):
-            self.owner = get_ident()
+        if not self._try(False):
+            self._acquire(True, -1)
+        self.owner = get_ident()
         return True
 
     def release(self) -> None:

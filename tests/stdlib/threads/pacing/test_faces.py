@@ -11,6 +11,7 @@ import unittest
 
 from solipsism_unittest import SleepForeverError, SolipsistEventLoop, SolipsistTestCase, sealed
 from solipsism_unittest.stdlib.threads.pacing.faces import Olds
+from solipsism_unittest.stdlib.threads.pacing.simple_queue import VirtualSimpleQueue
 from solipsism_unittest.stdlib.worlds import world_here
 
 OLD_LOCK, OLD_RLOCK, OLD_QUEUE = threading.Lock(), threading.RLock(), queue.SimpleQueue()
@@ -179,6 +180,23 @@ class OutsideTest(unittest.TestCase):
         self.assertRaises(queue.Empty, line.get, timeout=0.001)
         self.assertFalse(lock.acquire(False) and lock.acquire(False))
         lock.release()
+
+    def test_a_thing_that_another_takes_first(self):
+        """A look that finds something, and a take that finds nothing any more: the wait goes on."""
+        class Racy:
+            put = None
+            looks = [True, False, False, True]
+
+            def empty(self):
+                return self.looks.pop(0) if self.looks else True
+
+            def get(self, block):
+                raise queue.Empty
+
+        with contextlib.closing(SolipsistEventLoop()) as loop, sealed(loop):
+            line = VirtualSimpleQueue(lambda: loop.world.baton, Racy())
+            self.assertRaises(queue.Empty, line.get, timeout=3)
+            self.assertEqual((loop.time(), Racy.looks), (3.0, []))
 
     def test_one_for_each(self):
         """The same stands over the same, as long as anybody has it."""

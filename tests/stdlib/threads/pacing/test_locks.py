@@ -47,6 +47,8 @@ class FaceTest(SolipsistTestCase):
         lock = threading.Lock()
         for call in (copy.copy, copy.deepcopy, pickle.dumps):
             self.assertRaisesRegex(TypeError, "cannot pickle '_thread.lock' object", call, lock)
+            self.assertRaisesRegex(TypeError, "cannot pickle '_thread.RLock' object", call, threading.RLock())
+            self.assertRaisesRegex(TypeError, "cannot pickle '_queue.SimpleQueue' object", call, queue.SimpleQueue())
         with self.assertRaises(TypeError):
             class Mine(threading.Lock):
                 pass
