@@ -89,7 +89,7 @@ def reasons(failure: BaseException, world: World) -> Iterator[str]:
     yield from running_words(failure)
     yield from trust_words(failure, world)
     if isinstance(failure, AssertionError):
-        if words := kernel.wall.words():
+        if words := kernel.wall.replaced_words() or kernel.wall.words():
             yield words
         elif any(record.time != kernel.clock.now for record in kernel.journal):  # virtual time has gone by
             yield from real_clock_words(failure, kernel.wall.is_set)
@@ -108,7 +108,7 @@ def report(reason: str, kernel: Kernel, tasks: Iterable[Task], hint: str = "",
     waiting = Waiting(tasks)
     count = f"{len(tasks)} task{'s' if len(tasks) != 1 else ''}" if tasks else "no task is there"
     fate = "" if hint or not tasks else " wait for ever" if len(tasks) > 1 else " waits for ever"
-    clock = kernel.wall.words() if kernel.wall.reads >= MANY else ""
+    clock = kernel.wall.replaced_words() or (kernel.wall.words() if kernel.wall.reads >= MANY else "")
     last = kernel.journal.last_effects(LAST_RECORDS)
     held = list(map(repr, list(kernel.clock.holds)))  # a copy: other threads release them
     holds = listed(held)

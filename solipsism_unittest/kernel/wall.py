@@ -15,7 +15,7 @@ MANY = 100  # reads of the real clock from which on a program seems to wait for 
 class WallClock:
     """What time of day it is, in whole nanoseconds since 1970 in UTC, once it is set."""
 
-    __slots__ = ("is_set", "zone", "reads", "instants", "place", "_clock", "_start", "_since", "_last")
+    __slots__ = ("is_set", "zone", "reads", "instants", "place", "_replaced", "_clock", "_start", "_since", "_last")
 
     def __init__(self, clock: VirtualClock) -> None:
         self.is_set = False  # False: it is the real one
@@ -23,6 +23,7 @@ class WallClock:
         self.reads = 0  # of the real one by the program
         self.instants = 0  # different virtual times of these reads
         self.place: object = None  # of the read at the second of these instants, or of the last one of many
+        self._replaced = "", 0.0  # by which module time.monotonic() was, and when
         self._clock = clock
         self._start, self._since = 0, clock.now
         self._last: float | None = None
@@ -53,6 +54,20 @@ class WallClock:
         self._last = self._clock.now
         self.instants += 1
         return self.instants == 2 or self.reads == MANY
+
+    def note_replaced(self, name: str) -> None:
+        """The program's module of this name has put a clock of its own in the place of time.monotonic()."""
+        if not self._replaced[0]:
+            self._replaced = name, self._clock.now
+
+    def replaced_words(self) -> str:
+        """What to say about a clock that a tool has frozen while virtual time went by; "" for nothing."""
+        name, when = self._replaced
+        if not name or self._clock.now == when:
+            return ""
+        return (f"time.monotonic() was replaced by {name} at t={when!r}, and what stood there did not go with virtual "
+                "time: leave that out, as virtual clocks stand still until the program waits; wall_start on the test "
+                "class sets the time of day")
 
     def words(self) -> str:
         """What to say about a program that reads the real clock while virtual time goes by; "" for nothing."""

@@ -189,6 +189,24 @@ class FrozenTimeTest(unittest.TestCase):
 
         self.play(body)
 
+    def test_a_failure_that_comes_of_it(self):
+        """A failure says who has frozen the clock, where time has gone by meanwhile; a stand-in that is back is none.
+        """
+        class Test(SolipsistTestCase):
+            async def test_frozen(self):
+                with mock.patch("time.monotonic"):
+                    await asyncio.sleep(1)
+                self.fail("for it")
+
+            async def test_patched_for_a_moment(self):
+                with mock.patch("time.monotonic", lambda: 7):
+                    pass
+                self.fail("for something else")
+
+        text = told(run(Test))
+        self.assertEqual(text.count("time.monotonic() was replaced by unittest at t=0.0, and what stood there did not "
+                                    "go with virtual time"), 1, text)
+
     def test_a_probe_for_the_class_of_loops(self):
         """freezegun makes a loop and closes it, to patch its class, which is asyncio's own and nobody's loop."""
         class Test(SolipsistTestCase):

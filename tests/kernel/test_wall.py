@@ -53,3 +53,12 @@ class WallClockTest(unittest.TestCase):
     def test_many_reads_at_one_instant(self):
         """Many reads at one instant keep the place of the last one of many."""
         self.assertEqual([self.wall.note_read() for _ in range(MANY)].index(True), MANY - 1)
+
+    def test_a_clock_that_was_replaced(self):
+        """The first who replaced the clock that programs wait by is named, as soon as time has gone by since."""
+        self.assertEqual(self.wall.replaced_words(), "")
+        self.wall.note_replaced("freezegun")
+        self.assertEqual(self.wall.replaced_words(), "")
+        self.clock.jump(self.clock.now + 5)
+        self.wall.note_replaced("mock")
+        self.assertIn("time.monotonic() was replaced by freezegun at t=", self.wall.replaced_words())

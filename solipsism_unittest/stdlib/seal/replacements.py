@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from operator import is_ as is_same
 from typing import Any
 
+from ..clocks.wall import note_replaced
+
 MISSING = object()
 # What has a behaviour and nothing else, so that a stand-in which calls it is as good.
 _PLAIN = (types.FunctionType, types.BuiltinFunctionType, staticmethod, classmethod, type)
@@ -66,6 +68,10 @@ class Replacement:
             ours = self._make(before)
             self._made.insert(0, (ours, before))
         return ours
+
+    def made_none(self, there: Any) -> bool:
+        """Whether this is no stand-in of ours."""
+        return self._below(there) is there
 
     def _below(self, there: Any) -> Any:
         """What a stand-in of ours stands for; anything else stands for itself.
@@ -145,6 +151,8 @@ class Clocks(Shelf):
                 super().__setattr__(name, named[name].made_from(value) if put_back else value)
                 if put_back:
                     then(name)
+                elif name == "monotonic" and named[name].made_none(value):
+                    note_replaced(value)
 
         self._kind = Module
 

@@ -62,3 +62,24 @@ class TimeTest(SolipsistTestCase):
     async def test_a_loop_without_an_end(self):
         while True:
             await asyncio.sleep(1)
+
+    async def test_a_frozen_clock(self):
+        with freeze_time():
+            start = time.monotonic()
+            await asyncio.sleep(3600)
+            self.assertGreaterEqual(time.monotonic() - start, 3600)
+
+    @with_settings(virtual_time_limit=3600)
+    async def test_a_deadline_by_a_frozen_clock(self):
+        with freeze_time():
+            deadline = time.monotonic() + 5
+            while time.monotonic() < deadline:
+                await asyncio.sleep(1)
+
+
+class freeze_time:  # noqa: N801 - freezegun's name, and its way
+    def __enter__(self):
+        self.real, time.monotonic = time.monotonic, lambda: 0.0
+
+    def __exit__(self, *exc_info):
+        time.monotonic = self.real

@@ -13,11 +13,18 @@ from time import localtime, time_ns
 from unittest import mock
 
 from solipsism_unittest import SleepForeverError, SolipsismError, SolipsistTestCase, VirtualTimeLimitError
+from solipsism_unittest.stdlib.clocks import wall
 from tests.case.test_case import run, told
 
 UTC = datetime.UTC
 START = datetime.datetime(2030, 1, 2, 3, 4, 5, 250_000, tzinfo=datetime.timezone(datetime.timedelta(hours=2)))
 STAMP = 1893546245.25
+
+
+class ReplacedTest(unittest.TestCase):
+    def test_outside(self):
+        """What replaces a clock in a thread that is in no world says nothing to anybody."""
+        self.assertIsNone(wall.note_replaced(len))
 
 
 class WallStartTest(SolipsistTestCase):
