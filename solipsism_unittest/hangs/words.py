@@ -48,8 +48,9 @@ def slow_words(seconds: float, runs: Any, now: float) -> str:
 
 def slow_place(runs: Any, tasks: Iterable[asyncio.Task[Any]]) -> Place | None:
     """A line of the program for what ran in a turn of the loop (see `slow_words`); None where nothing of it ran."""
-    named = {task.get_name(): task for task in tasks}
     clues = runs if isinstance(runs, list) else [] if runs is None else [task_of(runs) or clue(runs)]
+    is_named = any(isinstance(one, str) for one in clues)
+    named = {task.get_name(): task for task in tasks} if is_named else {}  # there may be 100,000
     for one in clues:
         task = named.get(one) if isinstance(one, str) else one
         code = _code_of(task)

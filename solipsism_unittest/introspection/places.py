@@ -16,7 +16,7 @@ from asyncio import _get_running_loop, current_task
 from collections.abc import Collection, Iterator
 from sys import _getframe
 from types import CodeType, FrameType, FunctionType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .modules import CARRIED, carries, is_of_library, module_of, outward
 
@@ -63,16 +63,17 @@ class Place(NamedTuple):
         return _PLACES.at(self.code, self.instruction, True, caller)
 
 
-class Places(dict[tuple[int, ...], Place]):
+class Places(dict[tuple[object, ...], Place]):
     """The places that were met: a line that makes 100,000 tasks gives one Place.
 
-    As many objects would keep the garbage collector busy. The keys are the ids of what the Places hold: from 3.12 on
-    CPython takes 10 microseconds to hash the code of a long function, each time anew.
+    As many objects would keep the garbage collector busy. The keys have the ids of what the Places hold: from 3.12 on
+    CPython takes 10 microseconds to hash the code of a long function, each time anew. To ask for an id is an audited
+    call, and so most are found by name: the latest place with this name of a function, if its code is the same.
     """
 
     def at(self, code: CodeType, instruction: int, in_library: bool = False, caller: Place | None = None) -> Place:
         """The place with these facts."""
-        key = (id(code), instruction, id(caller)) if in_library else (id(code), instruction)
+        key = (id(code), instruction, in_library, id(caller))
         place = self.get(key)
         if place is None:
             if len(self) >= MOST_PLACES:
@@ -80,9 +81,16 @@ class Places(dict[tuple[int, ...], Place]):
             place = self[key] = Place(code, instruction, in_library, caller)
         return place
 
+    def met(self, code: CodeType, instruction: int) -> Place:
+        """The place of a line in the program or in a library, which is found by its name from now on."""
+        place = self.at(code, instruction, is_of_library(code.co_filename))
+        self[code.co_qualname, instruction] = place
+        return place
 
-MOST_PLACES = 1024
+
+MOST_PLACES = 2048
 _PLACES = Places()
+_known = _PLACES.get
 
 
 def shorten(filename: str) -> str:
@@ -113,21 +121,22 @@ def user_place(depth: int = 1) -> Place | None:
 
     The walk ends where a loop or a test was started: the frames above that made nothing here.
     """
-    frame: FrameType | None = _getframe(depth)
-    while frame is not None and frame.f_globals is _OF_TASKS:  # as below, and faster: gather() makes thousands
-        frame = frame.f_back
+    return _user_place(_getframe(depth))
+
+
+def _user_place(start: FrameType | None) -> Place | None:
+    frame = start
     inner: Place | None = None  # the innermost frame of a library
-    known = _PLACES.get
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
         if not CARRIED[module]:
             code = frame.f_code
-            place = known((id(code), frame.f_lasti))
-            if place is None and not is_of_library(code.co_filename):
-                place = _PLACES.at(code, frame.f_lasti)
-            if place is not None:
+            place = _known((code.co_qualname, frame.f_lasti))
+            if place is None or place.code is not code:
+                place = _PLACES.met(code, frame.f_lasti)
+            if not place.in_library:
                 return place if inner is None else inner.called_from(place)
-            inner = inner or _PLACES.at(code, frame.f_lasti, True)
+            inner = inner or place
         elif module in _STARTERS and frame.f_code.co_name == _STARTERS[module]:  # an audited attribute: asked last
             break
         frame = frame.f_back
@@ -152,9 +161,48 @@ def made_at(thing: object) -> Place | None:
 
 def place_here(depth: int = 1) -> Place | None:
     """As `user_place`. For what asyncio or a library makes in a task of its own, where that task was made."""
-    place = user_place(depth + 1)
+    return place_above(_getframe(depth))
+
+
+def place_above(frame: FrameType | None) -> Place | None:
+    """As `place_here`, from a frame on."""
+    while frame is not None and (names := frame.f_globals) is _OF_TASKS:  # gather() makes thousands
+        frame = frame.f_back
+    if frame is not None and not CARRIED[names.get("__name__", "")]:
+        code = frame.f_code
+        place = _known((code.co_qualname, frame.f_lasti))
+        if place is not None and place.code is code and not place.in_library:
+            return place
+    place = _user_place(frame)
     if (place is None or (place.in_library and place.caller is None)) and (
             loop := _get_running_loop()) is not None:
         outer = made_at(current_task(loop))
         return place.called_from(outer) if place else outer
     return place
+
+
+def _frames_of_who_asks() -> Iterator[FrameType]:
+    frame: Any = _getframe()
+    while True:
+        yield frame.f_back
+
+
+class Watch:
+    """A way to the frame that asks, for who does so often.
+
+    sys._getframe() is an audited call: as long as there is an audit hook in Python it takes five times as long.
+    """
+
+    __slots__ = ("ask",)
+
+    def __init__(self) -> None:
+        self.ask = _frames_of_who_asks().__next__
+
+    def again(self) -> FrameType:
+        """The frame of the caller, where `ask()` raised one of these: a thread was in it, or a signal has ended it."""
+        self.ask = _frames_of_who_asks().__next__
+        return _getframe(1)
+
+
+NOT_ASKED = ValueError, StopIteration  # what `ask()` raises then
+WATCH = Watch()

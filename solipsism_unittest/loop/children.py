@@ -13,8 +13,9 @@ from asyncio import base_subprocess
 from asyncio.log import logger
 from collections.abc import Callable
 from sys import _getframe
-from typing import Any
+from typing import Any, NoReturn
 
+from ..errors import NotSimulatedError
 from ..introspection.places import user_place
 from ..peers.programs.child import Child
 from ..peers.programs.real import start_real
@@ -126,3 +127,19 @@ class ChildProcesses(Serving):
             await asyncio.shield(made._wait())
             raise
         return made
+
+
+def _of_windows(name: str) -> Any:
+    """A method of this name that refuses, whatever it is called with."""
+
+    def refuse(self: ChildProcesses, *args: Any, **kwargs: Any) -> NoReturn:
+        raise NotSimulatedError(f"{name}() is a call of Windows' proactor loop, and this loop plays Linux: use "
+                                "create_unix_server() and create_unix_connection(), or TCP")
+
+    refuse.__name__ = name
+    refuse.__doc__ = f"Of Windows alone: `{name}` raises NotSimulatedError."
+    return refuse
+
+
+for _name in ("create_pipe_connection", "start_serving_pipe"):
+    setattr(ChildProcesses, _name, _of_windows(_name))

@@ -21,11 +21,10 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from sys import _getframe
 from threading import get_ident
 from types import CoroutineType
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
-from ..errors import NotSimulatedError
 from ..introspection import names
-from ..introspection.places import Place, place_here, user_place
+from ..introspection.places import NOT_ASKED, WATCH, Place, place_above, user_place
 from ..kernel import Kernel
 from ..kernel.clock import Hold
 from ..kernel.journal import FULL
@@ -39,10 +38,10 @@ from ..stdlib.worlds import World, inside, sealed, world_here
 from .beginning import Beginning
 from .children import ChildProcesses
 from .doors import Behind, Stock, let_patches_reach
-from .inventory import Answer, Inventory, Task, UncaughtErrors, close_generator
+from .inventory import UNNAMED, Answer, Inventory, Task, UncaughtErrors, close_generator
 from .selector import VirtualSelector
 from .stuck import Hangs
-from .timers import END_OF_SLEEP, Timer, duration, look_up_longer, reach, schedule
+from .timers import END_OF_SLEEP, Sleep, duration, look_up_longer, reach, schedule
 
 __unittest = True  # unittest leaves frames of this module out of a traceback
 __tracebackhide__ = True  # and so does pytest
@@ -144,18 +143,21 @@ class SolipsistEventLoop(ChildProcesses):
             when = now + self._clock.resolution  # a positive delay ends later than now, or time would never go on
         if (callback is not END_OF_SLEEP or context is not None or type(when) is not float or not self.is_lean
                 or not when >= self.line.latest or self._thread_id != get_ident() or len(args) != 2
-                or type(args[0]) is not asyncio.Future or getattr(self.call_at, "__func__", None) is not _CALL_AT):
+                or args[1] is not None or type(args[0]) is not asyncio.Future
+                or getattr(self.call_at, "__func__", None) is not _CALL_AT):
             if getattr(self.call_at, "__func__", None) is _CALL_AT:
                 return schedule(self, when, callback, args, context, "call_later")
             return self.call_at(when, callback, *args, context=context)  # a program's, which asyncio's calls too
         # As schedule() does it, without a call: a test full of sleeps spends its time here.
         line, now, journal = self.line, self._clock.now, self.world.kernel.journal
-        timer = Timer(when, callback, args, self, line.context, now, None)
+        record = line.record
+        if record[2] == when:
+            when = record[2]  # thousands that sleep equally long share one
+        timer = Sleep(when, args[0], self, now)
         line.latest = when
         line.queue.append(timer)
         if journal.enabled:
-            record = line.record
-            if record[0] is not now or record[2] != when:  # thousands that sleep equally long share one
+            if record[0] is not now or record[2] is not when:
                 line.record = record = now, "sleep", when
             journal.records.append(record)
             if len(journal.records) >= FULL:
@@ -228,23 +230,30 @@ class SolipsistEventLoop(ChildProcesses):
                     context: contextvars.Context | None = None, **kwargs: Any) -> asyncio.Task[T]:
         """As asyncio's; an unnamed task gets its number among the loop's tasks, the same in every run."""
         number = next(self._own.tasks)  # of every task: before 3.13 asyncio names some only after they are made
-        if name is None:
-            name = f"Task-{number}"
-        place = place_here(2)
+        try:
+            place = place_above(WATCH.ask().f_back)
+        except NOT_ASKED:
+            place = place_above(WATCH.again().f_back)
         task: Any
         if self._task_factory is None and tasks.Task is Task.__base__:
             if self._closed:
                 self._check_closed()
             task = Task.__new__(Task)
             task.number = number  # before asyncio puts it into a set
-            Task.__init__(task, coro, loop=self, name=name, context=context, **kwargs)
+            given = UNNAMED if name is None else name
+            if kwargs:
+                Task.__init__(task, coro, loop=self, name=given, context=context, **kwargs)
+            else:
+                Task.__init__(task, coro, loop=self, name=given, context=context)
             if self._debug:
                 del task._source_traceback[-1]
         else:  # of a program's own factory, or of what stands in the place of asyncio's class, as its pure Python one
+            name = f"Task-{number}" if name is None else name
             task = Stock.create_task(self, coro, name=name, context=context, **kwargs)
         try:  # noqa: SIM105 - suppress() costs more than all the rest
             task.made_at = place
-            self._own.inventory.add_task(task)
+            if not (self._own.inventory.is_crowded and type(task) is Task):
+                self._own.inventory.add_task(task, number)
             if task.done():  # eager: it has lost its coroutine, and 3.12.1 crashes when it is asked for that
                 task.coroutine_name = getattr(coro, "__qualname__", type(coro).__name__)
             if is_background():
@@ -397,27 +406,12 @@ def _submit(loop: SolipsistEventLoop, executor: Any, function: Callable[..., obj
     return future
 
 
-def _of_windows(name: str) -> Any:
-    """A method of this name that refuses, whatever it is called with."""
-
-    def refuse(self: SolipsistEventLoop, *args: Any, **kwargs: Any) -> NoReturn:
-        raise NotSimulatedError(f"{name}() is a call of Windows' proactor loop, and this loop plays Linux: use "
-                                "create_unix_server() and create_unix_connection(), or TCP")
-
-    refuse.__name__ = name
-    refuse.__doc__ = f"Of Windows alone: `{name}` raises NotSimulatedError."
-    return refuse
-
-
 # The coroutines of a runner's end. Where there is nothing to close, they wait for nothing.
 _OF_THE_END = (asyncio.BaseEventLoop.shutdown_asyncgens.__code__,
                SolipsistEventLoop.shutdown_default_executor.__code__)
 
 SolipsistEventLoop.beginning = Beginning(SolipsistEventLoop)
 _CALL_AT, _RUN_IN_EXECUTOR = map(vars(SolipsistEventLoop).get, ("call_at", "run_in_executor"))
-
-for _name in ("create_pipe_connection", "start_serving_pipe"):
-    setattr(SolipsistEventLoop, _name, _of_windows(_name))
 
 let_patches_reach(SolipsistEventLoop, (
     "time", "call_soon", "call_soon_threadsafe", "call_at", "call_later", "create_task", "run_in_executor",

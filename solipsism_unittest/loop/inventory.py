@@ -13,6 +13,7 @@ its own, that handler takes the errors over: only what reaches asyncio's default
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
 import weakref
 from asyncio.log import logger
@@ -36,6 +37,7 @@ __unittest = True
 __tracebackhide__ = True
 
 ROOM = 1_000  # tasks on the list before it is cleared of dead ones; later twice as many as were alive then
+CROWD = 500  # tasks alive then from which on new ones are not listed
 
 
 class Owner(Protocol):
@@ -64,8 +66,11 @@ class Owner(Protocol):
 # for asyncio's C code knows its own class best.
 
 
+UNNAMED = "".join(("Ta", "sk"))  # an object of its own, which no program has
+
+
 class Task(asyncio.Task[Any]):
-    """A task with its number among those of its loop."""
+    """A task with its number among those of its loop. One that nobody has named makes its name when it is asked."""
 
     __slots__ = ("number", "made_at")
 
@@ -74,6 +79,11 @@ class Task(asyncio.Task[Any]):
 
     def __hash__(self) -> int:
         return self.number
+
+    def get_name(self) -> str:
+        """As asyncio's."""
+        name = super().get_name()
+        return f"Task-{self.number}" if name is UNNAMED else name
 
 
 Task.__module__, Task.__qualname__ = asyncio.Task.__module__, asyncio.Task.__qualname__  # for its repr, and reports
@@ -102,11 +112,13 @@ def close_generator(loop: asyncio.AbstractEventLoop, agen: Any) -> None:
 class Inventory:
     """What there is on one loop."""
 
-    __slots__ = ("owner", "_made", "_futures", "_room", "registrations", "generators", "gone")
+    __slots__ = ("owner", "is_crowded", "_made", "_last", "_futures", "_room", "registrations", "generators", "gone")
 
     def __init__(self, loop: Owner) -> None:
         self.owner = loop
+        self.is_crowded = False  # whether tasks of our class need not be noted: a reference to each of many takes long
         self._made: list[weakref.ref[asyncio.Task[Any]]] = []
+        self._last = 0  # the number of the last task that was noted before it was crowded
         self._futures: weakref.WeakSet[asyncio.Future[Any]] | tuple[()] = ()
         self._room = ROOM
         # Of most loops these stay empty, and a weak dictionary takes a microsecond to make.
@@ -126,12 +138,14 @@ class Inventory:
         self.generators = self.generators or weakref.WeakKeyDictionary()
         self.generators[agen] = place
 
-    def add_task(self, task: asyncio.Task[Any]) -> None:
-        """Note a task."""
+    def add_task(self, task: asyncio.Task[Any], number: int) -> None:
+        """Note a task, the latest that was made."""
         self._made.append(weakref.ref(task))
         if len(self._made) > self._room:
             self._made = [known for known in self._made if known() is not None]
             self._room = max(ROOM, 2 * len(self._made))
+            if len(self._made) > CROWD and not self.is_crowded:
+                self.is_crowded, self._last = True, number
 
     def add_future(self, future: asyncio.Future[Any]) -> None:
         """Note a future that may get an error from another thread."""
@@ -158,6 +172,18 @@ class Inventory:
             task = known()
             if task is not None:
                 yield task
+        if self.is_crowded:
+            yield from self._crowd()
+
+    def _crowd(self) -> list[Task]:
+        """The tasks of our class that were not noted, as the garbage collector knows them."""
+        crowd = [thing for thing in gc.get_objects() if type(thing) is Task and thing.number > self._last
+                 and thing.get_loop().inventory is self]  # type: ignore[attr-defined]
+        crowd.sort(key=hash)
+        if len(crowd) <= CROWD:  # it is over
+            self._made += map(weakref.ref, crowd)
+            self.is_crowded = False
+        return crowd
 
     def unread(self, *, of_crashed_hosts: bool = False) -> list[Any]:
         """The tasks and noted futures that ended with an error which nobody has read: those that can fail a test."""

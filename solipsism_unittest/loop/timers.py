@@ -91,6 +91,61 @@ class Timer(events.TimerHandle):
             return mine < theirs  # type: ignore[no-any-return]
         return self.sequence < other.sequence  # type: ignore[no-any-return]
 
+    def __gt__(self, other: Any) -> bool:  # where the other one is of the base class, Python asks for this first
+        mine, theirs = self._when, other._when
+        if mine != theirs:
+            return mine > theirs  # type: ignore[no-any-return]
+        return self.sequence > other.sequence  # type: ignore[no-any-return]
+
+
+class Sleep(Timer):
+    """The timer of a sleep() that gives None: it has its future alone, and the rest is the same for all of them.
+
+    There may be 100,000 of them. Each object more is one more for the garbage collector to visit, again and again.
+    """
+
+    __slots__ = ()
+
+    future = vars(events.Handle)["_args"]  # in its place; None once it is cancelled
+    _source_traceback: Any = None
+    made_at = None  # a sleeping task says where it sleeps
+
+    def __init__(self, when: float, future: asyncio.Future[Any], loop: Loop, begun: float) -> None:
+        self._when = when
+        self.future = future
+        self._loop = loop
+        self.begun = begun
+        self._scheduled = True
+        self._cancelled = False
+        self._repr: Any = None
+        self.sequence = 0
+
+    @property
+    def _callback(self) -> Any:  # type: ignore[override]
+        return None if self.future is None else END_OF_SLEEP
+
+    @property
+    def _args(self) -> Any:  # type: ignore[override]
+        return None if self.future is None else (self.future, None)
+
+    @property
+    def _context(self) -> contextvars.Context:  # type: ignore[override]
+        return self._loop.line.context
+
+    def cancel(self) -> None:
+        """As asyncio's."""
+        if not self._cancelled:
+            self._cancelled = True
+            loop = self._loop
+            if self._scheduled:
+                loop._timer_cancelled_count += 1
+            if loop._debug:
+                self._repr = repr(self)
+            self.future = None
+
+
+Sleep.__qualname__ = Sleep.__name__ = Timer.__name__  # for its repr
+
 
 def _in_line(timer: Timer) -> tuple[float, int]:
     """A key to sort numbered timers by: as they compare, and faster."""
@@ -245,10 +300,11 @@ def schedule(loop: Loop, when: float, callback: Callable[..., object], args: tup
     # The journal has a timer when it is made: a record in the handle's own `_run` would cost a tenth of a sleep.
     now = loop._clock.now
     if callback is END_OF_SLEEP:
-        # A sleeping task says where it sleeps. And nothing that its end calls asks for a context.
-        if context is None and len(args) == 2 and type(args[0]) is _Future:
-            context = loop.line.context
-        timer = Timer(when, callback, args, loop, context, now, None)
+        # A sleeping task says where it sleeps.
+        if context is None and len(args) == 2 and args[1] is None and type(args[0]) is _Future and not loop._debug:
+            timer: Timer = Sleep(when, args[0], loop, now)
+        else:
+            timer = Timer(when, callback, args, loop, context, now, None)
         record: tuple[object, ...] = (now, "sleep", when)
     else:
         check_callback(callback, method)

@@ -35,7 +35,7 @@ from . import doors
 from .beginning import Beginning, LateTransports
 from .doors import Behind, Stock
 from .selector import VirtualSelector
-from .timers import END_OF_SLEEP, Line, Timer, check_caller
+from .timers import Line, Sleep, Timer, check_caller
 
 __unittest = True  # unittest leaves frames of this module out of a traceback
 __tracebackhide__ = True  # and so does pytest
@@ -43,8 +43,6 @@ __tracebackhide__ = True  # and so does pytest
 # When cancelled timers are taken out of the heap, although they are not on top: CPython's own numbers.
 _MANY_TIMERS: int = base_events._MIN_SCHEDULED_TIMER_HANDLES  # type: ignore[attr-defined]
 _TOO_MANY_CANCELLED: float = base_events._MIN_CANCELLED_TIMER_HANDLES_FRACTION  # type: ignore[attr-defined]
-
-Future: Any = asyncio.Future
 
 _STOCK_RUN: Any = events.Handle._run
 
@@ -317,17 +315,15 @@ class Turns(asyncio.SelectorEventLoop, Behind):
                 if handle._cancelled:
                     continue
                 try:
-                    args = handle._args
-                    given = len(args)
-                    if not given:
-                        handle._context.run(handle._callback)
-                    elif given == 1:
-                        handle._context.run(handle._callback, args[0])
-                    elif given == 2 and handle._callback is END_OF_SLEEP and type(args[0]) is Future:
-                        if not args[0].cancelled():  # which nothing below asks a context for
-                            args[0].set_result(args[1])
+                    if type(handle) is Sleep:
+                        if not handle.future.cancelled():
+                            handle.future.set_result(None)  # nothing below asks for a context
                         if count - 1 & 15:
                             continue  # the stopwatch costs a tenth of a sleep
+                    elif not (args := handle._args):
+                        handle._context.run(handle._callback)
+                    elif len(args) == 1:
+                        handle._context.run(handle._callback, args[0])
                     else:
                         handle._context.run(handle._callback, *args)
                 except (SystemExit, KeyboardInterrupt):

@@ -12,4 +12,4 @@ class UncheckedTestCase(SolipsistTestCase):
 
 verdict.CHECKS = ()
 table._install_guard = lambda: None
-Inventory.add_task = lambda self, task: None
+Inventory.add_task = lambda self, task, number: None

@@ -110,6 +110,38 @@ class WalkTest(unittest.TestCase):
         self.assertTrue(is_plumbing(places.__name__))
 
 
+class WatchTest(unittest.TestCase):
+    def test_who_asks(self):
+        """Who asks gets its own frame, also after an error has ended the watch, and while another one is in it."""
+        watch = places.Watch()
+        self.assertIs(watch.ask(), sys._getframe())
+        watch.ask.__self__.close()
+        with self.assertRaises(places.NOT_ASKED):
+            watch.ask()
+        self.assertIs(watch.again(), sys._getframe())
+        self.assertIs(watch.ask(), sys._getframe())
+
+    def test_a_task_after_an_error(self):
+        """A task has its place where the watch was ended by a signal."""
+        with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
+
+            async def main():
+                places.WATCH.ask.__self__.close()
+                return asyncio.create_task(asyncio.sleep(0)), asyncio.create_task(asyncio.sleep(0))
+
+            found = {str(task.made_at).rpartition(" in ")[2] for task in runner.run(main())}
+        self.assertEqual(found, {"WatchTest.test_a_task_after_an_error.<locals>.main"})
+
+    def test_functions_of_one_name(self):
+        """Of functions of one name each has its own places."""
+        found = []
+        for filename in ("one.py", "two.py", "one.py"):
+            namespace = {"__name__": "program", "user_place": user_place}
+            exec(compile("def function(): return user_place()", filename, "exec"), namespace)
+            found.append(namespace["function"]())
+        self.assertEqual([str(place).partition(":")[0] for place in found], ["one.py", "two.py", "one.py"])
+
+
 def library_function(name, source):
     """A function as an installed library would define it."""
     filename = os.path.join(os.sep, "lib", "site-packages", "somelib", "api.py")

@@ -26,8 +26,8 @@ class TasksTest(SolipsistTestCase):
         """Tasks are known in the order in which they were made, done or not, as long as the program keeps them."""
         known = inventory.Inventory(self.loop)
         tasks = [asyncio.create_task(asyncio.sleep(delay)) for delay in (3, 1, 2)]
-        for task in tasks:
-            known.add_task(task)
+        for number, task in enumerate(tasks, 1):
+            known.add_task(task, number)
         await asyncio.wait(tasks)
         self.assertEqual(list(known.tasks()), tasks)
         tasks.clear()
@@ -56,12 +56,49 @@ class TasksTest(SolipsistTestCase):
             known._room = 10
             for number in range(1000):
                 task = asyncio.create_task(asyncio.sleep(0))
-                known.add_task(task)
+                known.add_task(task, number)
                 if number % 100 == 0:
                     kept.append(task)
                 await task
         self.assertLess(len(known._made), 40)
         self.assertEqual(list(known.tasks())[:10], kept)
+
+    async def test_crowd(self):
+        """Of tasks that are alive by the hundred all are known as well, in their order, with those of a factory."""
+        known, made = self.loop.inventory, [*self.loop.inventory.tasks()]
+
+        async def fail():
+            raise ValueError
+
+        def add(count, what):
+            made.extend(asyncio.create_task(what()) for _ in range(count))
+
+        with mock.patch.multiple(inventory, ROOM=10, CROWD=5):
+            known._room = 10
+            add(30, asyncio.Event().wait)
+            self.assertTrue(known.is_crowded)
+            self.assertLess(len(known._made), 15)
+            add(1, fail)
+            self.assertEqual([*known.tasks()], made)
+            await asyncio.sleep(0)
+            self.assertEqual(known.unread(), made[-1:])
+            made.pop().exception()
+            for task in made[1:]:
+                task.cancel()
+            await asyncio.wait(made[1:])
+            del made[1:-2]
+            task = None
+            self.assertEqual([*known.tasks()], made)
+            self.assertFalse(known.is_crowded)
+            self.assertEqual([*known.tasks()], made)
+
+    async def test_names(self):
+        """A task that nobody has named is called by its number; a name stays."""
+        one, two = asyncio.create_task(asyncio.sleep(0)), asyncio.create_task(asyncio.sleep(0), name="two")
+        self.assertEqual([one.get_name(), two.get_name()], [f"Task-{one.number}", "two"])
+        one.set_name("Task")
+        self.assertEqual(one.get_name(), "Task")
+        await asyncio.wait([one, two])
 
 
 class OthersTest(unittest.TestCase):

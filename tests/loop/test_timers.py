@@ -6,6 +6,7 @@ import unittest
 
 from solipsism_unittest import SolipsistEventLoop
 from solipsism_unittest.kernel.journal import FULL, KEPT
+from solipsism_unittest.loop import timers
 
 
 class LineTest(unittest.TestCase):
@@ -126,6 +127,36 @@ class LineTest(unittest.TestCase):
         journal.enabled = False
         self.loop.run_until_complete(sleep(1))
         self.assertEqual((self.loop.time(), len(journal.records)), (now + 3, KEPT + 5))
+
+
+class SleepTest(unittest.TestCase):
+    def test_as_a_timer(self):
+        """The timer of a sleep shows what any timer does, before and after it is cancelled, in debug mode too."""
+        loop = SolipsistEventLoop()
+        self.addCleanup(loop.close)
+        for is_debug in (False, True):
+            future = loop.create_future()
+            sleep = loop.call_later(1, timers.END_OF_SLEEP, future, None)
+            self.assertIs(type(sleep), timers.Sleep)
+            self.assertEqual((sleep._callback, sleep._args), (timers.END_OF_SLEEP, (future, None)))
+            self.assertIs(sleep.get_context(), loop.line.context)
+            self.assertRegex(repr(sleep), r"^<Timer when=1.0 _set_result_unless_cancelled\(")
+            loop.set_debug(is_debug)
+            sleep.cancel()
+            sleep.cancel()
+            self.assertEqual((sleep._callback, sleep._args, loop._timer_cancelled_count), (None, None, 1 + is_debug))
+            self.assertRegex(repr(sleep), "^<Timer cancelled when=1.0" + (" _set_result" if is_debug else ">$"))
+            loop.set_debug(False)
+
+    def test_order(self):
+        """Of two at one instant the one that was made first is less, whichever is the sleep."""
+        loop = SolipsistEventLoop()
+        self.addCleanup(loop.close)
+        made = [loop.call_later(1, timers.END_OF_SLEEP, loop.create_future(), None), loop.call_later(1, print),
+                loop.call_later(1, timers.END_OF_SLEEP, loop.create_future(), None), loop.call_later(2, print)]
+        self.assertEqual(loop._scheduled, made)
+        self.assertEqual(sorted(made[::-1]), made)
+        self.assertTrue(made[2] > made[1] and made[3] > made[2] and not made[0] > made[1])
 
 
 if __name__ == "__main__":
