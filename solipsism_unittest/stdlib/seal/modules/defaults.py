@@ -26,6 +26,7 @@ from . import functions
 
 _FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType)
 _WRAPPERS = (staticmethod, classmethod)
+_PLAIN = frozenset({bool, bytes, float, int, str, tuple, types.ModuleType, type(None)})  # most of what there is
 _names_of = type.__dict__["__dict__"].__get__  # of a class, whatever its metaclass makes of a look at it
 
 
@@ -65,7 +66,7 @@ class Defaults:
                 if type(value) is not types.FunctionType or _is_name(value.__module__, module_name)]
         while line:
             value = line.pop()
-            if id(value) in seen:
+            if type(value) in _PLAIN or id(value) in seen:
                 continue
             if functions.is_kind(value):
                 seen.add(id(value))
@@ -101,6 +102,8 @@ class Defaults:
                 yield Binding(names, name, value, {name: ours})
 
     def _instead(self, value: Any) -> Any:
+        if type(value) in _PLAIN:
+            return value
         ours = self._clock_instead(value)
         return ours if ours is not value else self._over(value)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import operator
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from ....introspection.modules import is_ours, written_on
@@ -50,16 +50,19 @@ def inside(value: Any, module_name: str) -> Any:
     return None
 
 
-def _of_function(function: types.FunctionType, instead: _Instead) -> Iterator[Any]:
-    if is_ours(str(function.__globals__.get("__name__"))):
-        return  # a stand-in keeps what it stands for
-    if function.__defaults__:
-        ours = tuple(map(instead, function.__defaults__))
-        if any(map(operator.is_not, ours, function.__defaults__)):
+def _of_function(function: types.FunctionType, instead: _Instead) -> Sequence[Any]:
+    defaults, by_keyword, closure = function.__defaults__, function.__kwdefaults__, function.__closure__
+    parts = [*_of_wrapper(function, instead)]
+    if not (defaults or by_keyword or closure) or is_ours(str(function.__globals__.get("__name__"))):
+        return parts  # as most; a stand-in keeps what it stands for
+    if defaults:
+        ours = tuple(map(instead, defaults))
+        if any(map(operator.is_not, ours, defaults)):
             function.__defaults__ = ours
-        yield from ours
-    yield from values_served(function.__kwdefaults__, instead)
-    for cell in function.__closure__ or ():
+        parts += ours
+    if by_keyword:
+        parts += values_served(by_keyword, instead)
+    for cell in closure or ():
         try:
             kept = cell.cell_contents
         except ValueError:  # nothing is bound to the name
@@ -67,8 +70,8 @@ def _of_function(function: types.FunctionType, instead: _Instead) -> Iterator[An
         here = instead(kept)
         if here is not kept:
             cell.cell_contents = here
-        yield here
-    yield from _of_wrapper(function, instead)
+        parts.append(here)
+    return parts
 
 
 def _of_partial(partial: Any, instead: _Instead) -> Iterator[Any]:
@@ -87,9 +90,9 @@ def _of_partial_method(partial: Any, instead: _Instead) -> Iterator[Any]:
     yield from values_served(partial.keywords, instead)
 
 
-def _of_wrapper(wrapper: Any, instead: _Instead) -> Iterator[Any]:
-    if "__wrapped__" in vars(wrapper):
-        yield wrapper.__wrapped__
+def _of_wrapper(wrapper: Any, instead: _Instead) -> Sequence[Any]:
+    wrapped = getattr(wrapper, "__wrapped__", None)  # not by vars(): that makes a dict for each function
+    return () if wrapped is None else (wrapped,)
 
 
 _PARTS: dict[type, Callable[[Any, _Instead], Iterable[Any]]] = {
