@@ -335,7 +335,8 @@ class LeftThreadTest(TextsCase):
             threads[0].start()
 
         try:
-            return body, self.told_of(body)
+            with mock.patch("solipsism_unittest.stdlib.threads.workers.LINGER", 0.05):
+                return body, self.told_of(body)
         finally:
             os.write(writing, b"x")
             threads[0].join()
