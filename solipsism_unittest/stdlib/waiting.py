@@ -82,7 +82,7 @@ def carry_out(world: World, attempt: Callable[[], T], interests: Interests, time
             came = baton.wait(me, Why(_words(world.kernel, call, interests)), deadline,
                               lambda: seen != state(), seen=first)  # noqa: B023 - it is asked during this wait alone
         except Over:
-            if me.has_ended:
+            if me.ends:
                 raise
             raise _over(call, world) from None
         if baton.over:

@@ -105,6 +105,7 @@ class VirtualPopen(Asking):
         self._carry_out(look, [(number, READABLE)], None, "Popen.stdout.read")
 
     def _carry_out(self, attempt: Callable[[], T], interests: waiting.Interests, timeout: float | None, call: str) -> T:
+        who = repr(self._child)
         try:
             if waiting.is_elsewhere(self._world):
                 return waiting.carry_out(self._world, attempt, interests, timeout, call)
@@ -116,7 +117,7 @@ class VirtualPopen(Asking):
         except TimeoutError:
             raise subprocess.TimeoutExpired(self.args, timeout or 0.0) from None
         except BlockingIOError:
-            raise waiting.refusal(self._world, call, repr(self._child), "call it in asyncio.to_thread(), or use "
+            raise waiting.refusal(self._world, call, who, "call it in asyncio.to_thread(), or use "
                                   "asyncio.create_subprocess_exec()") from None
         finally:
             self._child.put_back(interests)

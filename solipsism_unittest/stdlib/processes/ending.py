@@ -31,7 +31,7 @@ class Ending:
 
     def __init__(self) -> None:
         self._threads: list[threading.Thread] = []
-        self._at_work: set[int] = set()  # threads that run code of the program
+        self._at_work: dict[int, World] = {}  # threads that run code of the program, and where
         self._is_over = False
         self._pools: list[weakref.ref[Any]] = []
         self._functions: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = []
@@ -53,21 +53,22 @@ class Ending:
             if self._is_over:
                 return None
             ident = threading.get_ident()
-            self._at_work.add(ident)
+            self._at_work[ident] = world
             try:
                 return function(*args, **kwargs)
             except Over:  # nobody is there to hear of it
                 return None
             finally:
-                self._at_work.remove(ident)
+                del self._at_work[ident]
                 world.baton.lives_on(ident)
 
         return run
 
     def end_threads(self, world: World, but: int) -> None:
         """The process is no more: its threads come no further than to their next wait, but for one that cleans up."""
-        for ident in sorted(self._at_work - {but, threading.get_ident()}):
-            world.baton.end(ident)
+        for ident, its_world in list(self._at_work.items()):
+            if ident not in (but, threading.get_ident()):
+                its_world.baton.end(ident)
         of_loop = getattr(outermost(world).loop, "_default_executor", None)
         for known in self._pools:
             if (pool := known()) is not None and pool is not of_loop:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ...introspection.modules import is_ours, module_of
 from ..worlds import World, thread_id
-from .process import within
+from .process import here, within
 from .program import Ended, Program
 
 
@@ -67,7 +67,7 @@ class GuestProcess(Program):
         is_first = self.end_code is None
         super()._die(code)
         if is_first and self.thread is not None and self.inner is None and thread_id() != self.main:
-            self.world.baton.strike(self.main, Ended(code))
+            here(self.main, self.world).baton.end(self.main, Ended(code))
 
     def _soon(self, call: Callable[[], None]) -> None:
         if self.inner is None:

@@ -4,6 +4,7 @@ import _thread
 import asyncio
 import atexit
 import concurrent.futures
+import contextlib
 import os
 import pathlib
 import re
@@ -19,6 +20,7 @@ import weakref
 from asyncio.subprocess import PIPE
 
 from solipsism_unittest import SleepForeverError, SolipsismError, SolipsistTestCase
+from tests.case.test_case import run, told
 
 PROGRAMS = '''
 import asyncio, atexit, concurrent.futures, os, signal, sys, threading, time
@@ -332,3 +334,28 @@ class ThreadsOfProgramsTest(SolipsistTestCase):
             await self.settle()
         self.loop.world.baton.end(0)  # one that is gone is no error
         self.loop.world.baton.lives_on(0)
+
+    def test_one_that_catches_everything(self):
+        """A thread that cannot be unwound stands still, and is reported."""
+        acts = []
+
+        class Inner(SolipsistTestCase):
+            async def test(self):
+                def stubborn():
+                    while len(acts) < 1000:
+                        acts.append("wait")
+                        with contextlib.suppress(BaseException):
+                            time.sleep(1)
+
+                def main():
+                    threading.Thread(target=stubborn, daemon=True).start()
+                    time.sleep(1.5)
+
+                self.assertEqual((await self.run_program(main)).returncode, 0)
+                await asyncio.sleep(9)
+                acts.append(len(acts))
+                acts.extend(range(1000))  # and so it ends
+
+        result = run(Inner)
+        self.assertEqual(acts[:8], ["wait"] * 7 + [7], told(result))
+        self.assertRegex(told(result), "1 thread alive\n +Thread .*stubborn")

@@ -26,7 +26,7 @@ from ....kernel.clock import VirtualClock
 from ....kernel.journal import Journal
 from .deadlines import Deadlines
 from .patience import Around, Patience
-from .record import DONE, ENDED, NOTHING, READY, REALLY_WAITS, RUNNING, WAITING, Over, Record, Waiter, Why, describe
+from .record import DONE, NOTHING, READY, REALLY_WAITS, RUNNING, WAITING, Over, Record, Waiter, Why, describe
 
 
 class Section:
@@ -165,8 +165,8 @@ class Baton(Patience):
         `look()` says whether what is waited for may be there. It is asked when all threads wait, and who has waited
         longest goes on first: `seen` is the record's, from a wait that this one goes on with.
         """
-        if me.has_ended and not self.over:
-            raise Over(ENDED)
+        if me.ends and not self.over:
+            self._end_here(me)
         with self._section:
             if self.over:
                 return False

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ....introspection.threads import Real, Turns, asleep, frame_of, idents, processor_time, resting, standing, waits
 from ....kernel.journal import Journal
-from .record import BLIND, DONE, ENDED, READY, RUNNING, STRAY, WAITING, Over, Record, named
+from .record import BLIND, DONE, ENDED, MANY, READY, RUNNING, STRAY, WAITING, Over, Record, named
 
 PATIENCE = 0.05  # real seconds
 NAME_OF_WATCHDOG = "solipsism_unittest real-time limit"  # a thread that looks on
@@ -53,19 +53,70 @@ class Around(Protocol):
         """Up to when time may go where no loop decides."""
 
 
-class Patience:
-    """What a baton knows of those that run, and how a thread waits for its turn."""
+class Strikes:
+    """How a thread is told from outside that it goes no further."""
 
     over: bool
     records: dict[int, Record]
-    waiting: dict[Record, None]
-    active: dict[Record, None]
+    running: Record | None
     _section: contextlib.AbstractContextManager[None]
 
     if TYPE_CHECKING:
         def _make_ready(self, record: Record) -> None:
             """Put a thread in line."""
 
+        def _drop(self, record: Record) -> None:
+            """Take it out of all lines."""
+
+    def strike(self, ident: int, error: BaseException) -> bool:
+        """Let a thread that waits, or waits for its turn, raise this there; False for any other."""
+        with self._section:
+            record = self.records[ident]
+            if record.state not in (WAITING, READY):
+                return False
+            record.error = error
+            if record.state is WAITING:
+                self._make_ready(record)
+        return True
+
+    def end(self, ident: int, error: BaseException | None = None) -> None:
+        """Let a thread go no further than to its next wait, for its program has ended; this is raised where it waits.
+        """
+        with self._section:
+            record = self.records.get(ident)
+            if record is not None:
+                record.ends = 1
+                if record.state is WAITING:
+                    record.error = error or Over(ENDED)
+                    self._make_ready(record)
+
+    def _end_here(self, me: Record) -> None:
+        """Raise that in a wait. A thread that catches it and waits again, and again, stands still at last."""
+        me.ends += 1
+        if me.ends > MANY:
+            with self._section:
+                me.is_free = True
+                self._drop(me)
+                if self.running is me:
+                    self.running = None
+            while not self.over:
+                me.gate.acquire(True, LOOK_EVERY)
+        raise Over(ENDED)
+
+    def lives_on(self, ident: int) -> None:
+        """A thread has done with that program: it is another's."""
+        record = self.records.get(ident)
+        if record is not None:
+            record.ends = 0
+
+
+class Patience(Strikes):
+    """What a baton knows of those that run, and how a thread waits for its turn."""
+
+    waiting: dict[Record, None]
+    active: dict[Record, None]
+
+    if TYPE_CHECKING:
         def new_record(self, name: str) -> Record:
             """A record of a thread."""
 
@@ -79,7 +130,7 @@ class Patience:
         """There are threads from now on."""
         self._door = type(self._section).__enter__.__code__
         self.home_waits = False  # the thread of the loop, which does not run, and has left the world
-        self.running: Record | None = None
+        self.running = None
         self.ready: deque[Record] = deque()
         self.strays: dict[Record, None] = {}
         self.blind: dict[Record, Turns | None] = {}  # how often each was given a processor when it was seen last
@@ -160,33 +211,6 @@ class Patience:
         for record in sorted(found, key=lambda record: record.seen):
             self._make_ready(record)
         return bool(found)
-
-    def strike(self, ident: int, error: BaseException) -> bool:
-        """Let a thread that waits, or waits for its turn, raise this there; False for any other."""
-        with self._section:
-            record = self.records[ident]
-            if record.state not in (WAITING, READY):
-                return False
-            record.error = error
-            if record.state is WAITING:
-                self._make_ready(record)
-        return True
-
-    def end(self, ident: int) -> None:
-        """Let a thread go no further than to its next wait, for its program has ended."""
-        with self._section:
-            record = self.records.get(ident)
-            if record is not None:
-                record.has_ended = True
-                if record.state is WAITING:
-                    record.error = Over(ENDED)
-                    self._make_ready(record)
-
-    def lives_on(self, ident: int) -> None:
-        """A thread has done with that program: it is another's."""
-        record = self.records.get(ident)
-        if record is not None:
-            record.has_ended = False
 
     def has_strangers(self, *, native: bool = False) -> bool:
         """Whether there are threads of no world, or of another, that may bring what somebody waits for.

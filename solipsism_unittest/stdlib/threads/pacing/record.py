@@ -41,6 +41,9 @@ class Over(SystemExit):
 ENDED = "the program that this thread belongs to has ended"
 
 
+MANY = 5  # waits from which a thread can be unwound: one that is still there catches everything
+
+
 class Why:
     """What a thread waits for, in words; and whom that leads to."""
 
@@ -63,7 +66,7 @@ class Record:
     __slots__ = ("baton", "name", "place", "number", "ident", "native", "gate", "state", "why", "deadline", "look",
                  "token", "woken", "timed_out", "error", "real", "seen", "is_free", "is_worker", "came_by_itself",
                  "joiners", "order", "quiet", "patience", "is_impatient", "looks_at", "looks", "used", "stood", "rests",
-                 "was_blind", "stand_in", "stands_for", "has_ended", "__weakref__")
+                 "was_blind", "stand_in", "stands_for", "ends", "__weakref__")
 
     def __init__(self, baton: Waker, name: str, number: int, place: Place | None = None) -> None:
         self.baton = baton
@@ -85,7 +88,7 @@ class Record:
         self.real = 0  # it is in calls that wait for the real world
         self.is_free = False  # meant to run on: it takes no turns and never holds the clock
         self.is_worker = False  # of a pool
-        self.has_ended = False  # the program that it belongs to
+        self.ends = 0  # how often it was told to since its program has ended, and once for that
         self.came_by_itself = False  # nobody in the world has started it
         self.joiners: collections.deque[Waiter] = collections.deque()
         self.order = 0  # the number of the loop that is parked on it; 0 for none
