@@ -25,7 +25,7 @@ try:
 except ImportError:  # Windows has none
     pty = None
 
-REAL_SLEEP = time.sleep
+REAL_SLEEP, REAL_MONOTONIC = time.sleep, time.monotonic
 
 
 class Hidden:
@@ -185,6 +185,8 @@ class InterruptTest(unittest.TestCase):
                 with self.assertRaises(KeyboardInterrupt):
                     load(interrupted).run(result)
                 self.assertEqual(result.errors + result.failures, [])
+                interrupted.doClassCleanups()  # as pytest does; unittest leaves that to the end of the process
+                self.assertEqual(time.monotonic, REAL_MONOTONIC)
                 self.assertIs(signal.getsignal(signal.SIGINT), signal.default_int_handler)
                 following = unittest.TestResult()
                 load(type("Next", (Hidden.InterruptedTest,), {})).run(following)
@@ -196,6 +198,7 @@ class InterruptTest(unittest.TestCase):
         with mock.patch.object(result, "startTest", lambda test: _signal.raise_signal(signal.SIGINT)), \
                 self.assertRaises(KeyboardInterrupt):
             unittest.defaultTestLoader.loadTestsFromTestCase(Hidden.InterruptedTest).run(result)
+        Hidden.InterruptedTest.doClassCleanups()
 
     def test_catch(self):
         """With --catch the first Ctrl-C lets the test come to its end, and what ran is reported."""
