@@ -23,7 +23,7 @@ from ...worlds import World
 from .. import guard
 from ..replacements import MISSING, Lasting, Replacement
 from ..stand_ins import Condition, Maker, stand_over
-from . import cares
+from . import cares, loops
 from .early_names import Bindings, last_module
 
 if TYPE_CHECKING:
@@ -136,8 +136,8 @@ Wanted = dict[str, dict[str, Maker]]
 
 
 def wanted(libraries: Iterable[Library] = LIBRARIES) -> Wanted:
-    """What is replaced, of these libraries and of pycares."""
-    found: Wanted = {"pycares": dict(cares.ANSWERS)}
+    """What is replaced, of these libraries, of pycares and of uvloop."""
+    found: Wanted = {"pycares": dict(cares.ANSWERS), "uvloop": loops.ANSWERS}
     for library in libraries:
         for way in library.ways:
             module, _, name = way.partition(":")
@@ -210,7 +210,7 @@ class Libraries:
         for path, maker in self._wanted[name].items():
             owner, _, method = path.partition(".")
             there = namespace.get(owner)
-            if isinstance(there, type):
+            if isinstance(there, type) and maker not in loops.OF_MODULES.values():
                 of_classes.setdefault(owner, {})[method or "__init__"] = maker
             elif there is not None:
                 replaced += _by_name(module, owner, maker)
