@@ -153,7 +153,7 @@ class Hangs:
         """The tasks of the other loops of this world that run, each after its loop."""
         others = [loop for loop in self.loop.world.running if loop is not self.loop]
         return [line for loop in others for line in
-                (f"{loop!r} made at {loop.made_at} runs in another thread:",
+                (f"{loop!r}{f' made at {loop.made_at}' if loop.made_at else ''} runs in another thread:",
                  *(f"  {line}" for task in report.task_lines(all_tasks(loop)) for line in task.splitlines()))]
 
     def _ahead(self) -> str:

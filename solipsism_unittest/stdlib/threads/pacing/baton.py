@@ -19,14 +19,13 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from math import inf
 
-from ....errors import SleepForeverError
 from ....introspection.places import Place
 from ....introspection.threads import Real
 from ....kernel.clock import VirtualClock
 from ....kernel.journal import Journal
 from .deadlines import Deadlines
 from .patience import Around, Patience
-from .record import DONE, NOTHING, READY, REALLY_WAITS, RUNNING, WAITING, Over, Record, Waiter, Why, describe
+from .record import DONE, NOTHING, READY, REALLY_WAITS, RUNNING, WAITING, Over, Record, Waiter, Why, stuck
 
 
 class Section:
@@ -330,7 +329,7 @@ class Baton(Patience):
             main = next((record for record in watched if record.state is WAITING), None)
             if main is None or self.has_strangers():
                 return False
-            main.error = SleepForeverError(describe(self.records.values(), clock.now, due))
+            main.error = stuck(self.records.values(), clock.now, due, self._world.reach())
             self._make_ready(main)
             return True
         clock.jump(max(due, clock.now))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from math import inf
 from typing import Any, Protocol
 
+from ....errors import SleepForeverError, SolipsismError, VirtualTimeLimitError
 from ....introspection.modules import is_ours, module_of, root_of
 from ....introspection.places import Place
 from ....introspection.tasks import coroutine_name, task_behind
@@ -123,10 +124,15 @@ class Record:
 # -- in words
 
 
-def describe(records: Iterable[Record], now: float, due: float = inf) -> str:
-    """What a hang of threads without a loop is reported as; `due` is when a thread would go on."""
+def stuck(records: Iterable[Record], now: float, due: float, reach: float) -> SolipsismError:
+    """The error of threads without a loop that cannot go on; `due` is when one would, and `reach` how far time may go.
+    """
+    kind: type[SolipsismError] = SleepForeverError
     reason = "no thread can go on" if due == inf else f"time may not go on to t={due!r}, where a thread would"
-    return "\n  ".join([f"{reason} at t={now!r}", *lines(records)])
+    if -inf < reach < due < inf:
+        kind = VirtualTimeLimitError
+        reason = f"the test goes on beyond its virtual time limit, to t={due!r} where a thread goes on,"
+    return kind("\n  ".join([f"{reason} at t={now!r}", *lines(records)]))
 
 
 def lines(records: Iterable[Record]) -> list[str]:

@@ -53,6 +53,32 @@ class WordsTest(unittest.TestCase):
 
         self.assertIn("nothing can wake the program at t=1.0: 1 task waits for ever\n  Task-1", self.hang(idle))
 
+    def test_beyond_the_limit(self):
+        """Threads that go on for ever meet the limit in virtual time, in a test without a coroutine too."""
+        def naps():
+            while True:
+                time.sleep(40)
+
+        class Case(SolipsistTestCase):
+            virtual_time_limit = 100.0
+
+            def test(self):
+                thread = threading.Thread(target=naps, daemon=True)
+                thread.start()
+                thread.join()
+
+        (_, text), = run(Case).errors
+        self.assertIn("VirtualTimeLimitError: the test goes on beyond its virtual time limit, to t=120.0 where a "
+                      "thread goes on, at t=80.0\n  thread MainThread waits for the end of ", text)
+
+    def test_a_loop_that_no_line_has_made(self):
+        """A second loop of `to_thread(asyncio.run, main())` has no place."""
+
+        async def body(case):
+            await asyncio.to_thread(asyncio.run, asyncio.Event().wait())
+
+        self.assertRegex(self.hang(body), r"\n  <SolipsistEventLoop running t=0\.0> runs in another thread:\n")
+
     def test_a_clock_that_was_read(self):
         """Who reads the real clock at one instant has no line about it, and no empty one."""
 
