@@ -14,6 +14,7 @@ import asyncio
 import os
 from asyncio import _get_running_loop, current_task
 from collections.abc import Collection, Iterator
+from math import inf
 from sys import _getframe
 from types import CodeType, FrameType, FunctionType
 from typing import Any, NamedTuple
@@ -24,6 +25,8 @@ _working_directory = os.getcwd  # the system's own
 
 _OF_TASKS = vars(asyncio.tasks)  # of a module that carries calls and starts no loop
 _STARTERS = {"asyncio.base_events": "run_forever", "unittest.case": "run", "_pytest.runner": "runtestprotocol"}
+# The last instruction of a starter of which that is known: what stands behind it is none, and nobody looks at its code.
+_LAST = {"asyncio.base_events": len(asyncio.BaseEventLoop.run_forever.__code__.co_code)}
 
 
 def ends_here(function: FunctionType) -> None:
@@ -137,7 +140,8 @@ def _user_place(start: FrameType | None) -> Place | None:
             if not place.in_library:
                 return place if inner is None else inner.called_from(place)
             inner = inner or place
-        elif module in _STARTERS and frame.f_code.co_name == _STARTERS[module]:  # an audited attribute: asked last
+        elif (module in _STARTERS and frame.f_lasti < _LAST.get(module, inf)
+                and frame.f_code.co_name == _STARTERS[module]):  # an audited attribute: asked last
             break
         frame = frame.f_back
     return inner

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from asyncio import base_events, events, format_helpers
+from asyncio import base_events, events, format_helpers, futures, selector_events, streams
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import copy_context
 from heapq import heappop
 from inspect import CO_COROUTINE
@@ -61,6 +61,18 @@ class Handle(events.Handle):
         self._cancelled = False
         self._repr = None
         self._source_traceback = None
+
+
+def _plain_functions() -> Iterator[FunctionType]:
+    """The functions by which asyncio's transports, servers and streams go on, none of them a coroutine function."""
+    for module in (selector_events, streams, base_events, futures):
+        own = [thing for thing in vars(module).values() if getattr(thing, "__module__", "") == module.__name__]
+        for thing in (inner for outer in own for inner in (outer, *getattr(outer, "__dict__", {}).values())):
+            if type(thing) is FunctionType and not thing.__code__.co_flags & CO_COROUTINE:
+                yield thing
+
+
+_PLAIN = frozenset(_plain_functions())  # for them nobody looks at the code at each call: to do so is audited, and slow
 
 
 class OwnTurn:
@@ -212,8 +224,11 @@ class Turns(asyncio.SelectorEventLoop, Behind):
             check_caller(self, "call_soon")
         kind = type(callback)
         if kind is not BuiltinFunctionType:  # which the wake-up of a task is
-            if kind is FunctionType and callback.__module__ == "asyncio.tasks":
+            if kind is FunctionType and (callback in _PLAIN or callback.__module__ == "asyncio.tasks"):
                 pass  # as of gather(): the code of a function is an audited attribute, and costs more than all the rest
+            elif kind is MethodType and type(callback.__func__) is FunctionType and (  # type: ignore[attr-defined]
+                    callback.__func__ in _PLAIN):  # type: ignore[attr-defined]
+                pass
             elif kind is FunctionType or kind is MethodType:
                 code = getattr(callback, "__code__", None)
                 if code is not None and code.co_flags & CO_COROUTINE:

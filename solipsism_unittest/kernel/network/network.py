@@ -233,7 +233,7 @@ class Network(Conditions):
                 self.tcp.narrow(end, source)
         assert end.local is not None
         there = self.tcp.near(end.local[1], end.local[0]) if len(self.tcp.bound[end.local[1]]) > 1 else ()
-        if any(other.remote == (address, port) and other.local == end.local for other in there):
+        if there and any(other.remote == (address, port) and other.local == end.local for other in there):
             raise os_error(errno.EADDRNOTAVAIL)  # two connections between the same two addresses
         if not self.wire.is_plain and (code := self.wire.refuses(end.local[0], address)):
             raise os_error(code)

@@ -8,6 +8,7 @@ number; one without a row is refused, as Linux refuses unknown options. Defaults
 from __future__ import annotations
 
 import errno
+import functools
 import operator
 import os
 import socket
@@ -55,9 +56,13 @@ class Option(NamedTuple):
 
 def kind_of(end: End) -> str:
     """TCP, UDP or UNIX (of either type)."""
-    if end.family not in (socket.AF_INET, socket.AF_INET6):
+    return _kind_of(end.family, end.type)
+
+
+def _kind_of(family: int, type: int) -> str:
+    if family not in (socket.AF_INET, socket.AF_INET6):
         return UNIX
-    return TCP if end.type == socket.SOCK_STREAM else UDP
+    return TCP if type == socket.SOCK_STREAM else UDP
 
 
 def protocol(end: End) -> int:
@@ -67,7 +72,9 @@ def protocol(end: End) -> int:
 
 def set_option(end: End, level: int, optname: int, *values: Any) -> None:
     """setsockopt(2) as Python has it: the value is an int, a buffer, or None together with a length."""
-    judge_option(level, optname, *values)
+    if not (type(level) is type(optname) is int and (level, optname) in OPTIONS and len(values) == 1
+            and type(values[0]) is int and -2**31 <= values[0] < 2**31):  # as asyncio sets one on each connection
+        judge_option(level, optname, *values)
     value = values[0]
     if type(value) is int:
         size = 4
@@ -78,7 +85,7 @@ def set_option(end: End, level: int, optname: int, *values: Any) -> None:
         size = len(value) if isinstance(value, bytes) else 4
     if level == socket.SOL_SOCKET and size < 4 and (level, optname) != _DEVICE:
         raise os_error(errno.EINVAL)  # sk_setsockopt() checks this first
-    option = _option(end, level, optname, "set")
+    option = _option(end.family, end.type, level, optname, "set")
     if option.change is None:
         raise os_error(errno.ENOPROTOOPT)
     if value is None:
@@ -90,7 +97,7 @@ def get_option(end: End, level: int, optname: int, buflen: int, path_mtu: Callab
     """getsockopt(2): an int, or with `buflen` that number of bytes. `path_mtu(end)` is IP_MTU."""
     if not 0 <= buflen <= 1024:
         raise OSError("getsockopt buflen out of range")
-    option = _option(end, level, optname, "get")
+    option = _option(end.family, end.type, level, optname, "get")
     value = path_mtu(end) if (level, optname) in _PATH_MTU else option.read(end)
     if buflen and level == socket.IPPROTO_IP and buflen < 4 and isinstance(value, int) and 0 <= value <= 255:
         return bytes([value])  # as ip_getsockopt() does
@@ -99,14 +106,15 @@ def get_option(end: End, level: int, optname: int, buflen: int, path_mtu: Callab
     return int.from_bytes(value[:4], sys.byteorder, signed=True) if isinstance(value, bytes) else value
 
 
-def _option(end: End, level: int, optname: int, verb: str) -> Option:
+@functools.lru_cache(256)
+def _option(family: int, type: int, level: int, optname: int, verb: str) -> Option:
     option = OPTIONS.get((level, optname))
-    kind = kind_of(end)
+    kind = _kind_of(family, type)
     if level != socket.SOL_SOCKET:
         if kind is UNIX:
             raise os_error(errno.EOPNOTSUPP)
         own = socket.IPPROTO_TCP if kind is TCP else socket.IPPROTO_UDP
-        if end.family == socket.AF_INET and level not in (socket.IPPROTO_IP, own):
+        if family == socket.AF_INET and level not in (socket.IPPROTO_IP, own):
             # ip_getsockopt() of Linux has another errno for a level that is not its own than ip_setsockopt().
             raise os_error(errno.EOPNOTSUPP if verb == "get" else errno.ENOPROTOOPT)
         if level not in (socket.IPPROTO_IP, socket.IPPROTO_IPV6, own):
