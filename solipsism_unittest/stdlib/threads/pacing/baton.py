@@ -278,8 +278,7 @@ class Baton(Patience):
 
     def decides(self, me: Record, number: int) -> bool:
         """Whether the loop of this number has to decide how time goes on: all others wait, and it was made first."""
-        first = min((record.order for record in self.waiting if record.order > 0), default=number)
-        if number > first or not self.is_quiet():
+        if any(0 < record.order < number for record in self.waiting) or not self.is_quiet():
             return False
         self.active.pop(me, None)
         return True
