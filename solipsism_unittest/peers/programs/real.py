@@ -35,6 +35,9 @@ def start_real(world: World, command: Any, shell: bool, wanted: Mapping[int, Any
     for each in wanted.values():
         if is_virtual(each.fileno() if hasattr(each, "fileno") else each):
             raise NotSimulatedError("a real process takes no virtual descriptor for a stream: use PIPE")
+    passed = options.get("pass_fds")
+    if isinstance(passed, list | tuple | set | frozenset) and any(map(is_virtual, passed)):
+        raise NotSimulatedError("a real process takes no virtual descriptor by pass_fds=: add a program for that")
     with outside():
         real: Any = subprocess.Popen(command, shell=shell, stdin=wanted[0], stdout=wanted[1], stderr=wanted[2],
                                      bufsize=0, **options)

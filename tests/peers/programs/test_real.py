@@ -69,9 +69,14 @@ class RealTest(SolipsistTestCase):
                 process.kill()
 
     async def test_refused(self):
-        """The system says what is wrong."""
+        """The system says what is wrong, but for what only the world knows."""
         with self.assertRaisesRegex(FileNotFoundError, "No such file or directory: 'nobody-has-this'"):
             await exec_("nobody-has-this")
+        with self.assertRaisesRegex(OSError, "Bad file descriptor"):
+            await exec_("true", pass_fds=(99999,))
+        for end in self.socketpair():
+            with self.assertRaisesRegex(NotSimulatedError, r"takes no virtual descriptor by pass_fds=: add a program"):
+                await exec_("true", pass_fds=(end.fileno(),))
 
     async def test_beside_programs_of_the_test(self):
         """Programs of the test are there again where nothing is let out."""
