@@ -1,6 +1,6 @@
 """A program whose signal handlers raise while its loop waits, and what it sees of that: in plain words of asyncio.
 
-`python handlers.py` runs it in a real interpreter; tests/contracts/test_handlers.py runs it in a world as well.
+`python handlers.py [SECONDS]` runs it in a real interpreter; tests/contracts/test_handlers.py runs it in a world too.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-SOON = 0.02
+SOON = float(sys.argv[1]) if __name__ == "__main__" and len(sys.argv) > 1 else 0.02
 
 
 class StopError(Exception):
