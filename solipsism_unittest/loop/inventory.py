@@ -13,12 +13,12 @@ its own, that handler takes the errors over: only what reaches asyncio's default
 from __future__ import annotations
 
 import asyncio
-import gc
 import re
 import weakref
 from asyncio.log import logger
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, MutableMapping
+from gc import get_objects
 from typing import Any, NamedTuple, Protocol
 
 from ..hangs import words
@@ -177,7 +177,7 @@ class Inventory:
 
     def _crowd(self) -> list[Task]:
         """The tasks of our class that were not noted, as the garbage collector knows them."""
-        crowd = [thing for thing in gc.get_objects() if type(thing) is Task and thing.number > self._last
+        crowd = [thing for thing in get_objects() if type(thing) is Task and thing.number > self._last
                  and thing.get_loop().inventory is self]  # type: ignore[attr-defined]
         crowd.sort(key=hash)
         if len(crowd) <= CROWD:  # it is over

@@ -724,7 +724,7 @@ class DebuggerTest(unittest.TestCase):
         limit = real_time._Armed(5.0, lambda: None)
         limit._open, limit._deadline = True, limit._last
         limit._last -= 100
-        with mock.patch.object(sys, "gettrace", lambda: debugger.trace_dispatch):
+        with mock.patch.object(debuggers, "gettrace", lambda: debugger.trace_dispatch):
             self.assertTrue(debuggers.debugging(None))
             self.assertFalse(limit._tick(sys._getframe()))
         self.assertGreater(limit._deadline, time.monotonic() + 50)
@@ -734,7 +734,7 @@ class DebuggerTest(unittest.TestCase):
     def test_a_debugger_of_another_thread(self):
         """A traced frame shows that its thread has a debugger, though the looking one has none."""
         frame = sys._getframe()
-        with mock.patch.object(sys, "gettrace", lambda: None):
+        with mock.patch.object(debuggers, "gettrace", lambda: None):
             before, frame.f_trace = frame.f_trace, pdb.Pdb(stdout=io.StringIO()).trace_dispatch
             found = debuggers.debugging(frame)
             frame.f_trace = before
@@ -749,7 +749,7 @@ class DebuggerTest(unittest.TestCase):
             def __call__(self, *args):
                 """Trace nothing."""
 
-        with mock.patch.object(sys, "gettrace", Tracer):
+        with mock.patch.object(debuggers, "gettrace", Tracer):
             self.assertTrue(debuggers.debugging(None))
 
     def test_a_debugger_that_has_gone(self):
