@@ -40,7 +40,7 @@ from ..introspection.places import Place, ends_here, user_frames
 from ..introspection.threads import Real, frame_of
 from ..loop.event_loop import SolipsistEventLoop
 from ..loop.selector import VirtualSelector
-from ..loop.stuck import mover_lines
+from ..loop.stuck import around_lines
 from ..pythons import STRIKES_STOP_TRACED_THREADS
 from ..stdlib import worlds
 from ..stdlib.seal import table
@@ -447,4 +447,4 @@ def _report(reason: str, loop: asyncio.AbstractEventLoop | None, stuck: list[str
         tasks = report.task_lines(all_tasks(loop)) if loop is not None else []
         return "\n".join([reason, *(f"  {line}" for line in stuck), *tasks])
     return report.report(reason, loop.kernel, all_tasks(loop),
-                         "\n  ".join([*stuck, *mover_lines(loop), *_thread_lines(loop.world)]))
+                         "\n  ".join([*stuck, *around_lines(loop), *_thread_lines(loop.world)]))

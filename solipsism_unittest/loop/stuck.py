@@ -133,7 +133,7 @@ class Hangs:
         waiting = self._pending()
         if kind is LivelockError:
             hint += self._ahead()
-        hint = "\n  ".join(filter(None, [hint, *self._beside()]))
+        hint = "\n  ".join(filter(None, [hint, *_beside(self.loop)]))
         error = kind(report.report(reason, self.loop.kernel, waiting, hint, self._going_on(), self._ran(kind)))
         self.loop.kernel.journal.note("stuck", (kind.__name__,))
         run = self._driven
@@ -148,13 +148,6 @@ class Hangs:
             self._cancel(waiting)
         else:
             self._give_up(run, run.verdict, waiting)
-
-    def _beside(self) -> list[str]:
-        """The tasks of the other loops of this world that run, each after its loop."""
-        others = [loop for loop in self.loop.world.running if loop is not self.loop]
-        return [line for loop in others for line in
-                (f"{loop!r}{f' made at {loop.made_at}' if loop.made_at else ''} runs in another thread:",
-                 *(f"  {line}" for task in report.task_lines(all_tasks(loop)) for line in task.splitlines()))]
 
     def _ahead(self) -> str:
         """What comes next in time, which a program that spins keeps away; "" where nothing does."""
@@ -264,6 +257,19 @@ def mover_lines(loop: Loop) -> list[str]:
     if loop.selector.jumps_left == loop.selector.limits.jumps or not moving:
         return []
     return ["who keeps the clock moving:", *(f"    {who}" for who in moving)]
+
+
+def around_lines(loop: Loop) -> list[str]:
+    """What a report says beside the tasks of a loop: who keeps the clock moving, and the tasks of other loops."""
+    return [*mover_lines(loop), *_beside(loop)]
+
+
+def _beside(loop: Loop) -> list[str]:
+    """The tasks of the other loops of this world that run, each after its loop."""
+    others = [other for other in loop.world.running if other is not loop]
+    return [line for other in others for line in
+            (f"{other!r}{f' made at {other.made_at}' if other.made_at else ''} runs in another thread:",
+             *(f"  {line}" for task in report.task_lines(all_tasks(other)) for line in task.splitlines()))]
 
 
 def _movers(loop: Loop) -> list[str]:

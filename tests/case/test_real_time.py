@@ -716,6 +716,33 @@ class LimitTest(Patient):
 REAL_SLEEP = time.sleep
 
 
+class OtherLoopsTest(unittest.TestCase):
+    def test_their_tasks(self):
+        """The report has the tasks of the other loops of the world too: of a program in a thread, for example."""
+        async def program():
+            over = asyncio.Event()
+            beat = asyncio.create_task(ticks(over), name="beat")
+            await over.wait()
+            await beat
+
+        async def ticks(over):
+            while not is_over:
+                await asyncio.sleep(15)
+            over.set()
+
+        async def test(self):
+            await asyncio.to_thread(asyncio.run, program())
+
+        is_over = []
+        before = set(threading.enumerate())
+        text = told(run_one(test, SolipsistTestCase, real_time_limit=0.3))
+        is_over.append(True)
+        for thread in set(threading.enumerate()) - before:
+            thread.join(timeout=10)
+        self.assertRegex(text, r"(?s)RealTimeLimitError.*<SolipsistEventLoop running \S+> runs in another thread:\n"
+                               r".*\(OtherLoopsTest\S*program\) at \S*test_real_time\.py:\d+.*beat \(")
+
+
 class DebuggerTest(unittest.TestCase):
     def test_a_tracing_debugger(self):
         """While a debugger traces, its time does not count; a tracer that only measures is none."""
