@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import os
+import pathlib
 import signal
 import subprocess
 import warnings
@@ -249,7 +250,8 @@ class Popens(Contract):
         """What means something by a rule of its own, or nothing."""
         lines: list[Any] = ["", b"", " \t", "VALUE=1", "true\n", " A=b true ", [""], ["", "x"], [], "echo 'a", 'true "']
         odd: list[dict[str, Any]] = [
-            {"args": ""}, {"args": [""]}, {"args": iter(["true"])}, {"args": {"true": 1}}, {"executable": "/bin/true"},
+            {"args": ""}, {"args": [""]}, {"args": pathlib.Path("true"), "shell": True}, {"args": pathlib.Path("true")},
+            {"args": iter(["true"])}, {"args": {"true": 1}}, {"executable": "/bin/true"},
             {"args": "true", "shell": True, "executable": "/nowhere/sh"}, {"executable": b"/bin/false"},
             {"args": "true", "shell": "yes", "executable": "/bin/sh"}, {"executable": ""}, {"executable": 3},
             {"cwd": "a\0b"}, {"cwd": ""}, {"cwd": b"/"}, {"cwd": ["/"]}, {"preexec_fn": 3}, {"preexec_fn": False},

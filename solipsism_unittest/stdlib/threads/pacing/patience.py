@@ -97,8 +97,7 @@ class Strikes:
             with self._section:
                 me.is_free = True
                 self._drop(me)
-                if self.running is me:
-                    self.running = None
+                self.running = None if self.running is me else self.running
             while not self.over:
                 me.gate.acquire(True, LOOK_EVERY)
         raise Over(ENDED)
