@@ -50,6 +50,7 @@ from .transitions import (
 # reader shows soon. Four times as much made bulk data four times slower: such blocks come fresh from the system.
 DEFAULT_CAPACITY = 64 * 1024
 TCP_BUFFERS = 16_384, 131_072  # SO_SNDBUF and SO_RCVBUF of a new socket: Linux's tcp_wmem and tcp_rmem
+FIRST_PROBE = 0.2  # seconds from the last byte that went out to the first probe of a window that has no room
 _USER_TIMEOUT = socket.IPPROTO_TCP, getattr(socket, "TCP_USER_TIMEOUT", -1)
 _MSG_WAITALL = getattr(socket, "MSG_WAITALL", 0)
 _MSG_TRUNC = getattr(socket, "MSG_TRUNC", 0)
@@ -389,12 +390,13 @@ class Connection(End):
 class Patience:
     """TCP_USER_TIMEOUT of an end without room to send: it fails when its peer, which answers, reads nothing for long.
 
+    Linux counts from the first probe of the window on, which goes a retransmission's time after the last byte.
     What is on its way over a link does not count: there TCP_USER_TIMEOUT is for retransmissions.
     """
 
     def __init__(self, end: Connection, seconds: float) -> None:
         self._end = end
-        self._seconds = seconds
+        self._seconds = seconds + FIRST_PROBE
         self._clock = end.journal.clock
         self._since = self._clock.now  # when the last byte went out
         self._before = end.transmit

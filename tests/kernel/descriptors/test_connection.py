@@ -32,12 +32,12 @@ class PatienceTest(SolipsistTestCase):
         return caught.exception.errno, self.now
 
     async def test_nobody_reads(self):
-        """The connection ends so long after the last byte went out, though the line is fine."""
+        """The connection ends so long after the first probe of the window, on a fine line: Linux at 3.24 s."""
         one, other = await self.full()
         self.assertRaises(BlockingIOError, one.send, b"x")
         await asyncio.sleep(1)
         self.assertRaises(BlockingIOError, one.send, b"x")
-        self.assertEqual(await self.ended(one), (errno.ETIMEDOUT, 3.0))
+        self.assertEqual(await self.ended(one), (errno.ETIMEDOUT, 3.2))
         self.assertEqual((one.recv(1), one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)), (b"", 0))
         self.assertRaises(BrokenPipeError, one.send, b"x")
         self.assertNotEqual(other.recv(10), b"")
@@ -48,7 +48,7 @@ class PatienceTest(SolipsistTestCase):
         await asyncio.sleep(2)
         self.assertEqual(len(other.recv(10)), 10)
         self.assertEqual(one.send(bytes(20)), 10)
-        self.assertEqual(await self.ended(one), (errno.ETIMEDOUT, 5.0))
+        self.assertEqual(await self.ended(one), (errno.ETIMEDOUT, 5.2))
 
     async def test_it_reads_in_time(self):
         """Who reads in time is waited for no longer, until there is no room again."""
@@ -58,7 +58,7 @@ class PatienceTest(SolipsistTestCase):
         await self.assertReceivesNothing(one, 100)
         one.send(bytes(size))
         self.assertRaises(BlockingIOError, one.send, b"x")
-        self.assertEqual(await self.ended(one), (errno.ETIMEDOUT, 105.0))
+        self.assertEqual(await self.ended(one), (errno.ETIMEDOUT, 105.2))
 
     async def test_no_timeout(self):
         """Without the option nobody is impatient."""
