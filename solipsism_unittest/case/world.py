@@ -179,25 +179,25 @@ def enter(case: Settings, run: Run, scope: Scope | None) -> None:
     said = checks.said(type(case), getattr(case, case._testMethodName))
     if said:
         run.checks = {**checks.DEFAULTS, **said}
-    if scope is None or not scope.has_executor:
-        _use_executor(case, run)
+    executor = _use_executor(case, run) if scope is None or not scope.has_executor else None
     run.world.enter(case, run, settings.blocking_calls_of(case, said.get("blocking_calls")))
+    if executor is not None and loops.is_lent(run.runner):  # which nobody closes
+        run.leaving.callback(executor.shutdown)
     if case.forbid_get_event_loop:
         run.refusals = run.leaving.enter_context(get_event_loop.forbidden(case.failureException))
 
 
-def _use_executor(case: Settings, run: Run) -> None:
+def _use_executor(case: Settings, run: Run) -> concurrent.futures.Executor | None:
     executor = case.executor_factory()
     if executor is None:
-        return
+        return None
     if not isinstance(executor, concurrent.futures.Executor):
         raise SolipsismError(f"executor_factory of {type(case).__qualname__} gave {names.plain(executor)}, "
                              "which is no executor: return a new concurrent.futures.Executor, or None")
     run.world.use_executor(executor)
-    if loops.is_lent(run.runner):  # which nobody closes
-        run.leaving.callback(executor.shutdown)
     if run.scope is not None:
         run.scope.has_executor = True
+    return executor
 
 
 def leave(run: Run) -> None:
