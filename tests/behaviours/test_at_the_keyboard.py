@@ -132,7 +132,8 @@ class OptionsTest(unittest.TestCase):
         module.OptionsTest = Hidden.OptionsTest
         stderr, stdout = io.StringIO(), io.StringIO()
         with contextlib.redirect_stderr(stderr), contextlib.redirect_stdout(stdout):
-            program = unittest.main(module, argv=["unittest", *arguments], exit=False)
+            program = unittest.main(module, argv=["unittest", *arguments], exit=False,
+                                    testLoader=unittest.TestLoader())  # -k stays with a loader
         return program.result, stderr.getvalue(), stdout.getvalue()
 
     def test_one_by_name(self):
