@@ -139,7 +139,7 @@ class SleepTest(unittest.TestCase):
             sleep = loop.call_later(1, timers.END_OF_SLEEP, future, None)
             self.assertIs(type(sleep), timers.Sleep)
             self.assertEqual((sleep._callback, sleep._args), (timers.END_OF_SLEEP, (future, None)))
-            self.assertIs(sleep.get_context(), loop.line.context)
+            self.assertIs(sleep._context, loop.line.context)
             self.assertRegex(repr(sleep), r"^<Timer when=1.0 _set_result_unless_cancelled\(")
             loop.set_debug(is_debug)
             sleep.cancel()
