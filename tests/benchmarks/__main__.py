@@ -5,6 +5,7 @@ import platform
 import subprocess
 import sys
 from importlib.util import find_spec
+from math import inf
 from statistics import median
 
 from tests.benchmarks.rows import ROWS, Contender, Row
@@ -92,7 +93,7 @@ def lines(name: str, row: Row, size: int, found: dict[int, list[float] | str]) -
         if isinstance(theirs, str):
             table.append(LINE.format(name, contender.label, theirs, "", "", ""))
             continue
-        ratios = [our / their for our, their in zip(ours, theirs, strict=True)]
+        ratios = [our / their if their else inf for our, their in zip(ours, theirs, strict=True)]  # memory may be 0
         ratio = median(ratios)
         aim, verdict = "", ""
         if contender.aim is not None:

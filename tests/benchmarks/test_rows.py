@@ -43,6 +43,12 @@ class RowsTest(unittest.TestCase):
         self.assertEqual(len(lines), 2 * (len(tiny.contenders) - 1) + 1, lines)
         self.assertFalse([line for line in lines if "failed" in line or "died" in line])
 
+    def test_what_takes_nothing(self):
+        """Memory may be measured as none: the table says so, and the other rows are printed."""
+        row = ROWS["sleep"]
+        found = {number: [1.0 if number == 0 else 0.0] for number in range(len(row.contenders))}
+        self.assertIn("inf (inf..inf)", benchmarks.lines("sleep", row, 1, found)[0])
+
 
 if __name__ == "__main__":
     unittest.main()
