@@ -23,6 +23,7 @@ from ...stdlib.processes.guests import GuestProcess
 from ...stdlib.processes.process import process_of
 from ...stdlib.processes.program import ROOM, code_after, end_well, flush, text_files
 from ...stdlib.processes.surroundings import Surroundings, shown, surround
+from ...stdlib.worlds import thread_id
 from .child import Child, drive
 
 __unittest = True
@@ -162,7 +163,7 @@ class Guest(Child):
 
     def _strike(self, error: BaseException) -> None:
         """It ends with this: by a signal, or by what a handler raises."""
-        if self._status is not None:
+        if self._status is not None or self._is_elsewhere(self._strike, error):
             return
         if self._is_running:
             if self._world.baton.strike(self._process.main, error):
@@ -172,12 +173,21 @@ class Guest(Child):
             self._struck = error
         self.task.cancel()
 
+    def _is_elsewhere(self, call: Callable[..., object], *args: Any) -> bool:
+        """Whether this is another thread than that of its task, where the call will be made then."""
+        if self._is_running or thread_id() == self._process.main:
+            return False
+        self.loop.call_soon_threadsafe(call, *args)
+        return True
+
     def _leave(self, error: BaseException) -> None:
         with shown():
             self._flush_and_end(self._files, code_after(error, self._process))
 
     def _die(self) -> None:
         """A signal ends it; in its own thread, when that has come to its end."""
+        if self._is_elsewhere(self._die):
+            return
         if not self._is_running or _get_running_loop() is self.loop:
             self._end(self._process.end_code or 0)
             self.task.cancel()

@@ -26,6 +26,10 @@ T = TypeVar("T")
 Ignore = Callable[[str, BaseException], None]  # tells of an error that ends nothing, below this title
 
 
+class Ended(SystemExit):
+    """A signal or os._exit() ends the program: raised in its main thread, for there is no other way out of it."""
+
+
 class Ending:
     """What is left to do at the end of one program."""
 
@@ -56,7 +60,7 @@ class Ending:
             self._at_work[ident] = world
             try:
                 return function(*args, **kwargs)
-            except Over:  # nobody is there to hear of it
+            except (Over, Ended):  # nobody is there to hear of it
                 return None
             finally:
                 del self._at_work[ident]

@@ -14,8 +14,9 @@ from typing import Any
 
 from ...introspection.modules import is_ours, module_of
 from ..worlds import World, thread_id
+from .ending import Ended
 from .process import here, within
-from .program import Ended, Program
+from .program import Program
 
 
 class GuestProcess(Program):

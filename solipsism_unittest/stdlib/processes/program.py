@@ -29,8 +29,8 @@ from ...introspection.places import user_place
 from ...kernel.descriptors.pipe import PipeEnd
 from ..files.file_objects import open_descriptor
 from ..worlds import World, outermost, thread_id
-from .ending import Ending
-from .process import DEFAULT, Process, process_of
+from .ending import Ended, Ending
+from .process import DEFAULT, Process, here, process_of
 
 __unittest = True
 __tracebackhide__ = True
@@ -41,10 +41,6 @@ ROOM = 2**40  # pages: a test reads what was printed only when the program has e
 # By default these stop a process, and nobody is there to let it go on.
 _STOPPING = frozenset(getattr(signal, name) for name in ("SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU")
                       if hasattr(signal, name))
-
-
-class Ended(SystemExit):
-    """A signal or os._exit() ends the program: raised in its main thread, for there is no other way out of it."""
 
 
 class Program(Process):
@@ -74,9 +70,12 @@ class Program(Process):
     def leave(self, code: int, call: str) -> NoReturn:
         """End at once, as `os._exit()` does it: nothing that was printed and not flushed is heard."""
         self._die(code)
-        if not self.is_here():
+        if thread_id() == self.main:
+            self._is_dying = False
+        elif self.is_here():
+            self.handle_here()
+        else:
             self._soon(self.handle_here)
-        self._is_dying &= not self.is_here()
         raise Ended(code)
 
     def deliver(self, signum: int, call: str) -> None:
@@ -101,6 +100,26 @@ class Program(Process):
         self.ending.end(self.world)
         self.signals.tripped.clear()
         self.set_timer(0.0, 0.0)
+
+
+class _Alone(Program):
+    """That of a program that runs alone. While it runs no loop whoever sends a signal runs the handlers, for the main
+    thread waits; what one raises is raised there.
+    """
+
+    def is_here(self) -> bool:
+        """See above."""
+        return super().is_here() or not here(self.main, self.world).runs
+
+    def handle_here(self) -> None:
+        """As in every process, or for the main thread."""
+        if thread_id() == self.main or not self.is_here():
+            super().handle_here()
+            return
+        try:
+            super().handle_here()
+        except BaseException as error:
+            here(self.main, self.world).baton.meet(self.main, error)
 
 
 class ProgramRun(subprocess.CompletedProcess[bytes]):
@@ -132,7 +151,7 @@ def run(world: World, main: Main, argv: Iterable[str], env: Mapping[str, str] | 
     children = process_of(world).children
     words = [path_of(main), *argv]
     environment = dict(os.environ if env is None else env)
-    with (_streams(world, stdin) as streams, _process(root, Program(root, children, streams.stop)) as process,
+    with (_streams(world, stdin) as streams, _process(root, _Alone(root, children, streams.stop)) as process,
           _surroundings(words, environment)):
         with world.kernel.network.host(host) if host != "localhost" else contextlib.nullcontext():
             world.kernel.journal.add("program", words[1:])

@@ -306,6 +306,57 @@ class ThreadsOfProgramsTest(SolipsistTestCase):
             await asyncio.sleep(9)
             self.assertEqual(len(self.acts), 1)
 
+    def signalled(self):
+        """Programs that a thread of theirs ends after a second, and their exit codes."""
+
+        def starting(call, *args, handler=None, waits=lambda: time.sleep(99)):
+            def main():
+                if handler is not None:
+                    signal.signal(signal.SIGUSR1, handler)
+                threading.Timer(1, call, args).start()
+                try:
+                    waits()
+                except KeyboardInterrupt:
+                    sys.exit(9)
+
+            return main
+
+        def leave(signum, frame):
+            sys.exit(7)
+
+        async def sleep():
+            await asyncio.sleep(99)
+
+        async def on_the_loop_of_the_test():
+            threading.Timer(1, os.kill, (os.getpid(), signal.SIGTERM)).start()
+            await sleep()
+
+        async def handled_there():
+            signal.signal(signal.SIGUSR1, leave)
+            threading.Timer(1, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+            await sleep()
+
+        kill, pid = os.kill, os.getpid()
+        return ((starting(kill, pid, signal.SIGTERM), -15), (starting(os._exit, 6), 6),
+                (starting(signal.raise_signal, signal.SIGINT), 9),
+                (starting(kill, pid, signal.SIGUSR1, handler=leave), 7),
+                (starting(kill, pid, signal.SIGTERM, waits=lambda: asyncio.run(sleep())), -15),
+                (starting(os._exit, 6, waits=lambda: asyncio.run(sleep())), 6),
+                (on_the_loop_of_the_test, -15), (handled_there, 7))
+
+    def test_signals_of_threads_alone(self):
+        """A thread of a program that runs alone may end it, wherever the main thread waits."""
+        for main, code in self.signalled():
+            begin = self.now
+            self.assertEqual((self.run_program(main).returncode, self.now - begin), (code, 1))
+
+    async def test_signals_of_threads_beside(self):
+        """The same of one beside the test."""
+        for main, code in self.signalled():
+            begin = self.now
+            self.assertEqual(((await self.run_program(main)).returncode, self.now - begin), (code, 1))
+            await self.settle()
+
     def test_while_it_is_unwound(self):
         """Threads that a dying program starts to clean up do their work; once it is over none begins."""
 

@@ -74,10 +74,18 @@ class Strikes:
             record = self.records[ident]
             if record.state not in (WAITING, READY):
                 return False
-            record.error = error
-            if record.state is WAITING:
-                self._make_ready(record)
+            self._raise_in(record, error)
         return True
+
+    def meet(self, ident: int, error: BaseException) -> None:
+        """Let a thread raise this where it waits; one that runs raises it at the end of its next wait."""
+        with self._section:
+            self._raise_in(self.records[ident], error)
+
+    def _raise_in(self, record: Record, error: BaseException) -> None:
+        record.error = error
+        if record.state is WAITING:
+            self._make_ready(record)
 
     def end(self, ident: int, error: BaseException | None = None) -> None:
         """Let a thread go no further than to its next wait, for its program has ended; this is raised where it waits.
