@@ -78,15 +78,10 @@ class Job(Hold):
         self._jobs.wake()
 
     def is_queued(self) -> bool:
-        """Whether it waits for a thread, and every thread of its pool has a job that waits itself.
-
-        Any other thread of the pool is going to take it, however long it is about it: it may not have begun yet.
-        """
+        """Whether it may wait for a worker of an executor that is none of threads, and has begun nowhere here."""
         source = self.source  # which its thread may take away meanwhile
-        if source is None or source.done() or source.running() and (self.pool is not None or self.ident is not None):
-            return False
-        ahead = [self._jobs.working.get(thread.ident or 0) for thread in list(getattr(self.pool, "_threads", ()))]
-        return all(job is not None and job.is_waiting() for job in ahead)
+        return (source is not None and not source.done() and self.pool is None
+                and (self.ident is None or not source.running()))
 
     def is_waiting(self, *, for_ever: bool = False) -> bool:
         """Whether its thread waits in virtual time, or does so without a deadline."""
