@@ -24,7 +24,7 @@ from types import CoroutineType
 from typing import Any, TypeVar
 
 from ..introspection import names
-from ..introspection.places import NOT_ASKED, WATCH, Place, place_above, user_place
+from ..introspection.places import NOT_ASKED, WATCH, Place, place_above, place_here, user_place
 from ..kernel import Kernel
 from ..kernel.clock import Hold
 from ..kernel.journal import FULL
@@ -317,7 +317,7 @@ class SolipsistEventLoop(ChildProcesses):
                 with sealed(self):
                     self._default_executor = concurrent.futures.ThreadPoolExecutor(_WORKERS, "asyncio")
             executor = self._default_executor
-        future: asyncio.Future[T] = _submit(self, executor, func, args, user_place(2))
+        future: asyncio.Future[T] = _submit(self, executor, func, args, place_here(2))
         self._own.inventory.add_future(future)
         return future
 

@@ -457,6 +457,26 @@ class FindersTest(LeakTest):
         self.assertEqual(told(run(case_of(clean))), "")
         self.assertLess(time.perf_counter() - started, 30)
 
+    def test_a_job_of_a_task_of_asyncio(self):
+        """A job that a task begins in which no line is the program's has the line where that task was made."""
+        async def gathered(self):
+            await asyncio.gather(asyncio.to_thread(threading.Event().wait))
+
+        async def task(self):
+            await asyncio.create_task(asyncio.to_thread(threading.Event().wait))
+
+        async def group(self):
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(asyncio.to_thread(threading.Event().wait))
+
+        for body, line in ((gathered, 1), (task, 1), (group, 2)):
+            with self.subTest(body.__name__):
+                text = told(run(case_of(body)))
+                at = rf"tests/leaks/test_finders\.py:{body.__code__.co_firstlineno + line} in "
+                self.assertRegex(text, rf"\n  thread asyncio_0 started at {at}")
+                self.assertRegex(text, r"executor job Event\.wait, stands at\n.* in Condition\.wait\n      made at "
+                                 + at)
+
     def test_tasks_that_nobody_holds(self):
         """A pending task that only a cycle holds is found, told with what it waits for, and really ended."""
         ended = []

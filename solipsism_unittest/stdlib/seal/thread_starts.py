@@ -11,7 +11,7 @@ from sys import _getframe, get_coroutine_origin_tracking_depth, set_coroutine_or
 from typing import Any
 
 from ...introspection import modules, names
-from ...introspection.places import user_place
+from ...introspection.places import place_here
 from ...kernel.addresses.hosts import Home, here, staying
 from ...kernel.descriptors.connection import dies_with_host
 from ...pythons import runs_elsewhere
@@ -44,11 +44,11 @@ def start(world: World, real: Callable[..., None], thread: threading.Thread) -> 
     of_loop = pool is not None and (pool is getattr(world.loop, "_default_executor", None)
                                     or world.jobs.is_in_place(pool))
     if not of_loop:
-        world.jobs.note_start(thread, user_place(3))
+        world.jobs.note_start(thread, place_here(3))
     known = with_mask_of_this_thread(world, reporting(world.loop, run))
     is_free = background.in_background() and pool is None
     try:
-        calls.start(world.baton, real, thread, _inside(world, known, waits_for_jobs=pool is not None), user_place(3),
+        calls.start(world.baton, real, thread, _inside(world, known, waits_for_jobs=pool is not None), place_here(3),
                     is_free=is_free, is_worker=pool is not None)
     except BaseException:
         thread.run = run  # type: ignore[method-assign]
@@ -72,9 +72,9 @@ def start_bare(world: World, real: Callable[..., int], function: Any, args: Any,
         function(*args, **named)
 
     known = with_mask_of_this_thread(world, reporting(world.loop, run))
-    thread = calls.BareThread(world.baton, function, _inside(world, known), user_place(3),
+    thread = calls.BareThread(world.baton, function, _inside(world, known), place_here(3),
                               is_free=background.in_background())
-    world.jobs.note_start(thread, user_place(3))
+    world.jobs.note_start(thread, place_here(3))
     try:
         return thread.start(real)
     except BaseException:
@@ -119,7 +119,7 @@ def submit(world: World, real: Callable[..., Any], pool: Any, fn: Callable[..., 
     if isinstance(fn, Work):  # of run_in_executor
         fn.goes_to(pool)
         return real(world.jobs.pool_for(pool), fn.__wrapped__ if elsewhere else _inside(world, fn), *args, **kwargs)
-    job = world.jobs.begin(f"executor job {names.name_of(fn)}", user_place(3), pool)
+    job = world.jobs.begin(f"executor job {names.name_of(fn)}", place_here(3), pool)
     job.pool = pool
     world.jobs.replace_in_hand(pool)
     looks = locks.looks_so_far(world.baton)
