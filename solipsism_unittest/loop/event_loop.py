@@ -49,6 +49,7 @@ __tracebackhide__ = True  # and so does pytest
 T = TypeVar("T")
 
 _GETADDRINFO = socket.getaddrinfo
+_STOCK_TASK = Task.__base__
 _WORKERS = 32  # of the default executor, on every machine: as many as asyncio gives it at most
 
 # A hang that is met while these run is the end of a run already judged: it is reported, never raised.
@@ -235,7 +236,7 @@ class SolipsistEventLoop(ChildProcesses):
         except NOT_ASKED:
             place = place_above(WATCH.again().f_back)
         task: Any
-        if self._task_factory is None and tasks.Task is Task.__base__:
+        if self._task_factory is None and tasks.Task is _STOCK_TASK:
             if self._closed:
                 self._check_closed()
             task = Task.__new__(Task)
@@ -254,7 +255,7 @@ class SolipsistEventLoop(ChildProcesses):
             task.made_at = place
             if not (self._own.inventory.is_crowded and type(task) is Task):
                 self._own.inventory.add_task(task, number)
-            if task.done():  # eager: it has lost its coroutine, and 3.12.1 crashes when it is asked for that
+            if (kwargs or type(task) is not Task) and task.done():  # 3.12.1 crashes when it is asked for its coroutine
                 task.coroutine_name = getattr(coro, "__qualname__", type(coro).__name__)
             if is_background():
                 self.selector.jobs.leave_task(task)

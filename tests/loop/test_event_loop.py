@@ -353,6 +353,20 @@ class TaskTest(unittest.TestCase):
                 place, r"test_event_loop\.py:\d+ in TaskTest\.test_tasks_know_where_they_were_made\.<locals>\.main$"
             )
 
+    @unittest.skipIf(sys.version_info < (3, 12), "eager tasks are new in 3.12")
+    def test_an_eager_task(self):
+        """A single task that is to begin at once does, and has its number as name."""
+
+        async def name():
+            return asyncio.current_task().get_name()
+
+        async def main():
+            task = asyncio.get_running_loop().create_task(name(), eager_start=True)
+            return task.done(), await task, task.get_name()
+
+        with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
+            self.assertEqual(runner.run(main()), (True, "Task-2", "Task-2"))
+
 
 class SizeTest(unittest.TestCase):
     def test_attributes_are_read_fast(self):

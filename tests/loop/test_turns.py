@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import functools
 import heapq
 import random
 import socket
@@ -510,17 +511,19 @@ class EndOfSleepTest(unittest.TestCase):
 
     def test_a_future_that_was_cancelled_or_is_done(self):
         """A future that was cancelled is let be; one that has a result is an error of the callback."""
-        async def main(loop, log):
+        async def main(loop, log, *, result="second"):
             cancelled, done, waiting = (loop.create_future() for _ in range(3))
             cancelled.cancel()
             done.set_result("first")
             for future in (cancelled, done, waiting):
-                loop.call_later(1, END_OF_SLEEP, future, "second")
+                loop.call_later(1, END_OF_SLEEP, future, result)
                 loop.call_later(0.5, END_OF_SLEEP, loop.create_future(), "before those")
             await asyncio.sleep(2)
             log += [cancelled.cancelled(), done.result(), waiting.result()]
 
         self.assertEqual(self.both(main), ["InvalidStateError('invalid state')", True, "first", "second"])
+        self.assertEqual(self.both(functools.partial(main, result=None)),
+                         ["InvalidStateError('invalid state')", True, "first", None])
 
     def test_a_future_of_a_programs_own_class(self):
         """It is woken in the context in which the timer was made, or in the one that was given."""
