@@ -1,18 +1,20 @@
 """What to do about errors of Python's own that have a usual reason in a test: the note below them.
 
-Owns the words for a lock of another loop, a loop that runs already, an exit, an authority that nobody trusts, and an
-exact time that is compared with `>`. Why a connection was refused is in refused.py.
+Owns the words for a lock of another loop, a loop that runs already, an exit, an authority that nobody trusts, an exact
+time that is compared with `>`, and a program that has failed. Why a connection was refused is in refused.py.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 import unittest
 from collections.abc import Iterator
 from typing import Any
 
 from ..introspection.exceptions import lines_of, parts
+from ..stdlib.processes.program import ProgramRun
 from ..stdlib.seal.stand_ins import first_wait
 from ..stdlib.worlds import World
 
@@ -84,3 +86,16 @@ def exact_words(error: BaseException) -> Iterator[str]:
             if float in (type(a), type(b)) and a == b:
                 yield ("if these are times: virtual time is exact, and what takes a second takes no more and no less; "
                        "say assertGreaterEqual(), assertLessEqual() or `with self.assertElapses(seconds):`")
+
+
+SAID = 5  # lines
+
+
+def program_words(error: BaseException) -> Iterator[str]:
+    """The end of what a program said that has failed, where the test that fails has its result in hand."""
+    results = [value for line in lines_of(error.__traceback__) for value in line.tb_frame.f_locals.values()
+               if issubclass(type(value), ProgramRun) and value.returncode and value.stderr]
+    for result in {id(each): each for each in results}.values():
+        said = result.stderr.decode(errors="replace").rstrip().splitlines()[-SAID:]
+        name = os.path.basename(result.args[0])
+        yield "\n  ".join([f"{name} ended with {result.returncode}; its stderr ends:", *said])

@@ -16,7 +16,7 @@ from ..introspection.tasks import Task, by_name, coroutine_name
 from ..kernel import Kernel
 from ..kernel.wall import MANY
 from ..stdlib.worlds import World
-from .hints import bound_words, exact_words, exit_words, running_words, trust_words
+from .hints import bound_words, exact_words, exit_words, program_words, running_words, trust_words
 from .locks import Stand, Waiting
 from .refused import refusal_words, taken_words
 from .waits import waits_for
@@ -89,6 +89,7 @@ def reasons(failure: BaseException, world: World) -> Iterator[str]:
     yield from running_words(failure)
     yield from trust_words(failure, world)
     if isinstance(failure, AssertionError):
+        yield from program_words(failure)
         if words := kernel.wall.replaced_words() or kernel.wall.words():
             yield words
         elif any(record.time != kernel.clock.now for record in kernel.journal):  # virtual time has gone by

@@ -230,5 +230,30 @@ class ExactTest(unittest.TestCase):
                 self.assertNotIn("virtual time is exact", text)
 
 
+class ProgramTest(unittest.TestCase):
+    def test_what_it_said(self):
+        """A failure about the result of a program that has failed has the end of what the program said."""
+        def main():
+            sys.exit("usage: count SECONDS")
+
+        class Case(SolipsistTestCase):
+            def test_plain(self):
+                result = self.run_program(main)
+                self.assertEqual(result.returncode, 0)
+
+            async def test_beside(self):
+                result = await self.run_program(main)
+                self.assertEqual(result.returncode, 0)
+
+            def test_something_else(self):
+                result = self.run_program(int)
+                self.assertEqual(result.stdout, b"something")
+
+        text = told(run(Case))
+        self.assertEqual(text.count("AssertionError: 1 != 0\ntest_hints.py ended with 1; its stderr ends:\n"
+                                    "  usage: count SECONDS\n"), 2, text)
+        self.assertEqual(text.count("its stderr ends"), 2)
+
+
 if __name__ == "__main__":
     unittest.main()
