@@ -220,8 +220,8 @@ class VirtualSelector(Parking, selectors.BaseSelector):
         if number in self._kernel.files or number in self.keys or is_played(fileobj):
             return number
         raise noted(self._world, f"{fileobj!r} is not a descriptor of this event loop: only sockets that were made in "
-                                 "its world (socket.socket() in a test, socketpair()) can be waited for; what reads a "
-                                 "real one, as a terminal, does so in a thread: asyncio.to_thread(os.read, fd, n)")
+                                 "its world (socket.socket() in a test, socketpair()) can be waited for; "
+                                 + (_OF_A_SOCKET if _is_real_socket(number) else _OF_OTHERS))
 
     def check_pipe(self, pipe: Any) -> None:
         """Refuse a real pipe or terminal, as `number()` does; a file of another kind asyncio refuses by itself."""
@@ -394,3 +394,15 @@ class VirtualSelector(Parking, selectors.BaseSelector):
     def late(self, reason: str, hint: str) -> None:
         """Report that it took longer."""
         self._owner.stuck(RealTimeLimitError, reason, hint)
+
+
+_OF_A_SOCKET = ("this is a real one, made outside of it, as in setUpClass() or a fixture that runs before the test: "
+                "make it in asyncSetUp(), or inside `with world():`")
+_OF_OTHERS = "what reads a real one, as a terminal, does so in a thread: asyncio.to_thread(os.read, fd, n)"
+
+
+def _is_real_socket(number: int) -> bool:
+    try:
+        return stat.S_ISSOCK(os.fstat(number).st_mode)
+    except OSError:  # it is closed, or nobody's
+        return False

@@ -6,6 +6,7 @@ import functools
 import gc
 import io
 import os
+import re
 import selectors
 import signal
 import socket
@@ -492,6 +493,21 @@ class RealDescriptorTest(unittest.TestCase):
                         asyncio.Runner(loop_factory=SolipsistEventLoop) as runner, \
                         self.assertRaisesRegex(EscapeError, "is not a descriptor of this event loop"):
                     runner.run(connect(method, file))
+
+    def test_what_to_do(self):
+        """For a socket from outside of the test, as a fixture makes one, other words help than for a terminal."""
+        first = (" is not a descriptor of this event loop: only sockets that were made in its world (socket.socket() "
+                 "in a test, socketpair()) can be waited for; ")
+        made = ("this is a real one, made outside of it, as in setUpClass() or a fixture that runs before the test: "
+                "make it in asyncSetUp(), or inside `with world():`")
+        read = "what reads a real one, as a terminal, does so in a thread: asyncio.to_thread(os.read, fd, n)"
+        loop = SolipsistEventLoop()
+        self.addCleanup(loop.close)
+        terminal, other = os.openpty()
+        with socket.socket() as sock, open(terminal, "rb", 0), open(other, "rb", 0):
+            for thing, words in ((sock, made), (sock.fileno(), made), (terminal, read), (10**6, read)):
+                with self.subTest(thing), self.assertRaisesRegex(EscapeError, f"{re.escape(first + words)}$"):
+                    loop.add_reader(thing, print)
 
     def test_a_refusal_that_is_swallowed(self):
         """The refusal fails the test, and is told with a hang that follows, although the program swallowed it."""
