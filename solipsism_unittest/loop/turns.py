@@ -63,6 +63,38 @@ class Handle(events.Handle):
         self._source_traceback = None
 
 
+class Wake(Handle):
+    """The handle of a function in C with one argument, as of what wakes a task.
+
+    It keeps no tuple: as many as there are tasks would keep the garbage collector busy.
+    """
+
+    __slots__ = ()
+
+    argument = vars(events.Handle)["_args"]  # in its place; None once it is cancelled
+
+    def __init__(self, callback: Callable[..., Any], argument: Any, loop: Turns,
+                 context: contextvars.Context | None) -> None:
+        self._context = copy_context() if context is None else context
+        self._loop = loop
+        self._callback = callback
+        self.argument = argument
+        self._cancelled = False
+        self._repr = None
+        self._source_traceback = None
+
+    @property
+    def _args(self) -> Any:
+        return None if self._callback is None else (self.argument,)
+
+    @_args.setter
+    def _args(self, args: Any) -> None:  # asyncio's cancel() takes them away
+        self.argument = args
+
+
+Wake.__qualname__ = Wake.__name__ = Handle.__name__  # for its repr
+
+
 def _plain_functions() -> Iterator[FunctionType]:
     """The functions by which asyncio's transports, servers and streams go on, none of them a coroutine function."""
     for module in (selector_events, streams, base_events, futures):
@@ -223,7 +255,11 @@ class Turns(asyncio.SelectorEventLoop, Behind):
         if self._thread_id != get_ident():
             check_caller(self, "call_soon")
         kind = type(callback)
-        if kind is not BuiltinFunctionType:  # which the wake-up of a task is
+        if kind is BuiltinFunctionType:  # which the wake-up of a task is
+            if len(args) == 1 and not self._debug:
+                self._ready.append(wake := Wake(callback, args[0], self, context))
+                return wake
+        else:
             if kind is FunctionType and (callback in _PLAIN or callback.__module__ == "asyncio.tasks"):
                 pass  # as of gather(): the code of a function is an audited attribute, and costs more than all the rest
             elif kind is MethodType and type(callback.__func__) is FunctionType and (  # type: ignore[attr-defined]
@@ -335,6 +371,8 @@ class Turns(asyncio.SelectorEventLoop, Behind):
                             handle.future.set_result(None)  # nothing below asks for a context
                         if count - 1 & 15:
                             continue  # the stopwatch costs a tenth of a sleep
+                    elif type(handle) is Wake:
+                        handle._context.run(handle._callback, handle.argument)
                     elif not (args := handle._args):
                         handle._context.run(handle._callback)
                     elif len(args) == 1:

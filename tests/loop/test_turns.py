@@ -372,6 +372,24 @@ class TurnsTest(unittest.TestCase):
         self.assertEqual(ours[0][1].replace("Timer ", "TimerHandle "), stock[0][1])
         self.assertEqual(ours[1][1].replace("Timer ", "TimerHandle "), stock[1][1])
 
+    def test_the_handle_of_a_function_in_c(self):
+        """What a function in C gets as its one argument is seen as of asyncio's handles, also once it is cancelled."""
+        loop, found = SolipsistEventLoop(), []
+        self.addCleanup(loop.close)
+        for is_debug in (False, True):
+            handles = loop.call_soon(found.append, 1), asyncio.Handle(found.append, (1,), loop)
+            self.assertEqual([handle._args for handle in handles], [(1,), (1,)])
+            self.assertEqual(repr(handles[0]), repr(handles[1]))
+            loop.set_debug(is_debug)
+            for handle in handles:
+                handle.cancel()
+            self.assertEqual([(handle._callback, handle._args) for handle in handles], [(None, None)] * 2)
+            self.assertEqual(repr(handles[0]), repr(handles[1]))
+            loop.set_debug(False)
+        loop.call_soon(found.append, 2)
+        loop.run_until_complete(asyncio.sleep(0))
+        self.assertEqual(found, [2])
+
     def test_a_slow_callback_is_the_one_that_is_named(self):
         """Of several callbacks in one turn, the slow one is named alone."""
         class Slow(SolipsistTestCase):
