@@ -50,6 +50,8 @@ class Defaults:
         replacements = [one for shelf in shelves for one in shelf.replacements]
         self._wanted = [(vars(one.owner)[one.name], one) for one in replacements]
         self._leads_to: dict[Any, Any] = {}
+        self._handlers: list[Any] = []  # weak references to those that were there at the last look, and what they keep
+        self._of_handlers: list[Binding] = []
         self._owners = frozenset(word for one in replacements for word in (one.name, one.owner.__name__))
 
     def serve(self, names: dict[str, Any], module_name: str) -> Iterator[Binding]:
@@ -84,10 +86,14 @@ class Defaults:
                     instead = _itself if inside is value else self._clock_instead
                 line += filter(_leads_on, functions.values_served(inside, instead))
 
-    def handlers(self) -> Iterator[Binding]:
-        """The same for the locks of handlers of module `logging`, if it is there."""
-        for reference in getattr(sys.modules.get("logging"), "_handlerList", ()):
-            yield from self._locks_among(getattr(reference(), "__dict__", {}))
+    def handlers(self) -> list[Binding]:
+        """The same for the locks and queues of handlers of module `logging`, if it is there."""
+        handlers = getattr(sys.modules.get("logging"), "_handlerList", [])
+        if handlers != self._handlers:  # this is asked each time a thread is sealed
+            self._handlers = list(handlers)
+            self._of_handlers = [binding for reference in self._handlers
+                                 for binding in self._locks_among(getattr(reference(), "__dict__", {}))]
+        return self._of_handlers
 
     def _locks_in_condition(self, names: dict[str, Any]) -> Iterator[Binding]:
         lock = self._over(names["_lock"])
