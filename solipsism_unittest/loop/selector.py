@@ -396,6 +396,7 @@ class VirtualSelector(Parking, selectors.BaseSelector):
         self._owner.stuck(RealTimeLimitError, reason, hint)
 
 
+_fstat = os.fstat  # a program may replace it
 _OF_A_SOCKET = ("this is a real one, made outside of it, as in setUpClass() or a fixture that runs before the test: "
                 "make it in asyncSetUp(), or inside `with world():`")
 _OF_OTHERS = "what reads a real one, as a terminal, does so in a thread: asyncio.to_thread(os.read, fd, n)"
@@ -403,6 +404,6 @@ _OF_OTHERS = "what reads a real one, as a terminal, does so in a thread: asyncio
 
 def _is_real_socket(number: int) -> bool:
     try:
-        return stat.S_ISSOCK(os.fstat(number).st_mode)
+        return stat.S_ISSOCK(_fstat(number).st_mode)
     except OSError:  # it is closed, or nobody's
         return False

@@ -12,16 +12,20 @@ sees what ctypes calls.
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
 import reprlib
 import signal
 import socket
+import sys
 import threading
+import time
 from asyncio import events
 from collections.abc import Callable, Mapping
 from os import getpid
 from sys import _getframe
-from types import FrameType
+from types import FrameType, FunctionType
 from typing import Any, NamedTuple
 
 from ...errors import EscapeError
@@ -144,9 +148,37 @@ def hook_for(worlds: Mapping[int, World]) -> Callable[[str, tuple[Any, ...]], No
                         raise error
                 finally:
                     del error  # its traceback has this frame: no cycle may keep the program's objects alive
+        elif event == "import" and args[0] == TAKES_CLOCKS and not importing and ident() in worlds:
+            importing.append(TAKES_CLOCKS)
+            try:
+                _import_with_real_clocks()
+            finally:
+                importing.clear()
 
+    importing: list[str] = []
     hook.__cantrace__ = True  # type: ignore[attr-defined]  # or no tracer, coverage's either, would see it run
     return hook
+
+
+# The extension module of time-machine takes the functions of module time when it is imported, and rewrites them in
+# memory as what they are in C. Where it is imported in a test it must find the real ones, or the process crashes.
+TAKES_CLOCKS = "_time_machine"
+
+
+def _import_with_real_clocks() -> None:
+    swapped = [(vars(time), name, value, value.__wrapped__) for name, value in vars(time).items()
+               if type(value) is FunctionType and hasattr(value, "__wrapped__")]
+    if "_datetime" in sys.modules:
+        names = vars(sys.modules["datetime"])
+        swapped.append((names, "datetime", names["datetime"], sys.modules["_datetime"].datetime))
+    for names, name, _, real in swapped:
+        names[name] = real
+    try:
+        with contextlib.suppress(ImportError):  # whoever imports it meets the error again
+            importlib.import_module("_time_machine")
+    finally:
+        for names, name, there, _ in swapped:
+            names[name] = there
 
 
 def _judge(world: World, event: str, args: tuple[Any, ...]) -> EscapeError | None:

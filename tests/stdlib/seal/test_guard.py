@@ -11,6 +11,7 @@ import multiprocessing
 import multiprocessing.connection
 import multiprocessing.dummy
 import os
+import pathlib
 import platform
 import pty
 import queue
@@ -1076,6 +1077,44 @@ class SwallowedTest(unittest.TestCase):
 
         with self.assertRaisesRegex(EscapeError, "os.system"):
             Case("test").debug()
+
+
+class ClockToolTest(unittest.TestCase):
+    def test_imported_in_a_test(self):
+        """The extension module of time-machine finds the real clocks wherever it is imported; the test's stay virtual.
+        """
+        text = ("import datetime, time\n"
+                "seen = [type(function).__name__ for function in (time.monotonic, time.monotonic_ns, time.time)]\n"
+                "seen.append(datetime.datetime.__name__)\n")
+        self.addCleanup(sys.modules.pop, "_time_machine", None)
+
+        class Case(SolipsistTestCase):
+            wall_start = "now"
+
+            async def test(case):
+                import _time_machine
+
+                case.assertEqual(_time_machine.seen, ["builtin_function_or_method"] * 3 + ["datetime"])
+                await asyncio.sleep(5)
+                case.assertEqual(time.monotonic(), 5.0)
+
+            async def test_missing(case):
+                with case.assertRaisesRegex(ImportError, "_time_machine"):
+                    import _time_machine  # noqa: F401
+                await asyncio.sleep(5)
+                case.assertEqual(time.monotonic(), 5.0)
+
+        for name, content in (("test", text), ("test_missing", None)):
+            with self.subTest(name), tempfile.TemporaryDirectory() as folder:
+                if content is not None:
+                    pathlib.Path(folder, "_time_machine.py").write_text(content)
+                path = [folder] if content is not None else []
+                with mock.patch.object(sys, "path", path + [each for each in sys.path if "site-packages" not in each]):
+                    sys.modules.pop("_time_machine", None)
+                    result = unittest.TestResult()
+                    Case(name).run(result)
+                self.assertEqual([text for _, text in result.errors + result.failures], [])
+
 
 
 if __name__ == "__main__":
