@@ -1,6 +1,7 @@
 """What stands for the classes and functions that make locks and queues: a sealed thread gets those that take turns.
 
-`baton_here()` gives the baton of the world in which this thread lives; None for a thread that is not sealed.
+`baton_here()` gives the baton of the world in which this thread lives; None for a thread that is not sealed. It is
+asked at each wait: what one test has made and a later one uses takes turns in the later one's world.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ def lock_class(baton_here: FindBaton) -> Callable[[Any], Any]:
                 return isinstance(thing, REAL_LOCK)
 
             def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-                baton = baton_here()
-                return before(*args, **kwargs) if baton is None or args or kwargs else VirtualLock(lambda: baton)
+                is_real = baton_here() is None or args or kwargs
+                return before(*args, **kwargs) if is_real else VirtualLock(baton_here)
 
             def __repr__(cls) -> str:
                 return repr(before)
@@ -53,7 +54,7 @@ def allocate_lock(baton_here: FindBaton) -> Callable[[Any], Any]:
         def allocate_lock() -> Any:
             baton = baton_here()
             importing = _getframe(1).f_globals.get("__name__") == "importlib._bootstrap"
-            return before() if baton is None or importing else VirtualLock(lambda: baton)
+            return before() if baton is None or importing else VirtualLock(baton_here)
 
         return allocate_lock
 
@@ -82,7 +83,7 @@ def _face(before: Any, virtual: Callable[[FindBaton], Any], baton_here: FindBato
         def __call__(cls, /, *args: Any, **kwargs: Any) -> Any:
             baton = baton_here()
             if cls is face:
-                return before(*args, **kwargs) if baton is None or args or kwargs else virtual(lambda: baton)
+                return before(*args, **kwargs) if baton is None or args or kwargs else virtual(baton_here)
             return type.__call__(cls, *args, **kwargs)
 
     face: Any = OfFace(before.__name__, (before,), {"__doc__": before.__doc__, "__module__": before.__module__})

@@ -181,6 +181,19 @@ class OutsideTest(unittest.TestCase):
         self.assertFalse(lock.acquire(False) and lock.acquire(False))
         lock.release()
 
+    def test_one_that_an_earlier_test_has_made(self):
+        """It takes turns in each world that uses it, in an order that is the same every time."""
+        with contextlib.closing(SolipsistEventLoop()) as loop, sealed(loop):
+            locks = [threading.Lock(), threading.RLock(), threading.Condition(), _thread.allocate_lock()]
+            line = queue.SimpleQueue()
+        with contextlib.closing(SolipsistEventLoop()) as loop, sealed(loop):
+            for lock in locks:
+                now = time.monotonic()
+                self.assertEqual(in_threads(lambda lock=lock: hold(lock)), [now + 1, now + 2, now + 3], lock)
+            threading.Timer(1, line.put, [1]).start()
+            self.assertEqual(line.get(), 1)
+            self.assertEqual([record for record in loop.kernel.journal if record.kind == "real-order"], [])
+
     def test_a_thing_that_another_takes_first(self):
         """A look that finds something, and a take that finds nothing any more: the wait goes on."""
         class Racy:
