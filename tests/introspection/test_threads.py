@@ -1,6 +1,7 @@
 """Whether other threads rest: what the system says, and what is done where it says nothing."""
 
 import contextlib
+import dis
 import gc
 import threading
 import time
@@ -112,6 +113,11 @@ class WaitsTest(unittest.TestCase):
             with self.subTest(flags):
                 child = run_python(*flags, "-c", self.CALLS)
                 self.assertEqual((child.stderr, child.stdout), ("", expected))
+
+
+    def test_nothing_is_called(self):
+        """Where no call begins nobody can say what is called."""
+        self.assertIsNone(threads._callee(list(dis.get_instructions((lambda: 1).__code__))))
 
 
 class LifetimeTest(unittest.TestCase):

@@ -27,5 +27,17 @@ class NoTurnsTest(unittest.TestCase):
         self.assertEqual((selector.turns, self.loop.time()), (1024, 0.0))
 
 
+class ParkTest(unittest.TestCase):
+    def test_called_before(self):
+        """A loop that was called before it waits does not begin to."""
+        loop = self.enterContext(contextlib.closing(SolipsistEventLoop()))
+        with sealed(loop):
+            me = loop.world.baton.here()
+            loop.selector.wakeups.put(None)
+            self.assertTrue(loop.selector._park(me, 5.0, 1, 10.0))
+            self.assertTrue(loop.selector.wakeups.empty())
+        self.assertEqual(loop.time(), 0.0)
+
+
 if __name__ == "__main__":
     unittest.main()

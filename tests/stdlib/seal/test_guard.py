@@ -5,6 +5,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import ctypes.util
+import datetime
 import functools
 import locale
 import multiprocessing
@@ -25,6 +26,7 @@ import sysconfig
 import tempfile
 import threading
 import time
+import types
 import unittest
 import urllib.error
 import urllib.request
@@ -38,7 +40,7 @@ from unittest import mock
 
 from solipsism_unittest import EscapeError, SolipsismError, SolipsistEventLoop, SolipsistTestCase, VirtualSocket, sealed
 from solipsism_unittest.stdlib import escapes
-from solipsism_unittest.stdlib.seal import permits
+from solipsism_unittest.stdlib.seal import guard, permits
 from solipsism_unittest.stdlib.worlds import world_here
 from tests import run_python
 from tests.case.test_case import run, told
@@ -1114,6 +1116,19 @@ class ClockToolTest(unittest.TestCase):
                     result = unittest.TestResult()
                     Case(name).run(result)
                 self.assertEqual([text for _, text in result.errors + result.failures], [])
+
+    def test_dates_of_python(self):
+        """A datetime that is all Python stays what it is: nobody rewrites it."""
+        seen = []
+        stand_in = types.FunctionType((lambda: 0).__code__, {})
+        stand_in.__wrapped__ = time.time
+        with mock.patch.dict(sys.modules), mock.patch.object(time, "time", stand_in), \
+                mock.patch("importlib.import_module", lambda name: seen.append((time.time, datetime.datetime))):
+            sys.modules.pop("_datetime", None)
+            before = datetime.datetime
+            guard._import_with_real_clocks()
+            self.assertIs(time.time, stand_in)
+        self.assertEqual(seen, [(time.time, before)])
 
 
 

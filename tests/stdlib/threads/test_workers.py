@@ -165,6 +165,12 @@ class ExecutorTest(unittest.TestCase):
 
         self.assertEqual(run(main()), [1])
 
+    def test_from_outside(self):
+        """A job that is given to a loop which does not run, from outside of its world, runs in that world."""
+        loop = SolipsistEventLoop(start_time=7.0)
+        self.addCleanup(loop.close)
+        self.assertEqual(loop.run_until_complete(loop.run_in_executor(None, lambda: time.monotonic())), 7.0)
+
     def test_a_job_that_outlives_its_loop(self):
         """A job that ends after its loop was closed lets go of the clock, and raises nothing."""
         loop = SolipsistEventLoop()

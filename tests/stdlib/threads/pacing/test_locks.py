@@ -16,10 +16,19 @@ from threading import Lock, RLock
 from unittest import mock
 
 from solipsism_unittest import SolipsistEventLoop, SolipsistTestCase, sealed
-from solipsism_unittest.stdlib.threads.pacing.locks import block, hand_on
+from solipsism_unittest.stdlib.threads.pacing.locks import block, forget_looks, hand_on, looks_so_far
 from solipsism_unittest.stdlib.threads.pacing.record import Why
 
 REAL = type(_thread.allocate_lock())
+
+
+class LooksTest(unittest.TestCase):
+    def test_of_nobody(self):
+        """A thread that takes no turns has looked at nothing, and forgets nothing."""
+        with contextlib.closing(SolipsistEventLoop()) as loop:
+            self.assertEqual(looks_so_far(loop.world.baton), 0)
+            forget_looks(loop.world.baton, 3)
+            self.assertEqual(loop.world.baton.records, {})
 
 
 class FaceTest(SolipsistTestCase):
