@@ -119,7 +119,9 @@ def awaited_tasks(future: object) -> list[Task]:
 
 def shielded(future: object) -> Any:
     """What a shield() protects, or None where a future is none."""
-    return _closed_over(future, "shield.<locals>._outer_done_callback", "inner")
+    # It is the first callback. There may be one of each of thousands of tasks, which all ask the same.
+    first = itertools.islice(getattr(future, "_callbacks", None) or (), 1)
+    return _in_closure((callback for callback, _ in first), "shield.<locals>._outer_done_callback", "inner")
 
 
 def gathering(future: object) -> Any:

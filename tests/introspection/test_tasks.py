@@ -1,12 +1,21 @@
 """Where a suspended task stands, and what it waits for."""
 
 import asyncio
+import contextlib
 import types
 import unittest
 
 from solipsism_unittest import SolipsistEventLoop
 from solipsism_unittest.hangs.waits import waits_for
-from solipsism_unittest.introspection.tasks import await_chain, awaited, members_of, stated, stating, waiter_of
+from solipsism_unittest.introspection.tasks import (
+    await_chain,
+    awaited,
+    members_of,
+    shielded,
+    stated,
+    stating,
+    waiter_of,
+)
 
 
 class WaitingTest(unittest.TestCase):
@@ -93,3 +102,17 @@ class FuturesTest(unittest.TestCase):
 
         with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
             runner.run(main())
+
+    def test_what_a_shield_stands_for(self):
+        """It is told by the first callback: a future for which thousands of tasks wait has one of each."""
+        async def shield():
+            inner = asyncio.get_running_loop().create_future()
+            outer = asyncio.shield(inner)
+            outer.add_done_callback(print)
+            return shielded(outer) is inner, shielded(inner)
+
+        with contextlib.closing(SolipsistEventLoop()) as loop:
+            self.assertEqual(loop.run_until_complete(shield()), (True, None))
+        many = iter([(print, None)] * 3)
+        self.assertIsNone(shielded(types.SimpleNamespace(_callbacks=many)))
+        self.assertEqual(len(list(many)), 2)
