@@ -158,6 +158,14 @@ class _Waited:
         self._real._at_fork_reinit()
         self._waiters.clear()
 
+    # One over a lock from before is that lock: a dict may have it as a key.
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or self._real is other
+
+    def __hash__(self) -> int:
+        return hash(self._real)
+
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise TypeError(f"cannot pickle '{self.__class__.__module__}.{self.__class__.__name__}' object")
 

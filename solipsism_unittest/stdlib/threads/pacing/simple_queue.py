@@ -79,6 +79,12 @@ class VirtualSimpleQueue:
     def empty(self) -> bool:
         return self._real.empty()  # type: ignore[no-any-return]
 
+    def __eq__(self, other: object) -> bool:
+        return self is other or self._real is other
+
+    def __hash__(self) -> int:
+        return hash(self._real)
+
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise TypeError("cannot pickle '_queue.SimpleQueue' object")
 

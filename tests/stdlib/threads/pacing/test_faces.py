@@ -18,6 +18,7 @@ OLD_LOCK, OLD_RLOCK, OLD_QUEUE = threading.Lock(), threading.RLock(), queue.Simp
 ACQUIRE, LOCKED = OLD_LOCK.acquire, OLD_LOCK.locked
 OLD_CONDITION, OLD_SAFE_CONDITION = threading.Condition(threading.Lock()), threading.Condition()
 REALS = {"lock": OLD_LOCK, "rlock": OLD_RLOCK}
+KEYS = dict.fromkeys((OLD_LOCK, OLD_RLOCK, OLD_QUEUE), "known")
 HIDDEN = [[OLD_LOCK, threading.Condition()]]  # in a list of a list nobody looks for it
 
 
@@ -126,6 +127,14 @@ class OldsTest(SolipsistTestCase):
             self.assertEqual(OLD_QUEUE.get(), 1)
         giver.join()
         self.assertNow(1)
+
+    def test_equality(self):
+        """Each is equal to what it stands over, as a key too: other places may have the real one."""
+        for one in (OLD_LOCK, OLD_RLOCK, OLD_QUEUE):
+            self.assertEqual(KEYS[one], "known")
+            self.assertEqual({one: 1}[one._real], 1)
+            self.assertEqual(one, one)
+            self.assertNotEqual(one, type(one)(lambda: None))
 
     def test_what_cannot_be_found(self):
         """The times are right, and the journal says that the order was real."""
