@@ -50,8 +50,6 @@ PORTS_MAY_BE_SUBCLASSES = sys.version_info >= (3, 14)
 NO_SUCH_INTERFACE = sys.version_info >= (3, 14)
 # 3.12: `setblocking()` takes whatever is true or false. Before, it had to be a number.
 SETBLOCKING_TAKES_NUMBERS = sys.version_info < (3, 12)
-# 3.13: `stdout=subprocess.STDOUT` is refused. Before, it was a descriptor that there is not.
-STDOUT_IS_FOR_STDERR = sys.version_info >= (3, 13)
 # 3.14: asyncio mostly hears of a child's end before it reads what that wrote last. Before, mostly after.
 EXIT_COMES_FIRST = sys.version_info >= (3, 14)
 # 3.12: what asyncio logs of a child whose exit code is gone. Before, a thread of its own said so, in other words.

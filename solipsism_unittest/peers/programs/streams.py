@@ -17,7 +17,6 @@ from typing import Any, Protocol
 
 from ...errors import NotSimulatedError
 from ...kernel.descriptors.pipe import PipeEnd
-from ...pythons import STDOUT_IS_FOR_STDERR
 from ...stdlib.files.descriptors import is_virtual
 from ...stdlib.files.file_objects import open_descriptor
 from ...stdlib.files.passed import own
@@ -79,8 +78,6 @@ class Streams:
     @staticmethod
     def _ways(world: World, wanted: Mapping[int, Any]) -> dict[int, Way | None]:
         """By stream what a pump leads to, None for the parent. A stream without any is empty, or the one of stdout."""
-        if STDOUT_IS_FOR_STDERR and wanted[1] == subprocess.STDOUT:
-            raise ValueError("STDOUT can only be used for stderr")
         ways: dict[int, Way | None] = {}
         try:
             for number, each in wanted.items():
