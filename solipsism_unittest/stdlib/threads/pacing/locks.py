@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import _thread
 import contextlib
+import functools
 import threading
 from asyncio import _get_running_loop
 from collections import deque
@@ -20,6 +21,7 @@ from math import inf, nextafter
 from typing import Any
 
 from .baton import Baton
+from .patience import PATIENCE
 from .record import Record, Waiter, Why
 
 REAL_LOCK = type(_thread.allocate_lock())
@@ -109,6 +111,7 @@ class _Waited:
     """Something real, and those that wait for it in virtual time: what is common to both kinds of locks."""
 
     __slots__ = ("_find_baton", "_real", "_try", "_release", "_waiters", "_is_old", "__weakref__")
+    _holder: Callable[..., int]  # the thread that has it; 0 for one that has taken the real one
 
     def __init__(self, find_baton: FindBaton, real: Any, is_old: bool) -> None:
         self._find_baton = find_baton
@@ -145,14 +148,29 @@ class _Waited:
             return look_in_vain(baton) and self._try(False)
         me = None if baton is None else baton.here()
         if baton is not None and me is not None:
-            taken = block(baton, me, lambda: self._try(False), None if timeout == -1 else timeout, self._waiters,
-                          Why("a lock", self), self._is_free if self._is_old else None)
+            attempt, look = lambda: self._try(False), None
+            if self._is_old:
+                attempt = functools.partial(self._try_here, baton, timeout)
+                look = functools.partial(self._is_to_be_had, None if timeout >= 0 else baton)
+            taken = block(baton, me, attempt, None if timeout == -1 else timeout, self._waiters,
+                          Why("a lock", self), look)
             if taken is not None:
                 return taken
         return self._try(True, timeout)  # type: ignore[no-any-return]
 
-    def _is_free(self) -> bool:
-        return repr(self._real).startswith("<unlocked")  # not every Python has `locked()` of an RLock
+    def _try_here(self, baton: Baton, timeout: float) -> bool:
+        """Take it, if it is free. What a thread of no world has, or of another, is waited for in real time."""
+        if self._try(False):
+            return True
+        if baton.over or baton.knows(self._holder()):
+            return False
+        real = self._real  # who looks at this thread finds a call of `acquire`
+        return real.acquire(True, timeout if timeout == -1 else min(timeout, PATIENCE))  # type: ignore[no-any-return]
+
+    def _is_to_be_had(self, baton: Baton | None) -> bool:
+        """Whether it is free, or another than this world has it."""
+        is_free = repr(self._real).startswith("<unlocked")  # not every Python has `locked()` of an RLock
+        return is_free or baton is not None and not baton.knows(self._holder())
 
     def _at_fork_reinit(self) -> None:
         self._real._at_fork_reinit()
@@ -207,6 +225,9 @@ class VirtualLock(_Waited):
         if self._waiters:
             hand_on(self._waiters)
 
+    def _holder(self) -> int:
+        return self.owner
+
     def locked(self) -> bool:
         return self._real.locked()  # type: ignore[no-any-return]
 
@@ -227,6 +248,9 @@ class VirtualRLock(_Waited):
 
     def __init__(self, find_baton: FindBaton, old: Any = None) -> None:
         super().__init__(find_baton, old or _RealRLock(), old is not None)
+
+    def _holder(self) -> int:
+        return int(repr(self._real).partition("owner=")[2].partition(" ")[0])
 
     def _release_save(self) -> Any:
         state = self._real._release_save()

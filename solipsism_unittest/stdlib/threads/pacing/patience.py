@@ -144,6 +144,10 @@ class Patience(Strikes):
         self._main_stood: Turns | None = None
         self.since = 0.0  # real time of the last turn
 
+    def knows(self, ident: int) -> bool:
+        """Whether a thread lives in this world."""
+        return ident in self.records or self._world.lives_here(ident)
+
     def park(self, me: Record) -> None:
         """Wait for the turn. An exception, from the handler of a signal, leaves a stray."""
         try:

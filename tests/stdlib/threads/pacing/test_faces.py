@@ -1,6 +1,7 @@
 """What stands over locks and queues from before the test: they take turns, whoever else has the real ones."""
 
 import _thread
+import asyncio
 import contextlib
 import gc
 import logging
@@ -128,6 +129,27 @@ class OldsTest(SolipsistTestCase):
         giver.join()
         self.assertNow(1)
 
+    async def test_had_by_a_thread_of_another_world(self):
+        """Who has waited for a thread of this world waits for that one in real time."""
+        over = threading.Event()
+
+        def have():
+            OLD_LOCK.acquire()
+            time.sleep(1)
+            OLD_LOCK.owner = -1  # as one of another world that was first, when the lock was free
+            over.wait()
+            OLD_LOCK._real.release()
+
+        job = asyncio.create_task(asyncio.to_thread(have))
+        await asyncio.sleep(0.5)
+        other = asyncio.create_task(asyncio.to_thread(hold, OLD_LOCK))
+        await asyncio.sleep(1)
+        self.assertFalse(other.done())
+        over.set()
+        await asyncio.gather(job, other)
+        self.assertNow(2.5)
+        self.assertTrue(self.real_orders())
+
     def test_equality(self):
         """Each is equal to what it stands over, as a key too: other places may have the real one."""
         for one in (OLD_LOCK, OLD_RLOCK, OLD_QUEUE):
@@ -189,6 +211,35 @@ class OutsideTest(unittest.TestCase):
         self.assertRaises(queue.Empty, line.get, timeout=0.001)
         self.assertFalse(lock.acquire(False) and lock.acquire(False))
         lock.release()
+
+    def test_had_by_a_thread_of_no_world(self):
+        """No hang, and no time goes by: it is waited for in real time. A timeout comes in virtual time."""
+        @contextlib.contextmanager
+        def had(lock, seconds=None):
+            taken, over = threading.Event(), threading.Event()
+
+            def have():
+                with lock:
+                    taken.set()
+                    over.wait(seconds)
+
+            stranger = threading.Thread(target=have)
+            stranger.start()
+            taken.wait()
+            with contextlib.closing(SolipsistEventLoop()) as loop, sealed(loop):
+                yield loop
+            over.set()
+            stranger.join()
+
+        with had(OLD_LOCK, 0.01) as loop:
+            loop.run_until_complete(asyncio.to_thread(lambda: hold(OLD_LOCK)))
+            self.assertEqual(loop.time(), 1)
+        with had(OLD_RLOCK, 0.01) as loop:
+            loop.run_until_complete(asyncio.to_thread(lambda: hold(OLD_RLOCK)))
+            self.assertEqual(loop.time(), 1)
+        with had(OLD_LOCK) as loop:
+            self.assertFalse(OLD_LOCK.acquire(timeout=5))
+            self.assertEqual(loop.time(), 5)
 
     def test_one_that_an_earlier_test_has_made(self):
         """It takes turns in each world that uses it, in an order that is the same every time."""
