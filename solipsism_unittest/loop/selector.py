@@ -344,7 +344,7 @@ class VirtualSelector(Parking, selectors.BaseSelector):
         elif stop != inf and stop > self.horizon:
             self._owner.beyond(stop)
         elif stop != inf:
-            self._jump(max(stop, clock.now))  # a call that blocked this thread may have let time go on beyond it
+            self._jump(stop)
             self._kernel.journal.note("advanced", ())
             clock.end_stop()
         elif self.jobs.is_awaited() and self.autojump and (last := self._baton.next_deadline_of_free()) < inf:
@@ -374,7 +374,7 @@ class VirtualSelector(Parking, selectors.BaseSelector):
         clock = self._clock
         if when > self.horizon:
             self._owner.beyond(when)
-        elif when != clock.now:
+        elif when > clock.now:  # a call that blocked, or a machine that stalled, may have let time go on beyond it
             self.turns = 0
             self.jumps_left -= 1
             clock.jump(when)

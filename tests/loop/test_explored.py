@@ -48,6 +48,22 @@ class ExploredTest(unittest.TestCase):
 
     # -- stalls
 
+    def test_a_thread_that_is_due_while_the_machine_stalls(self):
+        """It goes on after that, and time does not go back."""
+        async def main():
+            lock = threading.Lock()
+
+            def work():
+                with lock:
+                    time.sleep(0.1)
+
+            await asyncio.gather(*(asyncio.to_thread(work) for _ in range(3)))
+            return time.monotonic()
+
+        for value in range(1, NEXT):
+            ended, explorer = self.explore(main, Everywhere({kinds.STALL: value}))
+            self.assertGreater(ended, 0.3)
+
     def test_stalls_permute_nothing(self):
         """Callbacks run in the order of call_soon, and timers in that of their times, wherever the machine stalls."""
         async def main():
