@@ -11,12 +11,13 @@ from sys import _getframe, get_coroutine_origin_tracking_depth, set_coroutine_or
 from typing import Any
 
 from ...introspection import modules, names
+from ...introspection.exceptions import clean
 from ...introspection.places import place_here
 from ...kernel.addresses.hosts import Home, here, staying
 from ...kernel.descriptors.connection import dies_with_host
 from ...pythons import runs_elsewhere
 from ..files.passed import inherited
-from ..processes.ending import ending_here
+from ..processes.ending import Ended, ending_here
 from ..processes.process import with_mask_of_this_thread, within
 from ..processes.surroundings import run_surrounded, surroundings_here
 from ..threads import background
@@ -24,6 +25,7 @@ from ..threads.job import Work
 from ..threads.mistakes import reporting
 from ..threads.pacing import calls, locks
 from ..threads.pacing.baton import really
+from ..threads.pacing.record import Over
 from ..worlds import World, thread_id, visiting
 from . import permits
 
@@ -46,6 +48,8 @@ def start(world: World, real: Callable[..., None], thread: threading.Thread) -> 
     if not of_loop:
         world.jobs.note_start(thread, place_here(3))
     known = with_mask_of_this_thread(world, reporting(world.loop, run))
+    if surroundings_here() is not None:
+        known = _with_own_hook(thread, known)
     is_free = background.in_background() and pool is None
     try:
         calls.start(world.baton, real, thread, _inside(world, known, waits_for_jobs=pool is not None), place_here(3),
@@ -57,6 +61,21 @@ def start(world: World, real: Callable[..., None], thread: threading.Thread) -> 
     ending = ending_here(world)
     if ending is not None and not of_loop:
         ending.note(thread, pool)
+
+
+def _with_own_hook(thread: threading.Thread, run: Callable[[], None]) -> Callable[[], None]:
+    """What a thread of a program raises is printed where it still has the program's stderr."""
+
+    def hooked() -> None:
+        try:
+            run()
+        except (Over, Ended):
+            raise
+        except BaseException as error:
+            clean(error)
+            thread._invoke_excepthook(thread)  # type: ignore[attr-defined]  # which looks at what is being handled
+
+    return hooked
 
 
 _NONE: Any = types.MappingProxyType({})

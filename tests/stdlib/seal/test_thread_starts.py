@@ -88,6 +88,26 @@ class InterpreterPoolTest(SolipsistTestCase):
         self.assertNow(0)
 
 
+class ProgramTest(SolipsistTestCase):
+    async def test_what_a_thread_of_a_program_raises(self):
+        """It is printed on the program's stderr, before who joins the thread goes on; the exit code stays 0."""
+        def fail():
+            raise ValueError("in a thread")
+
+        def main():
+            for target in (fail, sys.exit):
+                thread = threading.Thread(target=target, name="T")
+                thread.start()
+                thread.join()
+            print("end", file=sys.stderr)
+
+        ended = await self.run_program(main)
+        self.assertEqual(ended.returncode, 0)
+        lines = ended.stderr.decode().splitlines()
+        self.assertEqual([lines[0], *lines[-2:]], ["Exception in thread T:", "ValueError: in a thread", "end"])
+        self.assertNotIn("solipsism_unittest", ended.stderr.decode().replace(__file__, ""))
+
+
 class OldPoolTest(SolipsistTestCase):
     """A pool from before the test: another does its work in the world, and its threads take turns."""
 
