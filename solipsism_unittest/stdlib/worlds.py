@@ -346,6 +346,7 @@ def end(world: World) -> None:
         if world.guests:
             _seal.count(-world.guests)
             world.guests = 0
+    world.jobs.wait_for_those_in_place()
     world.let_go()
 
 

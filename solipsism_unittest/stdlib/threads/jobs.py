@@ -150,6 +150,13 @@ class Jobs:
             if pool is None or pool is old:
                 ours.shutdown(**how)
 
+    def wait_for_those_in_place(self) -> None:
+        """Let their threads end that have nothing to do, for they were not there before the test."""
+        until = Real.monotonic() + PATIENCE
+        for thread in itertools.chain.from_iterable(ours._threads for ours in self._in_place.values()):
+            if thread.ident not in self.working:
+                thread.join(max(0.0, until - Real.monotonic()))
+
     def current(self) -> Job | None:
         """The job that runs on this thread."""
         return self.working.get(threading.get_ident())

@@ -158,6 +158,25 @@ class OldPoolTest(SolipsistTestCase):
 
 
 class OldPoolIsLeftTest(unittest.TestCase):
+    def test_its_threads_end_with_the_test(self):
+        """When the test has ended, no thread is there that was not there before."""
+        pool = concurrent.futures.ThreadPoolExecutor(3)
+        self.addCleanup(pool.shutdown)
+
+        class Case(SolipsistTestCase):
+            async def test_1(self):
+                await asyncio.gather(*(self.loop.run_in_executor(pool, time.sleep, 1) for _ in range(3)))
+
+            def test_2(self):
+                list(pool.map(time.sleep, [1] * 3))
+
+        before = threading.enumerate()
+        for name in ("test_1", "test_2"):
+            result = unittest.TestResult()
+            Case(name).run(result)
+            self.assertTrue(result.wasSuccessful(), result.errors)
+            self.assertEqual(threading.enumerate(), before)
+
     def test_a_job_that_is_left(self):
         """It is reported, with its line; the next test has the pool for itself."""
         pool = concurrent.futures.ThreadPoolExecutor(1)
