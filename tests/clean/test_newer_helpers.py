@@ -103,10 +103,14 @@ async def say_nothing(reader, writer):
 
 
 class Evidence(SolipsistTestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.directory = cls.enterClassContext(tempfile.TemporaryDirectory())  # it is written after the test's cleanups
+
     async def test_of_a_test_that_passes(self):
         """A test may leave a page, a capture and tables of what happened, and nothing else."""
-        directory = self.enterContext(tempfile.TemporaryDirectory())
-        self.evidence(directory)
+        self.evidence(self.directory)
         server = await self.start_fake_server(say_nothing)
         reader, writer = await asyncio.open_connection(*server.address)
         await self.assertEOF(reader)
