@@ -11,6 +11,7 @@ from ....introspection.names import name_of
 from ....introspection.places import Place
 from .baton import Baton, really
 from .locks import block
+from .patience import PATIENCE
 from .record import DONE, Over, Record, Why
 
 _YIELDS = 100  # sleeps of no time at one instant, after which time goes on by one float
@@ -25,6 +26,9 @@ def sleep(baton: Baton, real: Callable[[float], None], seconds: float) -> None:
     baton.take_turn(me)
     deadline = baton.now + seconds
     if deadline == baton.now:
+        if baton.is_held():  # no deadline comes, and this one is here
+            baton.let_others_run(me, PATIENCE)
+            return
         if me.looks_at != deadline:
             me.looks_at, me.looks = deadline, 0
         me.looks += 1

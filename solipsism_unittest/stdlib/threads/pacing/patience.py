@@ -19,6 +19,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ....introspection.threads import Real, Turns, asleep, frame_of, idents, processor_time, resting, standing, waits
+from ....kernel.clock import VirtualClock
 from ....kernel.journal import Journal
 from .record import BLIND, DONE, ENDED, MANY, READY, RUNNING, STRAY, WAITING, Over, Record, named
 
@@ -130,6 +131,7 @@ class Patience(Strikes):
         def take_turn(self, me: Record) -> None:
             """Wait for the turn, where another has it."""
 
+    _clock: VirtualClock
     _journal: Journal
     _world: Around
 
@@ -143,6 +145,10 @@ class Patience(Strikes):
         self.blind: dict[Record, Turns | None] = {}  # how often each was given a processor when it was seen last
         self._main_stood: Turns | None = None
         self.since = 0.0  # real time of the last turn
+
+    def is_held(self) -> bool:
+        """Whether somebody holds the clock."""
+        return bool(self._clock.holds)
 
     def knows(self, ident: int) -> bool:
         """Whether a thread lives in this world."""

@@ -1,5 +1,6 @@
 """Sleeping, starting and joining in a world."""
 
+import asyncio
 import contextlib
 import threading
 import time
@@ -19,6 +20,28 @@ class CallsTest(SolipsistTestCase):
         self.assertGreater(self.now, 100)
         time.sleep(True)
         self.assertNow(101)
+
+    async def test_sleeps_of_no_time_while_the_clock_is_held(self):
+        """They end, however many: no time has to go by. Others go on meanwhile."""
+        there = []
+
+        def poll():
+            self.loop.call_soon_threadsafe(there.append, 1)
+            for _ in range(10**5):
+                time.sleep(0)
+                if len(there) == 2:
+                    return 2
+            return 0
+
+        def bring():
+            for _ in range(200):
+                time.sleep(0)
+            there.append(2)
+
+        with self.hold_clock():
+            polled, _ = await asyncio.gather(asyncio.to_thread(poll), asyncio.to_thread(bring))
+        self.assertEqual(polled, 2)
+        self.assertNow(0)
 
     def test_joins(self):
         """join() with a limit of less than nothing looks only; one that is over is not alive at once."""
