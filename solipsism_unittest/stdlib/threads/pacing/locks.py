@@ -275,3 +275,6 @@ def _passed_on(name: str) -> Callable[..., Any]:
 # Methods of a real one, as far as this Python has them. No `__getattr__`: it makes all others slow on Python 3.11.
 for _name in {"_is_owned", "_recursion_count", "locked"} & {*dir(_RealRLock)}:
     setattr(VirtualRLock, _name, _passed_on(_name))
+# Reports say what a thread calls as the program knows it.
+for _one in (_Waited.acquire, _Waited.release, VirtualLock.acquire, VirtualLock.release):
+    _one.__qualname__ = f"lock.{_one.__name__}"

@@ -89,6 +89,11 @@ class OldsTest(SolipsistTestCase):
         self.assertNow(8)
         self.assertEqual(self.real_orders(), [])
 
+    def test_their_methods_in_reports(self):
+        """They are called what the program knows them as."""
+        names = [one.__qualname__ for one in (OLD_LOCK.acquire, OLD_RLOCK.release, OLD_QUEUE.get, OLD_QUEUE.put)]
+        self.assertEqual(names, ["lock.acquire", "lock.release", "SimpleQueue.get", "SimpleQueue.put"])
+
     def test_handlers_of_logging(self):
         """A handler that takes its time makes other threads wait for it."""
         self.assertEqual(in_threads(lambda: self.logger.warning("slow")), [1.0, 2.0, 3.0])
