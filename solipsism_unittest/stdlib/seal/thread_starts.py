@@ -155,6 +155,8 @@ def submit(world: World, real: Callable[..., Any], pool: Any, fn: Callable[..., 
 def shutdown(world: World, real: Callable[..., None], pool: Any, wait: bool = True, *, cancel_futures: bool = False
              ) -> None:
     """`ThreadPoolExecutor.shutdown`: of one from before that in its place as well."""
+    if wait and pool not in world.jobs.pools:
+        real(pool, False)  # it takes no more while this waits
     world.jobs.shut_down_in_place(pool, wait=wait, cancel_futures=cancel_futures)
     real(pool, wait, cancel_futures=cancel_futures)
 

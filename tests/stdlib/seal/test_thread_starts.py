@@ -18,7 +18,7 @@ from tests.case.test_case import run
 NEWER = hasattr(concurrent.futures, "InterpreterPoolExecutor")
 
 
-OLD_POOLS = [concurrent.futures.ThreadPoolExecutor(1)]
+OLD_POOLS = [concurrent.futures.ThreadPoolExecutor(1) for _ in range(2)]
 
 
 class KeywordsTest(SolipsistTestCase):
@@ -149,6 +149,17 @@ class OldPoolTest(SolipsistTestCase):
         self.assertTrue(job.done())
         self.assertNow(3)
         self.assertRaises(RuntimeError, pool.submit, int)
+
+    async def test_while_it_is_shut_down(self):
+        """It takes no more from the beginning on, and does what it has."""
+        pool = OLD_POOLS.pop()
+        jobs = [pool.submit(time.sleep, 2) for _ in range(2)]
+        end = asyncio.create_task(asyncio.to_thread(pool.shutdown))
+        await asyncio.sleep(1)
+        self.assertRaises(RuntimeError, pool.submit, int)
+        await end
+        self.assertEqual([job.done() for job in jobs], [True, True])
+        self.assertNow(4)
 
     def test_in_programs(self):
         """Each program has one in its place, which ends with the program."""
