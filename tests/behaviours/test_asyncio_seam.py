@@ -232,6 +232,7 @@ OF_OTHERS = {
     "_ssl_protocol", "_app_writing_paused",  # of asyncio.sslproto: whether the writing at a TLS transport is paused
     "_create", "_wrap_bio",  # of ssl: what wrap_socket() makes a socket with, and OpenSSL's half of wrap_bio()
     "_max_workers", "_shutdown", "_thread_name_prefix",  # of a thread pool: what another like it is made with
+    "_invoke_excepthook",  # of a Thread: how it reports what has ended it
     "_handlerList",  # of logging: its handlers, each of which has a lock
     "_LazyModule", "_initializing",  # of importlib: a module that is not loaded yet
     "_check_sendfile_params", "_sendfile_use_send", "_getframe", "_current_frames", "_done_callbacks",
