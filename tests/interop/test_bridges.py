@@ -278,13 +278,14 @@ class BridgesTwinTest(SolipsistTestCase):
 
         thread = threading.Thread(target=work)
         thread.start()
+        self.addCleanup(calls.put, None)  # a failure leaves no thread, which would keep others from being judged
         database = await execute(lambda: sqlite3.connect(":memory:"))
         await execute(lambda: database.create_function("nap", 1, lambda number: time.sleep(number * STEP) or number))
         first = execute(lambda: database.execute("SELECT nap(3)").fetchall())
         second = execute(lambda: database.execute("SELECT nap(0)").fetchall())
         done, _ = await asyncio.wait([first, second], return_when=asyncio.FIRST_COMPLETED)
-        self.assertEqual([job.result() for job in done][:1], [[(3,)]])
-        self.assertEqual(await second, [(0,)])
+        self.assertIn(first, done)  # on a busy machine the other one may be done as well by now
+        self.assertEqual((first.result(), await second), ([(3,)], [(0,)]))
         await execute(database.close)
         calls.put(None)
         await asyncio.to_thread(thread.join)
