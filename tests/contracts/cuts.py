@@ -47,6 +47,16 @@ def heal(*socks: socket.socket) -> None:
             sock.setsockopt(socket.SOL_SOCKET, DETACH, 0)
 
 
+class Losable(asyncio.Protocol):
+    """A protocol whose `lost` is the error with which its connection was lost."""
+
+    def __init__(self) -> None:
+        self.lost: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.lost.set_result(error)
+
+
 async def end_of(sock: socket.socket) -> str:
     """How a read ends: the bytes, or the name of the errno."""
     try:

@@ -8,7 +8,7 @@ import struct
 from typing import Any
 
 from tests.contracts.arms import Arm, outcome, scenario
-from tests.contracts.cuts import CutContract, cut, end_of, heal, reset_on_close
+from tests.contracts.cuts import CutContract, Losable, cut, end_of, heal, reset_on_close
 
 
 def so_error(sock: socket.socket) -> int:
@@ -180,19 +180,13 @@ class HalfOpen(CutContract):
     async def test_a_protocol(self, arm: Arm) -> Any:
         """A protocol's connection is lost with it."""
         one, other = await self.joined(arm)
-        lost = asyncio.get_running_loop().create_future()
-
-        class Protocol(asyncio.Protocol):
-            def connection_lost(self, error: Exception | None) -> None:
-                lost.set_result(error)
-
-        transport, _ = await asyncio.get_running_loop().create_connection(Protocol, sock=one)
+        transport, protocol = await asyncio.get_running_loop().create_connection(Losable, sock=one)
         cut(one, other)
         reset_on_close(other)
         other.close()
         heal(one)
         transport.write(b"x")
-        arm.see(type(await lost).__name__)
+        arm.see(type(await protocol.lost).__name__)
         return ["ConnectionResetError"]
 
     @scenario
@@ -332,17 +326,11 @@ class Closing(CutContract):
     async def test_a_stream_with_a_lot_to_send(self, arm: Arm) -> Any:
         """A transport that still has bytes to send is lost when the kernel gives up."""
         one, other = await self.joined(arm, TCP_USER_TIMEOUT=100)
-        lost = asyncio.get_running_loop().create_future()
-
-        class Protocol(asyncio.Protocol):
-            def connection_lost(self, error: Exception | None) -> None:
-                lost.set_result(error)
-
-        transport, _ = await asyncio.get_running_loop().create_connection(Protocol, sock=one)
+        transport, protocol = await asyncio.get_running_loop().create_connection(Losable, sock=one)
         cut(one, other)
         transport.write(bytes(10_000_000))
         transport.close()
-        error = await lost
+        error = await protocol.lost
         arm.see(type(error).__name__, getattr(error, "errno", None))
         return [("TimeoutError", 110)]
 

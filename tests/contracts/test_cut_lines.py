@@ -8,7 +8,7 @@ import struct
 from typing import Any
 
 from tests.contracts.arms import Arm, outcome, scenario
-from tests.contracts.cuts import CutContract, cut, end_of, heal
+from tests.contracts.cuts import CutContract, Losable, cut, end_of, heal
 
 
 class CutLines(CutContract):
@@ -177,15 +177,9 @@ class CutLines(CutContract):
     async def test_a_protocol(self, arm: Arm) -> Any:
         """A protocol's connection is lost with ETIMEDOUT."""
         one, other = await self.joined(arm, TCP_USER_TIMEOUT=200)
-        lost = asyncio.get_running_loop().create_future()
-
-        class Protocol(asyncio.Protocol):
-            def connection_lost(self, error: Exception | None) -> None:
-                lost.set_result(error)
-
-        transport, _ = await asyncio.get_running_loop().create_connection(Protocol, sock=one)
+        transport, protocol = await asyncio.get_running_loop().create_connection(Losable, sock=one)
         cut(one, other)
         transport.write(b"x")
-        error = await lost
+        error = await protocol.lost
         arm.see(type(error).__name__, error.errno == errno.ETIMEDOUT)
         return [("TimeoutError", True)]

@@ -17,6 +17,23 @@ NEXT = kinds.STEPS + 1  # until exactly the next deadline
 LONG = kinds.STEPS  # a second
 
 
+async def first_read():
+    """What a server reads first of "hello"."""
+    got = []
+
+    async def serve(reader, writer):
+        got.append(await reader.read(100))
+        writer.close()
+
+    server = await asyncio.start_server(serve, "localhost", 80)
+    reader, writer = await asyncio.open_connection("localhost", 80)
+    writer.write(b"hello")
+    await asyncio.gather(reader.read(), return_exceptions=True)  # what was not read resets it
+    writer.close()
+    server.close()
+    return got[0]
+
+
 class Everywhere(Fixed):
     """Every choice of these kinds differs, by the same value."""
 
@@ -607,40 +624,14 @@ class ExploredTest(unittest.TestCase):
 
     def test_accepted_ends(self):
         """The other ends of connections are cut too."""
-        async def main():
-            got = []
-
-            async def serve(reader, writer):
-                got.append(await reader.read(100))
-                writer.close()
-
-            server = await asyncio.start_server(serve, "localhost", 80)
-            reader, writer = await asyncio.open_connection("localhost", 80)
-            writer.write(b"hello")
-            await asyncio.gather(reader.read(), return_exceptions=True)  # what was not read resets it
-            writer.close()
-            server.close()
-            return got[0]
-
-        self.assertIn(b"he", self.each(kinds.RECV, main, 2))
+        self.assertIn(b"he", self.each(kinds.RECV, first_read, 2))
 
     def test_evidence_of_what_was_cut(self):
         """Ends that write down what goes through them are cut as others, and those that they accept."""
         async def main():
             tape = begin(asyncio.get_running_loop().kernel)
-            got = []
-
-            async def serve(reader, writer):
-                got.append(await reader.read(100))
-                writer.close()
-
-            server = await asyncio.start_server(serve, "localhost", 80)
-            reader, writer = await asyncio.open_connection("localhost", 80)
-            writer.write(b"hello")
-            await asyncio.gather(reader.read(), return_exceptions=True)
-            writer.close()
-            server.close()
-            return got[0], [event.facts[0] for event in tape.events if event.kind == "read"][0]
+            got = await first_read()
+            return got, [event.facts[0] for event in tape.events if event.kind == "read"][0]
 
         self.assertIn((b"he", 2), self.each(kinds.RECV, main, 2))
 

@@ -175,7 +175,7 @@ def _import_with_real_clocks() -> None:
         names[name] = real
     try:
         with contextlib.suppress(ImportError):  # whoever imports it meets the error again
-            importlib.import_module("_time_machine")
+            importlib.import_module(TAKES_CLOCKS)
     finally:
         for names, name, there, _ in swapped:
             names[name] = there

@@ -647,14 +647,18 @@ class HostTest(ConditionsCase):
             (await asyncio.open_connection(client, 80))[1].close()
             server.close()
 
-    async def test_keepalive_of_who_waits(self):
-        """The first probe after a restart is answered with a reset, a round trip later."""
+    async def kept_alive(self):
+        """Join api.test, 50 ms away, with a keepalive after 20 s; the host."""
         self.network.link("localhost", "api.test", latency=0.05)
         await self.joined()
         sock = self.writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 20)
-        host = self.network.host("api.test")
+        return self.network.host("api.test")
+
+    async def test_keepalive_of_who_waits(self):
+        """The first probe after a restart is answered with a reset, a round trip later."""
+        host = await self.kept_alive()
         heard = self.now
         host.crash()
         await asyncio.sleep(5)
@@ -665,12 +669,7 @@ class HostTest(ConditionsCase):
 
     async def test_keepalive_of_who_has_closed(self):
         """Who has closed meanwhile hears nothing of the answer."""
-        self.network.link("localhost", "api.test", latency=0.05)
-        await self.joined()
-        sock = self.writer.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 20)
-        host = self.network.host("api.test")
+        host = await self.kept_alive()
         host.crash()
         host.restart()
         await asyncio.sleep(20.05)
