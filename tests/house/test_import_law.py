@@ -108,11 +108,13 @@ def modules() -> dict[str, pathlib.Path]:
 def imports(module: str, tree: ast.Module, is_package: bool, *, late: bool = True) -> Iterator[tuple[int, str, str]]:
     """Yield the line, module and name ("" for a whole module) of each import in a tree, at whatever depth it stands.
 
-    `late` ones are those by `importlib.import_module`.
+    `late` ones are those by `importlib.import_module`, of a literal or of a constant of the module.
     """
     home = [PACKAGE, *filter(None, module.split("."))]
     if not is_package:
         home.pop()
+    constants = {ast.unparse(node.targets[0]): node.value.value for node in tree.body
+                 if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -127,7 +129,7 @@ def imports(module: str, tree: ast.Module, is_package: bool, *, late: bool = Tru
             # What most tests do without is loaded on its first use: late, and below its floor all the same.
             if module == "" and isinstance(node.args[0], ast.Name):
                 continue  # the package loads whatever is asked for, and stands above all of it
-            name = ast.literal_eval(node.args[0])
+            name = constants.get(ast.unparse(node.args[0])) or ast.literal_eval(node.args[0])
             yield node.lineno, importlib.util.resolve_name(name, ".".join(home)), ""
 
 
@@ -291,6 +293,13 @@ class CheckerTest(unittest.TestCase):
         self.assertBroken("stdlib.waiting", hidden,
                           "stdlib.waiting:2 imports case.case, which is not on a lower floor",
                           "stdlib.waiting:4 imports loop.event_loop, which is not on a lower floor")
+
+    def test_a_late_import(self):
+        """What `importlib.import_module` loads is an import, whether by a literal or by a constant of the module."""
+        late = "stdlib.waiting:2 imports loop.event_loop, which is not on a lower floor"
+        for named in ("'..loop.event_loop'", "LATE"):
+            text = f"LATE = '..loop.event_loop'\nimportlib.import_module({named}, __package__)"
+            self.assertBroken("stdlib.waiting", text, late)
 
     def test_a_module_without_a_row(self):
         """A module that nobody gave a row is found when it imports, and so is an import of one."""

@@ -170,23 +170,24 @@ class AroundTest(unittest.TestCase):
 
     def test_a_thread_outside_sees_the_real_one(self):
         """While a test has a clock of its own, a thread of the process that is not the test's has the real one."""
-        asked, answered = threading.Event(), threading.Event()
-        seen = []
+        asked, seen, answers = threading.Event(), [], []
 
         def outside():
             asked.wait(30)
             seen.extend((time.time(), time.time_ns() / 1e9, datetime.datetime.now(UTC).timestamp(),
                          datetime.datetime.today().timestamp(), datetime.date.today().year))
-            answered.set()
+            for loop, answered in answers:
+                loop.call_soon_threadsafe(answered.set)
 
         thread = threading.Thread(target=outside)
         thread.start()
 
         async def body(case):
-            asked.set()
+            answered = asyncio.Event()
+            answers.append((asyncio.get_running_loop(), answered))
             with case.hold_clock():
-                while not answered.is_set():
-                    await asyncio.sleep(0)
+                asked.set()
+                await answered.wait()
             seen.append(time.time())
 
         result = run(self.case(body, wall_start=START, on_polling="jump"))
