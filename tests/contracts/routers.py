@@ -25,7 +25,7 @@ from tests.contracts.arms import PLAYS, Arm, Body, Contract
 _NEW_NETWORK = 0x40000000  # CLONE_NEWNET
 _SET_INTERFACE = 0x400454CA  # TUNSETIFF
 _TUN = 0x1001  # IFF_TUN | IFF_NO_PI
-_SYN, _ACK = 2, 16
+_FIN, _SYN, _RST, _ACK = 1, 2, 4, 16
 _WHOLE = 0x40  # DF of IP
 
 OWN, ROUTER = "198.51.100.1", "198.51.100.254"
@@ -112,12 +112,38 @@ def _accepting(packet: bytes) -> bytes | None:
     segment = packet[20:]
     if packet[9] != socket.IPPROTO_TCP or segment[13] != _SYN:
         return None
-    source, target, number = struct.unpack_from("!HHI", segment)
-    answer = struct.pack("!HHIIBBHHH", target, source, 1, number + 1 & 0xFFFFFFFF, 0x50, _SYN | _ACK, 65535, 0, 0)
+    number, = struct.unpack_from("!I", segment, 4)
+    return _segment(packet, 1, number + 1, _SYN | _ACK)
+
+
+def _segment(packet: bytes, number: int, expected: int, flags: int) -> bytes:
+    """A segment without data, of who a segment was sent to, to its sender."""
+    source, target = struct.unpack_from("!HH", packet, 20)
+    answer = struct.pack("!HHIIBBHHH", target, source, number, expected & 0xFFFFFFFF, 0x50, flags, 65535, 0, 0)
     ends = packet[16:20] + packet[12:16]
     total = _checksum(ends + struct.pack("!HH", socket.IPPROTO_TCP, len(answer)) + answer)
     answer = answer[:16] + struct.pack("!H", total) + answer[18:]
     return _headed(answer, socket.IPPROTO_TCP, ends)
+
+
+def _kind(packet: bytes) -> str:
+    """What a rule of the virtual network calls a packet of TCP; "" for what it does not see.
+
+    An acknowledgment without data is a "probe": of an idle connection it is one.
+    """
+    segment = packet[20:]
+    flags = segment[13]
+    if flags & (_SYN | _RST):
+        return "reset" if flags & _RST else "" if flags & _ACK else "connect"
+    return "data" if len(segment) > 4 * (segment[12] >> 4) else "fin" if flags & _FIN else "probe"
+
+
+def _rejecting(packet: bytes) -> bytes:
+    """The reset that iptables' `REJECT --reject-with tcp-reset` gives a segment."""
+    number, expected = struct.unpack_from("!II", packet, 24)
+    if packet[33] & _ACK:
+        return _segment(packet, expected, 0, _RST)
+    return _segment(packet, 0, number + 1, _RST | _ACK)
 
 
 class Router:
@@ -128,6 +154,8 @@ class Router:
         self._answers: dict[str, tuple[int, int]] = {}
         self._mtus: dict[str, int] = {}
         self._serving: set[str] = set()
+        self._leading: set[str] = set()
+        self._rejected: dict[str, tuple[str, ...]] = {}
         self._listeners: list[socket.socket] = []  # of the virtual arm
 
     def serve(self, address: tuple[str, int]) -> None:
@@ -163,6 +191,24 @@ class Router:
         self._listen()
         self._mtus[address] = mtu
 
+    def lead(self, address: str) -> str:
+        """Lead whoever connects to an address to one of this machine's, where a server listens on the same port."""
+        loop = asyncio.get_running_loop()
+        if isinstance(loop, SolipsistEventLoop):
+            loop.kernel.network.link("localhost", address, latency=0.0001)
+            return address
+        self._listen()
+        self._leading.add(address)
+        return OWN
+
+    def reject(self, address: str, *kinds: str) -> None:
+        """Answer segments of these kinds to an address with a reset from now on, and lose them; none: end that."""
+        loop = asyncio.get_running_loop()
+        if isinstance(loop, SolipsistEventLoop):
+            loop.kernel.network.rule(lambda packet: Verdict.RESET if packet.kind in self._rejected[address]
+                                     and packet.target_address[0] == address else None)
+        self._rejected[address] = kinds
+
     def close(self) -> None:
         """End what serves."""
         for listener in self._listeners:
@@ -182,7 +228,12 @@ class Router:
                 address = socket.inet_ntoa(packet[16:20])
                 accepting = _accepting(packet) if address in self._serving else None
                 answer = self._answers.get(address)
-                if accepting is not None:
+                if packet[9] == socket.IPPROTO_TCP and _kind(packet) in self._rejected.get(address, ()):
+                    if _kind(packet) != "reset":  # that is never answered
+                        os.write(self._tun, _rejecting(packet))
+                elif address in self._leading:  # both ends are here: each finds the other behind the router
+                    os.write(self._tun, packet[:12] + packet[16:20] + packet[12:16] + packet[20:])
+                elif accepting is not None:
                     os.write(self._tun, accepting)
                 elif answer is not None:
                     os.write(self._tun, _icmp(packet, *answer))

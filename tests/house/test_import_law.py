@@ -35,7 +35,7 @@ INSIDE: dict[str, tuple[tuple[str, ...], ...]] = {
     "kernel.descriptors": (("file",), ("transitions", "end"), ("backlog", "connection"),
                            ("stream", "datagram", "pipe")),
     "kernel.network": (("round_trips", "mtu"), ("handshake", "wire"), ("ports", "unix"), ("udp",), ("network",)),
-    "kernel.network.wire": (("faults", "settings", "probes", "lanes"), ("links",), ("flows",), ("wire",),
+    "kernel.network.wire": (("faults", "settings", "lanes"), ("links",), ("replies",), ("flows",), ("wire",),
                             ("conditions",)),
     "stdlib": (("threads",), ("worlds",), ("escapes", "clocks", "waiting"), ("files",), ("sockets", "processes"),
                ("tls",), ("seal",)),

@@ -28,8 +28,9 @@ ERROR, WARNING, INFORMATION = 3, 4, 6
 _ROWS: dict[str, tuple[int, str]] = {
     "fails": (ERROR, "test failed here:"), "choice": (WARNING, "chosen:"), "lookup": (INFORMATION, "look-up of"),
     "drop": (INFORMATION, "dropped:"), "lost": (INFORMATION, "lost, and sent again later:"),
-    "corrupt": (INFORMATION, "corrupted:"), "timeout": (INFORMATION, "nobody has answered for too long:"),
-    "job": (INFORMATION, "an executor job is done:"), "signal": (INFORMATION, "signal"),
+    "rejected": (INFORMATION, "rejected with a reset:"), "corrupt": (INFORMATION, "corrupted:"),
+    "timeout": (INFORMATION, "nobody has answered for too long:"), "job": (INFORMATION, "an executor job is done:"),
+    "signal": (INFORMATION, "signal"),
     "spawn": (INFORMATION, "a process begins:"), "exit": (INFORMATION, "a process ends:"),
     "gave up": (INFORMATION, "a connect fails:"), "stuck": (ERROR, "nothing can go on:"),
 }

@@ -37,7 +37,7 @@ class Side:
         self.scale = max(capacity.bit_length() - 16, 0)
         self.window = capacity
         self.shown_window = capacity
-        self.has_reset = False
+        self.has_reset = self.was_reset = False
         self.dials = 0  # how many of its SYNs were lost
         self.peer = self
 
@@ -197,8 +197,8 @@ class Streams:
             self._handshake(event, side, side.peer)
         elif kind == RST:
             if not side.peer.has_reset:  # somebody on the way has made it
-                side.peer.has_reset = True
                 self._show(event, side.peer, RST_FLAG | ACK)
+            side.was_reset = True
         elif not side.has_reset:
             side.heard = (side.heard or 0) + (size if kind == DATA else 1)
             side.window = max(capacity - queued, 0)
@@ -208,7 +208,7 @@ class Streams:
         """A program has read: the window is said anew where less than half of it was known to be free."""
         side = self._sides.get(event.end)
         _, queued, capacity = event.facts
-        if side is not None and capacity and side.heard is not None and not side.has_reset:
+        if side is not None and capacity and side.heard is not None and not (side.has_reset or side.was_reset):
             side.window = max(capacity - queued, 0)
             if side.shown_window * 2 < capacity and side.window > side.shown_window and not side.peer.has_reset:
                 self._show(event, side, ACK)

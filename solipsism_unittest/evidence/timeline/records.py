@@ -241,7 +241,13 @@ class Records:
         self._add(event, "lost", f"a datagram is dropped: {' '.join(map(str, event.facts[2:])) or 'on its way'}")
 
     def _on_lost(self, event: Event) -> None:
-        self._add(self._of_end(event), "lost", f"{_counted(event.facts[1])} lost on the way, and sent again later")
+        what = _counted(event.facts[1]) if event.facts[1] else "its end"
+        self._add(self._of_end(event), "lost", f"{what} lost on the way, and sent again later")
+
+    def _on_rejected(self, event: Event) -> None:
+        label, kind, size = event.facts
+        what = {"connect": "its connect", "fin": "its end"}.get(kind) or _counted(size)
+        self._add(self._of_end(event), "lost", f"{what} rejected on the way: a reset comes back")
 
     def _on_repeated(self, event: Event) -> None:
         self._add(event, "note", f"sends {_counted(event.facts[2])} again" if event.facts[2] else "sends its end again")

@@ -48,7 +48,17 @@ SPOILED = "spoiled"  # shut down between the failure and its report: no connect(
 
 
 def _into_nothing(kind: str, data: bytes | memoryview) -> None:
-    """Take the segments of who is connected to an end that begins anew."""
+    """Take the segments of who knows no other end any more."""
+
+
+def _answering(end: Connection) -> Callable[[str, bytes | memoryview], None]:
+    """What this end sends through whose peer has begun anew, and knows nothing of it: a reset comes back."""
+
+    def answer(kind: str, data: bytes | memoryview) -> None:
+        if kind is not RST and end.hears(RST):
+            end.arrive(RST)
+
+    return answer
 
 
 class Stream(Connection):
@@ -216,9 +226,9 @@ class Stream(Connection):
         self.stopped = True
         self.shut = 0
         if self.peer is not None:
-            self.peer.transmit = _into_nothing
+            self.peer.transmit = _answering(self.peer)
         self.peer = self.remote = None
-        self.incoming = b""
+        self.incoming, self.coming = b"", 0
         if self.local is not None and not self.has_own_address:
             self.local = "::" if self.family == socket.AF_INET6 else "0.0.0.0", self.local[1]
         return code

@@ -10,7 +10,7 @@ import tempfile
 import unittest
 from unittest import mock
 
-from solipsism_unittest import SolipsistTestCase
+from solipsism_unittest import SolipsistTestCase, Verdict
 from solipsism_unittest.evidence.capture import streams
 from solipsism_unittest.evidence.recording.tape import Event
 from tests.case.test_case import run
@@ -82,6 +82,21 @@ class Streams(SolipsistTestCase):
         with self.assertRaises(ConnectionResetError):
             await reader.read()
         writer.close()
+
+    async def test_rejected(self):
+        server = await self.start_fake_server(None, "api.test", HTTP)
+        reader, writer = await asyncio.open_connection("api.test", HTTP)
+        connection = await server.accept()
+        connection.writer.write(b"before")
+        with self.network.rule(lambda packet: Verdict.RESET if packet.data == b"rejected" else None):
+            writer.write(b"rejected")
+            await self.settle()
+        with self.assertRaises(ConnectionResetError):
+            await reader.read()
+        writer.close()
+        connection.writer.write(b"after")
+        with self.assertRaises(ConnectionResetError):
+            await connection.reader.read()
 
     async def test_full(self):
         one, two = self.socketpair(capacity=100)
@@ -252,6 +267,15 @@ class StreamsTest(unittest.TestCase):
             capture, _ = self.sent(name)
             resets = [segment.source[1] for segment in reading.understood(capture) if segment.flags & RST]
             self.assertIn(HTTP, resets, name)
+
+    def test_rejected(self):
+        """What is rejected on the way is there, with the reset that answers it; the peer goes on until it is reset."""
+        capture, sent = self.sent("test_rejected")
+        self.assertEqual(sent, [b"rejected", b"beforeafter"])
+        found = [(segment.flags, segment.source[1] == HTTP) for segment in reading.understood(capture)][3:]
+        self.assertEqual(found, [(PSH | ACK, True), (ACK, False), (PSH | ACK, False), (RST | ACK, True),
+                                 (PSH | ACK, True), (RST | ACK, False)])
+        self.assertIn("rejected with a reset: 198.18.0.1:32768>", "".join(text for _, text in reading.rows(capture)))
 
     def test_windows(self):
         """A window is the room at the other end: none when it is full, and said anew when half of it was read."""

@@ -147,7 +147,8 @@ class Conditions:
         `correlation` from 0 to 1; a share `stragglers` takes `straggle` more; `slow_close` is how much later the end
         of a stream comes. `bandwidth` is in bits a second. Shares from 0 to 1: `loss`, in bursts of `burst` packets on
         average; of datagrams `duplicate`, `reorder` and `corrupt`. Bytes: `mtu`, the most of a packet; of streams
-        `slice`, the most in one packet; after `limit` nothing passes, after `reset_after` the connection is reset.
+        `slice`, the most in one packet; after `limit` nothing passes, after `reset_after` the connection is reset,
+        at once and at both ends (`Verdict.RESET` of a rule resets the sender alone).
         Errnos: `connect` is what a connect is answered with (ECONNREFUSED, EHOSTUNREACH, ...; ETIMEDOUT: with nothing);
         `route` is what each call gets at once that would send (ENETUNREACH, EHOSTUNREACH, EACCES, EINVAL).
 

@@ -37,7 +37,9 @@ class Verdict:
 
     * `PASS`: it goes on.
     * `DROP`: it is lost; a stream sends it again later.
-    * `RESET`: the connection of a segment is reset on both sides; a connect is refused.
+    * `RESET`: something on the way keeps it, and answers with a reset in the name of its target: its sender gets
+      ConnectionResetError a round trip later, of a connect ConnectionRefusedError, of a datagram the refusal of a port.
+      The target hears nothing: a connection stays open there, and waits, until it sends something itself.
     * `CORRUPT`: a datagram arrives with one bit turned; a segment is lost, as its checksum fails.
     * `DUPLICATE`: a datagram arrives twice; a stream takes each byte once.
     """

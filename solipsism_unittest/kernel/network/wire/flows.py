@@ -1,8 +1,9 @@
 """What TCP makes of the way between two hosts: segments that take time, are lost, and are sent again.
 
 Owns the segments of each stream that are lost, those that wait behind a hole, and the timers of retransmission. Does
-not own what a link does with a packet (links.py), nor the rules (faults.py), nor keepalive (probes.py). A stream never
-loses, reorders or corrupts bytes: a loss shows as delay. The times are those of Linux with exact timers.
+not own what a link does with a packet (links.py), nor the rules (faults.py), nor what an end hears otherwise
+(replies.py). A stream never loses, reorders or corrupts bytes: a loss shows as delay. The times are those of Linux with
+exact timers.
 
 A segment that is lost is sent again at the first of these: when three later ones have arrived and the sender knows; a
 quarter of a round trip after it knows of one; when a probe for the last ones is due; and after 0.2 seconds and a round
@@ -22,13 +23,13 @@ from typing import Protocol
 
 from ...clock import VirtualClock
 from ...descriptors.connection import Connection
-from ...descriptors.transitions import CLOSED, CONNECTED, DATA, FIN, RST
+from ...descriptors.transitions import BROKEN, CLOSED, DATA, FIN, RESET, RST
 from ...journal import Journal
 from ..round_trips import LONGEST, ROUNDING, RTO, RoundTrips, patience
 from .faults import Faults, Verdict
 from .lanes import Lane, Passage
 from .links import Links, Way
-from .probes import Probes
+from .replies import Probes, break_off, fail, refuse, reject
 from .settings import SEGMENT
 
 PROBE = 0.01  # seconds beyond two round trips after which the last of several segments is sent again
@@ -53,8 +54,8 @@ class Between(Protocol):
     def verdict_on(self, sender: Connection, kind: str, data: bytes) -> Verdict:
         """What the rules say about a segment."""
 
-    def is_cut_between(self, end: Connection) -> bool:
-        """Whether packets of this end, or the answers to them, are lost."""
+    def probe(self, end: Connection) -> str:
+        """What becomes of a probe of this end: "drop", "reset" or "pass"."""
 
 
 class Segment(Passage):
@@ -90,12 +91,13 @@ class Flow:
     def __init__(self, wire: Between, sender: Connection, receiver: Connection) -> None:
         self.sender, self.receiver = sender, receiver
         self.probes = Probes(wire, self)
+        self.other: Flow | None = None  # the other direction
         self.lost: list[Segment] = []  # by number
+        self.is_over = False  # the sender has ended the connection, and its peer does not know
         self._unheard = False  # something has arrived, and the answer is lost
         self._held: list[Segment] = []  # by number: they have arrived behind a hole
         self._expected = 1  # the number that the receiver takes next
-        self._wire = wire
-        self._other: Flow | None = None  # the other direction
+        self.wire = self._wire = wire
         self._ways, self._version = wire.ways_of(sender), wire.links.version
         self._round_trips = RoundTrips(self.round_trip())
         self.lane = Lane(sender)
@@ -124,7 +126,7 @@ class Flow:
             return
         size = len(data)
         self.receiver.coming += size
-        way = self._way()
+        way = self.ways[0]
         if way.is_simple:
             self._dispatch(DATA, bytes(data))
             return
@@ -142,7 +144,7 @@ class Flow:
         self._sent.append(segment.sent)
         # Once TCP waits for a retransmission it sends nothing new.
         if self._tries and self.is_waiting or not self._try(segment):
-            self._lose(segment)
+            self.lose(segment)
 
     @property
     def is_answered(self) -> bool:
@@ -159,35 +161,44 @@ class Flow:
             self._wire.clock.deliver_at(self._wire.clock.now + after, action)
 
     @property
+    def is_unknown(self) -> bool:
+        """Whether the other end has ended without a word that arrived: it answers with a reset."""
+        receiver = self.receiver
+        return receiver.is_on_crashed_host or receiver.state in (RESET, BROKEN) or (
+            self.other is not None and self.other.is_over)
+
+    @property
     def is_waiting(self) -> bool:
         """Whether something is sent again and again."""
         return bool(self.lost) or self._unheard
 
     def meet(self, other: Flow | None) -> None:
         """Know the flow of the other direction, and be known to it."""
-        self._other = other
+        self.other = other
         if other is not None:
-            other._other = self
+            other.other = self
 
-    def _way(self) -> Way:
+    @property
+    def ways(self) -> tuple[Way, Way]:
+        """The way of what is sent, and that of the answers."""
         if self._version != self._wire.links.version:
             self._ways, self._version = self._wire.ways_of(self.sender), self._wire.links.version
-        return self._ways[0]
+        return self._ways
 
     def round_trip(self) -> float:
         """The seconds to the other end and back, without jitter."""
-        return self._way().settings.latency + self._ways[1].settings.latency
+        out, back = self.ways
+        return out.settings.latency + back.settings.latency
 
     @property
     def _is_deaf(self) -> bool:
         """Whether the answers to what is sent are lost."""
-        self._way()
-        return self._ways[1].is_cut or (self._wire.faults.any and any(
+        return self.ways[1].is_cut or (self._wire.faults.any and any(
             self._wire.faults.drops(address[0]) for address in (self.sender.local, self.sender.remote) if address))
 
     def _try(self, segment: Segment) -> bool:
         """Send a segment; False when it is lost at once."""
-        way, size = self._way(), len(segment.data)
+        way, size = self.ways[0], len(segment.data)
         if way.is_simple and not way.is_cut and not self._wire.faults.any:
             self._passed += size
             way.carry(self.lane, segment)
@@ -196,43 +207,29 @@ class Flow:
         if settings.limit is not None and self._passed + size > settings.limit:
             return False
         verdict = self._wire.verdict_on(self.sender, segment.kind, segment.data)
-        breaks = settings.reset_after is not None and self._passed + size > settings.reset_after
-        if breaks or verdict.kind == "reset":
-            self._break()
+        if settings.reset_after is not None and self._passed + size > settings.reset_after:
+            break_off(self)
             return True
-        self._has_no_route = verdict.kind == "fail" and self._hear(verdict)
+        self._has_no_route = verdict.kind == "fail" and fail(self, verdict)
         if verdict.kind in ("drop", "corrupt", "fail") or way.is_cut or way.loses():
             return False
+        if verdict.kind == "reset":
+            reject(self, segment, verdict.seconds)
+            return True
         self._passed += size
         more = verdict.seconds + (settings.slow_close if segment.kind is FIN else 0.0)
         way.carry(self.lane, segment, more)
         return True
 
-    def _hear(self, verdict: Verdict) -> bool:
-        """Let the sender hear of an error on the way; whether there is no route."""
-        assert self.sender.remote is not None
-        failure = verdict.failure(self.sender.remote[0])
-        if failure.errno != errno.EMSGSIZE:  # TCP knows what fits through
-            if self.sender.asks_for_reports(failure.version):
-                warn = functools.partial(self._warn, failure.errno)
-                self._wire.clock.deliver_at(self._wire.clock.now + self.round_trip(), warn)
-            else:
-                self.sender.soft_error = failure.errno
-        return failure.is_no_route
-
-    def _warn(self, code: int) -> None:
-        """Let the next call of the sender report this errno; the connection lives on."""
-        if self.sender.state in CONNECTED:
-            self.sender.error = code
-            self.sender.changed()
-
     def arrive(self, segment: Segment) -> None:
         """Take a segment at the other end."""
-        if self._way().is_cut:  # meanwhile
-            self._lose(segment)
+        if self.ways[0].is_cut:  # meanwhile
+            self.lose(segment)
         elif segment.number > self._expected and segment.kind is not RST:
             bisect.insort(self._held, segment)
-            if not self._is_deaf:
+            if self.is_over:
+                self.forget()  # the hole stays
+            elif not self._is_deaf:
                 self._wire.clock.deliver_at(self._wire.clock.now + self._way_back(),
                                             functools.partial(self._miss, segment))
         else:
@@ -244,35 +241,30 @@ class Flow:
 
     def _deliver(self, segment: Segment) -> None:
         receiver = self.receiver
+        if receiver.peer is not self.sender:  # it has begun anew, and knows nothing of this connection
+            refuse(self, segment)
+            return
         self._expected = segment.number + 1
         self._round_trips.note(self._wire.clock.now - segment.sent + self._way_back(), segment.number, self._number)
         receiver.coming = max(receiver.coming - len(segment.data), 0)
-        if self._other is not None:
-            self._other.probes.heard = self._wire.clock.now
+        if self.other is not None:
+            self.other.probes.heard = self._wire.clock.now
         if self._is_deaf and segment.kind is not RST:
             self._unheard = True
             if self._again is None:
                 self._begin(segment)
         if receiver.hears(segment.kind):
             receiver.arrive(segment.kind, segment.data)
-        elif segment.kind is not RST and receiver.state is not CLOSED:
+        elif segment.kind is not RST and (receiver.state is not CLOSED or self.is_unknown):
             receiver.transmit(RST, b"")  # nobody is there any more who could take it
 
     def _way_back(self) -> float:
-        self._way()
-        return self._ways[1].settings.latency
-
-    def _break(self) -> None:
-        """The connection is reset, on both sides."""
-        self.forget()
-        self.receiver.coming = 0
-        for end in (self.sender, self.receiver):
-            if end.hears(RST):
-                end.arrive(RST)
+        return self.ways[1].settings.latency
 
     # -- lost, and sent again
 
-    def _lose(self, segment: Segment) -> None:
+    def lose(self, segment: Segment) -> None:
+        """A segment does not come to the other end, or its answer does not come back."""
         if segment.kind is RST:
             return  # it is sent once
         self._wire.journal.add("lost", self.sender.label, len(segment.data))
@@ -318,7 +310,7 @@ class Flow:
         for segment in waiting:
             segment.repeat(now, self._size)
             if not self._try(segment):
-                self._lose(segment)
+                self.lose(segment)
 
     def _retry(self, now: float) -> None:
         self._again = None
@@ -333,7 +325,7 @@ class Flow:
         if self._tries > 2 and not seconds and now - self._since >= patience(retries) - ROUNDING:
             self.give_up()
             return
-        self._unheard = self._unheard and self._wire.is_cut_between(self.sender)
+        self._unheard = self._unheard and self._wire.probe(self.sender) == "drop"
         if self._unheard:  # the first of all is sent again, and nothing new
             self._wait_longer(now)
             return
@@ -364,6 +356,7 @@ class Flow:
     def give_up(self) -> None:
         """Nobody has answered for too long: the sender gets ETIMEDOUT, and the peer hears nothing."""
         self.forget()
+        self.is_over = True
         if self.sender.hears(RST):
             self._wire.journal.add("timeout", self.sender.label)
             self.sender.fail(self.sender.soft_error or errno.ETIMEDOUT)

@@ -33,7 +33,7 @@ class Settings(NamedTuple):
     mtu: int | None = None  # the most bytes of a packet, with its headers of IP
     slice: int | None = None  # the most bytes of a stream in one packet
     limit: int | None = None  # bytes of streams after which nothing passes any more
-    reset_after: int | None = None  # bytes of streams after which the connection is reset
+    reset_after: int | None = None  # bytes of streams after which the connection is reset, at both ends
     slow_close: float = 0.0  # seconds that the end of a stream takes more
     # Errnos: what a connect is answered with (ETIMEDOUT: with nothing); and what every call gets at once that would
     # send over this link, as where the machine has no route.

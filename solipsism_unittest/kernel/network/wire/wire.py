@@ -106,9 +106,12 @@ class Wire:
     def attach(self, ends: Iterable[Connection]) -> None:
         """Let the segments of these connections go over the wire, both ways, from now on."""
         for end in ends:
-            for one, other in ((end, end.peer), (end.peer, end)):
-                if one is not None and other is not None and one is not other and one.is_tcp and (
-                        one not in self._flows and one.state in CONNECTED):
+            peer = end.peer
+            if peer is None or peer is end or peer.peer is not end or not end.is_tcp:
+                continue
+            for one, other in ((end, peer), (peer, end)):
+                known = self._flows.get(one)
+                if one.state in CONNECTED and (known is None or known.receiver is not other):
                     flow = self._flows[one] = Flow(self, one, other)
                     flow.lane.slow = self.slowness(one, other)
                     one.transmit = flow.transmit
@@ -138,13 +141,17 @@ class Wire:
         for flow in list(self._flows.values()):
             flow.probes.watch()
 
-    def is_cut_between(self, end: Connection) -> bool:
-        """Whether packets of this end, or the answers to them, are lost."""
+    def probe(self, end: Connection) -> str:
+        """What becomes of a probe of this end: "drop" where it, or the answer to it, is lost; "reset"; or "pass"."""
         if end.local is None or end.remote is None:
-            return False
-        return any(self.way(one[0], other[0]).is_cut
-                   or self.faults.any and self.faults.verdict(self.packet("probe", one, other)).kind in _LOST
-                   for one, other in ((end.local, end.remote), (end.remote, end.local)))
+            return "pass"
+        for one, other in (end.local, end.remote), (end.remote, end.local):
+            if self.way(one[0], other[0]).is_cut:
+                return "drop"
+            kind = self.faults.verdict(self.packet("probe", one, other)).kind if self.faults.any else "pass"
+            if kind in _LOST or kind == "reset" and one is end.local:
+                return "reset" if kind == "reset" else "drop"
+        return "pass"
 
     def forget(self, end: Connection) -> None:
         """The host of this end has crashed: nothing of it is sent again."""
@@ -201,6 +208,8 @@ class Wire:
                 or failure is not None and failure.errno == errno.EMSGSIZE):  # a SYN is sent again, in less
             self.journal.add("connect", end.label, "dropped")
             return False
+        if verdict.kind == "reset":
+            self.journal.add("rejected", end.label, "connect", 0)
 
         def arrive() -> None:
             if out.is_cut or back.is_cut or back.loses() or end.state is not CONNECTING or is_full():
