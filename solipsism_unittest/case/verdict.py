@@ -28,6 +28,7 @@ from ..errors import (
 )
 from ..introspection import exceptions, names
 from ..kernel.choices import Explorer, Unexplored
+from ..kernel.journal import counted
 from ..leaks import report
 from ..leaks.kinds import Found, Leak, no_earlier
 from ..leaks.unawaited import forgotten_by, inside
@@ -203,7 +204,7 @@ def _lost(case: unittest.TestCase, found: Found, earlier: Callable[[Leak], str] 
     for other in causes[:TRACEBACKS]:
         error.add_note(as_note(other))
     if len(causes) > TRACEBACKS:
-        error.add_note(f"and {len(causes) - TRACEBACKS} more tracebacks")
+        error.add_note(f"and {counted(len(causes) - TRACEBACKS, 'more traceback')}")
     return [error]
 
 

@@ -16,6 +16,7 @@ from ..kernel.descriptors.end import Address, shown
 from ..kernel.descriptors.file import File
 from ..kernel.descriptors.pipe import PipeEnd
 from ..kernel.descriptors.stream import Stream
+from ..kernel.journal import counted
 from ..loop.event_loop import SolipsistEventLoop
 
 _HEAD = "kind", "local", "remote", "state", "to read", "made at"
@@ -35,7 +36,7 @@ def netstat(kernel: Kernel) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
     lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     if kernel.has_network:
-        lines += [f"on its way: {flight.what}, {flight.size} bytes, arrives at t={flight.arrives!r}"
+        lines += [f"on its way: {flight.what}, {counted(flight.size, 'byte')}, arrives at t={flight.arrives!r}"
                   for flight in kernel.network.in_flight()]
     return "\n".join(lines if len(rows) > 1 else ["nothing is open", *lines[1:]])
 

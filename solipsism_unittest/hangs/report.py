@@ -14,6 +14,7 @@ from ..introspection.names import NAMES, listed
 from ..introspection.places import Place, made_at
 from ..introspection.tasks import Task, by_name, coroutine_name
 from ..kernel import Kernel
+from ..kernel.journal import counted
 from ..kernel.wall import MANY
 from ..stdlib.worlds import World
 from .hints import bound_words, exact_words, exit_words, program_words, running_words, trust_words
@@ -70,12 +71,12 @@ def cycle_lines(waiting: Waiting) -> list[str]:
     """A line for each cycle of tasks that wait for each other."""
     cycles = waiting.cycles()
     return ([f"  a cycle: {waiting.cycle_words(cycle)}" for cycle in cycles[:NAMES]]
-            + ([f"  and {len(cycles) - NAMES} more cycles"] if len(cycles) > NAMES else []))
+            + ([f"  and {counted(len(cycles) - NAMES, 'more cycle')}"] if len(cycles) > NAMES else []))
 
 
 def ran_words(counts: Iterable[tuple[asyncio.Handle, int]], turns: int) -> str:
     """How often each of some tasks and callbacks ran."""
-    each = listed([f"{turn_words(handle)} {count} times" for handle, count in counts])
+    each = listed([f"{turn_words(handle)} {counted(count, 'time')}" for handle, count in counts])
     return f"{each} (in {turns} turns)"
 
 

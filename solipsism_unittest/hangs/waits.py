@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from ..introspection.names import known_as, listed, plain
 from ..introspection.tasks import Task, by_name, calls, job_of, members_of, shielded, stated, waiter_of
+from ..kernel.journal import counted
 from ..stdlib.files.played import is_played
 from ..stdlib.sockets.pairs import unsent
 from .locks import Waiting, verb
@@ -120,7 +121,7 @@ def _lock_words(call: _Call) -> str:
 def _queue(words: str) -> Callable[[_Call], str]:
     def describe(call: _Call) -> str:
         queue = call.owner
-        size = f" ({queue.qsize()} of {queue.maxsize} items)" if queue.full() else ""
+        size = f" ({queue.qsize()} of {counted(queue.maxsize, 'item')})" if queue.full() else ""
         return f"{words}{size}: {_repr(queue)}"
 
     return describe
@@ -156,8 +157,9 @@ def _come(call: _Call) -> str:
     ends = " or ".join(map(repr, [ends] if isinstance(ends, bytes) else ends))
     lacks = {"readline": "no newline among them", "__anext__": "no newline among them", "read": "and not their end",
              "readuntil": f"no {ends} among them", "readexactly": ""}[name]
+    have = "has" if len(data) == 1 else "have"
     shown = repr(data) if len(data) <= SHOWN_BYTES else f"{data[:SHOWN_BYTES]!r}..."
-    return f", and {len(data)} bytes have come so far: {shown}" + (f", {lacks}" if lacks else "")
+    return f", and {counted(len(data), 'byte')} {have} come so far: {shown}" + (f", {lacks}" if lacks else "")
 
 
 def _received(call: _Call) -> str:
@@ -166,7 +168,7 @@ def _received(call: _Call) -> str:
     come = _come(call)
     end, other = _peer(call, reader._transport)
     flying = _on_their_way(end, other)
-    flight = f", and {flying} bytes are in flight" if flying else ""
+    flight = f", and {counted(flying, 'byte')} {'is' if flying == 1 else 'are'} in flight" if flying else ""
     name = "the next line" if name == "__anext__" else f"{name}({wanted})"
     left = getattr(other.get_protocol(), "left_open_by", "") if other is not None else ""  # a fake server's says so
     gone = f"; {left} has returned and left this connection open: end it with writer.close()" if left else ""
@@ -175,7 +177,7 @@ def _received(call: _Call) -> str:
 
 def _drained(call: _Call) -> str:
     transport = getattr(call.owner, "_transport", None)
-    left = f"{unsent(transport)} bytes unsent, " if transport is not None else ""
+    left = f"{counted(unsent(transport), 'byte')} unsent, " if transport is not None else ""
     return f"drain(), because the peer does not read: {left}{_end_of(transport)}"
 
 

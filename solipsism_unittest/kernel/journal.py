@@ -21,6 +21,11 @@ FULL = KEPT + KEPT // 4
 NOTES = frozenset({"sleep", "timer", "advanced", "stuck", "choice"})
 
 
+def counted(number: int, noun: str, form: str = "") -> str:
+    """A number of things in words: "1 byte", "2 bytes". `form` is how a number is written, as format() has it."""
+    return f"{number:{form}} {noun}{'' if number == 1 else 's'}"
+
+
 class Record(NamedTuple):
     """One thing that happened."""
 
@@ -96,4 +101,4 @@ class Journal:
         return [Record(record[0], record[1], record[2:]) for record in itertools.islice(effects, count)][::-1]
 
     def __repr__(self) -> str:
-        return f"<Journal of {len(self)} records, t={self.clock.now!r}>"
+        return f"<Journal of {counted(len(self), 'record')}, t={self.clock.now!r}>"

@@ -26,6 +26,7 @@ from ..introspection.tasks import Task, by_name, steps, waiter_of
 from ..introspection.threads import standing
 from ..kernel.descriptors.end import shown
 from ..kernel.descriptors.file import File
+from ..kernel.journal import counted
 from ..loop.event_loop import SolipsistEventLoop
 from ..loop.inventory import UncaughtError, unread
 from ..stdlib.files.played import is_played
@@ -189,7 +190,7 @@ def _files(loop: SolipsistEventLoop) -> Iterator[Leak]:
                 yield Leak("server", f"<Server listening on {addresses}>", file.place, file)
         elif transport is not None:
             unsent = transport.get_write_buffer_size() if isinstance(transport, asyncio.WriteTransport) else 0
-            more = f", {unsent} bytes unsent" if unsent else ""
+            more = f", {counted(unsent, 'byte')} unsent" if unsent else ""
             name = type(transport).__name__.strip("_")
             yield Leak("transport", f"<{name} {file.ends()} {file.state}{more}>", file.place, file)
         else:

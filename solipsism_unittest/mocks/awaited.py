@@ -15,6 +15,7 @@ from unittest import mock
 
 from ..introspection import names
 from ..introspection.tasks import stating
+from ..kernel.journal import counted
 
 __unittest = True
 __tracebackhide__ = True
@@ -37,13 +38,13 @@ class Awaits:
 
     async def wait(self, skip: int = 0) -> None:
         """Wait until the mock was awaited `skip` + 1 times in all."""
-        await self._until(lambda watched: watched.await_count > skip, f"{skip + 1} awaits of {self._mock!r}")
+        await self._until(lambda watched: watched.await_count > skip, f"{counted(skip + 1, 'await')} of {self._mock!r}")
 
     async def wait_next(self, skip: int = 0) -> None:
         """Wait until the mock is awaited `skip` + 1 times more."""
         seen = self._mock.await_count
         await self._until(lambda watched: watched.await_count > seen + skip,
-                          f"{skip + 1} more awaits of {self._mock!r}")
+                          f"{counted(skip + 1, 'more await')} of {self._mock!r}")
 
     async def wait_for(self, predicate: Callable[[mock.AsyncMock], Any]) -> Any:
         """Wait until `predicate(mock)` is true, which is asked at each await. Returns what it gave."""

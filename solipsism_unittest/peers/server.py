@@ -25,6 +25,7 @@ from ..kernel import Capacity, capacities
 from ..kernel.addresses.hosts import here, staying
 from ..kernel.descriptors.connection import died_with_host
 from ..kernel.descriptors.stream import Stream
+from ..kernel.journal import counted
 from ..kernel.network.ports import WILDCARDS
 from ..stdlib.files.paths import name_space
 from ..stdlib.sockets.addresses import parse
@@ -81,7 +82,7 @@ class FakeConnection:
 
     def __repr__(self) -> str:
         state = "closing" if self.writer.is_closing() else "open"
-        return f"<FakeConnection from {self.address} {state}, {len(self._received)} bytes received>"
+        return f"<FakeConnection from {self.address} {state}, {counted(len(self._received), 'byte')} received>"
 
 
 def reset(transport: asyncio.WriteTransport) -> None:
@@ -332,6 +333,5 @@ class FakeServer:
         await sleep(0)
 
     def __repr__(self) -> str:
-        count = len(self.connections)
-        return (f"<FakeServer {self._where()}, {count} connection{'s' if count != 1 else ''}, "
-                f"{len(self._received)} bytes received>")
+        return (f"<FakeServer {self._where()}, {counted(len(self.connections), 'connection')}, "
+                f"{counted(len(self._received), 'byte')} received>")

@@ -25,6 +25,7 @@ from ..case.phases import run_once
 from ..case.results import Note
 from ..errors import NotJudgedWarning, SolipsismError, SolipsismWarning
 from ..introspection import names
+from ..kernel.journal import counted
 from ..leaks.kinds import Seen
 from .outcomes import First, Other
 from .suspensions import HAS_TIMEOUTS, Suspensions
@@ -173,7 +174,7 @@ class _Sweep:
         others = dict.fromkeys(each for _, each in self.failed if each != place)
         if others:
             lines.append(f"  it fails at these awaits too: {', '.join(others)}")
-        return "\n".join([*lines, f"  of {self._tried:,} cancellations: {self._counts()}"])
+        return "\n".join([*lines, f"  of {counted(self._tried, 'cancellation', ',')}: {self._counts()}"])
 
     def _verb(self) -> str:
         return "cancelled" if self.how == "cancel" else "ended by a timeout"

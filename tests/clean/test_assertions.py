@@ -214,7 +214,7 @@ class BufferTest(SolipsistTestCase):
         self.assertEqual(one.send(b"abcdef"), 4)
         self.assertBufferFull(one)
         two.recv(1)
-        with self.assertRaisesRegex(AssertionError, "1 bytes could still be sent"):
+        with self.assertRaisesRegex(AssertionError, "1 byte could still be sent"):
             self.assertBufferFull(one)
 
 

@@ -118,7 +118,7 @@ class WordsTest(unittest.TestCase):
         )
         self.assertWaits(
             lambda: full().put("other"),
-            "put() into a queue that nobody gets from (1 of 1 items): "
+            "put() into a queue that nobody gets from (1 of 1 item): "
             "<Queue maxsize=1 _queue=['item'] _putters[1] tasks=1>",
         )
         self.assertWaits(
@@ -212,7 +212,11 @@ class WordsTest(unittest.TestCase):
                 (lines, f"the next line from {end}"),
             ):
                 self.assertEqual(await reason(make()), words)
-            other.write(b"abc")
+            other.write(b"a")
+            self.assertEqual(
+                await reason(reader.readexactly(5)), f"readexactly(5) from {end}, and 1 byte has come so far: b'a'"
+            )
+            other.write(b"bc")
             self.assertEqual(
                 await reason(reader.readexactly(5)), f"readexactly(5) from {end}, and 3 bytes have come so far: b'abc'"
             )
@@ -337,13 +341,17 @@ class WordsTest(unittest.TestCase):
         async def main():
             (reader, writer), (_, peer) = await stream_pairs(10)
             writer.transport.pause_reading()
-            peer.write(bytes(25))
-            words = await reason(reader.readexactly(25))
+            words = []
+            for size in 1, 24:
+                peer.write(bytes(size))
+                words += [await reason(reader.readexactly(25))]
             writer.transport.abort()
             peer.transport.abort()
             return words
 
-        self.assertRegex(run(main()), r"^readexactly\(25\) from <stream .*>, and 25 bytes are in flight$")
+        one, many = run(main())
+        self.assertRegex(one, r"^readexactly\(25\) from <stream .*>, and 1 byte is in flight$")
+        self.assertRegex(many, r"^readexactly\(25\) from <stream .*>, and 25 bytes are in flight$")
 
     def test_a_connect_at_a_full_backlog(self):
         """A connect that nobody accepts says at which listener it stands."""

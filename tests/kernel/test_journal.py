@@ -4,7 +4,7 @@ import unittest
 
 from solipsism_unittest.kernel import Kernel
 from solipsism_unittest.kernel.clock import VirtualClock
-from solipsism_unittest.kernel.journal import FULL, KEPT, Journal
+from solipsism_unittest.kernel.journal import FULL, KEPT, Journal, counted
 from tests.kernel import output_under_hash_seeds
 
 DIGEST_OF_A_RUN = """
@@ -96,7 +96,13 @@ class JournalTest(unittest.TestCase):
 
     def test_repr(self):
         """A journal says how much it holds and what time it is."""
-        self.assertEqual(repr(journal("a", start=2.0)), "<Journal of 1 records, t=2.0>")
+        self.assertEqual(repr(journal("a", start=2.0)), "<Journal of 1 record, t=2.0>")
+
+    def test_counted(self):
+        """One thing is one thing, and many may be written as a reader likes them."""
+        self.assertEqual([counted(number, "more byte") for number in (0, 1, 2)],
+                         ["0 more bytes", "1 more byte", "2 more bytes"])
+        self.assertEqual(counted(1_000, "byte", ","), "1,000 bytes")
 
 
 class DigestTest(unittest.TestCase):

@@ -58,7 +58,7 @@ class DescriptorTest(unittest.TestCase):
         """A kernel says what time it is and what is open."""
         kernel = Kernel(1.5)
         kernel.pair(None, None)
-        self.assertEqual(repr(kernel), "<Kernel t=1.5 2 open files, <Network: 1 hosts, 0 listeners>>")
+        self.assertEqual(repr(kernel), "<Kernel t=1.5 2 open files, <Network: 1 host, 0 listeners>>")
 
 
 class DuplicateTest(unittest.TestCase):

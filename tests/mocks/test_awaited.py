@@ -124,7 +124,7 @@ class HangTest(unittest.TestCase):
 
         what = "<AsyncMock name='save' id='\\d+'>"
         for name, words in (("test_wait", f"waits for 2 awaits of {what}"),
-                            ("test_wait_next", f"waits for 1 more awaits of {what}"),
+                            ("test_wait_next", f"waits for 1 more await of {what}"),
                             ("test_wait_for", f"waits for an await of {what} that makes HangTest.+<lambda> true")):
             with self.subTest(name):
                 self.assertRegex(told(run(Case, name)), words)

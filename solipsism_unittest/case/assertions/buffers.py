@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from ...introspection import names
 from ...kernel.descriptors.stream import Stream
 from ...kernel.descriptors.transitions import CLOSE_WAIT, ESTABLISHED
+from ...kernel.journal import counted
 from ...stdlib.sockets.virtual_socket import Face
 from ..world import run_of
 from .failures import fail
@@ -47,7 +48,7 @@ class BufferAssertions(unittest.TestCase):
         if stream is None or stream.state not in (ESTABLISHED, CLOSE_WAIT):
             fail(self, f"{described(end)} cannot send at all, so a send would not block")
         elif stream.room():
-            fail(self, f"{stream.room()} bytes could still be sent from {described(end)}")
+            fail(self, f"{counted(stream.room(), 'byte')} could still be sent from {described(end)}")
 
     def assertWritingPaused(self, end: object) -> None:
         """asyncio has paused the writing at `end`: `drain()` would wait. Of a bare socket: a send would block."""
@@ -75,7 +76,7 @@ class Flow(NamedTuple):
 
 def count_of(data: bytes) -> str:
     """How many bytes wait, in words."""
-    return f"{len(data)} byte waits" if len(data) == 1 else f"{len(data)} bytes wait"
+    return f"{counted(len(data), 'byte')} {'waits' if len(data) == 1 else 'wait'}"
 
 
 def shown_data(data: bytes) -> str:
@@ -151,11 +152,13 @@ def _flow(case: unittest.TestCase, end: object) -> Flow:
     if transport is None:
         stream = stream_of(end)
         room = stream.room() if stream is not None else 0
-        return Flow(not room, f"{described(end)} takes {room} more bytes")
+        return Flow(not room, f"{described(end)} takes {counted(room, 'more byte')}")
     layer = getattr(transport, "_ssl_protocol", None)  # of a TLS transport
     paused = layer._app_writing_paused if layer is not None else transport._protocol_paused
     low, high = transport.get_write_buffer_limits()
-    return Flow(paused, f"{described(end)}: {transport.get_write_buffer_size()} bytes wait to be sent", low, high)
+    size = transport.get_write_buffer_size()
+    words = f"{described(end)}: {counted(size, 'byte')} {'waits' if size == 1 else 'wait'} to be sent"
+    return Flow(paused, words, low, high)
 
 
 def described(end: object) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ...introspection import names
 from ...introspection.tasks import stating
+from ...kernel.journal import counted
 from ...stdlib.sockets.virtual_socket import Face
 from ..world import run_of
 from .awaited import Awaited, check_seconds
@@ -145,7 +146,8 @@ def _no_error(case: unittest.TestCase, before: str) -> Iterator[None]:
 
 
 def _of(came: bytes, wanted: bytes) -> str:
-    return f"{len(came)} of {len(wanted)} bytes, {shown_data(came)}" if came else f"none of {len(wanted)} bytes"
+    all_of_it = counted(len(wanted), "byte")
+    return f"{len(came)} of {all_of_it}, {shown_data(came)}" if came else f"none of {all_of_it}"
 
 
 def _difference(came: bytes, wanted: bytes) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...introspection.places import Place
+from ...kernel.journal import counted
 from ..recording.tape import Event
 from .lanes import Lanes
 
@@ -278,7 +279,7 @@ class Records:
 
 
 def _counted(size: int) -> str:
-    return "1 byte" if size == 1 else f"{size:,} bytes"
+    return counted(size, "byte", ",")
 
 
 def _shown(data: bytes) -> str:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from ...pythons import PORTS_MAY_BE_SUBCLASSES
 from ..clock import VirtualClock
-from ..journal import KEPT, Journal
+from ..journal import KEPT, Journal, counted
 from .hosts import ADDRESS_FAMILY, MACHINE, MESSAGES, NO_DATA, Hosts, key_of, resolver_error
 from .literals import IPAddress, parse_address, scope_of, scope_text, written
 from .services import port_of, service_at
@@ -206,7 +206,7 @@ class Names(Hosts):
         return name or text + scope_text(ip_address(text), scope), service or str(port)
 
     def __repr__(self) -> str:
-        return f"<Names: {len(self.hosts)} hosts>"
+        return f"<Names: {counted(len(self.hosts), 'host')}>"
 
 
 def _family(address: IPAddress) -> int:

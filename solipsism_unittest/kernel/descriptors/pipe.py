@@ -13,7 +13,7 @@ import errno
 import stat
 from collections import deque
 
-from ..journal import Journal
+from ..journal import Journal, counted
 from .file import ERROR, HANGUP, READABLE, WRITABLE, File, os_error
 
 PAGE = 4096  # bytes; also PIPE_BUF: a write of at most that many bytes is never torn apart
@@ -186,4 +186,4 @@ class PipeEnd(File):
         return "write end" if self.writes else "read end"
 
     def __repr__(self) -> str:
-        return f"<pipe {self.ends()} {self.state} {self.unread()} of {self.capacity} bytes to read>"
+        return f"<pipe {self.ends()} {self.state} {self.unread()} of {counted(self.capacity, 'byte')} to read>"

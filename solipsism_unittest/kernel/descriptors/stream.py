@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from ..choices.explorer import Explorer
 from ..choices.kinds import RECV, SEND
-from ..journal import Journal
+from ..journal import Journal, counted
 from .backlog import Backlog
 from .connection import DEFAULT_CAPACITY, Connection
 from .end import NO_READING, NO_WRITING, End, shown, shut_sides
@@ -333,9 +333,9 @@ class Stream(Connection):
         if self.state is LISTENING and self.backlog is not None:
             facts.append(f"{len(self.backlog.queue)} to accept (backlog {self.backlog.size})")
         elif self.peer is not None:
-            facts.append(f"{len(self.incoming)} of {self.capacity} bytes to read")
+            facts.append(f"{len(self.incoming)} of {counted(self.capacity, 'byte')} to read")
             if len(self.peer.incoming):
-                facts.append(f"{len(self.peer.incoming)} of {self.peer.capacity} bytes not read by the peer")
+                facts.append(f"{len(self.peer.incoming)} of {counted(self.peer.capacity, 'byte')} not read by the peer")
         return f"<{' '.join(facts)}>"
 
 

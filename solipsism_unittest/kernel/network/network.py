@@ -25,7 +25,7 @@ from ..descriptors.end import Address
 from ..descriptors.file import os_error
 from ..descriptors.stream import Stream
 from ..descriptors.transitions import CONNECT, CONNECTING, FRESH, LISTENING, RST, SILENT, SYN_ACK
-from ..journal import Journal
+from ..journal import Journal, counted
 from .handshake import Dialling
 from .ports import ITSELF, WILDCARDS, Ports, meant_by, source_for, wildcard_of
 from .udp import Udp
@@ -343,4 +343,4 @@ class Network(Conditions):
         return covering[0] if covering else None
 
     def __repr__(self) -> str:
-        return f"<Network: {len(self.names.hosts)} hosts, {len(self.listeners())} listeners>"
+        return f"<Network: {counted(len(self.names.hosts), 'host')}, {counted(len(self.listeners()), 'listener')}>"

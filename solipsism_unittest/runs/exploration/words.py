@@ -21,6 +21,7 @@ from ...introspection.places import made_at, user_place
 from ...introspection.tasks import await_chain, coroutine_name, is_new, waiter_of
 from ...kernel.choices import kinds
 from ...kernel.descriptors.transitions import LISTENING
+from ...kernel.journal import counted
 from ...loop.event_loop import SolipsistEventLoop
 from ...loop.timers import Timer
 
@@ -165,7 +166,7 @@ def _packet(loop: SolipsistEventLoop | None, value: int, longer: float, what: st
         "fin": f"the end of what was sent over {whose}",
         "rst": f"the reset of {whose}",
         "datagram": f"a {what}",
-    }.get(kind) or f"{size} byte{'' if size == 1 else 's'} sent over {whose}"
+    }.get(kind) or f"{counted(size, 'byte')} sent over {whose}"
     return f"{subject} took {seconds(longer)} longer"
 
 

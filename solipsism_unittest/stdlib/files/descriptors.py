@@ -23,6 +23,7 @@ from ...introspection.places import user_place
 from ...kernel import FIRST_DESCRIPTOR, READABLE, WRITABLE
 from ...kernel.descriptors.file import File, os_error
 from ...kernel.descriptors.pipe import PipeEnd
+from ...kernel.journal import counted
 from .. import waiting
 from ..worlds import World
 from .paths import descriptor_facts
@@ -97,7 +98,7 @@ def write(world: World, fd: int, data: Any, /) -> int:
         sent = _wait(world, "os.write", fd, file, lambda: int(file.send(view)), WRITABLE)
         while sent < len(view) and file.blocking:
             if not waiting.is_elsewhere(world):
-                raise _refusal(world, "os.write", fd, file, f"{sent} of {len(view)} bytes went; ")
+                raise _refusal(world, "os.write", fd, file, f"{sent} of {counted(len(view), 'byte')} went; ")
             rest = functools.partial(file.send, view[sent:])
             sent += _wait(world, "os.write", fd, file, rest, WRITABLE)
         return sent

@@ -14,6 +14,7 @@ import os
 from ...errors import SolipsismError
 from ...kernel import FIRST_DESCRIPTOR
 from ...kernel.descriptors.file import os_error
+from ...kernel.journal import counted
 from ...pythons import judge_count
 from ..worlds import World
 
@@ -48,8 +49,8 @@ def sendfile(world: World, out_fd: int, in_fd: int, offset: int | None, count: i
             if isinstance(error, BlockingIOError) and file.blocking:
                 raise SolipsismError(
                     f"os.sendfile() on descriptor {out_fd}, {file!r}, would block its thread at "
-                    f"t={world.kernel.clock.now!r}, and virtual time with it ({sent} of {count} bytes went): await "
-                    "loop.sendfile() or loop.sock_sendfile()") from None
+                    f"t={world.kernel.clock.now!r}, and virtual time with it ({sent} of {counted(count, 'byte')} "
+                    "went): await loop.sendfile() or loop.sock_sendfile()") from None
             if sent:
                 break  # the next call reports it
             raise

@@ -341,7 +341,7 @@ class TellingTest(Base):
     def test_repr(self):
         """A network says how many hosts and listeners there are."""
         self.listening(port=80)
-        self.assertEqual(repr(self.network), "<Network: 1 hosts, 1 listeners>")
+        self.assertEqual(repr(self.network), "<Network: 1 host, 1 listener>")
 
 
 class OptionsTest(SolipsistTestCase):

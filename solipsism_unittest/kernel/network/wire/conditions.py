@@ -19,6 +19,7 @@ from ...descriptors.connection import Connection
 from ...descriptors.end import Address
 from ...descriptors.stream import Stream
 from ...descriptors.transitions import CONNECTED, LISTENING, RST
+from ...journal import counted
 from .faults import InstalledRule, Rule
 from .lanes import Flight
 from .links import ANY, Link
@@ -275,10 +276,10 @@ def _flying(what: str, flights: list[Flight]) -> str:
     size, first, last = sum(flight.size for flight in flights), flights[0].arrives, flights[-1].arrives
     when = "after release()" if first == math.inf else f"at t={round(first, 6)!r}"
     if len(flights) == 1:
-        return f"on its way: {what}, {size} bytes, arrives {when}"
+        return f"on its way: {what}, {counted(size, 'byte')}, arrives {when}"
     if last not in (first, math.inf):
         when = f"from t={round(first, 6)!r} to t={round(last, 6)!r}"
-    return f"on its way: {what}, {len(flights)} packets of {size} bytes together, arrive {when}"
+    return f"on its way: {what}, {len(flights)} packets of {counted(size, 'byte')} together, arrive {when}"
 
 
 def _row(local: Address | None, remote: Address | None, state: str, unread: int, coming: int) -> tuple[str, int]:

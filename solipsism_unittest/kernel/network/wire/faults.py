@@ -14,6 +14,7 @@ from typing import ClassVar, NamedTuple, Self
 
 from ...addresses.hosts import SCOPE
 from ...addresses.icmp import NUMBERS, Failure, failure_of, usual_failure
+from ...journal import counted
 
 
 class Packet(NamedTuple):
@@ -201,7 +202,7 @@ class Faults:
         return Verdict.PASS
 
     def __repr__(self) -> str:
-        return f"<Faults: {', '.join(self._dropping) or 'none'}, {len(self._rules)} rules>"
+        return f"<Faults: {', '.join(self._dropping) or 'none'}, {counted(len(self._rules), 'rule')}>"
 
 
 def _ask(rule: Rule, packet: Packet) -> Verdict | None:

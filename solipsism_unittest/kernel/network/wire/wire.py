@@ -27,7 +27,7 @@ from ...descriptors.datagram import route
 from ...descriptors.end import Address
 from ...descriptors.stream import Stream
 from ...descriptors.transitions import CLOSED, CONNECTED, CONNECTING, RST
-from ...journal import Journal
+from ...journal import Journal, counted
 from ..mtu import DONT, Mtus, discovers
 from ..round_trips import ORPHANS
 from .faults import Faults, Packet, Verdict
@@ -187,7 +187,7 @@ class Wire:
     def stranded(self) -> str:
         """What was sent and does not arrive by itself soon, in words for a report; "" for nothing."""
         count = self.on_its_way()
-        what = "1 packet has" if count == 1 else f"{count} packets have"
+        what = f"{counted(count, 'packet')} {'has' if count == 1 else 'have'}"
         return f"{what} not arrived: heal(), release(), or let time pass, before the test ends" if count else ""
 
     def dial(self, end: Stream, target: Address, answer: Callable[[], object], is_full: Callable[[], bool]) -> bool:

@@ -8,6 +8,7 @@ import threading
 import unittest
 
 from solipsism_unittest import SolipsistTestCase
+from solipsism_unittest.evidence import state
 from tests.case.test_case import run, told
 
 
@@ -171,6 +172,9 @@ class ConditionsTest(ConditionsCase):
         self.assertRegex(self.network.netstat(), r"on its way: data .*, 2 packets of 5 bytes together, "
                                                       r"arrive after release\(\)$")
         self.network.release()
+        self.writer.write(b"x")
+        for table in (self.network.netstat(), state.netstat(self.loop.kernel)):
+            self.assertRegex(table, r"on its way: data .*, 1 byte, arrives at t=3\.0$")
         sock = self.enterContext(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         sock.bind(("127.0.0.1", 53))
         sock.sendto(b"ask", ("127.0.0.1", 53))

@@ -96,7 +96,7 @@ class FaultsTest(unittest.TestCase):
         self.assertEqual(repr(self.faults), "<Faults: none, 0 rules>")
         self.faults.drop(["192.0.2.1"])
         self.faults.install(print)
-        self.assertEqual(repr(self.faults), "<Faults: 192.0.2.1, 1 rules>")
+        self.assertEqual(repr(self.faults), "<Faults: 192.0.2.1, 1 rule>")
 
 
 class RaisingRulesTest(unittest.TestCase):
