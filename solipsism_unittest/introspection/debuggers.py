@@ -11,7 +11,7 @@ import sys
 from sys import gettrace
 from types import FrameType
 
-from .modules import module_of, outward, root_of
+from .modules import is_ours, module_of, outward, root_of
 
 MEASURE = frozenset({"coverage", "trace", "cProfile"})
 _MODULES = frozenset({
@@ -22,8 +22,7 @@ _MODULES = frozenset({
 
 def debugging(frame: FrameType | None) -> bool:
     """Whether a debugger is at work: it traces this process, or stands somewhere above `frame`."""
-    tracer = gettrace()
-    if tracer is not None and root_of(_home_of(tracer)) not in MEASURE:
+    if _is_tracer(gettrace()):
         return True
     monitoring = getattr(sys, "monitoring", None)  # 3.12+
     if monitoring is not None and monitoring.get_tool(monitoring.DEBUGGER_ID) is not None:
@@ -32,12 +31,17 @@ def debugging(frame: FrameType | None) -> bool:
     for step in outward(frame):
         # Another thread's tracer shows only on its frames. A debugger that was continued leaves its own on the
         # outermost frame for good, so that frame does not count.
-        tracer = step.f_trace if step.f_back is not None else None
-        if tracer is not None and root_of(_home_of(tracer)) not in MEASURE:
+        if step.f_back is not None and _is_tracer(step.f_trace):
             return True
         if _is_debugger(step) or f"{module_of(step)}.{step.f_code.co_name}" == named:
             return True
     return False
+
+
+def _is_tracer(tracer: object) -> bool:
+    """Whether this traces for somebody: neither what only measures does, nor the place that we leave on a frame."""
+    home = _home_of(tracer)
+    return tracer is not None and root_of(home) not in MEASURE and not is_ours(home)
 
 
 def _is_debugger(frame: FrameType) -> bool:

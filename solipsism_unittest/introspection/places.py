@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterator
 from math import inf
 from sys import _getframe
 from types import CodeType, FrameType, FunctionType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from .modules import CARRIED, carries, is_of_library, module_of, outward
 
@@ -41,6 +41,9 @@ class Place(NamedTuple):
     instruction: int
     in_library: bool = False
     caller: Place | None = None  # for a line in a library: the line outside of it that led there
+
+    def __call__(self, *event: object) -> None:
+        """Trace nothing: a Place may stand where a debugger's function can; see `place_above`."""
 
     @property
     def line(self) -> int:
@@ -169,10 +172,24 @@ def place_here(depth: int = 1) -> Place | None:
 
 
 def place_above(frame: FrameType | None) -> Place | None:
-    """As `place_here`, from a frame on."""
-    while frame is not None and (names := frame.f_globals) is _OF_TASKS:  # gather() makes thousands
-        frame = frame.f_back
-    if frame is not None and not CARRIED[names.get("__name__", "")]:
+    """As `place_here`, from a frame on.
+
+    gather() makes thousands, all of them at one place, which stands on its frame. As long as there is an audit hook in
+    Python, to look at the code of a frame takes as long as a twentieth of all that a sleeping task needs.
+    """
+    first, of_tasks = frame, cast(Any, frame)
+    while frame is not None and frame.f_globals is _OF_TASKS:
+        if type(met := frame.f_trace) is Place:
+            return met
+        of_tasks, frame = frame, frame.f_back
+    place = _place_above(frame)
+    if of_tasks is not first and of_tasks is not None and of_tasks.f_trace is None:
+        of_tasks.f_trace = place
+    return place
+
+
+def _place_above(frame: FrameType | None) -> Place | None:
+    if frame is not None and not CARRIED[frame.f_globals.get("__name__", "")]:
         code = frame.f_code
         place = _known((code.co_qualname, frame.f_lasti))
         if place is not None and place.code is code and not place.in_library:

@@ -107,6 +107,10 @@ def _plain_functions() -> Iterator[FunctionType]:
 _PLAIN = frozenset(_plain_functions())  # for them nobody looks at the code at each call: to do so is audited, and slow
 
 
+# The class of the steps of tasks, to which asyncio gives no name; None where it has no tasks in C.
+STEP = next((kind for kind in object.__subclasses__() if kind.__name__ == "TaskStepMethWrapper"), None)
+
+
 class OwnTurn:
     """A turn of ours that stands in the place of `_run_once` on one loop, and takes timers out of the line."""
 
@@ -259,7 +263,7 @@ class Turns(asyncio.SelectorEventLoop, Behind):
             if len(args) == 1 and not self._debug:
                 self._ready.append(wake := Wake(callback, args[0], self, context))
                 return wake
-        else:
+        elif kind is not STEP:
             if kind is FunctionType and (callback in _PLAIN or callback.__module__ == "asyncio.tasks"):
                 pass  # as of gather(): the code of a function is an audited attribute, and costs more than all the rest
             elif kind is MethodType and type(callback.__func__) is FunctionType and (  # type: ignore[attr-defined]
@@ -269,7 +273,7 @@ class Turns(asyncio.SelectorEventLoop, Behind):
                 code = getattr(callback, "__code__", None)
                 if code is not None and code.co_flags & CO_COROUTINE:
                     refuse_callback(callback, "call_soon")
-            elif kind.__module__ != "_asyncio":  # the steps of tasks
+            else:
                 check_callback(callback, "call_soon")
         if self._debug:
             handle = Stock.call_soon(self, callback, *args, context=context)

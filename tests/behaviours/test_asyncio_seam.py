@@ -12,7 +12,7 @@ from solipsism_unittest.loop.doors import Behind
 from solipsism_unittest.loop.inventory import Task
 from solipsism_unittest.loop.serving import Serving
 from solipsism_unittest.loop.signals import SignalHandlers
-from solipsism_unittest.loop.turns import Turns
+from solipsism_unittest.loop.turns import STEP, Turns
 from tests import ROOT
 
 # Everything of BaseSelectorEventLoop and its bases that SolipsistEventLoop replaces.
@@ -350,3 +350,16 @@ class PrivateNamesTest(unittest.TestCase):
             if owner is None or (inner and "<locals>" not in inner and not hasattr(owner, inner)):
                 missing.add(name)
         self.assertLessEqual(missing, {"_AsCompletedIterator._wait_for_one"})
+
+    def test_the_steps_of_tasks(self):
+        """What a new task hands to `call_soon()` is of the class that the loop takes for a step."""
+
+        async def main():
+            task = asyncio.create_task(asyncio.sleep(0))
+            step = asyncio.get_running_loop()._ready[-1]._callback
+            await task
+            return type(step)
+
+        for factory in (asyncio.SelectorEventLoop, SolipsistEventLoop):
+            with self.subTest(factory=factory), asyncio.Runner(loop_factory=factory) as runner:
+                self.assertIs(runner.run(main()), STEP)

@@ -17,6 +17,7 @@ from unittest import mock
 from solipsism_unittest import RealTimeLimitError, SolipsismError, SolipsistTestCase, VirtualTimeLimitError, sealed
 from solipsism_unittest.case import real_time
 from solipsism_unittest.introspection import debuggers
+from solipsism_unittest.introspection.places import user_place
 from solipsism_unittest.stdlib.threads.pacing.baton import Section
 from tests import run_python
 from tests.case.test_case import run, told
@@ -766,6 +767,15 @@ class DebuggerTest(unittest.TestCase):
             found = debuggers.debugging(frame)
             frame.f_trace = before
         self.assertTrue(found)
+
+    def test_a_place_on_a_frame(self):
+        """The place of what gather() makes stands where a debugger's function can, and is none."""
+        frame = sys._getframe()
+        with mock.patch.object(debuggers, "gettrace", lambda: None):
+            before, frame.f_trace = frame.f_trace, user_place()
+            found = debuggers.debugging(frame)
+            frame.f_trace = before
+        self.assertFalse(found)
 
     def test_a_tracer_without_a_module(self):
         """A tracer is known by its class where it has no module of its own."""

@@ -12,6 +12,7 @@ from solipsism_unittest import SolipsistEventLoop
 from solipsism_unittest.introspection import places
 from solipsism_unittest.introspection.modules import is_plumbing
 from solipsism_unittest.introspection.places import Place, function_words, line_words, shorten, user_place
+from tests import run_python
 
 
 def here(depth=1):
@@ -186,6 +187,97 @@ async def connect():
         with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
             place = runner.run(main())
         self.assertEqual([place.code.co_name, place.caller.code.co_name], ["grandchild", "main"])
+
+
+class Tracing:
+    """An awaitable with which a debugger begins to trace, in the middle of a gather()."""
+
+    def __hash__(self):
+        sys.settrace(self.trace)
+        return 1
+
+    def trace(self, frame, event, argument):
+        """Trace nothing but this function's own name."""
+        return self.trace if event == "call" and frame.f_code.co_name == "traced" else None
+
+    def __await__(self):
+        return asyncio.sleep(0, "traced").__await__()
+
+
+class GatherTest(unittest.TestCase):
+    def test_lines(self):
+        """Each gather() has its own line, also where one comes after the other from functions of one shape."""
+        first = sys._getframe().f_lineno + 3
+
+        def one():
+            return asyncio.gather(asyncio.sleep(0), asyncio.sleep(0))
+
+        def other():
+            return asyncio.gather(asyncio.sleep(0), asyncio.sleep(0))
+
+        async def main():
+            groups = [one(), other(), one(), asyncio.gather(asyncio.sleep(0))]
+            await asyncio.wait(groups)
+            return [task.made_at for group in groups for task in group._children]
+
+        with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
+            self.assertEqual([place.line - first for place in runner.run(main())], [0, 0, 3, 3, 0, 0, 3 + 3])
+
+    def test_the_code_is_looked_at_once(self):
+        """To look at a frame's code is an audited call: it is not made for each task of a gather()."""
+        program = (
+            "import asyncio, sys\n"
+            "from solipsism_unittest import SolipsistEventLoop\n"
+            "looks = []\n"
+            "sys.addaudithook(lambda event, args: event == 'object.__getattr__' and looks.append(args[1]))\n"
+            "async def main():\n"
+            "    looks.clear()\n"
+            "    await asyncio.gather(*map(asyncio.sleep, [1] * 1000))\n"
+            "    print(len(looks) < 30)\n"
+            "with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:\n"
+            "    runner.run(main())\n"
+        )
+        self.assertEqual(run_python("-S", "-c", program).stdout, "True\n")  # no coverage: that traces every frame
+
+    def test_a_debugger_that_comes_meanwhile(self):
+        """What begins to trace while gather() runs is not disturbed, and a frame that somebody traces keeps that."""
+
+        async def main():
+            before, tracing = sys.gettrace(), Tracing()
+            try:
+                group = asyncio.gather(asyncio.sleep(0), asyncio.sleep(0), tracing, asyncio.sleep(0))
+                found = sys.gettrace()
+            finally:
+                sys.settrace(before)
+            return found, tracing.trace, await group, {str(task.made_at) for task in group._children}
+
+        with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
+            found, tracer, results, made_at = runner.run(main())
+        self.assertEqual((found, results, len(made_at)), (tracer, [None, None, "traced", None], 1))
+
+    def test_a_frame_that_is_traced(self):
+        """What traces the frame of a gather() stays there."""
+        seen = []
+
+        def trace(frame, event, argument):
+            if frame.f_globals is vars(asyncio.tasks) and frame.f_code.co_name == "gather":
+                seen.append(event)
+                return trace
+            return None
+
+        async def main():
+            before = sys.gettrace()
+            sys.settrace(trace)
+            try:
+                group = asyncio.gather(asyncio.sleep(0), asyncio.sleep(0))
+            finally:
+                sys.settrace(before)
+            await group
+            return len({str(task.made_at) for task in group._children})
+
+        with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
+            self.assertEqual(runner.run(main()), 1)
+        self.assertEqual(seen[-1], "return")
 
 
 class LineTest(unittest.TestCase):
