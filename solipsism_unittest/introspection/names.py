@@ -76,7 +76,9 @@ def plain(thing: object) -> str:
 
 def name_of(function: Any) -> str:
     """What a function is called, without an address."""
-    if isinstance(function, partial):
+    while isinstance(function, partial):
         of_to_thread = function.args and getattr(function.func, "__qualname__", "") == "Context.run"
-        return name_of(function.args[0]) if of_to_thread else f"functools.partial({name_of(function.func)})"
+        if not of_to_thread:
+            return f"functools.partial({name_of(function.func)})"
+        function = function.args[0]
     return getattr(function, "__qualname__", None) or type(function).__qualname__

@@ -34,7 +34,7 @@ from ..stdlib.sockets.lookups import refuse_to_block
 from ..stdlib.threads.background import is_background
 from ..stdlib.threads.job import Work
 from ..stdlib.threads.mistakes import check_callback
-from ..stdlib.worlds import World, inside, sealed, world_here
+from ..stdlib.worlds import World, by_thread, inside, sealed, world_here
 from .beginning import Beginning
 from .children import ChildProcesses
 from .doors import Behind, Stock, let_patches_reach
@@ -393,12 +393,11 @@ def _submit(loop: SolipsistEventLoop, executor: Any, function: Callable[..., obj
     jobs = loop.world.jobs
     job = jobs.begin(f"executor job {names.name_of(function)}", place, executor)
     try:
-        with jobs.submitting(job, executor):
-            if world_here() is loop.world:
+        if by_thread.get(get_ident()) is loop.world and not job.holding:  # as mostly, and two blocks take their time
+            source = executor.submit(Work(job, function), *args)
+        else:
+            with jobs.submitting(job, executor), sealed(loop):
                 source = executor.submit(Work(job, function), *args)
-            else:
-                with sealed(loop):
-                    source = executor.submit(Work(job, function), *args)
     except BaseException:
         job.end()
         raise

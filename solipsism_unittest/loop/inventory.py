@@ -112,15 +112,16 @@ def close_generator(loop: asyncio.AbstractEventLoop, agen: Any) -> None:
 class Inventory:
     """What there is on one loop."""
 
-    __slots__ = ("owner", "is_crowded", "_made", "_last", "_futures", "_room", "registrations", "generators", "gone")
+    __slots__ = ("owner", "is_crowded", "_made", "_last", "_futures", "_room", "_room_of_futures",
+                 "registrations", "generators", "gone")
 
     def __init__(self, loop: Owner) -> None:
         self.owner = loop
         self.is_crowded = False  # whether tasks of our class need not be noted: a reference to each of many takes long
         self._made: list[weakref.ref[asyncio.Task[Any]]] = []
         self._last = 0  # the number of the last task that was noted before it was crowded
-        self._futures: weakref.WeakSet[asyncio.Future[Any]] | tuple[()] = ()
-        self._room = ROOM
+        self._futures: list[weakref.ref[asyncio.Future[Any]]] = []
+        self._room = self._room_of_futures = ROOM
         # Of most loops these stay empty, and a weak dictionary takes a microsecond to make.
         self.registrations: MutableMapping[asyncio.Handle, tuple[str, Place | None]] = {}
         self.generators: MutableMapping[AsyncGenerator[Any, Any], Place | None] = {}
@@ -149,8 +150,10 @@ class Inventory:
 
     def add_future(self, future: asyncio.Future[Any]) -> None:
         """Note a future that may get an error from another thread."""
-        self._futures = self._futures or weakref.WeakSet()
-        self._futures.add(future)
+        self._futures.append(weakref.ref(future))
+        if len(self._futures) > self._room_of_futures:
+            self._futures = [known for known in self._futures if known() is not None]
+            self._room_of_futures = max(ROOM, 2 * len(self._futures))
 
     def add_futures(self, things: Iterable[object]) -> None:
         """Note the futures among some things: one that a test keeps may have an error that nobody read."""
@@ -187,7 +190,8 @@ class Inventory:
 
     def unread(self, *, of_crashed_hosts: bool = False) -> list[Any]:
         """The tasks and noted futures that ended with an error which nobody has read: those that can fail a test."""
-        return [future for future in (*self.tasks(), *self._futures) if future.done() and future._log_traceback
+        noted = dict.fromkeys(future for known in self._futures if (future := known()) is not None)  # some twice
+        return [future for future in (*self.tasks(), *noted) if future.done() and future._log_traceback
                 and (of_crashed_hosts or not (died_with_host(future._exception) or future in self.gone))]
 
     # -- what will run

@@ -27,13 +27,11 @@ class Parking:
 
     blocking: Blocking
     turns: int
+    real_seconds: float  # how long to wait for who gives no sign of life
 
     if TYPE_CHECKING:
         def has_ready(self) -> bool:
             """Whether a descriptor is ready that this loop waits for."""
-
-        def real_seconds(self) -> float:
-            """How long to wait for who gives no sign of life."""
 
         def late(self, reason: str, hint: str) -> None:
             """Report that it took longer."""
@@ -53,13 +51,14 @@ class Parking:
         me = baton.here()
         if me is None:
             return False
-        baton.take_turn(me)
+        if baton.running is not me:
+            baton.take_turn(me)
         if self.wakeups.empty() and baton.decides(me, self._number):
             return False
-        came = self._park(me, due, self._number, self.real_seconds())
-        self.blocking.start()  # no callback took that long
+        came = self._park(me, due, self._number, self.real_seconds)
+        self.blocking.resume()
         if me.is_impatient:
-            self.late("a thread does not answer", f"waited {self.real_seconds():g} real seconds for {baton.give_up()}\n"
+            self.late("a thread does not answer", f"waited {self.real_seconds:g} real seconds for {baton.give_up()}\n"
                       "  a thread that is meant to run on is started in `with background():`")
         return came or not me.quiet
 
@@ -73,9 +72,7 @@ class Parking:
         finally:
             me.order, me.patience, me.woken = 0, inf, False
             self._parked.clear()
-        came = not self.wakeups.empty()
-        self._drain_wakeups()
-        return came
+        return self.wakeups.take()
 
     def wake(self) -> None:
         """Make the loop look again, from any thread."""
@@ -83,21 +80,17 @@ class Parking:
         if self._parked:
             hand_on(self._parked)
 
-    def _drain_wakeups(self) -> None:
-        while not self.wakeups.empty():
-            self.wakeups.get_nowait()
-
     def _wait_for_the_real_world(self) -> None:
         patience = self.jobs.patience()
-        if not self._really_wait(self.real_seconds() if patience is None else patience):
+        if not self._really_wait(self.real_seconds if patience is None else patience):
             if patience is None:
                 waited_for = "\n  ".join([self.jobs.names(), *lines(self._baton.records.values())])
                 self.jobs.give_up()
                 self.late("what holds the clock does not let go",
-                          f"waited {self.real_seconds():g} real seconds for {waited_for}")
+                          f"waited {self.real_seconds:g} real seconds for {waited_for}")
             else:
                 self.jobs.lose_patience()
-        self._drain_wakeups()
+        self.wakeups.take()
         self.blocking.start()  # no callback took that long
 
     def _really_wait(self, seconds: float) -> bool:

@@ -171,7 +171,7 @@ class VirtualSelector(Parking, selectors.BaseSelector):
         self.turns = 0  # at this instant
         self.jumps_left = JUMPS_TO_QUESTION  # until the owner is asked
         self.spins = SpinWatch(world.kernel, owner.look, TURNS_AT_ONE_INSTANT)
-        self.horizon = inf  # the limits'
+        self.horizon, self.real_seconds = inf, HELD_TOO_LONG  # the limits'
         self._limits = DEFAULT_LIMITS
         self._owner = owner
         self._world = world
@@ -191,7 +191,7 @@ class VirtualSelector(Parking, selectors.BaseSelector):
         before, self._limits = self._limits, limits
         if limits.jumps != before.jumps:
             self.jumps_left = limits.jumps
-        self.horizon = limits.horizon
+        self.horizon, self.real_seconds = limits.horizon, limits.real_seconds
         if limits.turns != before.turns or limits.polling != before.polling or limits.busy_turns != before.busy_turns:
             self.spins.allow(limits.turns, TURNS_OF_A_POLL if limits.polling else TURNS_BEFORE_A_LOOK,
                              limits.busy_turns)
@@ -325,11 +325,12 @@ class VirtualSelector(Parking, selectors.BaseSelector):
     def quiesce(self, due: float) -> list[Event]:
         """Nothing can happen at this instant: let time, or whoever holds it, go on. `due` is the earliest deadline."""
         clock = self._clock
-        if not self.wakeups.empty():
-            self._drain_wakeups()
+        if self.wakeups.take():
             return []
         if (self._line or clock.holds or self._others) and self._wait_for_others(due):
-            return self.ready_now()
+            if self.jobs.waiting_since is not None and self._has_nothing_else(due):
+                self.jobs.deliver()  # as the next turn would
+            return self.ready_now() if self._awake else []
         if not self.jumps_left:
             self.jumps_left = self._owner.question_the_wait()
             self.blocking.start()  # no callback took that long
@@ -359,6 +360,12 @@ class VirtualSelector(Parking, selectors.BaseSelector):
             self._owner.stuck(SleepForeverError, "nothing can wake the program", hint)
         return self.ready_now() if self._awake else []
 
+    def _has_nothing_else(self, due: float) -> bool:
+        """Whether the next turn of the loop would have nothing to do before it hands results over."""
+        deliveries, now = self._deliveries, self._clock.now
+        return not (self._awake or self.blocking.ready or due <= now or deliveries and deliveries[0][0] <= now
+                    or self.jobs.explorer is not None) and self.wakeups.empty()
+
     def _wait_for_others(self, due: float) -> bool:
         """Let jobs, other threads and holders of the clock come first; False when there is nothing to wait for."""
         if self.jobs.waiting_since is not None and self.jobs.deliver():
@@ -386,10 +393,6 @@ class VirtualSelector(Parking, selectors.BaseSelector):
     def has_ready(self) -> bool:
         """Whether a descriptor is ready that this loop waits for."""
         return bool(self._awake and self.ready_now())
-
-    def real_seconds(self) -> float:
-        """How long to wait for who gives no sign of life."""
-        return self._limits.real_seconds
 
     def late(self, reason: str, hint: str) -> None:
         """Report that it took longer."""

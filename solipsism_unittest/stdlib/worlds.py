@@ -251,6 +251,12 @@ def world_here() -> World | None:
     return by_thread.get(thread_id())
 
 
+def baton_here() -> Baton | None:
+    """That of this thread's world; None where its waits are real."""
+    world = by_thread.get(thread_id())
+    return None if world is None or world.over else world.baton
+
+
 def outermost(world: World) -> World:
     """The world that others were made in the middle of: that of the test."""
     while world.around is not None:

@@ -182,6 +182,7 @@ PRIVATE = {
     "_protocol_paused": "whether the writing at a transport is paused",
     "_ready": "what would run next",
     "_start_serving": "see OVERRIDES",
+    "_state": "of a job's future: whether it has a result, without its lock",
     "_release_waiter": "the callback of the timer of 3.11's wait_for()",
     "_run": "a callback that it calls is the program's, and no call of asyncio's own",
     "_scheduled": "the heap of timers; of a timer, whether it is in there",
@@ -232,6 +233,8 @@ OF_OTHERS = {
     "_ssl_protocol", "_app_writing_paused",  # of asyncio.sslproto: whether the writing at a TLS transport is paused
     "_create", "_wrap_bio",  # of ssl: what wrap_socket() makes a socket with, and OpenSSL's half of wrap_bio()
     "_max_workers", "_shutdown", "_thread_name_prefix",  # of a thread pool: what another like it is made with
+    "_work_queue", "_idle_semaphore",  # of a thread pool: where what costs less is put
+    "_base",  # of concurrent.futures: what the state of a future with a result is, and what conditions are made of
     "_invoke_excepthook",  # of a Thread: how it reports what has ended it
     "_handlerList",  # of logging: its handlers, each of which has a lock
     "_LazyModule", "_initializing",  # of importlib: a module that is not loaded yet

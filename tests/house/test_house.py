@@ -33,6 +33,7 @@ SHARED_NAMES: dict[str, str] = {
     "_run": "of an asyncio Handle: what it calls is the program's",
     "_tasks": "of a TaskGroup: the tasks that it waits for",
     "_wait": "of a transport of a subprocess: asyncio awaits it to have the exit code",
+    "_result": "of a Future of concurrent.futures: what a job has given",
     "_threads": "of a ThreadPoolExecutor: the threads that a test has left or expects to leave",
 }
 

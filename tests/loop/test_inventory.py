@@ -63,6 +63,21 @@ class TasksTest(SolipsistTestCase):
         self.assertLess(len(known._made), 40)
         self.assertEqual(list(known.tasks())[:10], kept)
 
+    async def test_room_for_futures(self):
+        """Those of jobs too; and one that was noted twice is found once."""
+        known = inventory.Inventory(self.loop)
+        failed = self.loop.create_future()
+        failed.set_exception(ValueError())
+        known._room_of_futures = 10
+        with mock.patch.object(inventory, "ROOM", 10):
+            for _ in range(100):
+                known.add_future(self.loop.create_future())
+                known.add_future(failed)
+        self.assertEqual(known.unread(), [failed])
+        failed.exception()
+        known.add_future(self.loop.create_future())
+        self.assertLess(len(known._futures), 400)
+
     async def test_crowd(self):
         """Of tasks that are alive by the hundred all are known as well, in their order, with those of a factory."""
         known, made = self.loop.inventory, [*self.loop.inventory.tasks()]

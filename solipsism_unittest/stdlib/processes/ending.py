@@ -123,6 +123,8 @@ class Ending:
 def ending_here(world: World) -> Ending | None:
     """That of the program that runs here; None for no program."""
     around = surroundings_here()
+    if around is None and world.around is None and world.process is None:
+        return None
     found = around.ending if around is not None else getattr(outermost(world).process, "ending", None)
     return found if isinstance(found, Ending) else None
 

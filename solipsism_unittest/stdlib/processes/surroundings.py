@@ -36,9 +36,7 @@ def surround(surroundings: Surroundings) -> None:
     _current.set(surroundings)
 
 
-def surroundings_here() -> Surroundings | None:
-    """Those of the program whose code runs; None for that of no program."""
-    return _current.get()
+surroundings_here = _current.get  # gives those of the program whose code runs; None for that of no program
 
 
 def run_surrounded(surroundings: Surroundings, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:

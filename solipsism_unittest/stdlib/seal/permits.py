@@ -65,9 +65,7 @@ def is_let_out(category: str) -> bool:
     return bool(blocks) and any(category in block.categories for block in blocks)
 
 
-def let_out() -> tuple[_LetOut, ...]:
-    """The blocks that are open here and now, for `carrying()`."""
-    return _let_out.get()
+let_out = _let_out.get  # gives the blocks that are open here and now, for `carrying()`
 
 
 @contextlib.contextmanager

@@ -59,8 +59,7 @@ from ..sockets.pairs import socketpair_of
 from ..sockets.virtual_socket import Face, VirtualSocket, blank
 from ..threads.blocking import read_input, reported, reported_and_skipped, sleep, wait, wait_for_child
 from ..threads.pacing import calls, faces
-from ..threads.pacing.baton import Baton
-from ..worlds import World, by_thread, thread_id
+from ..worlds import World, baton_here, by_thread, thread_id
 from . import guard, permits, replacements, thread_starts
 from .modules import c_libraries, early_names
 from .modules.defaults import Defaults
@@ -251,11 +250,6 @@ def _not_to_us(condition: Condition) -> Condition:
 # -- threads
 
 
-def _baton_here() -> Baton | None:
-    world = by_thread.get(thread_id())
-    return None if world is None or world.over else world.baton
-
-
 def _make_sleep(before: Any) -> Any:
     """`time.sleep`: reported and skipped in the thread of a loop, and virtual in any other sealed one."""
     return reported_and_skipped(sleep)(stand_over(_sleep, unless=real_processes)(before))
@@ -276,8 +270,8 @@ _POLLERS = {name: stand_over(answer) for name, answer in polling.ANSWERS.items()
 _PIPE = stand_in(descriptors.pipe, unless=real_children)
 _OPEN = stand_over(_open, unless=real_file)
 _WALL = {name: stand_over(answer) for name, answer in wall.ANSWERS.items()}
-_LOCK, _LOCK_FUNCTION = faces.lock_class(_baton_here), faces.allocate_lock(_baton_here)
-_RLOCK, _QUEUE_CLASS = faces.rlock(_baton_here), faces.simple_queue(_baton_here)
+_LOCK, _LOCK_FUNCTION = faces.lock_class(baton_here), faces.allocate_lock(baton_here)
+_RLOCK, _QUEUE_CLASS = faces.rlock(baton_here), faces.simple_queue(baton_here)
 _CLOCK = stand_in(monotonic, unless=real_processes)
 # Those without an audit event. The others the guard sees.
 _UNAUDITED = ("getprotobyname", "if_nameindex", "if_nametoindex", "if_indextoname")
@@ -308,6 +302,7 @@ _TABLE = Table([
     Shelf(threading, {"Lock": _LOCK, "_allocate_lock": _LOCK, "_CRLock": _RLOCK,
                       "main_thread": stand_over(guests.main_thread)}),
     Shelf(queue, {"SimpleQueue": _QUEUE_CLASS}),
+    Shelf(concurrent.futures._base, {"threading": faces.threads_of_futures}),
     Shelf(_queue, {"SimpleQueue": _QUEUE_CLASS}),
     Shelf(io, {"open": _OPEN}),
     Shelf(builtins, {"open": _OPEN, "input": reported(read_input)}),
@@ -345,7 +340,7 @@ _BINDINGS: Bindings = Bindings(((owner, name) for owner, name in _TABLE.names() 
                                 and (name in _CLASSES or not isinstance(vars(owner).get(name), type))), patches.KEPT,
                                (patches.StockSocket, asyncio.SelectorEventLoop, asyncio.BaseEventLoop),
                                (types.BuiltinFunctionType, type),
-                               Defaults(faces.Olds(_baton_here).instead, _CLOCKS, *_LOCKS))
+                               Defaults(faces.Olds(baton_here).instead, _CLOCKS, *_LOCKS))
 
 
 def _arm() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import functools
 import threading
 import types
@@ -23,10 +24,10 @@ from ..processes.surroundings import run_surrounded, surroundings_here
 from ..threads import background
 from ..threads.job import Work
 from ..threads.mistakes import reporting
-from ..threads.pacing import calls, locks
+from ..threads.pacing import calls, faces, locks
 from ..threads.pacing.baton import really
 from ..threads.pacing.record import Over
-from ..worlds import World, thread_id, visiting
+from ..worlds import World, baton_here, by_thread, thread_id, visiting
 from . import permits
 
 
@@ -125,6 +126,7 @@ def _pool_of(starter: types.FrameType) -> Any:
 def new_pool(world: World, real: Callable[..., None], pool: Any, *args: Any, **kwargs: Any) -> None:
     """`ThreadPoolExecutor()`: a pool that is made in a world belongs to it."""
     real(pool, *args, **kwargs)
+    faces.furnish(pool, baton_here)
     world.jobs.note_pool(pool)
     if (ending := ending_here(world)) is not None:
         ending.note_pool(pool)
@@ -134,9 +136,9 @@ def new_pool(world: World, real: Callable[..., None], pool: Any, *args: Any, **k
 def submit(world: World, real: Callable[..., Any], pool: Any, fn: Callable[..., Any], /, *args: Any, **kwargs: Any
            ) -> Any:
     """`ThreadPoolExecutor.submit`: the job lives in the world of who submits it."""
-    elsewhere = runs_elsewhere(pool)
+    elsewhere = type(pool) is not concurrent.futures.ThreadPoolExecutor and runs_elsewhere(pool)
     if isinstance(fn, Work):  # of run_in_executor
-        fn.goes_to(pool)
+        fn.job.pool = pool
         return real(world.jobs.pool_for(pool), fn.__wrapped__ if elsewhere else _inside(world, fn), *args, **kwargs)
     job = world.jobs.begin(f"executor job {names.name_of(fn)}", place_here(3), pool)
     job.pool = pool
@@ -183,12 +185,16 @@ def _inside(world: World, function: Callable[..., Any], *, waits_for_jobs: bool 
 
     def run(*args: Any, **kwargs: Any) -> Any:
         depth = get_coroutine_origin_tracking_depth()
-        set_coroutine_origin_tracking_depth(max(depth, 1))  # one that is never awaited is reported, on any thread
+        if not depth:
+            set_coroutine_origin_tracking_depth(1)  # one that is never awaited is reported, on any thread
         if home is not None:
             world.jobs.homes[thread_id()] = home
+        is_as_here = permits.let_out() is let_out and here.get() is host
         try:
+            if is_as_here and by_thread.get(thread_id()) is world:  # as in a worker, and three blocks take their time
+                return function(*args, **kwargs)
             with visiting(world):
-                if permits.let_out() is let_out and here.get() is host:  # as mostly, and two blocks take their time
+                if is_as_here:
                     return function(*args, **kwargs)
                 with permits.carrying(let_out), staying(host):
                     return function(*args, **kwargs)
@@ -197,8 +203,10 @@ def _inside(world: World, function: Callable[..., Any], *, waits_for_jobs: bool 
                 dies_with_host(error)
             raise
         finally:
-            world.jobs.homes.pop(thread_id(), None)
-            set_coroutine_origin_tracking_depth(depth)
+            if world.jobs.homes:
+                world.jobs.homes.pop(thread_id(), None)
+            if not depth:
+                set_coroutine_origin_tracking_depth(0)
 
     return run
 

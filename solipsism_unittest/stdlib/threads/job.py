@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from ...introspection.places import Place
 from ...introspection.threads import standing
 from ...kernel.clock import Hold, VirtualClock
-from .background import in_background
+from .background import is_background
 from .pacing.baton import Baton
 from .pacing.record import WAITING
 
@@ -41,7 +41,7 @@ class Job(Hold):
         self.is_paced = False  # its thread takes turns from the beginning
         self.holding = False
         self.finished = False
-        self.in_background = in_background()  # it is meant to run on
+        self.in_background = is_background()  # it is meant to run on
         self.ident: int | None = None  # of its thread, while it runs
         self.future: asyncio.Future[Any] | None = None  # of the loop: gets the result
         self.source: _Submitted | None = None  # of the executor: has the result
@@ -87,6 +87,12 @@ class Job(Hold):
         """Whether its thread waits in virtual time, or does so without a deadline."""
         record = self._jobs.baton.records.get(self.ident or 0)
         return record is not None and record.state is WAITING and (not for_ever or record.deadline == inf)
+
+    def pass_cancel(self, future: asyncio.Future[Any]) -> None:
+        """The loop's future is done: where it was cancelled, so is the job."""
+        source = self.source
+        if source is not None and future.cancelled():
+            source.cancel()
 
     def forget(self) -> None:
         """Its result is the program's alone from now on, as nobody else's; a cycle would keep it until a collection."""
@@ -135,15 +141,11 @@ class Work:
     """A job's function: it notes on which thread the job runs. Another process gets the plain function."""
 
     def __init__(self, job: Job, function: Callable[..., Any]) -> None:
-        self._job = job
+        self.job = job
         self.__wrapped__ = function
 
-    def goes_to(self, pool: concurrent.futures.Executor) -> None:
-        """Note which pool of threads it was handed to."""
-        self._job.pool = pool
-
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        return self._job.run(self.__wrapped__, args, kwargs)
+        return self.job.run(self.__wrapped__, args, kwargs)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return functools.partial, (self.__wrapped__,)

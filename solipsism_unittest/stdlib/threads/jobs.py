@@ -45,6 +45,7 @@ MANY_THREADS = 100  # each time that this many were started, the dead ones are f
 # What a pool is made with beside its size, in this version of Python or another.
 _GIVEN = {"_initializer", "_initargs", "_create_worker_context", "_resolve_work_item"}
 
+_FINISHED = concurrent.futures._base.FINISHED
 _Submitted = concurrent.futures.Future[Any]
 
 
@@ -55,12 +56,13 @@ class Wakeups:
     limit in real time, runs at the very end of the timeout.
     """
 
-    __slots__ = ("_nobody", "empty")
+    __slots__ = ("_nobody", "empty", "take")
 
     def __init__(self) -> None:
         self._nobody = allocate_lock()  # held while nobody calls
         self._nobody.acquire()
         self.empty = self._nobody.locked
+        self.take = functools.partial(self._nobody.acquire, False)  # the calls that are there; whether there were any
 
     def put(self, call: None) -> None:
         """Call, from any thread or signal handler."""
@@ -73,10 +75,6 @@ class Wakeups:
         """Wait for a call for `timeout` real seconds; queue.Empty where none has come."""
         if not self._nobody.acquire(timeout=timeout):
             raise queue.Empty
-
-    def get_nowait(self) -> None:
-        """Take the calls that are there; queue.Empty for none."""
-        self.get(0)
 
 
 class _Submitting:
@@ -121,8 +119,8 @@ class Jobs:
     def begin(self, reason: str, place: Place | None, pool: Any = None) -> Job:
         """Make a job. It holds the clock, unless it is made in `background()` or the threads of its pool take turns."""
         job = Job(self, self._clock, reason, place)
-        job.is_paced = self.is_paced(pool)
-        if not in_background() and not job.is_paced:
+        job.is_paced = type(pool) is ThreadPoolExecutor or self.is_paced(pool)
+        if not job.is_paced and not job.in_background:
             job.hold()
         return job
 
@@ -187,7 +185,7 @@ class Jobs:
         job.future, job.source = future, source
         future.job_source = source  # type: ignore[attr-defined]  # reports say what the future stands for
         self.line[job] = None
-        future.add_done_callback(functools.partial(_pass_cancel, source))
+        future.add_done_callback(job.pass_cancel)
         source.add_done_callback(functools.partial(self._done, job, loop, call))
         return future
 
@@ -205,7 +203,8 @@ class Jobs:
                 job.end()
             return
         with self.lock:
-            job.let_go()
+            if job.holding:
+                job.let_go()
             job.finished = True
             if job.is_paced:  # these come in the order in which they end
                 self.line.pop(job, None)
@@ -250,13 +249,10 @@ class Jobs:
             busy = self.busy
             if self.waiting_since is None or (busy and not late):
                 return False
-            line = list(self.line)
+            line, left = list(self.line), 0
             done = [job for job in line if job.finished]
-            first = list(itertools.takewhile(lambda job: job.finished, line))
-            if busy and first:
+            if busy and (first := list(itertools.takewhile(lambda job: job.finished, line))):
                 done, left = first, len(done) - len(first)  # the next in order; the others may become it
-            else:
-                left = 0
             self.waiting_since = Real.monotonic() if left else None
             for job in done:
                 del self.line[job]
@@ -279,13 +275,19 @@ class Jobs:
         if here is not None and here is not loop and not loop.is_closed():
             loop.call_soon_threadsafe(self._hand_over, job)
             return
+        if self.explorer is None:  # or the callback has its turn, and the machine may stall there
+            job.future.remove_done_callback(job.pass_cancel)
         self._settle(job.reason, job.source, job.future)
         job.release()
         job.forget()
 
     def _settle(self, reason: str, source: _Submitted, future: Any) -> None:
         self._journal.add("job", reason.removeprefix("executor job "))
-        if not future.done():
+        if future.done():
+            return
+        if type(source) is concurrent.futures.Future and source._state == _FINISHED and source._exception is None:
+            future.set_result(source._result)  # as below, where a version before 3.15 takes a lock four times
+        else:
             futures._copy_future_state(source, future)  # type: ignore[attr-defined]
 
     def pause(self, wait: Callable[[float], object]) -> None:
@@ -380,11 +382,6 @@ class Jobs:
 def _unless_done(future: asyncio.Future[Any], settle: Callable[[], None]) -> None:
     if not future.done():
         settle()
-
-
-def _pass_cancel(source: _Submitted, future: asyncio.Future[Any]) -> None:
-    if future.cancelled():
-        source.cancel()
 
 
 def _last(job: Job, source: _Submitted) -> None:

@@ -94,6 +94,12 @@ class Blocking:
         self._collected = 0.0
         self.look_at = now + min(_LOOK_EVERY, self.slow / 4)
 
+    def resume(self) -> None:
+        """Go on after a wait, which counts for no turn. After a short one, as most are, no look is due: that costs."""
+        self.began = now = Real.perf_counter()
+        if now > self.look_at:
+            self.start()
+
     def measure(self, now: float) -> None:
         """A turn has ended, and a look is due: report it where it used the processor for too long.
 

@@ -239,6 +239,28 @@ class OrderTest(unittest.TestCase):
         self.assertEqual(name_of(functools.partial(threading.Timer)), "functools.partial(Timer)")
         self.assertEqual(name_of(self), "OrderTest")
 
+    def test_one_worker(self):
+        """One thread does a thousand jobs one after the other: what it looks for between them is no polling."""
+        async def main():
+            for _ in range(1000):
+                await asyncio.to_thread(int)
+            loop = asyncio.get_running_loop()
+            return len(loop._default_executor._threads), loop.time()
+
+        self.assertEqual(run(main()), (1, 0.0))
+
+    def test_what_comes_first(self):
+        """What a job has handed to the loop by itself is done before its result is there, a timer's callback too."""
+        async def main():
+            loop, order = asyncio.get_running_loop(), []
+            await asyncio.to_thread(loop.call_soon_threadsafe, order.append, "call")
+            order.append("result")
+            loop.call_later(1, order.append, "timer")
+            await asyncio.to_thread(time.sleep, 1)
+            return [*order, "result"]
+
+        self.assertEqual(run(main()), ["call", "result", "timer", "result"])
+
     def test_one_journal(self):
         """Eight racing timers and four executor jobs give one journal in 300 runs (SOLIPSISM_RUNS sets how many)."""
 
@@ -321,10 +343,7 @@ class WakeupsTest(unittest.TestCase):
         wakeups.put(None)
         wakeups.put(None)
         self.assertFalse(wakeups.empty())
-        wakeups.get_nowait()
-        self.assertTrue(wakeups.empty())
-        with self.assertRaises(queue.Empty):
-            wakeups.get_nowait()
+        self.assertEqual((wakeups.take(), wakeups.empty(), wakeups.take()), (True, True, False))
 
     @unittest.skipUnless(threading.current_thread() is threading.main_thread(), "signals come to the main thread")
     def test_signals_at_the_end_of_a_wait(self):

@@ -77,10 +77,11 @@ class CallbackTest(unittest.TestCase):
         self.assertEqual(seen, ["lambda", "partial", "mock", "odd", "odd"] * 2)
 
     def test_a_closed_loop(self):
-        """A closed loop takes no callback."""
+        """A closed loop takes no callback, and no job."""
         loop = SolipsistEventLoop()
         loop.close()
-        for call in (loop.call_soon, functools.partial(loop.call_later, 1)):
+        for call in (loop.call_soon, functools.partial(loop.call_later, 1), functools.partial(
+                loop.run_in_executor, None)):
             with self.assertRaisesRegex(RuntimeError, "^Event loop is closed$"):
                 call(print)
 

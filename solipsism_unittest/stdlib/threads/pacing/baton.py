@@ -46,9 +46,17 @@ class Section:
         self.depth += 1
 
     def __exit__(self, *exc_info: object) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """The end: wake who was to be woken meanwhile, and pass the turn on where nobody has it."""
+        baton = self._baton
         try:
-            if self.depth == 1 and (self.inbox or self._baton.running is None):
-                self._baton.tidy()
+            if self.depth == 1 and (self.inbox or baton.running is None):
+                if self.inbox:
+                    self.empty_inbox()
+                if baton.running is None and not baton.over:
+                    baton.pass_on()
         finally:
             self.depth -= 1
             self.mutex.release()
@@ -166,7 +174,10 @@ class Baton(Patience):
         """
         if me.ends and not self.over:
             self._end_here(me)
-        with self._section:
+        section = self._turns
+        section.mutex.acquire()  # as `with` does: each job waits twice, and a call of Python's own takes long
+        section.depth += 1
+        try:
             if self.over:
                 return False
             was_woken, me.woken, me.timed_out, me.is_impatient = me.woken, False, False, False
@@ -183,6 +194,8 @@ class Baton(Patience):
                     self.active[me] = None
                 if self.running is me:
                     self.running = None if self._world.programs is None else self.stand_in_for(me)
+        finally:
+            section.leave()
         if was_woken:
             self.take_turn(me)
             return True
@@ -209,8 +222,12 @@ class Baton(Patience):
         if section.depth and section.mutex._is_owned():  # type: ignore[attr-defined]
             section.inbox.append(waiter)
             return
-        with section:
+        section.mutex.acquire()
+        section.depth += 1
+        try:
             self._wake(waiter)
+        finally:
+            section.leave()
 
     def _wake(self, waiter: Waiter) -> None:
         record, token = waiter
@@ -235,13 +252,8 @@ class Baton(Patience):
 
     # -- who is next
 
-    def tidy(self) -> None:
-        """At the end of a section: wake who was to be woken meanwhile, and pass the turn on where nobody has it."""
-        self._turns.empty_inbox()
-        if self.running is None and not self.over:
-            self._pass_on()
-
-    def _pass_on(self) -> None:
+    def pass_on(self) -> None:
+        """Nobody has the turn: give it to who stands first in line, or to who decides how time goes on."""
         while not self.ready:
             if self.strays or self.blind and self._has_moved() or not self.waiting:
                 return  # they hold the clock
@@ -256,10 +268,7 @@ class Baton(Patience):
                 self._make_ready(first)
             elif not self._go_on_without_a_loop():
                 return
-        self._give(self.ready.popleft())
-
-    def _give(self, record: Record) -> None:
-        stands = True  # at its gate
+        record, stands = self.ready.popleft(), True  # at its gate
         if record.stand_in is not None:
             record, stands = self.call_back(record, record.stand_in)
         record.state, record.used, record.stood, record.rests = RUNNING, -1.0, None, 0
@@ -278,7 +287,7 @@ class Baton(Patience):
 
     def decides(self, me: Record, number: int) -> bool:
         """Whether the loop of this number has to decide how time goes on: all others wait, and it was made first."""
-        if any(0 < record.order < number for record in self.waiting) or not self.is_quiet():
+        if not self.is_quiet() or number > 1 and any(0 < record.order < number for record in self.waiting):
             return False
         self.active.pop(me, None)
         return True

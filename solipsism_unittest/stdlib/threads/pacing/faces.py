@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import _queue
 import _thread
+import threading
 import types
 import weakref
 from collections.abc import Callable
+from functools import partial
 from sys import _getframe
 from typing import Any
 
 from .locks import REAL_LOCK, FindBaton, VirtualLock, VirtualRLock
-from .simple_queue import VirtualSimpleQueue
+from .simple_queue import Idle, JobQueue, VirtualSimpleQueue
+
+_real_rlock = _thread.RLock
 
 
 def lock_class(baton_here: FindBaton) -> Callable[[Any], Any]:
@@ -88,6 +92,25 @@ def _face(before: Any, virtual: Callable[[FindBaton], Any], baton_here: FindBato
 
     face: Any = OfFace(before.__name__, (before,), {"__doc__": before.__doc__, "__module__": before.__module__})
     return face
+
+
+def threads_of_futures(before: Any) -> Any:
+    """What stands for module `threading` in `concurrent.futures`: the lock of a future's condition is a real one.
+
+    Who has it never waits, and each job takes it many times.
+    """
+
+    def condition(lock: Any = None) -> threading.Condition:
+        return threading.Condition(_real_rlock() if lock is None else lock)
+
+    module = types.ModuleType(before.__name__, before.__doc__)
+    vars(module).update(Condition=condition, __getattr__=partial(getattr, before))
+    return module
+
+
+def furnish(pool: Any, baton_here: FindBaton) -> None:
+    """Give a pool that was just made, and whose threads will take turns, what costs least."""
+    pool._work_queue, pool._idle_semaphore = JobQueue(baton_here), Idle()
 
 
 class Olds:

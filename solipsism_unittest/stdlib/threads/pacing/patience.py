@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ....introspection.threads import Real, Turns, asleep, frame_of, idents, processor_time, resting, standing, waits
 from ....kernel.clock import VirtualClock
 from ....kernel.journal import Journal
-from .record import BLIND, DONE, ENDED, MANY, READY, RUNNING, STRAY, WAITING, Over, Record, named
+from .record import BLIND, DONE, ENDED, MANY, READY, RUNNING, STRAY, WAITING, Over, Record, Waiter, Why, named
 
 PATIENCE = 0.05  # real seconds
 NAME_OF_WATCHDOG = "solipsism_unittest real-time limit"  # a thread that looks on
@@ -131,13 +131,20 @@ class Patience(Strikes):
         def take_turn(self, me: Record) -> None:
             """Wait for the turn, where another has it."""
 
+        def wait(self, me: Record, why: Why) -> bool:
+            """Wait to be woken."""
+
+        def wake(self, waiter: Waiter) -> None:
+            """End a wait."""
+
     _clock: VirtualClock
     _journal: Journal
     _world: Around
 
     def begin_to_look(self) -> None:
         """There are threads from now on."""
-        self._door = type(self._section).__enter__.__code__
+        doors = type(self._section).__enter__, type(self).wait, type(self).wake
+        self._doors = [function.__code__ for function in doors]  # no set: the hash of a code takes long
         self.home_waits = False  # the thread of the loop, which does not run, and has left the world
         self.running = None
         self.ready: deque[Record] = deque()
@@ -277,7 +284,7 @@ class Patience(Strikes):
     def _goes_on_soon(self, record: Record) -> bool:
         """Whether it starts a thread, or waits for who looks at it: one thread at a time enters a section."""
         frame = frame_of(record.ident)
-        return record.real > 0 or frame is not None and frame.f_code is self._door
+        return record.real > 0 or frame is not None and frame.f_code in self._doors
 
     def _stands_still(self, record: Record) -> bool:
         """A shorter look at one that was blind before: it is so again and again."""

@@ -1,10 +1,12 @@
-"""The queue of C, for threads that take turns."""
+"""The queue of C, for threads that take turns; and what a pool of such threads has in it."""
 
 from __future__ import annotations
 
 import _queue
 import queue
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from .locks import FindBaton, block, hand_on, look_in_vain
@@ -90,6 +92,37 @@ class VirtualSimpleQueue:
 
     def __repr__(self) -> str:
         return repr(self._real)
+
+
+class JobQueue(VirtualSimpleQueue):
+    """The queue of a pool's jobs. A worker looks into it before it waits there: nobody polls."""
+
+    __slots__ = ("get_nowait",)
+
+    def __init__(self, find_baton: FindBaton) -> None:
+        super().__init__(find_baton)
+        self.get_nowait: Callable[[], Any] = self._real.get_nowait
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        return self._wait(None) if block and timeout is None else super().get(block, timeout)
+
+
+class Idle:
+    """How many workers of a pool wait for a job. Nobody waits for one of them, so that it need be no Semaphore."""
+
+    __slots__ = ("_they", "release")
+
+    def __init__(self) -> None:
+        self._they: deque[None] = deque()
+        self.release = partial(self._they.append, None)
+
+    def acquire(self, timeout: float = 0) -> bool:
+        """Take one, if there is one."""
+        try:
+            self._they.pop()
+        except IndexError:
+            return False
+        return True
 
 
 for _one in (VirtualSimpleQueue.get, VirtualSimpleQueue.put):  # reports say it as the program knows it

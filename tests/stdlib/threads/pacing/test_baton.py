@@ -358,15 +358,26 @@ class SectionTest(unittest.TestCase):
         """Who is woken between the end of a section and the moment in which others can enter it is not forgotten."""
         woken = []
 
-        class Tidy:
-            def tidy(self):
-                while section.inbox:
-                    woken.append(section.inbox.popleft())
-                if not late:
-                    late.append("late")
-                    section.inbox.append("late")
+        class Running:
+            running, over = "somebody", False
 
-        late, section = [], Section(Tidy())
+            def _wake(self, waiter):
+                woken.append(waiter)
+
+        class Mutex:
+            """A mutex: somebody is woken just before it is released."""
+
+            def __init__(self):
+                self._lock = threading.RLock()
+                self.acquire, self._is_owned = self._lock.acquire, self._lock._is_owned
+
+            def release(self):
+                if "late" not in woken:
+                    section.inbox.append("late")
+                self._lock.release()
+
+        section = Section(Running())
+        section.mutex = Mutex()
         with section:
             section.inbox.append("in the midst")
         self.assertEqual(woken, ["in the midst", "late"])

@@ -19,7 +19,7 @@ from solipsism_unittest import SolipsistEventLoop, SolipsistTestCase, sealed
 from solipsism_unittest.stdlib.threads.pacing.locks import block, forget_looks, hand_on, looks_so_far
 from solipsism_unittest.stdlib.threads.pacing.record import Why
 
-REAL = type(_thread.allocate_lock())
+REAL, REAL_RLOCK = type(_thread.allocate_lock()), _thread.RLock
 
 
 class LooksTest(unittest.TestCase):
@@ -89,6 +89,31 @@ class FaceTest(SolipsistTestCase):
         self.assertRaises(queue.Empty, line.get, timeout=0)
         self.assertRaises(ValueError, line.get, timeout=-1)
 
+    def test_a_pool_has_what_is_its_own(self):
+        """A program's class of pools keeps the queue that it makes; that of any other does what a SimpleQueue does."""
+        class Mine(concurrent.futures.ThreadPoolExecutor):
+            def __init__(self):
+                super().__init__(1)
+                self._work_queue = queue.Queue()
+
+        for make in (Mine, concurrent.futures.ThreadPoolExecutor):
+            with make() as pool:
+                line = pool._work_queue
+                self.assertEqual(list(pool.map(str, range(3))), ["0", "1", "2"])
+                self.assertEqual(isinstance(line, queue.SimpleQueue), make is not Mine)
+                self.assertRaises(queue.Empty, line.get_nowait)
+                self.assertRaises(queue.Empty, line.get, timeout=1)
+        self.assertEqual(time.monotonic(), 2)
+
+    def test_futures(self):
+        """The lock of a future is a real one: who has it never waits. What else futures are made of takes turns."""
+        future = concurrent.futures.Future()
+        self.assertIs(type(future._condition._lock), REAL_RLOCK)
+        self.assertEqual(type(threading.Condition()._lock).__name__, "VirtualRLock")
+        names = concurrent.futures._base.threading
+        self.assertEqual(type(names.Condition(OLD_LOCK())._lock), REAL)
+        with mock.patch.object(threading, "Event") as event:
+            self.assertIs(names.Event, event)
 
     def test_after_a_fork(self):
         """A lock that another thread of the parent had is free, as a real one is."""
