@@ -19,18 +19,18 @@ import types
 import unittest
 import warnings
 from collections.abc import Callable, Coroutine, Iterator
-from gc import collect, get_count, get_threshold, isenabled
 from inspect import isawaitable, iscoroutinefunction
 from typing import Any, ClassVar, NoReturn, TypeVar
 
 from ..errors import ReturnedValueWarning, SolipsismError
 from ..introspection import names
-from ..introspection.exceptions import clean
+from ..introspection.exceptions import clean, user_line
 from ..introspection.modules import written_on
 from ..leaks import expected
 from . import real_time, verdict, world
 from .assertions.awaited import awaiting
 from .fixtures import context, loops, settings
+from .fixtures.leaving import collect_worlds
 from .fixtures.scopes import Scope, check_class_methods, fixtures_of, no_test, scope_of
 from .fixtures.services import Service, services_of
 from .fixtures.settings import RUNS, VARIANT, Settings, overrides
@@ -102,7 +102,8 @@ class Phases(Settings):
         fixtures = fixtures_of(cls)
         scope, alone = fixtures.scope, cls.loop_scope == "class"
         if scope is not None:
-            _collect(errors, functools.partial(_survey_class, cls, scope, goes_on=not alone))
+            if not (fixtures.is_broken_off or isinstance(sys.exception(), KeyboardInterrupt)):
+                _collect(errors, functools.partial(_survey_class, cls, scope, goes_on=not alone))
             if alone:
                 world.close(scope.runner)
         fixtures.reset()
@@ -207,11 +208,13 @@ class Phases(Settings):
 
 def run_once(case: Phases, result: unittest.TestResult | None) -> unittest.TestResult | None:
     """Run a test in a world of its own, whatever it says of several runs."""
-    _collect_worlds()
+    collect_worlds()
     try:
         return super(Phases, case).run(result)
-    except BaseException:  # the suite is broken off
-        fixtures_of(type(case)).break_off(world.close)
+    except BaseException as error:  # the suite is broken off
+        if user_line(error.__traceback__) is not None:
+            clean(error)
+        fixtures_of(type(case)).break_off()
         raise
     finally:
         _release(run_of(case))  # only a KeyboardInterrupt leaves something to release
@@ -310,18 +313,9 @@ def _release(run: Run) -> None:
         held.release()
 
 
-def _collect_worlds() -> None:
-    """Collect the worlds of earlier tests about as often as the collector itself would: each is a large cycle.
-
-    Each test has a collection of the youngest objects, so the collector's own never comes in a suite of small tests,
-    and never one of those that got older. They would pile up, until a test that is not so small had to wait for it.
-    """
-    if isenabled() and get_count()[1] > get_threshold()[1]:
-        collect(1)
-
-
 # -- the fixtures of a class
 
+Scope.end_with_the_process(world.close)
 _OF_THE_CLASS = {name: vars(Phases)[name].__func__ for name in ("asyncSetUpClass", "asyncTearDownClass")}
 
 

@@ -356,9 +356,9 @@ def run(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T], cont
         _set_handler(_INTERRUPT, on_interrupt)
     try:
         return loop.run_until_complete(task)
-    except asyncio.CancelledError:
+    except asyncio.CancelledError as error:
         if on_interrupt is not None and on_interrupt.came and task.uncancel() == 0:
-            raise KeyboardInterrupt from None
+            raise KeyboardInterrupt().with_traceback(error.__traceback__) from None  # to the line that awaited
         raise
     finally:
         if on_interrupt is not None and _handler_of(_INTERRUPT) is on_interrupt:

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 import types
 import unittest
 from unittest import mock
@@ -68,6 +69,7 @@ class Hidden:
         @classmethod
         def setUpClass(cls):
             super().setUpClass()
+            cls.addClassCleanup(cls.press, "class cleanup")
             cls.press("setUpClass")
 
         @classmethod
@@ -120,7 +122,8 @@ class Hidden:
 
 
 PHASES = ("setUpClass", "asyncSetUpClass", "setUp", "asyncSetUp", "body", "handler", "callback", "job", "plain body",
-          "asyncTearDown", "tearDown", "cleanup", "asynchronous cleanup", "asyncTearDownClass", "tearDownClass")
+          "asyncTearDown", "tearDown", "cleanup", "asynchronous cleanup", "asyncTearDownClass", "tearDownClass",
+          "class cleanup")
 
 
 class OptionsTest(unittest.TestCase):
@@ -187,11 +190,34 @@ class InterruptTest(unittest.TestCase):
                     load(interrupted).run(result)
                 self.assertEqual(result.errors + result.failures, [])
                 interrupted.doClassCleanups()  # as pytest does; unittest leaves that to the end of the process
+                self.assertEqual(interrupted.tearDown_exceptions, [])  # what it was in the middle of is no leak
                 self.assertEqual(time.monotonic, REAL_MONOTONIC)
                 self.assertIs(signal.getsignal(signal.SIGINT), signal.default_int_handler)
                 following = unittest.TestResult()
                 load(type("Next", (Hidden.InterruptedTest,), {})).run(following)
                 self.assertEqual((following.errors + following.failures, following.testsRun), ([], 2))
+
+    def test_a_class_that_pytest_ends(self):
+        """Its leftovers are no failures that would take the place of Ctrl-C in tearDownClass."""
+
+        class Case(SolipsistTestCase):
+            loop_scope = "class"
+
+            @classmethod
+            async def asyncSetUpClass(cls):
+                asyncio.get_running_loop().call_later(1, print)
+
+            @classmethod
+            def tearDownClass(cls):
+                raise KeyboardInterrupt
+
+        Case.setUpClass()
+        with self.assertRaises(KeyboardInterrupt):
+            try:
+                Case.tearDownClass()
+            finally:
+                Case.doClassCleanups()
+        self.assertEqual(Case.tearDown_exceptions, [])
 
     def test_between_tests(self):
         """Ctrl-C between two tests, while the class's own loop stands still, is a KeyboardInterrupt too."""
@@ -212,6 +238,32 @@ class InterruptTest(unittest.TestCase):
         child = run_python("-W", "always", "-c", BROKEN_OFF)
         self.assertEqual(child.returncode, -signal.SIGINT, child.stderr)
         self.assertTrue(child.stderr.endswith("\nKeyboardInterrupt\n"), child.stderr)
+
+    def test_loops_at_the_end_of_the_process(self):
+        """Wherever Ctrl-C finds a class, whichever loop it has, none is open at the end, and nobody says a word."""
+        child = run_python("-W", "always", "-c", LOOPS_AT_THE_END)
+        self.assertEqual((child.stdout, child.stderr, child.returncode), ("49 broken off, 0 loops open\n", "", 0))
+
+    def test_loops_at_the_end_of_the_process_with_catch(self):
+        """With --catch the suite comes to an end, is reported, and closes its loops itself."""
+        child = run_python("-W", "always", "-c", LOOPS_AT_THE_END, "--catch")
+        self.assertEqual((child.stdout, child.stderr, child.returncode), ("0 broken off, 0 loops open\n", "", 0))
+
+    def test_the_line(self):
+        """The traceback of Ctrl-C ends at the line that waited, and has no line of this package but the outermost."""
+
+        class Case(SolipsistTestCase):
+            async def test(self):
+                asyncio.get_running_loop().call_soon(_signal.raise_signal, signal.SIGINT)
+                await asyncio.Event().wait()  # here
+
+        try:
+            Case("test").run(unittest.TestResult())
+        except KeyboardInterrupt as error:  # assertRaises() would take its traceback away
+            lines = traceback.extract_tb(error.__traceback__)
+        self.assertIn("await asyncio.Event().wait()  # here", [line.line for line in lines])
+        ours = [line for line in lines if "solipsism_unittest" in line.filename.rsplit("tests", 1)[0]]
+        self.assertLessEqual(len(ours), 2)
 
 
 CAUGHT = """
@@ -243,6 +295,73 @@ class BrokenTest(SolipsistTestCase):
         await asyncio.sleep(1)
 
 unittest.main()
+"""
+
+# Each loop scope with Ctrl-C in each phase, one after the other in one process, which then ends.
+LOOPS_AT_THE_END = """
+import asyncio, atexit, contextlib, gc, io, sys, tempfile, types, unittest
+
+broken_off = 0
+
+@atexit.register  # what is registered first runs last
+def look():
+    loops = [each for each in gc.get_objects() if issubclass(type(each), asyncio.AbstractEventLoop)]
+    print(f"{broken_off} broken off, {sum(not loop.is_closed() for loop in loops)} loops open")
+
+from solipsism_unittest.case.phases import Phases
+from tests.behaviours.test_at_the_keyboard import PHASES, Hidden
+
+of_the_class = "asyncSetUpClass", "asyncTearDownClass"
+
+def cases(scopes):
+    for scope in scopes:
+        without = {name: vars(Phases)[name] for name in of_the_class if scope == "test"}
+        for phase in (*PHASES, "between"):
+            if phase not in without:
+                module = types.ModuleType(f"module_{scope}_{phase}".replace(" ", "_"))
+                sys.modules[module.__name__] = module
+                module.PressedTest = type("PressedTest", (Hidden.InterruptedTest,), {
+                    "loop_scope": scope, "phase": phase, "__module__": module.__name__, **without})
+                yield module
+
+class Result(unittest.TextTestResult):
+    def stopTest(self, test):
+        super().stopTest(test)
+        test.press("between")
+
+def by_unittest(module, *arguments):
+    unittest.signals._interrupt_handler = None  # each has one of its own
+    stream = io.StringIO()
+    try:
+        unittest.main(module, None, [module.__name__, *arguments], exit=False,
+                      testRunner=unittest.TextTestRunner(stream, resultclass=Result))
+    except KeyboardInterrupt:
+        unittest.case._module_cleanups.clear()  # those of other suites are not for the next one
+        return True
+    finally:
+        unittest.removeHandler()
+    assert stream.getvalue().endswith("OK\\n"), stream.getvalue()
+    return False
+
+def by_pytest(module):
+    class Between:
+        def pytest_runtest_logfinish(self):
+            module.PressedTest.press("between")
+
+    with tempfile.NamedTemporaryFile("w", prefix="test_", suffix=".py") as file, \
+            contextlib.redirect_stdout(io.StringIO()) as output:
+        file.write(f"from {module.__name__} import PressedTest")
+        file.flush()
+        code = pytest.main(["-p", "no:cacheprovider", file.name], [Between()])
+    text = output.getvalue()
+    assert "!! KeyboardInterrupt !!" in text and "Traceback" not in text and "INTERNAL" not in text, text
+    return code == 2
+
+if sys.argv[1:] == ["pytest"]:
+    import pytest
+    broken_off = sum(map(by_pytest, cases(["class"])))
+else:
+    broken_off = sum(by_unittest(module, *sys.argv[1:]) for module in cases(["class", "module", "test"]))
 """
 
 PROMPTS = """

@@ -6,11 +6,13 @@ Its twin, which needs no pytest, is LineTest in tests/case/test_results.py.
 import os
 import pathlib
 import re
+import signal
 import tempfile
 import unittest
 from unittest import mock
 
 from tests import run_python
+from tests.behaviours.test_at_the_keyboard import LOOPS_AT_THE_END
 from tests.interop import needs
 
 PROGRAM = """\
@@ -177,6 +179,15 @@ class PytestTest(unittest.TestCase):
         self.assertIn(">   async def test_leak(self):", child.stdout)
         self.assertIn("test_program.py:5: AssertionError", child.stdout)
         self.assertIn("test_program.py:11: AssertionError", child.stdout)
+
+
+@needs("pytest")
+@unittest.skipUnless(signal.getsignal(signal.SIGINT) is signal.default_int_handler, "SIGINT is handled here")
+class InterruptTest(unittest.TestCase):
+    def test_loops_at_the_end_of_the_process(self):
+        """Ctrl-C in each phase leaves pytest its report, and no open loop: it ends the classes that it breaks off."""
+        child = run_python("-W", "always", "-c", LOOPS_AT_THE_END, "pytest")
+        self.assertEqual((child.stdout, child.stderr, child.returncode), ("17 broken off, 0 loops open\n", "", 0))
 
 
 RACE = """\
