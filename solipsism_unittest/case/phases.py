@@ -98,9 +98,11 @@ class Phases(Settings):
         """As unittest's; the last of them looks for what the class has left behind."""
         errors: list[Any] = []  # as unittest keeps them, for its own are begun anew below
         _collect(errors, lambda: _end_class(cls))
-        super().doClassCleanups()
         fixtures = fixtures_of(cls)
         scope, alone = fixtures.scope, cls.loop_scope == "class"
+        with verdict.evidence_of_class(cls, scope, look=True) as failures:
+            super().doClassCleanups()
+            failures += [error for _, error, _ in cls.tearDown_exceptions]
         if scope is not None:
             if not (fixtures.is_broken_off or isinstance(sys.exception(), KeyboardInterrupt)):
                 _collect(errors, functools.partial(_survey_class, cls, scope, goes_on=not alone))
@@ -364,9 +366,9 @@ def _begin_class(cls: type[Phases]) -> Scope | None:
                                      "loop_scope = 'class'")
         return None
     check_class_methods(cls, _OF_THE_CLASS)
-    fixtures.stage = "begun"
-    scope.before = world.world_of(scope.runner.get_loop()).before()
+    fixtures.stage = "beginning"
     try:
+        scope.before = world.world_of(scope.runner.get_loop()).before()
         for service in services_of(no_test(cls)):
             fixtures.services.append(service)
             _run_fixture(cls, scope, service.start)
@@ -374,6 +376,8 @@ def _begin_class(cls: type[Phases]) -> Scope | None:
     except BaseException as error:
         fixtures.trouble = error
         raise
+    finally:
+        fixtures.stage = "begun"
     return scope
 
 
@@ -404,16 +408,17 @@ def _run_fixture(cls: type[Phases], scope: Scope, fixture: Callable[[], Any]) ->
     with running(case) as run:
         world.enter(case, run, scope)
         case._asyncioTestContext = scope.context  # tests see what it sets
-        try:
-            call(case, fixture)
-        except BaseException as failure:
-            clean(failure)
-            raise
-        for error in verdict.mistakes(case, run):
-            raise error
+        with verdict.evidence_of_class(cls, scope):
+            try:
+                call(case, fixture)
+            except BaseException as failure:
+                clean(failure)
+                raise
+            for error in verdict.mistakes(case, run):
+                raise error
 
 
-def _survey_class(cls: type[Phases], scope: Scope, *, goes_on: bool) -> None:
+def _survey_class(cls: type[Phases], scope: Scope, *, goes_on: bool, name: str = "") -> None:
     """Fail for what the fixtures of a class have left, and end it."""
     case = no_test(cls)
     with running(case) as run:
@@ -421,18 +426,19 @@ def _survey_class(cls: type[Phases], scope: Scope, *, goes_on: bool) -> None:
         run.before, run.expected, run.is_last = scope.before, list(scope.expected), not goes_on
         run.leaving.callback(scope.before.put_back)
         run.world.report_again(scope.uncaught)
-        error = verdict.verdict(case, run)
-        if error is not None:
-            give_line(error, *(value for value in vars(cls).values()
-                               if isinstance(value, types.FunctionType | classmethod)))
-            raise error
+        with verdict.evidence_of_class(cls, scope, name, look=True):
+            error = verdict.verdict(case, run)
+            if error is not None:
+                give_line(error, *(value for value in vars(cls).values()
+                                   if isinstance(value, types.FunctionType | classmethod)))
+                raise error
 
 
 def _end_module(cls: type[Phases], scope: Scope) -> None:
     del Scope.of_modules[scope.name]
     scope.before = expected.Before()
     try:
-        _survey_class(cls, scope, goes_on=False)
+        _survey_class(cls, scope, goes_on=False, name=f"tearDownModule ({scope.name})")
     finally:
         world.close(scope.runner)
 

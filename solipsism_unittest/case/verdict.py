@@ -7,16 +7,18 @@ first error that a check gives is raised; the others become notes on it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import importlib
 import re
 import types
 import unittest
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from gc import collect
 from re import escape
 from re import sub as substitute
 from typing import Any
+from unittest.util import strclass
 
 from ..errors import (
     EscapeError,
@@ -36,7 +38,7 @@ from ..loop.always import end_checks
 from ..loop.event_loop import SolipsistEventLoop
 from ..peers.server import FakeServer
 from .fixtures import loops
-from .fixtures.scopes import fixtures_of, is_test
+from .fixtures.scopes import Scope, fixtures_of, is_test
 from .fixtures.settings import Settings, of_environment
 from .results import Left, Note, Reason, as_note, can_be_cause, forget_notes, put_first
 from .world import Run
@@ -305,12 +307,51 @@ def begin_evidence(case: Settings, run: Run, directory: str = "") -> None:
     if not wanted or loop is None or not (directory or _is_to_be_shown(run.explorer)):
         return
     if run.evidence is None:
-        module: Any = importlib.import_module("..evidence.evidence", __package__)  # most tests do without
-        run.evidence = module.Evidence(loop, unittest.TestCase.id(case))
+        run.evidence = _new_evidence(loop, unittest.TestCase.id(case))
         run.leaving.callback(run.evidence.end)
         if run.held is not None:
             run.held.on_failure = run.evidence.fails
     run.evidence.directory, run.evidence.always = wanted, bool(directory)
+
+
+def _new_evidence(loop: SolipsistEventLoop, name: str) -> Any:
+    module: Any = importlib.import_module("..evidence.evidence", __package__)  # most tests do without
+    return module.Evidence(loop, name)
+
+
+@contextlib.contextmanager
+def evidence_of_class(cls: type[unittest.TestCase], scope: Scope | None, name: str = "", *, look: bool = False
+                      ) -> Iterator[list[BaseException]]:
+    """Write down what is done inside for a class, where the environment asks for evidence.
+
+    It is left of what is raised inside, and of what is in the list at the end, which says where. The files have the
+    name that unittest gives the failure, unless another one is given; a second one of that name gets a number. With
+    `look` the text has how things stood at the beginning.
+    """
+    failures: list[BaseException] = []
+    wanted, loop = of_environment(EVIDENCE), loops.loop_of(scope.runner) if scope is not None else None
+    if not wanted or not isinstance(loop, SolipsistEventLoop):
+        yield failures
+        return
+    fixtures = fixtures_of(cls)
+    name, failed = name or f"{fixtures.step()} ({strclass(cls)})", fixtures.failed
+    evidence = _new_evidence(loop, f"{name} {failed.count(name) + 1}" if name in failed else name)
+    evidence.directory = wanted
+    if look:
+        evidence.look()
+    try:
+        yield failures
+    except Exception as error:
+        failures.append(error)
+        raise
+    finally:
+        if failures:
+            failed.append(name)
+            evidence.fails(failures[0])
+            paths = evidence.write(failures)
+            for failure in failures if paths else ():
+                failure.add_note(f"evidence: {', '.join(paths)}")
+        evidence.end()
 
 
 def _is_to_be_shown(explorer: Explorer | Unexplored) -> bool:
