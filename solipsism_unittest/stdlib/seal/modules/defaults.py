@@ -7,8 +7,8 @@ and for good: it calls the real one where the thread is not sealed. A global und
 does what a global list or dict has: who stops the clocks keeps the real ones there.
 
 Locks and queues that were made before have stand-ins in all these places. In the globals of the module, in small dicts
-and in attributes of objects these come and go with the seal, under whatever name; in a Condition and in handlers of
-`logging` too.
+and lists and in attributes of objects these come and go with the seal, under whatever name; in a Condition and in
+handlers of `logging` too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import sys
 import threading
 import types
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from ....introspection.modules import is_of_library
 from ..replacements import Shelf
@@ -30,13 +30,42 @@ _PLAIN = frozenset({bool, bytes, float, int, str, tuple, types.ModuleType, type(
 _names_of = type.__dict__["__dict__"].__get__  # of a class, whatever its metaclass makes of a look at it
 
 
+class Names(Protocol):
+    """Where a name is looked up."""
+
+    def get(self, name: str, /) -> Any:
+        """What it holds; None for nothing."""
+
+    def __setitem__(self, name: str, value: Any, /) -> None:
+        """Let it hold this."""
+
+
 class Binding(NamedTuple):
     """One name that holds a thing which has a stand-in while a thread is sealed."""
 
-    names: dict[str, Any]  # the globals of a module, or attributes of an object
+    names: Names  # the globals of a module, attributes of an object, a list
     name: str
     thing: Any
     home: dict[str, Any]  # where the stand-in is then, under the same name
+
+
+class InList:
+    """One thing that is in a list, or what stands for it there, under any name; the program may move both."""
+
+    def __init__(self, things: list[Any], *either: Any) -> None:
+        self._things = things
+        self._either = frozenset(map(id, either))
+        self._kept = either
+
+    def get(self, name: str, /) -> Any:
+        """Which of the two is there; None for neither."""
+        return next((each for each in self._things if id(each) in self._either), None)
+
+    def __setitem__(self, name: str, value: Any, /) -> None:
+        """Put this in its place."""
+        for number, each in enumerate(self._things):
+            if id(each) in self._either:
+                self._things[number] = value
 
 
 class Defaults:
@@ -80,10 +109,9 @@ class Defaults:
                 yield from self._locks_in_condition(vars(value))
             else:
                 inside = functions.inside(value, module_name)
-                instead = self._over
-                if type(inside) is dict:
-                    yield from self._locks_among(inside)
-                    instead = _itself if inside is value else self._clock_instead
+                if inside and len(inside) <= functions.MANY:
+                    yield from self._locks_among(inside) if type(inside) is dict else self._locks_in_list(inside)
+                instead = _itself if inside is value else self._clock_instead
                 line += filter(_leads_on, functions.values_served(inside, instead))
 
     def handlers(self) -> list[Binding]:
@@ -106,6 +134,12 @@ class Defaults:
             ours = self._over(value)
             if ours is not value:
                 yield Binding(names, name, value, {name: ours})
+
+    def _locks_in_list(self, things: list[Any]) -> Iterator[Binding]:
+        for thing in things[:]:
+            ours = self._over(thing)
+            if ours is not thing:
+                yield Binding(InList(things, thing, ours), "", thing, {"": ours})
 
     def _instead(self, value: Any) -> Any:
         if type(value) in _PLAIN:

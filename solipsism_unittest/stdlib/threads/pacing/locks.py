@@ -191,11 +191,21 @@ class _Waited:
         return repr(self._real)
 
 
-class VirtualLock(_Waited):
+class Kind(type):
+    """Of a class of this one the real ones are instances too: a program has it from `type(threading.Lock())`."""
+
+    _stands_for: Any
+
+    def __instancecheck__(cls, thing: object) -> bool:
+        return isinstance(thing, cls._stands_for)
+
+
+class VirtualLock(_Waited, metaclass=Kind):
     """A lock that cannot be taken twice."""
 
     __slots__ = ("owner",)
     __class__ = property(lambda self: REAL_LOCK)
+    _stands_for = REAL_LOCK
 
     def __init__(self, find_baton: FindBaton, old: Any = None) -> None:
         super().__init__(find_baton, old or make_real_lock(), old is not None)
@@ -240,11 +250,12 @@ class VirtualLock(_Waited):
         self.owner = 0
 
 
-class VirtualRLock(_Waited):
+class VirtualRLock(_Waited, metaclass=Kind):
     """A lock that its owner may take again."""
 
     __slots__ = ()
     __class__ = property(lambda self: _RealRLock)
+    _stands_for = _RealRLock
 
     def __init__(self, find_baton: FindBaton, old: Any = None) -> None:
         super().__init__(find_baton, old or _RealRLock(), old is not None)

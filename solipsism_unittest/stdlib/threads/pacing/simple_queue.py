@@ -9,17 +9,18 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from .locks import FindBaton, block, hand_on, look_in_vain
+from .locks import FindBaton, Kind, block, hand_on, look_in_vain
 from .record import Waiter, Why
 
 _Real: Any = _queue.SimpleQueue
 
 
-class VirtualSimpleQueue:
+class VirtualSimpleQueue(metaclass=Kind):
     """A real SimpleQueue, and those that wait for it in virtual time."""
 
     __slots__ = ("_find_baton", "_real", "_is_old", "_add", "_take", "_waiters", "__weakref__")
     __class__ = property(lambda self: _Real)
+    _stands_for = _Real
 
     def __init__(self, find_baton: FindBaton, old: Any = None) -> None:
         self._find_baton = find_baton

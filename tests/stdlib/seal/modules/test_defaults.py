@@ -1,6 +1,7 @@
 """Clocks and locks that a program's module keeps as default arguments, in closures and in classes."""
 
 import datetime
+import operator
 import sys
 import time
 import types
@@ -111,6 +112,28 @@ def all():
     return [Outer.Inner.clock(), Outer.Inner.Innermost().method(), partial(), by_keyword(), with_partial(), cached(),
             single(1), Methods().partial(), Methods().own_property, Methods().once, Methods().cached(), Tuple().clock(),
             Slots().at, Slots().clock(), methods.clock(), table["given"](), line[0]()]
+"""
+
+LOCKS = """
+import threading
+
+class Owner:
+    of_class = threading.Lock()
+    def __init__(self):
+        self.lock = threading.RLock()
+    def method(self, lock=threading.Lock()):
+        return lock
+
+def enclosing():
+    lock = threading.Lock()
+    return lambda: lock
+
+one, owner, table, line, enclosed = threading.Lock(), Owner(), {"key": threading.Lock()}, [5, None], enclosing()
+line[1:] = threading.Lock(), threading.RLock()
+
+def all():
+    line_of_locks = sorted((each for each in line if type(each) not in (int, str)), key=repr, reverse=True)
+    return [one, owner.lock, *line_of_locks, *table.values(), Owner.of_class, owner.method(), enclosed()]
 """
 
 ODD = """
@@ -250,6 +273,26 @@ class DefaultsTest(unittest.TestCase):
             self.assertEqual((program.Colour.RED.method(), program.Circle().method()), (10.0, 10.0))
             self.assertEqual(program.Circle.kept(), 10.0)
             self.assertIs(program.Colour.stays, MONOTONIC)
+
+    def test_locks_that_are_back(self):
+        """After the test modules, dicts, lists and objects have their own locks again, wherever a list has them then.
+
+        Classes, functions and closures keep what stands for them, over the same lock.
+        """
+        program = module(source=LOCKS)
+        before = program.all()
+        with self.world():
+            self.assertTrue(all(map(operator.is_not, program.all(), before)))
+            program.line.insert(0, program.line.pop())
+            program.line.append("more")
+        after = program.all()
+        self.assertTrue(all(map(operator.is_, after[:5], before[:5])), after)
+        self.assertEqual([lock._real for lock in after[5:]], before[5:])
+        self.assertEqual(program.line[-1], "more")
+        with self.world():
+            self.assertTrue(all(map(operator.is_not, program.all(), before)))
+            program.line.clear()
+        self.assertEqual(program.line, [])
 
     def test_odd_objects(self):
         """What raises when it is compared, or has no name of a module or no fields, disturbs nobody."""

@@ -31,6 +31,11 @@ class LooksTest(unittest.TestCase):
             self.assertEqual(loop.world.baton.records, {})
 
 
+OLD = [threading.Lock(), threading.RLock(), queue.SimpleQueue()]
+OLD_UNSEEN = [[threading.Lock(), threading.RLock(), queue.SimpleQueue()]]  # in a list of a list nobody looks for them
+OLD_TYPES = [*map(type, OLD)]
+
+
 class FaceTest(SolipsistTestCase):
     def test_what_they_are(self):
         """isinstance() holds both ways, for those of the world and for older ones."""
@@ -45,6 +50,18 @@ class FaceTest(SolipsistTestCase):
         self.assertIsInstance(threading.RLock(), type(OLD_RLOCK))
         self.assertIsInstance(queue.SimpleQueue(), OLD_QUEUE)
         self.assertIsInstance(OLD_QUEUE(), queue.SimpleQueue)
+
+    def test_their_types(self):
+        """A program asks by `type(threading.RLock())`, in the test or before, of new ones and of older ones."""
+        makers = threading.Lock, threading.RLock, queue.SimpleQueue
+        in_test = [type(make()) for make in makers]
+        self.assertIs(type(in_test[0]), type(in_test[1]))
+        for kinds in in_test, OLD_TYPES:
+            for number, kind in enumerate(kinds):
+                new = [make() for make in makers]
+                for things in new, OLD, OLD_UNSEEN[0]:
+                    self.assertEqual([isinstance(thing, kind) for thing in things],
+                                     [place == number for place in range(3)], (kind, things))
 
     def test_names_from_before(self):
         """What a module has imported by its own name makes locks and queues of the world as well."""
