@@ -74,7 +74,7 @@ class Own:
 
 
 class SolipsistEventLoop(ChildProcesses):
-    """An event loop on which time is virtual and the network is in memory.
+    """An event loop on which time is virtual and the network is in memory: a machine of its own, in a test too.
 
     For `asyncio.Runner(loop_factory=SolipsistEventLoop)`, for `asyncio.run(main(), loop_factory=...)` from 3.12 on, or
     bare. `start_time` is the first `time()`, in seconds. With `autojump`, time jumps to the next deadline whenever

@@ -259,6 +259,8 @@ class VirtualSelector(Parking, selectors.BaseSelector):
         return self._map
 
     def close(self) -> None:
+        for number in self.keys:  # others of this world would be asked for what became ready
+            self._kernel.watch(number, 0)
         self.keys.clear()
         self._map = None
 

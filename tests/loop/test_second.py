@@ -257,6 +257,39 @@ class HelpersTest(SolipsistTestCase):
         asyncio.run(main())
 
 
+    def test_closed_with_an_open_transport(self):
+        """What comes for a transport whose loop is closed is no business of the other loops: nobody waits for it."""
+
+        async def leave():
+            return (await asyncio.get_running_loop().create_connection(asyncio.Protocol, "api.test", 80))[0]
+
+        with socket.socket() as listener:
+            listener.bind(("api.test", 80))
+            listener.listen()
+            transport = asyncio.run(leave())
+            with listener.accept()[0] as sock:
+                sock.send(b"data")
+                self.loop.run_until_complete(asyncio.sleep(1))
+        self.assertNow(1)
+        transport._sock.close()  # it cannot close itself any more
+        transport._sock = None
+
+
+    def test_one_made_by_its_own_name(self):
+        """A SolipsistEventLoop that a test makes by name is another machine, with its own time and names."""
+
+        async def sleep():
+            await asyncio.sleep(5)
+            with self.assertRaises(ConnectionRefusedError):
+                await asyncio.open_connection("api.test", 80)
+
+        self.loop.run_until_complete(self.start_fake_server(self.echo, "api.test", 80))
+        with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
+            runner.run(sleep())
+            self.assertEqual(runner.get_loop().time(), 5)
+        self.assertNow(0)
+
+
 class AsyncTest(SolipsistTestCase):
     async def test_made_and_closed(self):
         """A coroutine may make a loop and close it; the test's own goes on."""
