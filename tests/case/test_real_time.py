@@ -678,7 +678,7 @@ class LimitTest(Patient):
         section.mutex = Lock()
         with section:
             self.assertFalse(real_time._is_fragile(sys._getframe()))
-        self.assertEqual([frame.f_code.co_name for frame in where], ["__enter__", "__exit__"])
+        self.assertEqual([frame.f_code.co_name for frame in where], ["__enter__", "leave"])
         self.assertTrue(all(map(real_time._is_fragile, where)))
 
     def test_a_strike_that_is_being_sent(self):
