@@ -16,7 +16,7 @@ from functools import partial
 from sys import _getframe
 from typing import Any
 
-from .locks import REAL_LOCK, FindBaton, VirtualLock, VirtualRLock
+from .locks import REAL_LOCK, FindBaton, OldLock, VirtualLock, VirtualRLock
 from .simple_queue import Idle, JobQueue, VirtualSimpleQueue
 
 _real_rlock = _thread.RLock
@@ -133,4 +133,4 @@ class Olds:
         return ours
 
 
-_OVER: dict[type, Any] = {REAL_LOCK: VirtualLock, _thread.RLock: VirtualRLock, _queue.SimpleQueue: VirtualSimpleQueue}
+_OVER: dict[type, Any] = {REAL_LOCK: OldLock, _thread.RLock: VirtualRLock, _queue.SimpleQueue: VirtualSimpleQueue}

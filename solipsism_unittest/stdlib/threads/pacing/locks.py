@@ -110,7 +110,7 @@ def forget_looks(baton: Baton, so_far: int) -> None:
 class _Waited:
     """Something real, and those that wait for it in virtual time: what is common to both kinds of locks."""
 
-    __slots__ = ("_find_baton", "_real", "_try", "_release", "_waiters", "_is_old", "__weakref__")
+    __slots__ = ("_find_baton", "_real", "_try", "_release", "_is_contended", "_waiters", "_is_old", "__weakref__")
     _holder: Callable[..., int]  # the thread that has it; 0 for one that has taken the real one
 
     def __init__(self, find_baton: FindBaton, real: Any, is_old: bool) -> None:
@@ -118,6 +118,7 @@ class _Waited:
         self._real = real
         self._is_old = is_old
         self._try, self._release = real.acquire, real.release
+        self._is_contended = False  # whether anybody has ever waited: few are, and a look at this costs less
         self._waiters: deque[Waiter] = deque()
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
@@ -130,12 +131,12 @@ class _Waited:
 
     def release(self) -> None:
         self._release()
-        if self._waiters:
+        if self._is_contended and self._waiters:
             hand_on(self._waiters)  # where an RLock is still held, who is woken looks, and waits again
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         self._release()
-        if self._waiters:
+        if self._is_contended and self._waiters:
             hand_on(self._waiters)
 
     def _acquire(self, blocking: bool, timeout: float) -> bool:
@@ -148,6 +149,7 @@ class _Waited:
             return look_in_vain(baton) and self._try(False)
         me = None if baton is None else baton.here()
         if baton is not None and me is not None:
+            self._is_contended = True
             attempt, look = lambda: self._try(False), None
             if self._is_old:
                 attempt = functools.partial(self._try_here, baton, timeout)
@@ -201,7 +203,7 @@ class Kind(type):
 
 
 class VirtualLock(_Waited, metaclass=Kind):
-    """A lock that cannot be taken twice."""
+    """A lock that cannot be taken twice. `owner` is the thread that has it, or had it last."""
 
     __slots__ = ("owner",)
     __class__ = property(lambda self: REAL_LOCK)
@@ -209,7 +211,7 @@ class VirtualLock(_Waited, metaclass=Kind):
 
     def __init__(self, find_baton: FindBaton, old: Any = None) -> None:
         super().__init__(find_baton, old or make_real_lock(), old is not None)
-        self.owner = 0  # the thread that has it
+        self.owner = 0
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         if timeout == -1 and self._try(False) or self._acquire(blocking, timeout):
@@ -223,31 +225,39 @@ class VirtualLock(_Waited, metaclass=Kind):
         self.owner = get_ident()
         return True
 
-    def release(self) -> None:
-        self.owner = 0
-        self._release()
-        if self._waiters:
-            hand_on(self._waiters)
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        self.owner = 0
-        self._release()
-        if self._waiters:
-            hand_on(self._waiters)
-
     def _holder(self) -> int:
         return self.owner
 
     def locked(self) -> bool:
         return self._real.locked()  # type: ignore[no-any-return]
 
-    acquire_lock, release_lock, locked_lock = acquire, release, locked
+    acquire_lock, release_lock, locked_lock = acquire, _Waited.release, locked
     # A Condition asks for this before it takes a lock for a look: that would count as polling, and move time.
     _is_owned = locked
 
     def _at_fork_reinit(self) -> None:
         super()._at_fork_reinit()
         self.owner = 0
+
+
+class OldLock(VirtualLock):
+    """One over a lock from before: `owner` is 0 where nobody has it, or who has taken the real one."""
+
+    __slots__ = ()
+
+    def release(self) -> None:
+        self.owner = 0
+        self._release()
+        if self._is_contended and self._waiters:
+            hand_on(self._waiters)
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self.owner = 0
+        self._release()
+        if self._is_contended and self._waiters:
+            hand_on(self._waiters)
+
+    release_lock = release
 
 
 class VirtualRLock(_Waited, metaclass=Kind):
@@ -287,5 +297,5 @@ def _passed_on(name: str) -> Callable[..., Any]:
 for _name in {"_is_owned", "_recursion_count", "locked"} & {*dir(_RealRLock)}:
     setattr(VirtualRLock, _name, _passed_on(_name))
 # Reports say what a thread calls as the program knows it.
-for _one in (_Waited.acquire, _Waited.release, VirtualLock.acquire, VirtualLock.release):
+for _one in (_Waited.acquire, _Waited.release, VirtualLock.acquire, OldLock.release):
     _one.__qualname__ = f"lock.{_one.__name__}"
