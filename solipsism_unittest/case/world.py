@@ -271,7 +271,7 @@ class VirtualWorld:
             run.leaving.enter_context(wall_clock(world.kernel.wall, case.wall_start))
         run.unawaited.world = world
         loops.let_explore(case, loop, run.explorer, run.leaving if run.scope is None else None)
-        run.leaving.enter(survey.collected_writers(loop))
+        run.leaving.callback(survey.watch_writers(loop))
         survey.warn_of_the_rest(loop, run.checks)
         if run.scope is not None or loops.is_lent(run.runner):
             run.before = self.before()

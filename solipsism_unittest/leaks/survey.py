@@ -11,10 +11,11 @@ import functools
 import threading
 from asyncio import all_tasks
 from asyncio.selector_events import _SelectorTransport  # type: ignore[attr-defined]
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from ..introspection.handles import calls_plumbing, who
+from ..kernel import Kernel
 from ..kernel.descriptors.file import File
 from ..loop.event_loop import SolipsistEventLoop
 from ..pythons import collector_of_warnings
@@ -32,33 +33,22 @@ __unittest = True
 __tracebackhide__ = True
 
 
-_watching: dict[int, SolipsistEventLoop] = {}  # by id: loops whose writers are looked at when they are collected
-
-
-class collected_writers:  # noqa: N801 - a context manager that reads as a word, like contextlib's
-    """Inside, what of this loop is collected as garbage while it is open counts as left behind.
+def watch_writers(loop: SolipsistEventLoop) -> Callable[[], None]:
+    """From now on, what of this loop is collected as garbage while it is open counts as left behind.
 
     That is a StreamWriter, and a transport that has paused reading, or only writes. asyncio itself closes them (writers
-    from 3.11.5 on) with a ResourceWarning that few people see.
+    from 3.11.5 on) with a ResourceWarning that few people see. The result ends that.
     """
-
-    def __init__(self, loop: SolipsistEventLoop) -> None:
-        self._loop = loop
-
-    def __enter__(self) -> None:
-        _arm()
-        _watching[id(self._loop)] = self._loop
-
-    def __exit__(self, *exc_info: object) -> None:
-        del _watching[id(self._loop)]
+    _arm()
+    loop.inventory.is_watched = True
+    return loop.inventory.watch_no_more
 
 
-def _is_noted(loop: object, face: Any) -> bool:
+def _is_noted(loop: Any, face: Any) -> bool:
     """Note that an end is lost, and say whether it is reported; else asyncio warns."""
-    watched = _watching.get(id(loop))
-    if watched is None or watched.is_closed():
+    if not issubclass(type(loop), SolipsistEventLoop) or not loop.inventory.is_watched or loop.is_closed():
         return False
-    kernel = watched.kernel
+    kernel: Kernel = loop.kernel
     file = kernel.files.get(face.fileno())
     if file is None:  # the collector came to the socket first, which has noted itself
         return any(map(kernel.is_reported, kernel.abandoned))

@@ -18,9 +18,8 @@ import weakref
 from asyncio import base_events, ensure_future, events, futures, runners, tasks
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
-from sys import _getframe
 from threading import get_ident
-from types import CoroutineType
+from types import CoroutineType, FrameType
 from typing import Any, TypeVar
 
 from ..introspection import names
@@ -55,6 +54,7 @@ _WORKERS = 32  # of the default executor, on every machine: as many as asyncio g
 # A hang that is met while these run is the end of a run already judged: it is reported, never raised.
 # No set: from 3.12 on it takes CPython microseconds to hash the code of a function.
 _CLOSING = runners._cancel_all_tasks.__code__, runners.Runner.close.__code__  # type: ignore[attr-defined]
+_OF_RUNNERS = vars(runners)
 
 
 class Own:
@@ -223,7 +223,7 @@ class SolipsistEventLoop(ChildProcesses):
             future._log_destroy_pending = False  # asyncio's own reason: an interrupt leaves it pending
         if isinstance(future, asyncio.Task):
             future.is_driven = True  # type: ignore[attr-defined]  # no leftover: its end is reported to who drives it
-        return self._own.hangs.drive(future, super().run_until_complete, _getframe(1).f_code in _CLOSING)
+        return self._own.hangs.drive(future, super().run_until_complete, _is_closed_by_runner())
 
     # -- tasks
 
@@ -385,6 +385,17 @@ def _closes_nothing(loop: SolipsistEventLoop, coroutine: CoroutineType[Any, Any,
     return (coroutine.cr_code in _OF_THE_END and (frame := coroutine.cr_frame) is not None
             and frame.f_locals["self"] is loop and type(loop) is SolipsistEventLoop and loop.is_idle()
             and not loop._asyncgens and loop._default_executor is None and loop._task_factory is None)
+
+
+def _is_closed_by_runner() -> bool:
+    """Whether who asks was called by the end of a runner."""
+    asker: Any  # a frame that keeps itself would keep the loop
+    try:
+        asker = WATCH.ask().f_back
+    except NOT_ASKED:
+        asker = WATCH.again().f_back
+    caller: FrameType | None = asker.f_back
+    return caller is not None and caller.f_globals is _OF_RUNNERS and caller.f_code in _CLOSING
 
 
 def _submit(loop: SolipsistEventLoop, executor: Any, function: Callable[..., object], args: tuple[Any, ...],

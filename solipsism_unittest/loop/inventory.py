@@ -112,11 +112,12 @@ def close_generator(loop: asyncio.AbstractEventLoop, agen: Any) -> None:
 class Inventory:
     """What there is on one loop."""
 
-    __slots__ = ("owner", "is_crowded", "_made", "_last", "_futures", "_room", "_room_of_futures",
+    __slots__ = ("owner", "is_crowded", "is_watched", "_made", "_last", "_futures", "_room", "_room_of_futures",
                  "registrations", "generators", "gone")
 
     def __init__(self, loop: Owner) -> None:
         self.owner = loop
+        self.is_watched = False  # whether an end of the loop that is collected as garbage counts as left behind
         self.is_crowded = False  # whether tasks of our class need not be noted: a reference to each of many takes long
         self._made: list[weakref.ref[asyncio.Task[Any]]] = []
         self._last = 0  # the number of the last task that was noted before it was crowded
@@ -166,6 +167,10 @@ class Inventory:
         self.gone = self.gone or Gone(kernel)
         note = self.gone.note_crash if is_crash else self.gone.note_return
         note(self.tasks(), [*self.timers(), *self.ready()])
+
+    def watch_no_more(self) -> None:
+        """An end that is collected as garbage does not count any more."""
+        self.is_watched = False
 
     # -- what was made
 

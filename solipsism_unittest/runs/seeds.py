@@ -18,7 +18,7 @@ from typing import Any
 
 from ..case.case import SolipsistTestCase
 from ..case.fixtures.loops import seed_of
-from ..case.fixtures.settings import EXACT, RUNS, Expansion, Settings, copied, put_variants
+from ..case.fixtures.settings import EXACT, RUNS, Expansion, Settings, copied, of_environment, put_variants
 from ..case.phases import Asked, run_once
 from ..case.results import renew_evidence
 from ..case.world import begin_run
@@ -93,7 +93,7 @@ def read_seeds(text: str) -> range:
 
 def _run_as_asked(case: SolipsistTestCase, result: Any) -> Any:
     """Run a test that says nothing of several runs: over the seeds that the environment asks for, or once."""
-    text = os.environ.get(SEEDS) or os.environ.get(REPLAY)
+    text = of_environment(SEEDS) or of_environment(REPLAY)
     method = getattr(getattr(case, case._testMethodName, None), "__func__", None)
     if not text or case.loop_scope != "test" or hasattr(method, EXACT) or hasattr(type(case), EXACT):
         return run_once(case, result)

@@ -1,10 +1,12 @@
 """The loop by itself: bare, with runners, its tasks' names, its files, its end, and what it refuses."""
 
+import _thread
 import asyncio
 import contextlib
 import functools
 import gc
 import io
+import operator
 import os
 import re
 import selectors
@@ -24,6 +26,7 @@ from solipsism_unittest import (
     SolipsistTestCase,
     socketpair,
 )
+from solipsism_unittest.introspection import places
 from tests import run_python
 from tests.case.test_case import run as run_case
 from tests.case.test_case import told
@@ -67,6 +70,17 @@ class RunningTest(unittest.TestCase):
     def test_with_asyncio_run(self):
         """asyncio.run(main, loop_factory=SolipsistEventLoop) runs a program."""
         self.assertEqual(asyncio.run(greet(), loop_factory=SolipsistEventLoop), (b"hello\n", 60.0))
+
+    def test_first_of_a_thread(self):
+        """A loop runs where nothing of Python has called it, and after the watch of frames was ended by a signal."""
+        ended = threading.Event()
+        loop = SolipsistEventLoop()
+        places.WATCH.ask.__self__.close()
+        calls = functools.partial(loop.run_until_complete, asyncio.sleep(5)), ended.set  # no frame of Python
+        _thread.start_new_thread(list, (map(operator.call, calls),))
+        self.assertTrue(ended.wait(10))
+        self.assertEqual(loop.time(), 5.0)
+        loop.close()
 
     def test_in_debug_mode(self):
         """Debug mode works: wrong threads and wrong callbacks are found, and handles know where they were made."""
