@@ -18,7 +18,7 @@ _Real: Any = _queue.SimpleQueue
 class VirtualSimpleQueue(metaclass=Kind):
     """A real SimpleQueue, and those that wait for it in virtual time."""
 
-    __slots__ = ("_find_baton", "_real", "_is_old", "_add", "_take", "_waiters", "__weakref__")
+    __slots__ = ("_find_baton", "_real", "_is_old", "_add", "_take", "_is_contended", "_waiters", "__weakref__")
     __class__ = property(lambda self: _Real)
     _stands_for = _Real
 
@@ -27,23 +27,25 @@ class VirtualSimpleQueue(metaclass=Kind):
         self._is_old = old is not None  # so that others may put something there unseen
         self._real = old if old is not None else _Real()
         self._add, self._take = self._real.put, self._real.get
+        self._is_contended = False  # whether anybody has ever waited: a look at this costs less
         self._waiters: deque[Waiter] = deque()
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         self._add(item)
-        if self._waiters:
+        if self._is_contended and self._waiters:
             hand_on(self._waiters)
 
     def put_nowait(self, item: Any) -> None:
         self.put(item)
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
-        if block and timeout is not None and timeout < 0:
-            raise ValueError("'timeout' must be a non-negative number")
-        if not block or timeout == 0:
-            if self._real.empty():
-                look_in_vain(self._find_baton())
-            return self._take(False)
+        if not block or timeout is not None:  # as few ask
+            if timeout is not None and timeout < 0 and block:
+                raise ValueError("'timeout' must be a non-negative number")
+            if not block or timeout == 0:
+                if self._real.empty():
+                    look_in_vain(self._find_baton())
+                return self._take(False)
         try:
             return self._take(False)
         except queue.Empty:
@@ -57,6 +59,7 @@ class VirtualSimpleQueue(metaclass=Kind):
         me = None if baton is None else baton.here()
         if baton is None or me is None:
             return self._take(True, timeout)
+        self._is_contended = True
         got: list[Any] = []
 
         def attempt() -> bool:
