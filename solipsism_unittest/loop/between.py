@@ -83,7 +83,7 @@ def look_between(loop: Turns, looker: Looker) -> None:
     between = loop._run_once
     if not isinstance(between, Between):
         loop._run_once = between = Between(loop)  # type: ignore[method-assign]
-        loop._choose_turns()
+        loop.choose_turns()
     between.lookers.append(looker)
 
 

@@ -1,6 +1,7 @@
 """Where our methods stand among asyncio's loop classes, so that a program's patches of those reach our loop too.
 
-Owns the classes that stand between asyncio's and ours, and the doors by which asyncio's methods lead to ours.
+Owns the classes that stand between asyncio's and ours, and the doors by which asyncio's methods lead to ours; and how
+a method of one object is replaced that we ask for otherwise than by its name.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import traceback
 from asyncio import base_events
 from collections.abc import Callable, Iterable
 from inspect import iscoroutinefunction
+from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 from ..introspection.modules import own_function
@@ -44,6 +46,34 @@ class Behind(Doors):
     and costs nothing where there is none. Who calls what he has replaced (`BaseEventLoop.getaddrinfo(loop, ...)`) comes
     through a door. What was replaced before this package was imported stays; who has kept asyncio's own gets a door.
     """
+
+
+class Replaceable:
+    """A method that calls `replaced(self)` when somebody puts another one in its place on one object, or takes it back.
+
+    So whoever goes around the method need not look each time whether it is there: a virtual clock of a program's own
+    replaces `select` of the loop's selector.
+    """
+
+    def __init__(self, method: Callable[..., Any], replaced: Callable[[Any], None]) -> None:
+        self._method, self._replaced, self.__doc__ = method, replaced, method.__doc__
+
+    def __get__(self, thing: Any, kind: type | None = None) -> Any:
+        name = self._method.__name__
+        if thing is None:
+            return self._method
+        return vars(thing)[name] if name in vars(thing) else MethodType(self._method, thing)
+
+    def __set__(self, thing: Any, stand_in: Any) -> None:
+        vars(thing)[self._method.__name__] = stand_in
+        self._replaced(thing)
+
+    def __delete__(self, thing: Any) -> None:
+        try:
+            del vars(thing)[self._method.__name__]
+        except KeyError:
+            raise AttributeError(self._method.__name__) from None
+        self._replaced(thing)
 
 
 # asyncio calls them at every turn: a door would make stock loops slower. Its own do on our loop what ours do.

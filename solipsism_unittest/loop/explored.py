@@ -154,7 +154,7 @@ def explore(loop: SolipsistEventLoop, explorer: Explorer) -> Callable[[], None]:
     kernel.choices.explorer = loop.selector.jobs.explorer = explorer
     kernel.ready = lambda: _ready(kernel, lambda: loop._ready, explorer)  # type: ignore[method-assign]
     loop._run_once = Explored(loop, explorer)  # type: ignore[method-assign]
-    loop._choose_turns()
+    loop.choose_turns()
 
     def end() -> None:
         # All of these lead back to the loop: thousands of worlds would wait for the garbage collector.

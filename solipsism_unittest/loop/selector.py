@@ -7,6 +7,7 @@ per turn; only a turn with nothing to run and nothing ready may move the clock.
 
 from __future__ import annotations
 
+import functools
 import os
 import selectors
 import stat
@@ -25,6 +26,7 @@ from ..stdlib.sockets.virtual_socket import Face
 from ..stdlib.threads.pacing.record import lines
 from ..stdlib.threads.stalls import Blocking, clues
 from ..stdlib.worlds import World
+from .doors import Replaceable
 from .parking import Parking
 from .timers import Timer
 
@@ -110,6 +112,9 @@ class Owner(Protocol):
 
     def look(self) -> Look:
         """A new look at a program that may spin."""
+
+    def choose_turns(self) -> None:
+        """Somebody has replaced `select()`, or has taken that back."""
 
     def slow_turn(self, seconds: float, runs: object) -> None:
         """A turn of the loop took this many real seconds; `runs` says what ran in it."""
@@ -266,6 +271,7 @@ class VirtualSelector(Parking, selectors.BaseSelector):
 
     # -- waiting
 
+    @functools.partial(Replaceable, replaced=lambda self: self._owner.choose_turns())
     def select(self, timeout: float | None = None) -> list[Event]:
         """What is ready, after moving time if that is what it takes; [] also when timers have become due."""
         turn, now = self.blocking, Real.perf_counter()

@@ -54,6 +54,9 @@ class Loop(Protocol):
     def next_timer(self) -> Timer | None:
         """The timer that is due next."""
 
+    def choose_turns(self) -> None:
+        """Decide whose turns are made."""
+
     def time(self) -> float:
         """The virtual time."""
 
@@ -233,6 +236,10 @@ class Hangs:
                   for handle in keys[file.number].data or ()]
         return [handle for handle in [*inventory.ready(), *due, *polled]
                 if handle is not None and not handle.cancelled()]
+
+    def choose_turns(self) -> None:
+        """Somebody has replaced `select()` of the selector, or has taken that back: whose turns are made now?"""
+        self.loop.choose_turns()
 
     def slow_turn(self, seconds: float, runs: object) -> None:
         """Note a turn of the loop that took this many seconds of the processor, with what ran in it."""

@@ -162,14 +162,9 @@ class Turns(asyncio.SelectorEventLoop, Behind):
         """Up to when timers are due: by the loop's clock, or by what a test has put in the place of its `time`."""
         return max(self._clock.now, self.time())
 
-    @property
-    def _clock_resolution(self) -> float:
-        """CPython's turn takes timers before time() + this for due: the gap to the next float means "exactly due"."""
-        return self._clock.resolution
-
-    @_clock_resolution.setter
-    def _clock_resolution(self, seconds: float) -> None:
-        """That of the system, which asyncio sets, says nothing of virtual time."""
+    # CPython's turn takes timers before time() + this for due: the gap to the next float means "exactly due".
+    # What asyncio or a test sets there says nothing of virtual time.
+    _clock_resolution = property(lambda self: self._clock.resolution, lambda self, seconds: None, lambda self: None)
 
     @property
     def autojump(self) -> bool:
@@ -188,7 +183,7 @@ class Turns(asyncio.SelectorEventLoop, Behind):
         if self._closed:
             return []
         if self.is_lean:
-            self._choose_turns()  # it may be a turn of somebody else's that reads it, inside of one of ours
+            self.choose_turns()  # it may be a turn of somebody else's that reads it, inside of one of ours
         return self.line.all() if self.is_lean else self.line.plain
 
     @_scheduled.setter
@@ -201,11 +196,11 @@ class Turns(asyncio.SelectorEventLoop, Behind):
     def set_debug(self, enabled: bool) -> None:
         """As asyncio's."""
         Stock.set_debug(self, enabled)
-        self._choose_turns()
+        self.choose_turns()
 
-    def _choose_turns(self) -> None:
+    def choose_turns(self) -> None:
         """Decide whose turns are made, and hand the timers over."""
-        is_lean = not self._debug and not self._is_replaced() \
+        is_lean = not self._debug and not self._is_replaced() and "select" not in vars(self.selector) \
             and getattr(self, "_selector", self.selector) is self.selector \
             and getattr(self.call_at, "__func__", None) is self.__class__.call_at  # a sleep asks the class alone
         if is_lean and not self.is_lean:
@@ -285,7 +280,7 @@ class Turns(asyncio.SelectorEventLoop, Behind):
 
     def run_forever(self) -> None:
         """As asyncio's."""
-        self._choose_turns()
+        self.choose_turns()
         super().run_forever()
 
     def _run_once(self) -> None:
@@ -330,7 +325,7 @@ class Turns(asyncio.SelectorEventLoop, Behind):
                                 put_in_line(writer)
             else:
                 if self._selector is not selector:
-                    self._choose_turns()
+                    self.choose_turns()
                     return
                 due = queue[0]._when if queue else inf
                 if heap and heap[0][0] < due:
@@ -340,7 +335,7 @@ class Turns(asyncio.SelectorEventLoop, Behind):
                         or not selector.jumps_left or not selector.autojump or not due < selector.horizon
                         or not nobody_calls() or not selector.jumps_left & 15):
                     if self._is_replaced():
-                        self._choose_turns()
+                        self.choose_turns()
                         return
                     arrived = selector.quiesce(due)
                     if arrived:
@@ -391,7 +386,7 @@ class Turns(asyncio.SelectorEventLoop, Behind):
                 began = ended if ended <= blocking.look_at else blocking.has_run(handle, began, ended)
             handle = args = timer = None  # type: ignore[assignment]  # what has run ends now, before time goes on
             if run_class._run is not _STOCK_RUN or kind._run_once is not lean_turns:
-                self._choose_turns()
+                self.choose_turns()
             if self._stopping or not self.is_lean:
                 blocking.began = began
                 return
