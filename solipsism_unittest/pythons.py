@@ -46,6 +46,9 @@ def _hides_where_a_for_stands() -> bool:
 
 # 3.14: a bool, and any other subclass of int, is a port to `getaddrinfo()`.
 PORTS_MAY_BE_SUBCLASSES = sys.version_info >= (3, 14)
+# 3.14: asyncio finds all tasks in C. Before, it looks through these of module asyncio.tasks, for the whole process.
+REGISTERS_OF_TASKS = () if sys.version_info >= (3, 14) else (
+    ("_scheduled_tasks", "_eager_tasks") if sys.version_info >= (3, 12) else ("_all_tasks",))
 # 3.14: the error for a name that no interface has has a number.
 NO_SUCH_INTERFACE = sys.version_info >= (3, 14)
 # 3.12: `setblocking()` takes whatever is true or false. Before, it had to be a number.

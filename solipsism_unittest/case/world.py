@@ -11,7 +11,6 @@ import concurrent.futures
 import functools
 import math
 import unittest
-from asyncio import all_tasks
 from collections.abc import Callable, Collection, Iterable, Sequence
 from gc import collect
 from typing import Any, NoReturn
@@ -20,9 +19,10 @@ from ..errors import EscapeError, RealTimeLimitError, SolipsismError
 from ..hangs import report
 from ..introspection import names
 from ..introspection.modules import OWN_NAME
+from ..introspection.tasks import all_tasks
 from ..kernel.choices import UNEXPLORED, Explorer, Unexplored
 from ..leaks import checks, ending, expected, survey
-from ..leaks.kinds import Found
+from ..leaks.kinds import NOTHING, Found
 from ..leaks.unawaited import Unawaited
 from ..loop.event_loop import SolipsistEventLoop
 from ..loop.inventory import Expectation, UncaughtError, unread
@@ -101,9 +101,8 @@ class Run:
     @property
     def world(self) -> VirtualWorld | ForeignWorld:
         """The world that the loop is in."""
-        loop = self.loop
         if self._world is None:
-            self._world = world_of(loop)
+            self._world = world_of(self.loop)
         return self._world
 
     async def end_server(self, server: FakeServer, cleanups: Sequence[tuple[Any, ...]]) -> None:
@@ -130,7 +129,7 @@ class Run:
     @property
     def last_world(self) -> VirtualWorld | Nowhere:
         """The world at the end of a test; `Nowhere` where the loop could not be made, which is not tried again."""
-        return self.world if loops.loop_of(self.runner) is not None else Nowhere()
+        return Nowhere() if loops.loop_of(self.runner) is None else self._world or self.world
 
 
 NO_RUN = Run()
@@ -332,7 +331,7 @@ class VirtualWorld:
         # A task that none of them is was made since, and stands in line for its first step.
         if not held and not run.clients and survey.is_quiet(self._loop) and not self._loop.inventory.unread():
             run.is_clean = True
-            return Found([])
+            return NOTHING
         found = survey.clear(self._loop, run.checks, run.before, run.expected, run.clients,
                              goes_on=run.scope is not None and not run.is_last or loops.is_lent(run.runner))
         collect(0)
@@ -402,7 +401,7 @@ class Nowhere:
 
     def end(self, run: Run, held: Collection[object]) -> Found:
         """Nothing is looked at; closing the loop ends what there is."""
-        return Found([])
+        return NOTHING
 
     def stopped(self, known: Collection[int]) -> tuple[Sequence[EscapeError], str]:
         """Nothing is stopped."""

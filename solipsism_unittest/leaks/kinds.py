@@ -114,3 +114,6 @@ class Found(NamedTuple):
         """This without the errors that are reported already; `known` has their ids."""
         leaks = [leak for leak in self.leaks if leak.error is None or id(leak.error) not in known]
         return self._replace(leaks=leaks)
+
+
+NOTHING = Found([])

@@ -195,8 +195,12 @@ class Inventory:
 
     def unread(self, *, of_crashed_hosts: bool = False) -> list[Any]:
         """The tasks and noted futures that ended with an error which nobody has read: those that can fail a test."""
-        noted = dict.fromkeys(future for known in self._futures if (future := known()) is not None)  # some twice
-        return [future for future in (*self.tasks(), *noted) if future.done() and future._log_traceback
+        made: list[Any] = [task for known in self._made if (task := known()) is not None]
+        if self.is_crowded:
+            made += self._crowd()
+        if self._futures:
+            made += dict.fromkeys(future for known in self._futures if (future := known()) is not None)  # some twice
+        return [future for future in made if future.done() and future._log_traceback
                 and (of_crashed_hosts or not (died_with_host(future._exception) or future in self.gone))]
 
     # -- what will run

@@ -10,6 +10,6 @@ class UncheckedTestCase(SolipsistTestCase):
     """As its base. While this module is imported nothing is checked at the end of a test, guarded, or registered."""
 
 
-verdict.CHECKS = ()
+verdict.Ending.is_spotless = lambda self: True
 table._install_guard = lambda: None
 Inventory.add_task = lambda self, task, number: None

@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import sys
 import types
 import unittest
 
 from solipsism_unittest import SolipsistEventLoop
 from solipsism_unittest.hangs.waits import waits_for
 from solipsism_unittest.introspection.tasks import (
+    all_tasks,
     await_chain,
     awaited,
     members_of,
@@ -59,6 +61,43 @@ class WaitingTest(unittest.TestCase):
             self.assertEqual(runner.run(stating(str, asyncio.sleep(1, "done"))), "done")
             with self.assertRaises(TimeoutError):
                 runner.run(stating(str, asyncio.wait_for(asyncio.sleep(2), 1)))
+
+
+class AllTest(unittest.TestCase):
+    def test_as_asyncio_says(self):
+        """The tasks of a loop are those that asyncio knows, however they were made; without any there are none."""
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            made = asyncio.Task(asyncio.sleep(1), loop=loop), asyncio.ensure_future(asyncio.sleep(2))
+            found = all_tasks(loop), asyncio.all_tasks(loop), {*made, asyncio.current_task()}
+            await asyncio.wait(made)
+            return found
+
+        loop = SolipsistEventLoop()
+        self.addCleanup(loop.close)
+        self.assertEqual(all_tasks(loop), asyncio.all_tasks(loop))
+        ours, asyncios, wanted = loop.run_until_complete(main())
+        self.assertEqual((ours, asyncios), (wanted, wanted))
+        del ours, asyncios, wanted
+        self.assertEqual(all_tasks(loop), set())
+
+    @unittest.skipIf(sys.version_info < (3, 12), "there are none")
+    def test_eager_ones(self):
+        """One that has begun at once is among them, also in its first step."""
+
+        async def first_step():
+            loop = asyncio.get_running_loop()
+            return all_tasks(loop), asyncio.all_tasks(loop)
+
+        async def main():
+            return await asyncio.create_task(first_step())
+
+        loop = SolipsistEventLoop()
+        self.addCleanup(loop.close)
+        loop.set_task_factory(asyncio.eager_task_factory)
+        ours, asyncios = loop.run_until_complete(main())
+        self.assertEqual((ours, len(ours)), (asyncios, 2))
 
 
 class StepsTest(unittest.TestCase):
