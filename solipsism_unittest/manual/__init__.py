@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
+import sys
 from collections.abc import Sequence
 
 __unittest = True
@@ -22,11 +24,11 @@ def main(names: Sequence[str]) -> int:
     if missing:
         print(f"there is no page {missing[0]!r}: there are {', '.join(known)}")
         return 2
-    for name in names:
-        print(known[name], end="")
-    if not names:
-        print("python -m solipsism_unittest manual PAGE prints a page:\n")
-        width = max(map(len, known)) + 2
-        for name, text in known.items():
-            print(f"    {name:<{width}}{text.partition(chr(10))[0].lstrip('# ')}")
+    width = max(map(len, known)) + 2
+    titles = (f"    {name:<{width}}{text.partition(chr(10))[0].lstrip('# ')}\n" for name, text in known.items())
+    parts = [known[name] for name in names] or ["python -m solipsism_unittest manual PAGE prints a page:\n\n", *titles]
+    try:
+        print(*parts, sep="", end="", flush=True)
+    except BrokenPipeError:  # who reads it has read enough; Python would say so once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

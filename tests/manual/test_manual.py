@@ -4,6 +4,8 @@ import contextlib
 import io
 import pathlib
 import re
+import subprocess
+import sys
 import unittest
 
 from solipsism_unittest import manual
@@ -44,6 +46,14 @@ class ManualTest(unittest.TestCase):
         child = run_python("-m", "solipsism_unittest", "manual", "moving")
         self.assertEqual((child.returncode, child.stdout, child.stderr), (0, manual.pages()["moving"], ""))
         self.assertEqual(run_python("-m", "solipsism_unittest", "manual", "settling").returncode, 2)
+
+    def test_a_reader_who_has_read_enough(self):
+        """`| head` ends what is printed, without a word."""
+        with subprocess.Popen([sys.executable, "-m", "solipsism_unittest", "manual", *manual.pages()], cwd=ROOT,
+                              text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+            child.stdout.readline()
+            child.stdout.close()
+            self.assertEqual((child.stderr.read(), child.wait()), ("", 0))
 
     def test_readme_links_each_page(self):
         """README links each page."""
