@@ -33,7 +33,7 @@ def debugging(frame: FrameType | None) -> bool:
         # outermost frame for good, so that frame does not count.
         if step.f_back is not None and _is_tracer(step.f_trace):
             return True
-        if _is_debugger(step) or f"{module_of(step)}.{step.f_code.co_name}" == named:
+        if is_debugger(step) or f"{module_of(step)}.{step.f_code.co_name}" == named:
             return True
     return False
 
@@ -44,7 +44,8 @@ def _is_tracer(tracer: object) -> bool:
     return tracer is not None and root_of(home) not in MEASURE and not is_ours(home)
 
 
-def _is_debugger(frame: FrameType) -> bool:
+def is_debugger(frame: FrameType) -> bool:
+    """Whether this frame is a debugger's own."""
     module = module_of(frame)
     return module == "code" or root_of(module) in _MODULES  # code.interact(); `code.x` is somebody else's
 

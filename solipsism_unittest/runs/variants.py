@@ -57,13 +57,17 @@ def over_executors(**factories: Any) -> Callable[[Any], Any]:
     return _over("over_executors()", "executor_factory", factories)
 
 
+_EXAMPLES = {"loop_factory": "stock=asyncio.SelectorEventLoop", "executor_factory": "pool=ThreadPoolExecutor"}
+
+
 def _over(decorator: str, setting: str, factories: dict[str, Any]) -> Callable[[Any], Any]:
     for name, factory in factories.items():
         if not (factory is None or isinstance(factory, str) or callable(factory)):
             raise TypeError(f"{decorator} takes factories, or dotted names of them, and {name} is "
                             f"{names.plain(factory)}")
     if not factories:
-        raise TypeError(f"{decorator} needs a factory for each variant, by its name")
+        raise TypeError(f"{decorator} needs a factory for each variant, by its name, as in "
+                        f"{decorator[:-1]}{_EXAMPLES[setting]})")
     variants = {name: {setting: _found(name, factory)} for name, factory in factories.items()}
 
     def decorate(target: Any) -> Any:

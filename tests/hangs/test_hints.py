@@ -151,6 +151,19 @@ class ExitTest(unittest.TestCase):
         self.assertIn(f"SystemExit: usage\n{words}\n", text)
         self.assertEqual(text.count(words), 1)
 
+    def test_a_debugger_that_is_left(self):
+        """Who quits pdb, which exits from Python 3.14 on, is told nothing of programs."""
+        namespace = {"__name__": "pdb", "sys": sys}
+        exec("def do_quit(): sys.exit(1)", namespace)
+
+        class Case(SolipsistTestCase):
+            async def test(self):
+                namespace["do_quit"]()
+
+        text = told(run(Case))
+        self.assertIn("SystemExit: 1\n", text)
+        self.assertNotIn("run_program", text)
+
 
 class TrustTest(unittest.TestCase):
     words = "\nno authority that the program trusts has signed this certificate: with self.trust() it trusts those " \

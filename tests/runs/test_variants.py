@@ -280,9 +280,12 @@ class VariantsTest(unittest.TestCase):
 
     def test_misuse(self):
         """What is no factory, no test and no class of tests is refused."""
-        for over in (over_loops, over_executors):
-            with self.assertRaisesRegex(TypeError, "needs a factory for each variant"):
+        examples = {over_loops: "over_loops(stock=asyncio.SelectorEventLoop)",
+                    over_executors: "over_executors(pool=ThreadPoolExecutor)"}
+        for over, example in examples.items():
+            with self.assertRaisesRegex(TypeError, "needs a factory for each variant") as raised:
                 over()
+            self.assertTrue(str(raised.exception).endswith(f"by its name, as in {example}"))
             with self.assertRaisesRegex(TypeError, "and stock is 5"):
                 over(stock=5)
             for target in (5, unittest.TestCase, print):
