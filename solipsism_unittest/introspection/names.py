@@ -1,14 +1,17 @@
-"""What a thing is called: a repr without addresses, and the program's own name for it."""
+"""What a thing is called: a repr without addresses, the program's own name for it, and the command for a test."""
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from collections.abc import Sequence
 from functools import partial
 from types import FrameType
 from typing import Any
 
-from .modules import program_frames
+from .modules import is_of_library, program_frames
+from .places import shorten
 
 SEARCHED = 1_000  # at most this many members of a container are searched for a thing
 
@@ -82,3 +85,33 @@ def name_of(function: Any) -> str:
             return f"functools.partial({name_of(function.func)})"
         function = function.args[0]
     return getattr(function, "__qualname__", None) or type(function).__qualname__
+
+
+UNDER_PYTEST = "PYTEST_CURRENT_TEST"  # in the environment while it runs a test
+
+
+def command(test: str) -> str:
+    """What runs a test again, or those of a class or a module, by its id: to type where this process was started."""
+    steps = test.split(".")
+    if steps[0] == "__main__":
+        return f"python {sys.argv[0]} {'.'.join(steps[1:])}".rstrip()
+    count = next((count for count in range(len(steps), 0, -1) if ".".join(steps[:count]) in sys.modules), 0)
+    file = shorten(str(getattr(sys.modules.get(".".join(steps[:count])), "__file__", None) or ""))
+    if file and UNDER_PYTEST in os.environ:
+        return "python -m pytest " + "::".join([_quoted(file), *steps[count:]])
+    folder = _folder_of_imports(file, steps[:count])
+    return f"PYTHONPATH={_quoted(folder)} python -m unittest {test}" if folder else f"python -m unittest {test}"
+
+
+def _folder_of_imports(file: str, module: Sequence[str]) -> str:
+    """The folder from which a module was imported, where Python would not look there by itself; "" where it would."""
+    path, imported = file.removesuffix(".py").removesuffix(f"{os.sep}__init__"), os.sep.join(module)
+    folder = path.removesuffix(imported).rstrip(os.sep)
+    known = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if folder == path or is_of_library(file) or folder in map(shorten, known):
+        return ""
+    return os.pathsep.join(filter(None, [folder, *known])) if folder else ""
+
+
+def _quoted(path: str) -> str:
+    return f"'{path}'" if " " in path else path

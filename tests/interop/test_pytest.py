@@ -3,15 +3,18 @@
 Its twin, which needs no pytest, is LineTest in tests/case/test_results.py.
 """
 
+import functools
 import os
 import pathlib
 import re
 import signal
+import subprocess
+import sys
 import tempfile
 import unittest
 from unittest import mock
 
-from tests import run_python
+from tests import ROOT, run_python
 from tests.behaviours.test_at_the_keyboard import LOOPS_AT_THE_END
 from tests.interop import needs
 
@@ -216,6 +219,18 @@ class SeedsTest(unittest.TestCase):
         text = self.run_seeds(SOLIPSISM_SEEDS="100")
         self.assertIn("1 failed", text)
         self.assertRegex(text, r"1 of \d+ choices matters:\n")
+
+    def test_the_command_that_repeats_a_run(self):
+        """It is pytest's, and works in the folder in which pytest was started, where the tests are in another."""
+        with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, PYTHONPATH=str(ROOT)):
+            path = pathlib.Path(folder, "tests", "test_program.py")
+            path.parent.mkdir()
+            path.write_text(RACE, encoding="utf-8")
+            play = functools.partial(subprocess.run, shell=True, capture_output=True, text=True, cwd=folder)
+            text = play(f"SOLIPSISM_SEEDS=100 {sys.executable} -m pytest").stdout
+            command = re.search("the same run again: (.*)", text)[1]
+            self.assertIn(f"python -m pytest {os.path.join('tests', 'test_program.py')}::RaceTest::test_race", command)
+            self.assertIn("1 failed", play(command.replace(" python ", f" {sys.executable} ")).stdout)
 
     @needs("xdist")
     def test_each_seed_a_test(self):

@@ -3,11 +3,13 @@
 import asyncio
 import contextvars
 import functools
+import os
 import sys
+import types
 import unittest
 from unittest import mock
 
-from solipsism_unittest.introspection.names import known_as, listed, name_of, plain
+from solipsism_unittest.introspection.names import UNDER_PYTEST, command, known_as, listed, name_of, plain
 
 
 class PlainTest(unittest.TestCase):
@@ -28,6 +30,49 @@ class PlainTest(unittest.TestCase):
         self.assertRegex(plain(Broken()), "^<.*Broken, whose repr raises ZeroDivisionError>$")
         self.assertEqual(plain("x" * 198), repr("x" * 198))
         self.assertEqual(plain("x" * 199), "'" + "x" * 199 + "... (201 characters)")
+
+
+class CommandTest(unittest.TestCase):
+    def setUp(self):
+        self.enterContext(mock.patch.dict(os.environ))
+        os.environ.pop(UNDER_PYTEST, None)
+        os.environ.pop("PYTHONPATH", None)
+
+    def imported(self, name, *steps):
+        """Let this module have been imported from a file with this path, from the working directory on."""
+        module = types.ModuleType(name)
+        module.__file__ = os.path.join(os.getcwd(), *steps)
+        self.enterContext(mock.patch.dict(sys.modules, {name: module}))
+
+    def test_what_python_finds(self):
+        """A module that was imported from the working directory, from a library, and one that nobody knows."""
+        self.imported("suite.it", "suite", "it.py")
+        self.imported("suite", "suite", "__init__.py")
+        self.imported("library", "lib", "site-packages", "library.py")
+        for test in ("suite.it.Test.test", "suite.it.Test", "suite.it", "suite", "library.Test.test",
+                     "nowhere.Test.test", __name__ + ".Test.test"):
+            self.assertEqual(command(test), f"python -m unittest {test}")
+
+    def test_folders(self):
+        """A folder that Python does not look into is named, unless PYTHONPATH has it; one with a space is quoted."""
+        self.imported("test_it", "tests", "test_it.py")
+        self.imported("package", "more tests", "package", "__init__.py")
+        self.assertEqual(command("test_it.Test.test"), "PYTHONPATH=tests python -m unittest test_it.Test.test")
+        self.assertEqual(command("package.Test"), "PYTHONPATH='more tests' python -m unittest package.Test")
+        os.environ["PYTHONPATH"] = "src"
+        self.assertEqual(command("test_it"), f"PYTHONPATH=tests{os.pathsep}src python -m unittest test_it")
+        for known in "tests", os.path.join(os.getcwd(), "tests"):
+            os.environ["PYTHONPATH"] = f"src{os.pathsep}{known}"
+            self.assertEqual(command("test_it"), "python -m unittest test_it")
+
+    def test_pytest(self):
+        """Under pytest it is one of pytest's, with the path of the file."""
+        self.imported("test_it", "more tests", "test_it.py")
+        os.environ[UNDER_PYTEST] = "tests/test_it.py::Test::test (call)"
+        self.assertEqual(command("test_it.Test.test").replace(os.sep, "/"),
+                         "python -m pytest 'more tests/test_it.py'::Test::test")
+        self.assertEqual(command("test_it").replace(os.sep, "/"), "python -m pytest 'more tests/test_it.py'")
+        self.assertEqual(command("nowhere.Test.test"), "python -m unittest nowhere.Test.test")
 
 
 class ListedTest(unittest.TestCase):

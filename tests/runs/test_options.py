@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import io
 import os
 import pathlib
@@ -180,6 +181,22 @@ class CommandTest(unittest.TestCase):
         commands = [NOTE.findall(text)[0] for text in ways]
         named = "12", "SOLIPSISM_SEED=12 python -m unittest test_it.Test.test"
         self.assertEqual(commands, [named] * 4 + [("12", "SOLIPSISM_SEED=12 python test_it.py Test.test")])
+
+    def test_in_a_folder(self):
+        """The command of a test that was discovered in a folder can be typed where the runner was started."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "tests", "test_it.py")
+            path.parent.mkdir()
+            path.write_text(FILE, encoding="utf-8")
+            known = {name: value for name, value in os.environ.items() if name != "SOLIPSISM_SEED"}
+            play = functools.partial(subprocess.run, cwd=folder, capture_output=True, text=True, timeout=120,
+                                     env={**known, "PYTHONPATH": str(ROOT)})
+            text = play([sys.executable, "-m", "unittest", "discover", "tests"]).stderr
+            (_, command), = NOTE.findall(text)
+            self.assertEqual(command.partition(" ")[2],
+                             f"PYTHONPATH=tests{os.pathsep}{ROOT} python -m unittest test_it.Test.test")
+            again = play(command.replace(" python ", f" {sys.executable} "), shell=True).stderr
+        self.assertEqual(*(re.search("Error: drawn .*", each)[0] for each in (text, again)))
 
     def test_refused(self):
         """Another value ends the program, with one line."""

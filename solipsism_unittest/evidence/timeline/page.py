@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from ...introspection.names import command
 from ...introspection.places import shorten
 from ..recording.tape import Event
 from .lanes import Lanes
@@ -34,7 +35,7 @@ def page(test: str, error: str, at: str, notes: Sequence[str], events: Sequence[
     data = {
         "test": test, "error": error, "at": at, "lost": lost,
         "story": list(filter(None, (_without(note, again[0] if again is not None else None) for note in notes))),
-        "again": again[0] if again is not None else f"python -m unittest {test}",
+        "again": again[0] if again is not None else command(_tests_of(test)),
         "lanes": lanes.titles(), "kinds": list(records.kinds.numbers), "texts": list(records.texts.numbers),
         "records": records.rows, "places": [[shorten(file), line] for file, line in records.places.numbers],
         "sources": sources(records.places.numbers),
@@ -43,9 +44,15 @@ def page(test: str, error: str, at: str, notes: Sequence[str], events: Sequence[
     return template.replace(_PLACE_OF_DATA, "const D = " + written(data) + ";")
 
 
-def _without(note: str, command: str | None) -> str:
+def _tests_of(name: str) -> str:
+    """The id of a test, or of the tests of a class or a module where this is the name of a fixture's failure."""
+    fixture = re.fullmatch(r"\w+ \((.+)\)(?: \d+)?", name)
+    return fixture[1] if fixture is not None else name
+
+
+def _without(note: str, again: str | None) -> str:
     """A note without the line that has this command: it has a place of its own."""
-    return "\n".join(line for line in note.splitlines() if command is None or command not in line)
+    return "\n".join(line for line in note.splitlines() if again is None or again not in line)
 
 
 def written(data: Any) -> str:

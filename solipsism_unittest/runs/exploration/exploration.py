@@ -10,12 +10,13 @@ import warnings
 from typing import Any
 
 from ...case.case import SolipsistTestCase
-from ...case.fixtures.loops import command, seed_of
+from ...case.fixtures.loops import seed_of
 from ...case.fixtures.scopes import fixtures_of
 from ...case.phases import run_once
 from ...case.results import Note
 from ...case.world import begin_run
 from ...errors import NotJudgedWarning, ReplayPartedWarning, SolipsismError
+from ...introspection.names import command
 from ...kernel.choices.explorer import Explorer
 from ...kernel.choices.plans import Before, Fixed, Plan
 from ...leaks.kinds import Seen

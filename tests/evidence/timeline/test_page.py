@@ -119,6 +119,9 @@ class PageTest(unittest.TestCase):
             self.assertEqual((data["story"], data["again"], data["lost"]), (story, command, 5))
         _, data = read(page.page("x", "", "", [], [], 0, str))
         self.assertEqual((data["story"], data["again"], data["records"]), ([], "python -m unittest x", []))
+        for name in ("setUpClass (module.Case)", "tearDownClass (module.Case) 2"):  # files of a class
+            _, data = read(page.page(name, "", "", [], [], 0, str))
+            self.assertEqual(data["again"], "python -m unittest module.Case")
 
     def test_sources(self):
         """The lines around each place; a file that is not there, and a line beyond its end, have none."""
