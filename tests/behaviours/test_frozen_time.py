@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import datetime
 import importlib.util
+import queue
 import sys
 import threading
 import time
@@ -177,6 +178,25 @@ class FrozenTimeTest(unittest.TestCase):
                 began = REAL["monotonic"]()
                 self.assertFalse(run(Test).wasSuccessful())
                 self.assertLess(REAL["monotonic"]() - began, 10)
+
+    def test_clocks_that_modules_have_kept(self):
+        """A tool that was there before the first test puts back what these modules had: the next one sees to that."""
+        def wait_in_vain():
+            line = queue.Queue(1)
+            line.put(1)
+            self.assertFalse(threading.Semaphore(0).acquire(timeout=20))
+            self.assertRaises(queue.Full, line.put, 2, timeout=20)
+
+        class Test(SolipsistTestCase):
+            async def test(self):
+                await asyncio.to_thread(wait_in_vain)
+                self.assertNow(40)
+
+        real, results = REAL["monotonic"], [run(Test)]
+        with mock.patch.object(threading, "_time", real), mock.patch.object(queue, "time", real):
+            results.append(run(Test))
+        for result in results:
+            self.assertTrue(result.wasSuccessful(), told(result))
 
     def test_real_function_of_another_name(self):
         """Only a function that has a stand-in is exchanged; what a test puts there by a mock stays."""

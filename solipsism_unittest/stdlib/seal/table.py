@@ -47,6 +47,7 @@ from sys import _getframe
 from typing import Any
 
 from ...introspection import modules
+from ...introspection.threads import Real
 from ...kernel.wall import WallClock
 from .. import escapes, tls, worlds
 from ..clocks import datetimes, wall
@@ -273,6 +274,8 @@ _WALL = {name: stand_over(answer) for name, answer in wall.ANSWERS.items()}
 _LOCK, _LOCK_FUNCTION = faces.lock_class(baton_here), faces.allocate_lock(baton_here)
 _RLOCK, _QUEUE_CLASS = faces.rlock(baton_here), faces.simple_queue(baton_here)
 _CLOCK = stand_in(monotonic, unless=real_processes)
+# These modules have kept the real function, under names of their own; module sched has, as a default.
+_KEPT_CLOCKS = (vars(threading), "_time"), (vars(queue), "time"), (vars(socketserver), "time")
 # Those without an audit event. The others the guard sees.
 _UNAUDITED = ("getprotobyname", "if_nameindex", "if_nametoindex", "if_indextoname")
 # Classes of module selectors, where each keeps what it asks, and which function of module select that is.
@@ -345,6 +348,9 @@ _BINDINGS: Bindings = Bindings(((owner, name) for owner, name in _TABLE.names() 
 
 def _arm() -> None:
     _install_guard()
+    for names, name in _KEPT_CLOCKS:
+        if names[name] is Real.monotonic:  # a tool that was there before the first test has put it back
+            names[name] = _CLOCK(Real.monotonic)
     patches.clear()
     _TABLE.arm()
     _BINDINGS.arm()
@@ -433,9 +439,8 @@ def wall_clock(clock: WallClock, start: Any) -> Iterator[None]:
 def _install_guard() -> None:
     # Once for the process: an audit hook cannot be removed.
     sys.addaudithook(guard.hook_for(by_thread))
-    # These modules have kept the real functions, under names of their own and as defaults.
-    for module, name in ((threading, "_time"), (queue, "time"), (socketserver, "time")):
-        setattr(module, name, _CLOCK(getattr(module, name)))
+    for names, name in _KEPT_CLOCKS:
+        names[name] = _CLOCK(names[name])
     clock, nap = sched.scheduler.__init__.__defaults__ or ()
     sched.scheduler.__init__.__defaults__ = _CLOCK(clock), _make_sleep(nap)
 
