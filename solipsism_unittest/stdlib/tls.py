@@ -70,7 +70,7 @@ class VirtualSSLSocket(ssl.SSLSocket, Face):  # type: ignore[misc]  # the former
     def go_on(self, attempt: Callable[[], T], events: int, timeout: float | None, call: str) -> T:
         """What `attempt` returns when it does not raise BlockingIOError; it may wait for so many seconds."""
         world = self.world
-        if timeout != 0.0 and waiting.is_elsewhere(world):
+        if timeout != 0.0 and waiting.is_elsewhere(world, timeout):
             return waiting.carry_out(world, attempt, [(self._number_, events)], timeout, call)
         try:
             return attempt()

@@ -2,7 +2,7 @@
 
 In the loop's own thread it is refused: nothing else could run meanwhile, so nothing could end the wait. Any other
 sealed thread waits as one of those that take turns, and the timeout passes in virtual time. The thread of a loop that
-does not run may wait too, as long as there is another thread of the world.
+does not run may wait too, as long as there is another thread of the world, or where the call has a timeout.
 
 The rule that keeps it simple: a call is an `attempt()` that raises BlockingIOError as long as it cannot go on.
 """
@@ -44,13 +44,13 @@ def refusal(world: World, call: str, who: str, cure: str = "") -> SolipsismError
                           f"virtual time with it: {cure}")
 
 
-def is_elsewhere(world: World) -> bool:
-    """Whether this thread may wait: no loop runs on it, and others can wake it."""
+def is_elsewhere(world: World, timeout: float | None = None) -> bool:
+    """Whether this thread may wait: no loop runs on it, and others can wake it, or the time that the call has does."""
     loop = world.loop
     if loop is None or loop.is_closed() or _get_running_loop() is not None:
         return False
-    return get_ident() != world.home or world.baton.has_others(world.home) or bool(world.jobs.working) \
-        or world.may_run_loop()
+    return get_ident() != world.home or timeout is not None or world.baton.has_others(world.home) \
+        or bool(world.jobs.working) or world.may_run_loop()
 
 
 def carry_out(world: World, attempt: Callable[[], T], interests: Interests, timeout: float | None, call: str) -> T:

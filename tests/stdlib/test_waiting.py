@@ -6,7 +6,9 @@ import errno
 import math
 import os
 import select
+import selectors
 import socket
+import ssl
 import threading
 import unittest
 from unittest import mock
@@ -15,6 +17,7 @@ from solipsism_unittest import SolipsistEventLoop, sealed
 from solipsism_unittest.errors import SleepForeverError, SolipsismError
 from solipsism_unittest.kernel.descriptors.file import os_error
 from solipsism_unittest.stdlib import waiting
+from tests.worlds import World as VirtualWorld
 
 
 class EndedTest(unittest.TestCase):
@@ -43,6 +46,62 @@ class EndedTest(unittest.TestCase):
         said = r"^socket\.recv\(\) of a thread waited in a world that has ended at t=7\.0"
         with sealed(loop), mock.patch.object(baton, "wait", end), self.assertRaisesRegex(SolipsismError, said):
             waiting.carry_out(loop.world, attempt, (), None, "socket.recv")
+
+
+class AloneTest(VirtualWorld):
+    """A thread that is alone, and runs no loop: a plain test of a program with blocking sockets."""
+
+    def test_timeouts(self):
+        """What has a timeout waits for that, as on a real machine: in virtual time."""
+
+        def body():
+            found, (one, two) = [], socket.socketpair()
+            with one, two, socket.create_server(("127.0.0.1", 0)) as listener, socket.socket(
+                    socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
+                datagrams.bind(("127.0.0.1", 0))
+                for sock, call, *args in (
+                        (listener, listener.accept), (one, one.recv, 1), (one, one.recv_into, bytearray(1)),
+                        (datagrams, datagrams.recvfrom, 1)):
+                    sock.settimeout(0.01)
+                    with self.assertRaises(TimeoutError) as raised:
+                        call(*args)
+                    found.append(str(raised.exception))
+                poll = select.poll()
+                poll.register(one, select.POLLIN)
+                found += [select.select([one], [], [], 0.01), poll.poll(10)]
+                with selectors.DefaultSelector() as selector:
+                    selector.register(one, selectors.EVENT_READ)
+                    found.append(selector.select(0.01))
+            return found
+
+        self.both(body)
+        self.assertAlmostEqual(self.loop.time(), 0.07)
+
+    def test_a_black_hole(self):
+        """A connect that nobody answers ends at its timeout; what comes later is waited for until then."""
+        self.loop.kernel.network.partition("*", "lost.test")
+        self.loop.kernel.network.link("*", "far.test", latency=1)
+
+        def body():
+            with self.assertRaises(TimeoutError):
+                socket.create_connection(("lost.test", 80), timeout=5)
+            self.assertEqual(self.loop.time(), 5)
+            with socket.create_server(("far.test", 80)), socket.create_connection(("far.test", 80), timeout=5):
+                self.assertEqual(self.loop.time(), 7)
+
+        self.virtual(body)
+
+    def test_tls(self):
+        """So does a handshake."""
+
+        def body():
+            with socket.create_server(("api.test", 443)), \
+                    socket.create_connection(("api.test", 443), timeout=5) as plain, \
+                    self.assertRaises(TimeoutError):
+                ssl.create_default_context().wrap_socket(plain, server_hostname="api.test")
+
+        self.virtual(body)
+        self.assertEqual(self.loop.time(), 5)
 
 
 class World(unittest.TestCase):

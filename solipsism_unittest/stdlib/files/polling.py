@@ -64,7 +64,7 @@ def _answer(world: World, look: Callable[[], T], interests: waiting.Interests, t
             raise os_error(errno.EAGAIN)
         return there
 
-    if not waiting.is_elsewhere(world):
+    if not waiting.is_elsewhere(world, timeout):
         files = world.kernel.files
         raise waiting.refusal(world, call, ", ".join(repr(files.get(number)) for number, _ in interests), _CURE)
     try:

@@ -113,7 +113,7 @@ class Traffic(Fallbacks):
         """What `attempt` returns. A call that has to wait does so in a thread of its own; the loop's may not wait."""
         world = self._joined_world_
         waits = self._waits_(flags)
-        if waits and waiting.is_elsewhere(world):
+        if waits and waiting.is_elsewhere(world, self._timeout_):
             return waiting.carry_out(world, attempt, [(self._number_, events)], self._timeout_, call)
         if waits and _is_of_loop(_getframe(2)):
             raise ValueError(f"the socket must be non-blocking: call setblocking(False) on {self!r} first, for "

@@ -339,7 +339,7 @@ class VirtualSocket(StockSocket, Face):  # type: ignore[misc]
     """A socket in memory: TCP and UDP over IPv4 and IPv6, UNIX sockets of both kinds, and pairs.
 
     It is made like `socket.socket`; inside a test, `socket.socket(...)` makes one. What Linux refuses is the same
-    OSError. A blocking call that would wait in the loop's thread is a SolipsismError: nothing else could run meanwhile.
+    OSError. A blocking call that would wait in the thread of a loop that runs is a SolipsismError: nobody could end it.
     """
 
 

@@ -240,7 +240,10 @@ class ArgumentsTest(World):
 
 class WaitingTest(World):
     def test_would_wait(self):
-        """In the loop's thread a timeout that would have to pass is refused, whatever asks; who is there is named."""
+        """In the loop's thread who would wait for ever is refused, and any wait where the loop runs, whatever asks.
+
+        Who is there is named.
+        """
         one, _ = self.pair()
         with sealed(self.loop), contextlib.ExitStack() as stack:
             poll, epoll = select.poll(), stack.enter_context(select.epoll())
@@ -250,20 +253,30 @@ class WaitingTest(World):
                 selectors.SelectSelector, selectors.PollSelector, selectors.EpollSelector)]
             for selector in chosen:
                 selector.register(one, selectors.EVENT_READ)
-            for name, call, *args in (
-                ("select.select", select.select, [one], [], [], 0.5), ("select.select", select.select, [one], [], []),
-                ("select.poll", poll.poll, 5), ("select.poll", poll.poll), ("select.epoll", epoll.poll),
-                ("select.epoll", epoll.poll, 1), *((name, selector.select) for name, selector in zip(
-                    ("select.select", "select.poll", "select.epoll"), chosen, strict=True)),
-            ):
-                with self.subTest(name), self.assertRaisesRegex(
-                        SolipsismError, rf"^{name}\S* on <stream .*> would block its thread at t=0\.0, .*timeout of 0"):
-                    call(*args)
+            names = "select.select", "select.poll", "select.epoll"
+            waits = [("select.select", select.select, [one], [], [], 0.5), ("select.poll", poll.poll, 5),
+                     ("select.epoll", epoll.poll, 1), *((name, selector.select, 1) for name, selector in zip(
+                         names, chosen, strict=True))]
+            for_ever = [("select.select", select.select, [one], [], []), ("select.poll", poll.poll),
+                        ("select.epoll", epoll.poll), *((name, selector.select) for name, selector in zip(
+                            names, chosen, strict=True))]
+
+            def refused(calls):
+                for name, call, *args in calls:
+                    with self.subTest(name), self.assertRaisesRegex(SolipsismError, rf"^{name}\S* on <stream .*> would "
+                                                                    r"block its thread at t=0\.0, .*timeout of 0"):
+                        call(*args)
+
+            async def where_the_loop_runs():
+                refused(waits + for_ever)
+
+            refused(for_ever)
+            self.loop.run_until_complete(where_the_loop_runs())
 
     def test_nothing_to_wait_for(self):
         """A wait for nothing at all is a wait as well."""
         with sealed(self.loop), self.assertRaisesRegex(SolipsismError, "select.select.. on nothing would block"):
-            select.select([], [], [], 1)
+            select.select([], [], [])
 
     def test_in_a_thread(self):
         """In another thread it waits, in virtual time, for whoever is ready first; or until its time is over."""
