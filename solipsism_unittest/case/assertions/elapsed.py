@@ -47,8 +47,12 @@ class Purpose(NamedTuple):
     def __str__(self) -> str:
         if self.callback is _END_OF_SLEEP:
             return f"sleep({self.delay!r}) at {self.place}" if self.place else "a sleep()"
-        limit = getattr(self.callback, "__qualname__", None) in _LIMITS
-        words = "a timeout" if limit else f"a timer that calls {callback_words(self.callback)}"
+        if getattr(self.callback, "__qualname__", None) in _LIMITS:
+            words = "a timeout"
+        elif is_ours(module_of_callback(self.callback)):  # of an assertion, for example: its name says nothing
+            words = "a timer of the test"
+        else:
+            words = f"a timer that calls {callback_words(self.callback)}"
         return f"{words}, made at {self.place}" if self.place else words
 
 

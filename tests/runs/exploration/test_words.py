@@ -86,6 +86,18 @@ class WordsTest(unittest.TestCase):
                         fr"at t=0.3 the machine woke 0.01 s too late for a timer that calls {name}.rings .*, in which "
                         fr"came due: a timer that calls {name}.rings .*")
 
+    def test_a_timer_of_ours(self):
+        """The limit of an assertion is a timer of the test, by the line that made it: nobody knows its name."""
+
+        async def test(self):
+            with self.assertRaises(AssertionError):
+                await self.assertCompletesWithin(asyncio.Event().wait(), 0.3)  # limits
+
+        said = self.words(test, kinds.STALL, kinds.STEPS)
+        self.assertSaid(said, r"at t=0\.300001 the machine stalled 1 s before a timer of the test, made at "
+                              fr"{line('limits')} .* was over.*")
+        self.assertFalse(any("stop" in each for each in said), said)
+
     def test_a_connection(self):
         """Packets by the line that connected, reads and writes by the lines that wait for them."""
         async def serve(reader, writer):
