@@ -265,7 +265,7 @@ def _call_inside(case: Phases, run: Run, context: contextvars.Context, function:
             raise
         if value is None:
             return None
-        if isawaitable(value):
+        if type(value) is types.CoroutineType or isawaitable(value):
             coroutine = value if isinstance(value, (types.CoroutineType, Coroutine)) else awaiting(value)
             return _run_on_loop(run, coroutine, context)
         if isinstance(value, (types.GeneratorType, types.AsyncGeneratorType)):

@@ -74,6 +74,7 @@ class Ending:
         self.known = known  # the ids of the errors that are reported already
         self.is_reported = is_reported  # somebody reads what the checks give
         self.errors: list[BaseException] = []  # what the checks gave so far
+        self._found: Found | None = None
 
     def reported(self, *more: BaseException | None) -> Collection[int]:
         """The ids of all errors that are reported already, and of some more."""
@@ -81,9 +82,14 @@ class Ending:
             return self.known
         return {*self.known, *exceptions.ids([*self.errors, *more])}
 
-    @functools.cached_property
+    @property
     def found(self) -> Found:
         """What the test left. Asking for it ends everything, and so comes after what must be seen before."""
+        if self._found is None:
+            self._found = self._find()
+        return self._found
+
+    def _find(self) -> Found:
         # What is held meanwhile the collector cannot report in asyncio's way.
         kept: list[Any] = []
         if not vars(self.case).keys() <= _NOT_OF_PROGRAM:

@@ -66,7 +66,6 @@ class Kernel:
 
     def __init__(self, start_time: float = 0.0, seed: int = 0, replay: Iterable[int] = ()) -> None:
         self.clock = VirtualClock(start_time)
-        self.wall = WallClock(self.clock)
         self.journal = Journal(self.clock)
         self.choices = Choices(seed, replay)
         # Called with a name and its seconds when a slow one is looked up by a call that blocks.
@@ -80,6 +79,13 @@ class Kernel:
         self.abandoned: list[File] = []  # collected as garbage while open
         self.is_reported: Callable[[File], bool] = _by_nobody  # of those: then no warning is needed
         self.next_descriptor = FIRST_DESCRIPTOR
+        self._wall: WallClock | None = None
+
+    @property
+    def wall(self) -> WallClock:
+        """The clock on the wall."""
+        self._wall = self._wall or WallClock(self.clock)
+        return self._wall
 
     @functools.cached_property
     def names(self) -> Names:

@@ -33,7 +33,7 @@ from ..stdlib.sockets.lookups import refuse_to_block
 from ..stdlib.threads.background import is_background
 from ..stdlib.threads.job import Work
 from ..stdlib.threads.mistakes import check_callback
-from ..stdlib.worlds import World, by_thread, inside, sealed, world_here
+from ..stdlib.worlds import World, by_thread, living_in, sealed, world_here
 from .beginning import Beginning
 from .children import ChildProcesses
 from .doors import Behind, Stock, let_patches_reach
@@ -195,7 +195,7 @@ class SolipsistEventLoop(ChildProcesses):
             self._check_closed()
             self._check_running()
         self.selector.turns = 0
-        with inside(self.world):
+        with living_in(self.world):
             blocking = self.selector.blocking
             blocking.begin_run(self._ready)
             self.world.begin_run(self)

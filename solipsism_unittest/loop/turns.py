@@ -200,7 +200,8 @@ class Turns(asyncio.SelectorEventLoop, Behind):
 
     def choose_turns(self) -> None:
         """Decide whose turns are made, and hand the timers over."""
-        is_lean = not self._debug and not self._is_replaced() and "select" not in vars(self.selector) \
+        is_lean = not self._debug and not self._is_replaced() \
+            and getattr(self.selector.select, "__func__", None) is _SELECT \
             and getattr(self, "_selector", self.selector) is self.selector \
             and getattr(self.call_at, "__func__", None) is self.__class__.call_at  # a sleep asks the class alone
         if is_lean and not self.is_lean:
@@ -413,6 +414,7 @@ class Turns(asyncio.SelectorEventLoop, Behind):
 
 
 _LEAN: Any = Turns._run_once
+_SELECT: Any = VirtualSelector.select
 
 
 def is_run_replaced() -> bool:

@@ -20,7 +20,16 @@ from solipsism_unittest import (
     sealed,
 )
 from solipsism_unittest.kernel import Kernel
-from solipsism_unittest.stdlib.worlds import Keep, World, inside, leave_every_world, outside, threads_in, world_here
+from solipsism_unittest.stdlib.worlds import (
+    Keep,
+    World,
+    inside,
+    leave_every_world,
+    living_in,
+    outside,
+    threads_in,
+    world_here,
+)
 
 
 class WorldTest(unittest.TestCase):
@@ -68,6 +77,18 @@ class TableTest(unittest.TestCase):
                 self.assertEqual((world_here(), threads_in(inner), threads_in(outer)), (inner, [here], []))
             self.assertEqual((world_here(), threads_in(outer)), (outer, [here]))
         self.assertEqual((world_here(), threads_in(outer)), (None, []))
+
+    def test_living_in(self):
+        """Who lives in a world already stays there, also after the block; anybody else is there as long as it."""
+        outer, inner = World(Kernel()), World(Kernel())
+        with inside(outer):
+            for world in (outer, inner, outer):
+                with self.subTest(world), living_in(world):
+                    self.assertIs(world_here(), world)
+            self.assertIs(world_here(), outer)
+        with living_in(outer):
+            self.assertIs(world_here(), outer)
+        self.assertIsNone(world_here())
 
     def test_sealed_takes_a_loop(self):
         """sealed() takes a loop that has a world, and nothing else: no world, no kernel."""

@@ -273,31 +273,39 @@ class Table:
 class Watch:
     """Whether names still hold the stand-ins that they held.
 
-    Each test of a class asks that of all names, so the question is one expression that is compiled once:
-    `_0["open"] is __0 and _1.start is __1 and ...`. A loop over the names takes three times as long.
+    Each test of a class asks that of all names, so the question is one function that is compiled once:
+    `def question(_0=os, __0=ours, ...): return _0.open is __0 and ...`. A loop over the names takes three times as
+    long. Of modules too it asks for attributes, which CPython finds in a cache; keys of a dict it would look up each
+    time.
     """
 
     def __init__(self, replacements: Sequence[Replacement]) -> None:
         self._replacements = replacements
-        # Of a class the attribute, which CPython finds in a cache; its own names it would look up each time.
-        self._names: dict[str, Any] = {
-            f"_{number}": one.owner if isinstance(one.owner, type) else vars(one.owner)
-            for number, one in enumerate(replacements)}
+        self._owners = [one.owner if self._has_cache(one.owner) else vars(one.owner) for one in replacements]
         question = " and ".join(
-            f"_{number}.{one.name} is __{number}" if isinstance(one.owner, type) else
-            f"_{number}[{one.name!r}] is __{number}" for number, one in enumerate(replacements))
-        self._question: Callable[[], bool] = eval(f"lambda: {question}", self._names)
+            f"_{number}.{one.name} is __{number}" if owner is one.owner else f"_{number}[{one.name!r}] is __{number}"
+            for number, (one, owner) in enumerate(zip(replacements, self._owners, strict=True)))
+        given = [f"{kind}{number}" for number in range(len(replacements)) for kind in ("_", "__")]
+        names: dict[str, Any] = {}
+        exec(f"def question({', '.join(given)}):\n    return {question}", names)
+        self._question: Any = names["question"]
+
+    @staticmethod
+    def _has_cache(owner: Any) -> bool:
+        return isinstance(owner, type) or type(owner) is types.ModuleType  # that of a subclass may be anything
 
     def learn(self) -> None:
         """The stand-ins that are in use are what should be there."""
-        for number, one in enumerate(self._replacements):
+        given: list[Any] = []
+        for one, owner in zip(self._replacements, self._owners, strict=True):
             ours = one.pair[0]
-            self._names[f"__{number}"] = ours.__get__(None, one.owner) if isinstance(one.owner, type) else ours
+            given += owner, ours.__get__(None, owner) if isinstance(owner, type) else ours
+        self._question.__defaults__ = tuple(given)
 
     def is_as_learned(self) -> bool:
         """Whether it still is."""
         try:
-            return self._question()
+            return bool(self._question())
         except (KeyError, AttributeError):  # somebody has taken one away
             return False
 

@@ -58,7 +58,7 @@ class Bindings:
     def arm(self, only: str = "") -> None:
         """Bind each of them, or `only` those of one name, to what its function's own module holds now."""
         looked = len(sys.modules), last_module(), time.monotonic
-        if looked != self._looked or any(not _is_unfinished(module) for module in self._unfinished.values()):
+        if looked != self._looked or self._unfinished and not all(map(_is_unfinished, self._unfinished.values())):
             if looked[2] is not self._looked[2]:
                 self._seen.clear()
             self._look_through_modules()
