@@ -57,23 +57,41 @@ class Replaceable:
 
     def __init__(self, method: Callable[..., Any], replaced: Callable[[Any], None]) -> None:
         self._method, self._replaced, self.__doc__ = method, replaced, method.__doc__
+        self._name = f"own_{method.__name__}"  # what stands in the place of the method; no attribute where nothing does
 
     def __get__(self, thing: Any, kind: type | None = None) -> Any:
-        name = self._method.__name__
         if thing is None:
             return self._method
-        return vars(thing)[name] if name in vars(thing) else MethodType(self._method, thing)
+        return getattr(thing, self._name, None) or MethodType(self._method, thing)
 
     def __set__(self, thing: Any, stand_in: Any) -> None:
-        vars(thing)[self._method.__name__] = stand_in
+        setattr(thing, self._name, stand_in)
         self._replaced(thing)
 
     def __delete__(self, thing: Any) -> None:
-        try:
-            del vars(thing)[self._method.__name__]
-        except KeyError:
-            raise AttributeError(self._method.__name__) from None
+        delattr(thing, self._name)
         self._replaced(thing)
+
+
+class Resolution:
+    """`_clock_resolution`: CPython's turn takes timers before time() + this for due.
+
+    The gap to the next float means "exactly due". A test may set more, as for a clock of its own, and take it back.
+    """
+
+    def __get__(self, loop: Any, kind: type) -> float:
+        exact: float = loop.kernel.clock.resolution
+        return max(exact, loop._own_resolution or 0.0)
+
+    def __set__(self, loop: Any, seconds: float | None) -> None:
+        if hasattr(loop, "_debug"):  # asyncio's constructor sets that of the system before, which says nothing here
+            loop._own_resolution = seconds
+            loop.choose_turns()
+
+    def __delete__(self, loop: Any) -> None:
+        if loop._own_resolution is None:
+            raise AttributeError("_clock_resolution")
+        self.__set__(loop, None)
 
 
 # asyncio calls them at every turn: a door would make stock loops slower. Its own do on our loop what ours do.

@@ -168,6 +168,8 @@ class SpinWatch:
 class VirtualSelector(Parking, selectors.BaseSelector):
     """A selector over the kernel of one world; its owner answers for the loop."""
 
+    own_select: Any = None  # what a program has put in the place of `select`
+
     def __init__(self, world: World, owner: Owner, autojump: bool = True) -> None:
         self.keys: dict[int, selectors.SelectorKey] = {}
         self.autojump = autojump

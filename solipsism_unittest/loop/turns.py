@@ -33,7 +33,7 @@ from ..stdlib.threads.mistakes import check_callback, refuse_callback
 from ..stdlib.worlds import World
 from . import doors
 from .beginning import Beginning, LateTransports
-from .doors import Behind, Stock
+from .doors import Behind, Resolution, Stock
 from .selector import VirtualSelector
 from .timers import Line, Sleep, Timer, check_caller
 
@@ -159,12 +159,11 @@ class Turns(asyncio.SelectorEventLoop, Behind):
         return self._clock.now
 
     def reached(self) -> float:
-        """Up to when timers are due: by the loop's clock, or by what a test has put in the place of its `time`."""
-        return max(self._clock.now, self.time())
+        """Up to when timers are due: by the loop's clock, or by what a test has put in the place of that."""
+        return max(self._clock.now, self.time()) + (self._own_resolution or 0.0)
 
-    # CPython's turn takes timers before time() + this for due: the gap to the next float means "exactly due".
-    # What asyncio or a test sets there says nothing of virtual time.
-    _clock_resolution = property(lambda self: self._clock.resolution, lambda self, seconds: None, lambda self: None)
+    _clock_resolution = Resolution()
+    _own_resolution: float | None = None  # what a test has set
 
     @property
     def autojump(self) -> bool:
@@ -201,7 +200,7 @@ class Turns(asyncio.SelectorEventLoop, Behind):
     def choose_turns(self) -> None:
         """Decide whose turns are made, and hand the timers over."""
         is_lean = not self._debug and not self._is_replaced() \
-            and getattr(self.selector.select, "__func__", None) is _SELECT \
+            and self.selector.own_select is None and self._own_resolution is None \
             and getattr(self, "_selector", self.selector) is self.selector \
             and getattr(self.call_at, "__func__", None) is self.__class__.call_at  # a sleep asks the class alone
         if is_lean and not self.is_lean:
@@ -393,7 +392,7 @@ class Turns(asyncio.SelectorEventLoop, Behind):
                 return
 
     def _turn_of_cpython(self) -> None:
-        timers, now = self.line.plain, self.reached()
+        timers, now = self.line.plain, max(self._clock.now, self.time())
         while self.time() != self._clock.now and timers and timers[0].when() <= now:  # by the time of a mock
             timer = heappop(timers)
             timer._scheduled = False
@@ -414,7 +413,6 @@ class Turns(asyncio.SelectorEventLoop, Behind):
 
 
 _LEAN: Any = Turns._run_once
-_SELECT: Any = VirtualSelector.select
 
 
 def is_run_replaced() -> bool:

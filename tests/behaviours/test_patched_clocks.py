@@ -42,18 +42,19 @@ async def tick(loop, log, count, seconds):
 async def play(loop):
     """Sleeps, a timeout and timers in the time of such a clock, and what is left of the patches after that."""
     clock, log = OwnClock(), []
-    kept = vars(loop._selector).get("select")
+    kept = loop._selector.select
     patches = clock.patches(loop)
     for patch in patches:
         patch.start()
     await asyncio.gather(tick(loop, log, 3, 0.3), tick(loop, log, 2, 0.5), tick(loop, log, 1, 100))
+    await asyncio.gather(*(tick(loop, log, 1, 1 + part / 10_000) for part in (3, 2, 1, 0)))  # within 1 ms
     try:
         await asyncio.wait_for(loop.create_future(), 7)
     except TimeoutError:
         log.append(round(loop.time(), 6))
     for patch in patches:
         patch.stop()
-    log.append((vars(loop._selector).get("select") is kept, loop.time() != 107))
+    log.append((loop._selector.select == kept, loop.time() != 108))
     await asyncio.sleep(0.001)
     return log
 
@@ -71,17 +72,29 @@ class OwnClockTest(unittest.TestCase):
                     with self.assertRaisesRegex(AttributeError, "select"):  # nothing is left to take back
                         del loop._selector.select
             self.assertEqual(seen[:1], seen[1:])
-            self.assertEqual(seen[0][-2:], [107.0, (True, True)])
+            self.assertEqual(seen[0][-2:], [108.0, (True, True)])
 
     def test_the_resolution(self):
-        """Timers are met exactly afterwards, whatever has stood there, and it can be put back by hand too."""
-        with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
-            loop = runner.get_loop()
+        """Timers that are due within it run together, as on a stock loop; each runs at its own time after that."""
+        async def main(loop):
             before = loop._clock_resolution
             with mock.patch.object(loop, "_clock_resolution", 60.0):
-                self.assertEqual(loop._clock_resolution, before)
+                self.assertEqual(loop._clock_resolution, 60.0)
+                await asyncio.gather(asyncio.sleep(1), asyncio.sleep(30))
+                self.assertLess(loop.time(), 1.1)
+            loop._clock_resolution = before
+            for seconds in (1e6, 0.25, 1e-7):
+                due = loop.time() + seconds
+                await asyncio.sleep(seconds)
+                self.assertEqual(loop.time(), due)
             del loop._clock_resolution
-            self.assertEqual(loop._clock_resolution, before)
+            self.assertEqual(loop._clock_resolution, math.ulp(loop.time()))
+            with self.assertRaisesRegex(AttributeError, "_clock_resolution"):
+                del loop._clock_resolution
+
+        for debug in (False, True):
+            with self.subTest(debug=debug), asyncio.Runner(loop_factory=SolipsistEventLoop, debug=debug) as runner:
+                runner.run(main(runner.get_loop()))
 
 
 class InATestTest(SolipsistTestCase):
