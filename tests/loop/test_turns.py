@@ -480,7 +480,8 @@ class TurnsTest(unittest.TestCase):
         loop, log = SolipsistEventLoop(), []
         loop.set_debug(True)
         timer = loop.call_later(1, lambda: log.append(loop.time()))
-        heapq.heappop(loop._scheduled)._run()
+        heapq.heappop(loop._scheduled)._scheduled = False  # as CPython's turn does
+        timer._run()
         self.assertEqual(log, [])
         loop.run_until_complete(asyncio.sleep(2))
         loop.close()
