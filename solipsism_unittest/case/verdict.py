@@ -324,7 +324,7 @@ def begin_evidence(case: Settings, run: Run, directory: str = "") -> None:
     if not wanted or loop is None or not (directory or _is_to_be_shown(run.explorer)):
         return
     if run.evidence is None:
-        run.evidence = _new_evidence(loop, unittest.TestCase.id(case))
+        run.evidence = _new_evidence(loop, run.name or unittest.TestCase.id(case))
         run.leaving.callback(run.evidence.end)
         if run.held is not None:
             run.held.on_failure = run.evidence.fails

@@ -57,6 +57,7 @@ class Run:
 
     def __init__(self, runner: asyncio.Runner | None = None) -> None:
         self.runner = runner  # None outside of a run
+        self.name = ""  # where there is no test whose id would say it
         self.leaving = Leaving()  # what ends the world
         self.limit = real_time.NO_LIMIT
         self.evidence: Any = None  # what is kept of this run, where somebody asks for it
@@ -264,7 +265,7 @@ class VirtualWorld:
         """Live in this world until the run leaves it."""
         loop, world = self._loop, self._loop.world
         world.guarded = case.hermetic
-        world.made_for = world.made_for or case.id()
+        world.made_for = world.made_for or run.name or case.id()
         run.leaving.enter(inside(world))
         if case.wall_start is not None:
             run.leaving.enter_context(wall_clock(world.kernel.wall, case.wall_start))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import os
 from asyncio import _get_running_loop
 from collections.abc import Awaitable, Coroutine, Iterator, Mapping
 from typing import Any, TypeVar
@@ -16,10 +17,11 @@ from ..case import verdict
 from ..case.case import SolipsistTestCase
 from ..case.fixtures.settings import OF_A_WORLD
 from ..case.phases import call, running
-from ..case.results import as_note
+from ..case.results import Note, as_note
 from ..case.world import Run, enter, run_of
 from ..errors import SolipsismError
 from ..introspection import names
+from ..introspection.places import user_place
 from ..leaks import checks
 from ..leaks.unawaited import forgotten_by
 
@@ -48,7 +50,15 @@ class World(SolipsistTestCase):
             if isinstance(aw, Coroutine):
                 aw.close()
             raise SolipsismError(f"run() cannot run a loop here: {trouble}")
-        return call(self, lambda: aw)  # type: ignore[no-any-return]
+        try:
+            return call(self, lambda: aw)  # type: ignore[no-any-return]
+        except Exception as error:  # a fixture of pytest does not hear of what becomes of its test
+            run_of(self).last_world.explain([error])
+            raise
+
+    def __repr__(self) -> str:
+        run = run_of(self)
+        return f"<World t={run.loop.time()!r}>" if run.runner is not None else "<World, which is over>"
 
     def run_cleanups(self) -> list[BaseException]:
         """Run them all, the last one first; give what they raised."""
@@ -81,6 +91,7 @@ def world(*, fail_on: Mapping[str, bool] | None = None, **settings: Any) -> Iter
                              "world(loop_factory=lambda: loop)")
     case = World(settings)
     with running(case) as run:
+        run.name = os.environ.get(names.UNDER_PYTEST, "").rpartition(" (")[0] or f"world() at {user_place()}"
         enter(case, run, None)
         verdict.begin_evidence(case, run)
         run.checks = {**run.checks, **(fail_on or {})}
@@ -113,7 +124,8 @@ def _end(case: World, run: Run, failures: list[BaseException]) -> list[BaseExcep
         run.evidence.look()
     for failure in known:
         run.unawaited.look(forgotten_by(failure))
-    run.last_world.explain(known)
+    run.last_world.explain([failure for failure in known if not any(
+        type(note) is Note for note in getattr(failure, "__notes__", ()))])  # run() may have done it
     last = verdict.verdict(case, run, passed=not known, failures=known)
     found = [*wrong, last] if last is not None else wrong
     everything = [*failures, *found]

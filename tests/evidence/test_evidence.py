@@ -18,6 +18,7 @@ from solipsism_unittest.case.verdict import EVIDENCE
 from solipsism_unittest.case.world import begin_run
 from solipsism_unittest.evidence import evidence
 from solipsism_unittest.evidence.recording import tape
+from solipsism_unittest.introspection.names import UNDER_PYTEST
 from solipsism_unittest.kernel.choices import Explorer
 from solipsism_unittest.kernel.choices.kinds import LOOKUP
 from solipsism_unittest.kernel.choices.plans import Fixed
@@ -254,13 +255,13 @@ class EvidenceTest(unittest.TestCase):
         self.assertIn("evidence() needs the virtual world", told(run(Foreign, "test_asks")))
 
     def test_a_world_without_a_test(self):
-        """world() leaves it too, where it is asked for and where the block fails."""
+        """world() leaves it too, where it is asked for and where the block fails, by its line, or pytest's test."""
         with contextlib.suppress(ZeroDivisionError), keeping(self.directory), world():
             raise ZeroDivisionError
-        self.assertEqual(len(self.left()), 1)
-        with world() as here:
-            here.evidence(self.directory / "asked")
-        self.assertEqual(len(self.left()), 2)
+        self.assertRegex(self.left()[0], r"^world\(\)_at_\S+_\d+_in_EvidenceTest\.test_a_world_without_a_test\.pcapng$")
+        with mock.patch.dict(os.environ, {UNDER_PYTEST: "tests/test_it.py::test[1 (a)] (setup)"}), world() as here:
+            here.evidence(self.directory)
+        self.assertEqual(self.left()[0], "tests_test_it.py_test_1_(a)_.pcapng")
 
     def test_names_of_files(self):
         """A name has nothing that a file system minds, and an end."""

@@ -218,6 +218,27 @@ class ReportTest(unittest.TestCase):
             here.loop.call_later(5, print)
             raise KeyboardInterrupt
 
+    def test_reasons(self):
+        """What run() raises says at once why, and once: a fixture of pytest does not see that its test fails."""
+        words = "nobody listens on api.test:80 "
+        with self.assertRaises(ConnectionRefusedError) as caught, world() as here:
+            try:
+                here.run(ask("api.test", 80, b"hello\n"))
+            except ConnectionRefusedError as error:
+                self.assertEqual("".join(error.__notes__).count(words), 1)
+                raise
+        self.assertEqual("".join(caught.exception.__notes__).count(words), 1)
+        with self.assertRaises(ConnectionRefusedError) as caught, world() as here:
+            asyncio.run(ask("api.test", 80, b"hello\n"))
+        self.assertEqual("".join(caught.exception.__notes__).count(words), 1)
+
+    def test_repr(self):
+        """It says its time, and when it is over."""
+        with world(start_time=100.0) as here:
+            here.run(asyncio.sleep(5))
+            self.assertEqual(repr(here), "<World t=105.0>")
+        self.assertEqual(repr(here), "<World, which is over>")
+
     @staticmethod
     def fail_with(error):
         """Raise it."""

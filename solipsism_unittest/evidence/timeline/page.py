@@ -35,7 +35,7 @@ def page(test: str, error: str, at: str, notes: Sequence[str], events: Sequence[
     data = {
         "test": test, "error": error, "at": at, "lost": lost,
         "story": list(filter(None, (_without(note, again[0] if again is not None else None) for note in notes))),
-        "again": again[0] if again is not None else command(_tests_of(test)),
+        "again": again[0] if again is not None else _command(test),
         "lanes": lanes.titles(), "kinds": list(records.kinds.numbers), "texts": list(records.texts.numbers),
         "records": records.rows, "places": [[shorten(file), line] for file, line in records.places.numbers],
         "sources": sources(records.places.numbers),
@@ -44,10 +44,17 @@ def page(test: str, error: str, at: str, notes: Sequence[str], events: Sequence[
     return template.replace(_PLACE_OF_DATA, "const D = " + written(data) + ";")
 
 
-def _tests_of(name: str) -> str:
-    """The id of a test, or of the tests of a class or a module where this is the name of a fixture's failure."""
+def _command(name: str) -> str:
+    """What runs again what left these files: a test, the tests of a class with a fixture that failed, a test of pytest.
+
+    Nobody knows that of `world()` in a script: "".
+    """
+    if "::" in name:
+        return f"python -m pytest {name}" if re.fullmatch(r"[\w./:-]+", name) else f"python -m pytest '{name}'"
     fixture = re.fullmatch(r"\w+ \((.+)\)(?: \d+)?", name)
-    return fixture[1] if fixture is not None else name
+    if fixture is not None:
+        return command(fixture[1])
+    return "" if " " in name else command(name)
 
 
 def _without(note: str, again: str | None) -> str:

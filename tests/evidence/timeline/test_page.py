@@ -122,6 +122,10 @@ class PageTest(unittest.TestCase):
         for name in ("setUpClass (module.Case)", "tearDownClass (module.Case) 2"):  # files of a class
             _, data = read(page.page(name, "", "", [], [], 0, str))
             self.assertEqual(data["again"], "python -m unittest module.Case")
+        for name, again in (("tests/test_it.py::test", "python -m pytest tests/test_it.py::test"),
+                            ("test_it.py::test[1]", "python -m pytest 'test_it.py::test[1]'"),
+                            ("world() at script.py:5 in main", "")):
+            self.assertEqual(read(page.page(name, "", "", [], [], 0, str))[1]["again"], again)
 
     def test_sources(self):
         """The lines around each place; a file that is not there, and a line beyond its end, have none."""
