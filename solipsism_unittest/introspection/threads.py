@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import dis
 import functools
 import itertools
@@ -34,15 +35,18 @@ _MUCH = 4096  # bytes: more than one of these files has
 
 
 class Real:
-    """The clocks of the machine, its sleep and its threads, taken before any program could replace them.
+    """The clocks of the machine, its sleep, locks and threads, taken before any program could replace them.
 
-    A tool that stops the clocks (freezegun) looks for them among the names of every module: here it finds none.
+    A tool that stops the clocks (freezegun) looks for them among the names of every module: here it finds none. One
+    that finds calls which block a loop (blockbuster) replaces `acquire` in the class of locks: a loop that waits for
+    other threads here does what a stock one does in `select()`.
     """
 
     monotonic = staticmethod(time.monotonic)
     perf_counter = staticmethod(time.perf_counter)
     thread_time = staticmethod(time.thread_time)
     sleep = staticmethod(time.sleep)
+    acquire = staticmethod(_thread.LockType.acquire)
     get_ident = staticmethod(threading.get_ident)
     frames = staticmethod(sys._current_frames)  # of all threads: only for the two functions below
 

@@ -80,6 +80,15 @@ class BlockbusterTest(SolipsistTestCase):
             with self.assertRaises(BlockingError):
                 time.sleep(1)
 
+    async def test_waiting_for_threads(self):
+        """A loop that waits for jobs and other threads does not block, though it has no `select()` to wait in."""
+        with blockbuster_ctx():
+            with self.assertElapses(5):
+                await asyncio.wait_for(asyncio.to_thread(time.sleep, 5), 10)
+            await asyncio.gather(*(asyncio.to_thread(sum, range(100_000)) for _ in range(3)))
+            with self.hold_clock():
+                await asyncio.to_thread(sum, range(1000))
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -73,7 +73,7 @@ class Wakeups:
 
     def get(self, timeout: float) -> None:
         """Wait for a call for `timeout` real seconds; queue.Empty where none has come."""
-        if not self._nobody.acquire(timeout=timeout):
+        if not Real.acquire(self._nobody, timeout=timeout):
             raise queue.Empty
 
 

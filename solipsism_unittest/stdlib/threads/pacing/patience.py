@@ -108,7 +108,7 @@ class Strikes:
                 self._drop(me)
                 self.running = None if self.running is me else self.running
             while not self.over:
-                me.gate.acquire(True, LOOK_EVERY)
+                Real.acquire(me.gate, True, LOOK_EVERY)
         raise Over(ENDED)
 
     def lives_on(self, ident: int) -> None:
@@ -166,7 +166,7 @@ class Patience(Strikes):
         try:
             runner = self.running
             pause = PATIENCE if runner is None or not runner.was_blind else AT_ONCE
-            while not me.gate.acquire(True, pause):
+            while not Real.acquire(me.gate, True, pause):
                 if self.over:  # nobody gives turns any more
                     return
                 pause = LOOK_EVERY
