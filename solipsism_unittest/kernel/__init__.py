@@ -79,6 +79,7 @@ class Kernel:
         self.abandoned: list[File] = []  # collected as garbage while open
         self.is_reported: Callable[[File], bool] = _by_nobody  # of those: then no warning is needed
         self.next_descriptor = FIRST_DESCRIPTOR
+        self.reaped: set[int] = set()  # descriptors of programs that have ended: what still has one may close it
         self._wall: WallClock | None = None
 
     @property
@@ -166,6 +167,12 @@ class Kernel:
         file.descriptors = [descriptor for descriptor in file.descriptors if descriptor.number != number]
         file.number = file.descriptors[0].number
         self._watch_all(file, file.descriptors)
+
+    def reap(self, number: int) -> None:
+        """The program is no more that has this descriptor: as `release()`, and nothing that has it meets an error."""
+        self.reaped.add(number)
+        if number in self.files:
+            self.release(number)
 
     def watch(self, number: int, interest: int) -> None:
         """Announce when this descriptor is ready for these events from now on; 0 for none. A closed one never is."""

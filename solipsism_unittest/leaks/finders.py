@@ -177,7 +177,7 @@ def _files(loop: SolipsistEventLoop) -> Iterator[Leak]:
     file: Any  # what has a transport is one end of something
     has_network = loop.kernel.has_network
     for number, file in loop.kernel.files.items():
-        if is_left(loop.world.jobs, number) or number in of_programs or (
+        if is_left(loop.world.jobs, number) or number in of_programs or number in loop.kernel.reaped or (
                 has_network and loop.kernel.network.wire.is_lost(file)):
             continue
         server = _server_of(loop, number)
@@ -237,7 +237,8 @@ def _kind(file: File) -> str:
 
 def _find_loops(remains: Remains) -> Iterator[Leak]:
     for loop in remains.loop.world.second:
-        yield Leak("loop", f"{loop!r}: close it, or use asyncio.run()", loop.made_at, loop)
+        if loop.holdings is None or not loop.holdings.is_over:
+            yield Leak("loop", f"{loop!r}: close it, or use asyncio.run()", loop.made_at, loop)
 
 
 def _find_generators(remains: Remains) -> Iterator[Leak]:

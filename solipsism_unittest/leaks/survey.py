@@ -57,12 +57,19 @@ def _is_noted(loop: Any, face: Any) -> bool:
     return kernel.is_reported(file)
 
 
+def _is_reaped(loop: object, face: Any) -> bool:
+    """Whether an end was a program's that has ended: there is nothing to close, and nobody who would hear of it."""
+    return isinstance(loop, SolipsistEventLoop) and face.fileno() in loop.kernel.reaped
+
+
 def _make_writers_del(before: Any) -> Any:
     @functools.wraps(before)
     def __del__(writer: Any) -> None:
         transport = writer._transport
         ends = () if transport.is_closing() else map(transport.get_extra_info, ("socket", "pipe"))
         face = next(filter(None, ends), None)
+        if face is not None and _is_reaped(transport._loop, face):
+            return
         if face is not None and _is_noted(getattr(writer, "_loop", None), face):
             writer.close()  # as asyncio's, but for the warning
         else:
@@ -75,6 +82,8 @@ def _make_transports_del(before: Any) -> Any:
     @functools.wraps(before)
     def __del__(transport: Any) -> None:
         face = getattr(transport, "_sock", None) or getattr(transport, "_pipe", None)
+        if face is not None and _is_reaped(transport._loop, face):
+            return
         if face is not None and _is_noted(transport._loop, face):
             face.close()  # as asyncio's, but for the warning
         else:
@@ -201,7 +210,8 @@ def clear(loop: SolipsistEventLoop, checks: Mapping[str, bool], before: Before, 
     if goes_on:
         loop.autojump, loop.selector.limits = autojump, limits
     counted = [leak for leak in found if checks[KINDS[leak.kind].check] and id(leak.thing) not in meant]
-    return Found(counted, [task.get_name() for task in stubborn], troubles + more, [hint] if hint and counted else [])
+    refused = [task.get_name() for task in stubborn if task not in loop.inventory.gone]
+    return Found(counted, refused, troubles + more, [hint] if hint and counted else [])
 
 
 def _shut_down_pools(loop: SolipsistEventLoop, workers: Collection[object]) -> None:

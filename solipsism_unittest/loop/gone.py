@@ -1,4 +1,5 @@
-"""Who is gone: a program whose host has crashed. Whatever it does from then on, and what it leaves, fails no test.
+"""Who is gone: a program whose host has crashed, or that has ended. Whatever it does from then on, and what it leaves,
+fails no test.
 
 Owns on which host something was started: inside of `with network.host(...)`, or by a server that has bound an address
 of that host. Owns what of one loop is gone for good. What starts after the host has come back is not: a server that
@@ -17,6 +18,7 @@ from typing import Any
 
 from ..kernel import Kernel
 from ..kernel.addresses.hosts import Host, here
+from ..stdlib.holdings import holder_of
 
 __unittest = True
 __tracebackhide__ = True
@@ -25,7 +27,7 @@ __tracebackhide__ = True
 serving: ContextVar[Host | None] = ContextVar("serving", default=None)
 
 
-def _context_of(thing: Any) -> Context | None:
+def context_of(thing: Any) -> Context | None:
     """The context of a handle or a task; a task of 3.11 does not give it."""
     if isinstance(thing, events.Handle):
         return thing._context  # type: ignore[attr-defined, no-any-return]
@@ -33,7 +35,7 @@ def _context_of(thing: Any) -> Context | None:
 
 
 class Gone:
-    """What of one loop is gone with its host."""
+    """What of one loop is gone, with its host or its program."""
 
     __slots__ = ("_kernel", "_gone", "_before")
 
@@ -41,6 +43,12 @@ class Gone:
         self._kernel = kernel
         self._gone: weakref.WeakSet[Any] = weakref.WeakSet()  # tasks and handles, for good
         self._before: weakref.WeakSet[Any] = weakref.WeakSet()  # tasks that had ended before their host crashed
+
+    def note_end(self, tasks: Iterable[asyncio.Task[Any]], main: asyncio.Task[Any] | None) -> None:
+        """A program is about to end: what was done before is not gone, and its main task is none of what it leaves."""
+        self._before.update(task for task in tasks if task.done() and task not in self)
+        if main is not None:
+            self._before.add(main)
 
     def note_crash(self, tasks: Iterable[asyncio.Task[Any]], handles: Iterable[events.Handle]) -> None:
         """Their host has just crashed: what has not ended is gone."""
@@ -54,7 +62,7 @@ class Gone:
 
     def __contains__(self, thing: Any) -> bool:
         """Whether a task or a handle is gone."""
-        return thing in self._gone or thing not in self._before and self._is_down(_context_of(thing))
+        return thing in self._gone or thing not in self._before and self._is_down(context_of(thing))
 
     def is_error(self, context: dict[str, Any]) -> bool:
         """Whether it is an error of what is gone that a loop's exception handler gets."""
@@ -64,5 +72,8 @@ class Gone:
             error is not None and any(error is getattr(thing, "_exception", None) for thing in self._gone))
 
     def _is_down(self, context: Context | None) -> bool:
+        holdings = holder_of(context)
+        if holdings is not None and holdings.is_over:
+            return True
         host = context.get(serving) or context.get(here) if context is not None else None
         return host is not None and host.name in self._kernel.names.down

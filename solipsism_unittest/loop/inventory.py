@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import re
 import weakref
+from asyncio import _get_running_loop
 from asyncio.log import logger
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, MutableMapping
@@ -23,13 +24,14 @@ from typing import Any, NamedTuple, Protocol
 
 from ..hangs import words
 from ..introspection.exceptions import user_line
-from ..introspection.handles import owner_of, turn_words
+from ..introspection.handles import calls_plumbing, owner_of, task_of, turn_words
 from ..introspection.names import plain
 from ..introspection.places import Place, made_at
 from ..kernel import Kernel
 from ..kernel.descriptors.connection import died_with_host, dies_with_host
 from ..stdlib.files.played import FileDescriptor, is_played, number_of
-from .gone import Gone
+from ..stdlib.holdings import Holdings, holder_of, holding
+from .gone import Gone, context_of
 from .selector import VirtualSelector
 from .timers import Timer
 
@@ -44,10 +46,17 @@ class Owner(Protocol):
     """What an inventory reads of its loop: asyncio's own heap of timers, ready queue and transports."""
 
     selector: VirtualSelector
+    holdings: Holdings | None
     _ready: deque[asyncio.Handle]
     _transports: weakref.WeakValueDictionary[int, asyncio.BaseTransport]
     _remove_reader: Callable[[int], bool]
     _remove_writer: Callable[[int], bool]
+
+    def is_running(self) -> bool:
+        """Whether it runs, on whatever thread."""
+
+    def call_soon_threadsafe(self, callback: Callable[..., object], *args: Any) -> Any:
+        """Call it there, from whatever thread."""
 
     def timers(self) -> list[Timer]:
         """The timers, the next one first."""
@@ -139,6 +148,8 @@ class Inventory:
         """Note an async generator that was begun."""
         self.generators = self.generators or weakref.WeakKeyDictionary()
         self.generators[agen] = place
+        if (holdings := holding.get()) is not None:
+            holdings.generators[agen] = None
 
     def add_task(self, task: asyncio.Task[Any], number: int) -> None:
         """Note a task, the latest that was made."""
@@ -171,6 +182,44 @@ class Inventory:
     def watch_no_more(self) -> None:
         """An end that is collected as garbage does not count any more."""
         self.is_watched = False
+
+    def note_end(self, kernel: Kernel, main: asyncio.Task[Any] | None) -> None:
+        """A program is about to end, whose main task this is."""
+        self.gone = self.gone or Gone(kernel)
+        self.gone.note_end(self.tasks(), main)
+
+    def end_program(self, holdings: Holdings, numbers: Iterable[int], main: asyncio.Task[Any] | None) -> None:
+        """A program has ended, which had these descriptors: its transports are closed, its tasks and callbacks are
+        cancelled, but for the main task. A loop of its own unwinds by itself.
+        """
+        handles = [*self.timers(), *self.ready()]
+        if self.gone:
+            self.gone.note_return(self.tasks(), handles)
+        for agen in list(holdings.generators):
+            self.generators.pop(agen, None)
+        transports = [(number, self.transport_of(number)) for number in numbers]
+
+        def end() -> None:
+            for number, transport in transports:
+                self.forget_descriptor(number)
+                if transport is not None:
+                    getattr(transport, "abort", transport.close)()
+            for handle in handles if self.owner.holdings is not holdings else ():
+                if task_of(handle) is None and holder_of(context_of(handle)) is holdings and not calls_plumbing(handle):
+                    handle.cancel()
+            for task in self.tasks_of(holdings, main) if self.owner.holdings is not holdings else ():
+                task.cancel()
+
+        running: Any = _get_running_loop()
+        if self.owner.is_running() and running is not self.owner:  # on another thread
+            self.owner.call_soon_threadsafe(end)
+        else:
+            end()
+
+    def tasks_of(self, holdings: Holdings, main: asyncio.Task[Any] | None) -> list[asyncio.Task[Any]]:
+        """The pending tasks of a program, without its main task."""
+        return [task for task in self.tasks()
+                if task is not main and not task.done() and holder_of(context_of(task)) is holdings]
 
     # -- what was made
 

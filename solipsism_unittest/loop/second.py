@@ -12,6 +12,7 @@ from typing import Any
 
 from ..introspection.places import Place, user_place
 from ..stdlib import worlds
+from ..stdlib.holdings import holding
 from ..stdlib.processes.process import within
 from ..stdlib.worlds import thread_id, world_here
 from .event_loop import Own, SolipsistEventLoop
@@ -39,6 +40,7 @@ class SecondLoop(SolipsistEventLoop):
         self.selector.blocking.choose(blocking.on_call, blocking.on_slow_turn)
         self.selector.blocking.found = blocking.found
         self.made_at: Place | None = user_place(2)
+        self.holdings = holding.get()
         self._left: BaseException | None = None  # with what it stops
         self._endings: list[Callable[[], Coroutine[Any, Any, object]]] = []
         world.second.append(self)

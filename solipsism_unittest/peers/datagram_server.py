@@ -22,6 +22,7 @@ from ..introspection.tasks import stating
 from ..kernel.addresses.hosts import Home, here, staying
 from ..kernel.addresses.interfaces import INTERFACES, is_many, is_multicast
 from ..kernel.network.ports import WILDCARDS
+from ..stdlib.holdings import of_the_test
 from ..stdlib.sockets.pairs import abort
 from ..stdlib.sockets.virtual_socket import OwnSocket
 from ..stdlib.worlds import World
@@ -125,7 +126,8 @@ class FakeDatagramServer:
             for number in INTERFACES:
                 _join(face, address, number)
         loop = get_running_loop()
-        _, protocol = await loop.create_datagram_endpoint(lambda: _Protocol(self), sock=face)
+        with of_the_test():
+            _, protocol = await loop.create_datagram_endpoint(lambda: _Protocol(self), sock=face)
         self._sockets.append(protocol)
 
     def _got(self, protocol: _Protocol, data: bytes, address: Any) -> None:

@@ -28,6 +28,7 @@ from ..kernel.descriptors.stream import Stream
 from ..kernel.journal import counted
 from ..kernel.network.ports import WILDCARDS
 from ..stdlib.files.paths import name_space
+from ..stdlib.holdings import of_the_test
 from ..stdlib.sockets.addresses import parse
 from ..stdlib.sockets.pairs import abort, unsent
 from ..stdlib.sockets.virtual_socket import OwnSocket
@@ -190,7 +191,8 @@ class FakeServer:
                 with staying(here.get() if self.host in WILDCARDS else None):  # a loopback is the one that it names
                     face.bind((address, self.port))
                 self._listeners.append(end)
-                self._servers.append(await loop.create_server(lambda: _Protocol(self, loop), sock=face, ssl=ssl))
+                with of_the_test():
+                    self._servers.append(await loop.create_server(lambda: _Protocol(self, loop), sock=face, ssl=ssl))
         except BaseException:
             self._stop_listening()
             for face in faces:
@@ -216,7 +218,8 @@ class FakeServer:
                 self._inode = os.stat(self.path).st_ino
             self._listeners.append(stream)
             loop = get_running_loop()
-            self._servers.append(await loop.create_unix_server(lambda: _Protocol(self, loop), sock=face, ssl=ssl))
+            with of_the_test():
+                self._servers.append(await loop.create_unix_server(lambda: _Protocol(self, loop), sock=face, ssl=ssl))
         except BaseException:
             self._stop_listening()
             face.close()

@@ -54,6 +54,17 @@ class DescriptorTest(unittest.TestCase):
         self.assertIs(kernel.files[one.number], other)
         self.assertEqual(one.state, "closed")
 
+    def test_reap(self):
+        """A descriptor is taken away once, and its file ends with the last one."""
+        kernel = Kernel()
+        one, two = kernel.pair(None, None)
+        number, another = one.number, kernel.duplicate(one.number)
+        kernel.reap(number)
+        self.assertRaises(BlockingIOError, two.recv, 1)
+        for _ in range(2):
+            kernel.reap(another)
+        self.assertEqual((list(kernel.files.values()), two.recv(1), kernel.reaped), ([two], b"", {number, another}))
+
     def test_repr(self):
         """A kernel says what time it is and what is open."""
         kernel = Kernel(1.5)

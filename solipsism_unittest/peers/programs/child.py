@@ -29,6 +29,8 @@ from ...kernel.descriptors.file import os_error
 from ...pythons import EXIT_COMES_FIRST
 from ...stdlib.files.file_objects import open_descriptor
 from ...stdlib.files.passed import Passed, inherited
+from ...stdlib.holdings import Holdings, holding
+from ...stdlib.processes.ending import Ending
 from ...stdlib.processes.folders import Folder, current, folder_here
 from ...stdlib.processes.process import HARMLESS
 from ...stdlib.processes.program import ROOM
@@ -103,8 +105,9 @@ class Child:
         self.context = contextvars.copy_context()
         self.context.run(parent.set, self)
         self.context.run(current.set, self._folder)
-        self._passed = passed
         self.context.run(inherited.set, passed)
+        self.holdings = Holdings(Ending())
+        self.context.run(holding.set, self.holdings)
         self._world = world
         self.loop: asyncio.AbstractEventLoop = loop_here(world)  # on which it lives: that of who starts it
         self._main = main
@@ -115,8 +118,10 @@ class Child:
         self._pipe_ends: list[asyncio.BaseTransport] = []
         self._writers: dict[int, asyncio.StreamWriter] = {}
         self._streams = streams
+        given = passed.numbers if passed is not None else []
+        self.holdings.add(world.kernel, given)
         # The descriptors of its pipes, at both ends, and those that it was given
-        self.numbers = streams.numbers + (passed.numbers if passed is not None else [])
+        self.numbers = streams.numbers + given
         self._announcing: list[int] = []
         self._idle: list[int] = []  # those of them that nobody waits with
         # What a subprocess.Popen has. asyncio sets its returncode.
@@ -240,8 +245,23 @@ class Child:
                 self.stderr.write(_told(error))
                 raise
         finally:
+            await self.end_tasks()
             if self._status is None:
                 await self._finish(list(writers.values()), int(code or 0) & 0xFF)
+
+    async def end_tasks(self) -> None:
+        """Cancel what it has left running, and wait for that, as asyncio.run() does it; unless it has been killed."""
+        if self._status is not None:
+            return
+        left = self.loop.inventory.tasks_of(self.holdings, self.task)  # type: ignore[attr-defined]
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        await asyncio.gather(*[agen.aclose() for agen in list(self.holdings.generators)], return_exceptions=True)
+        for task in left:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                self.loop.call_exception_handler({"message": f"unhandled exception at the end of program {self.name}",
+                                                  "exception": error, "task": task})
 
     async def _finish(self, writers: list[asyncio.StreamWriter], code: int) -> None:
         first = self._exit_comes_first() and not any(writer.transport.get_write_buffer_size() for writer in writers)
@@ -294,16 +314,16 @@ class Child:
         self._world.kernel.journal.add("exit", self.pid, code)
         self._streams.end()
         self._close_ends()
-        if self._passed is not None:
-            loop: Any = self.loop
-            transports = {number: loop.inventory.transport_of(number) for number in self._passed.numbers}
-            self._passed.close(but=[number for number, transport in transports.items() if transport is not None])
-            _end_all(filter(None, transports.values()))
+        self.holdings.end(self._world, self.task)
+        self._end_threads()
         self._streams.then(lambda: self._tell(turns))
         self._announced(_TURNS_TO_SEE)
 
     def _close_ends(self) -> None:
         _end_all(self._pipe_ends)
+
+    def _end_threads(self) -> None:
+        self.holdings.threads.end_threads(self._world, 0)
 
     def _tell(self, turns: int) -> None:
         """Tell asyncio, after what was written has come to it, and the ends of its pipes."""

@@ -38,6 +38,7 @@ class Guest(Child):
         outer = process_of(self._world)
         self._process = self.context.run(GuestProcess, outer.world, outer.children, self._strike, self._die)
         self.context = self._process.context
+        self.holdings.threads = self._process.ending
         self._struck: BaseException | None = None
         self._raw: list[Any] = []
         self._is_running = False  # its thread
@@ -117,6 +118,8 @@ class Guest(Child):
         except BaseException as other:
             error = other
         code = code_after(error, self._process)
+        if self._process.end_code is None:
+            await self.end_tasks()
         if self._process.ending:  # it may wait
             code = await self._in_thread(lambda: end_well(code, self._process))
         return code
@@ -156,6 +159,9 @@ class Guest(Child):
             elif isinstance(end := getattr(raw, "end", None), PipeEnd):  # a thread cannot be stopped: it finds nobody
                 end.part()
 
+    def _end_threads(self) -> None:
+        """Its process does that, and spares the thread that unwinds."""
+
     # -- signals
 
     def _handle(self, signum: int) -> None:
@@ -193,3 +199,4 @@ class Guest(Child):
             self.task.cancel()
         else:
             self._close_ends()
+            self.holdings.end(self._world, self.task)

@@ -20,6 +20,7 @@ from ...kernel.descriptors.pipe import PipeEnd
 from ...stdlib.files.descriptors import is_virtual
 from ...stdlib.files.file_objects import open_descriptor
 from ...stdlib.files.passed import own
+from ...stdlib.holdings import hold
 from ...stdlib.threads.background import background
 from ...stdlib.waiting import loop_here
 from ...stdlib.worlds import World
@@ -69,6 +70,7 @@ class Streams:
             self.unused.append(near.number)
             if way is None:
                 self.files[_NAMES[number]] = open_descriptor(world, far.number, "rb" if number else "wb", 0)
+                hold(world.kernel, far.number)
                 if pipe_size > 0:
                     self._resize(near, pipe_size)
                 continue

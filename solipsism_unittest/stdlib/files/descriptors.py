@@ -25,6 +25,7 @@ from ...kernel.descriptors.file import File, os_error
 from ...kernel.descriptors.pipe import PipeEnd
 from ...kernel.journal import counted
 from .. import waiting
+from ..holdings import hold
 from ..worlds import World
 from .paths import descriptor_facts
 
@@ -66,6 +67,7 @@ def pipe(world: World, flags: int = 0) -> tuple[int, int]:
     if flags & ~allowed:
         raise os_error(errno.EINVAL)
     reader, writer = world.kernel.pipe(user_place(3))
+    hold(world.kernel, reader.number, writer.number)
     reader.blocking = writer.blocking = not flags & _NONBLOCK
     return reader.number, writer.number
 
@@ -116,7 +118,9 @@ def close(world: World, fd: int) -> None:
 
 def dup(world: World, fd: int, /) -> int:
     """As os.dup."""
-    return world.kernel.duplicate(fd)
+    number = world.kernel.duplicate(fd)
+    hold(world.kernel, number)
+    return number
 
 
 def fstat(world: World, fd: int) -> os.stat_result:

@@ -103,14 +103,16 @@ class PipeFile(io.RawIOBase):
         try:
             super().close()
         finally:
-            if self.closefd and self._world.kernel.files:  # a world that has ended has nothing to close
+            kernel = self._world.kernel
+            if self.closefd and kernel.files and self._number not in kernel.reaped:  # or a world or a program has ended
                 close(self._world, self._number)
 
     def __del__(self) -> None:
         if not self.closed and self.closefd:
             file = self._world.kernel.files.get(self._number)
             try:
-                if file is None or not self._world.kernel.is_reported(file):
+                if self._number not in self._world.kernel.reaped and (
+                        file is None or not self._world.kernel.is_reported(file)):
                     warnings.warn(f"unclosed file {self!r}", UnclosedWarning, stacklevel=2, source=self)
             finally:  # the warning may be an error
                 if file is not None:

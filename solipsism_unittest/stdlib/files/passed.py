@@ -6,7 +6,6 @@ that either may close its one. What else its starter had open is EBADF there.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 from collections.abc import Callable, Iterable
@@ -48,11 +47,10 @@ class Passed:
         """What this number is in the program; None where nothing is."""
         return self._own.get(number, number if number < FIRST_DESCRIPTOR or number >= self._first else None)
 
-    def close(self, but: Iterable[int] = ()) -> None:
-        """The program has ended: close what it has, but for some that close otherwise."""
-        for number in [number for number in self._own.values() if number not in but]:
-            with contextlib.suppress(OSError):  # it has closed that one
-                self._kernel.release(number)
+    def close(self) -> None:
+        """Close them: no program gets them."""
+        for number in self._own.values():
+            self._kernel.release(number)
 
 
 inherited: ContextVar[Passed | None] = ContextVar("solipsism_unittest.passed", default=None)

@@ -15,8 +15,10 @@ from typing import Any, TypeVar
 
 from ...introspection.modules import is_of_standard_library
 from ...pythons import IGNORED_AT_EXIT
+from ..holdings import Threads, holding
 from ..threads.pacing.record import Over
 from ..worlds import World, outermost
+from .process import within
 from .surroundings import surroundings_here
 
 __unittest = True
@@ -51,10 +53,12 @@ class Ending:
         self._pools.append(weakref.ref(pool))
 
     def hosted(self, world: World, function: Callable[..., T]) -> Callable[..., T | None]:
-        """Make what a thread runs for the program, at most until that is over."""
+        """Make what a thread runs for the program, at most until that is over. What it starts as it unwinds runs."""
+        holdings = holding.get()
+        unwinds = holdings is not None and holdings.is_over
 
         def run(*args: Any, **kwargs: Any) -> T | None:
-            if self._is_over:
+            if self._is_over or holdings is not None and holdings.is_over and not unwinds:
                 return None
             ident = threading.get_ident()
             self._at_work[ident] = world
@@ -62,6 +66,11 @@ class Ending:
                 return function(*args, **kwargs)
             except (Over, Ended):  # nobody is there to hear of it
                 return None
+            except BaseException:
+                process = within.get()
+                if holdings is None or not holdings.is_over or process is not None and process.main == ident:
+                    raise
+                return None  # it comes of the program's end
             finally:
                 del self._at_work[ident]
                 world.baton.lives_on(ident)
@@ -127,6 +136,12 @@ def ending_here(world: World) -> Ending | None:
         return None
     found = around.ending if around is not None else getattr(outermost(world).process, "ending", None)
     return found if isinstance(found, Ending) else None
+
+
+def threads_here(world: World) -> Threads | None:
+    """How the threads end that are started here; None for no program."""
+    ending, holdings = ending_here(world), holding.get()
+    return holdings.threads if ending is None and holdings is not None else ending
 
 
 # -- module atexit

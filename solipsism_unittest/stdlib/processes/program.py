@@ -28,6 +28,7 @@ from ...introspection.names import plain
 from ...introspection.places import user_place
 from ...kernel.descriptors.pipe import PipeEnd
 from ..files.file_objects import open_descriptor
+from ..holdings import Holdings, holding
 from ..worlds import World, outermost, thread_id
 from .ending import Ended, Ending
 from .process import DEFAULT, Process, here, process_of
@@ -48,7 +49,7 @@ class Program(Process):
 
     def __init__(self, world: World, children: dict[int, Any], at_end: Callable[[], object]) -> None:
         super().__init__(world)
-        self._at_end = at_end  # is called when a signal ends it
+        self.at_end = at_end  # is called when a signal ends it
         self.main = thread_id()
         self.children = children  # of the test: a process outlives its parent
         self.was_interrupted = False
@@ -65,7 +66,7 @@ class Program(Process):
         if self.end_code is None:
             self.end_code, self._is_dying = code, True
             self.ending.end_threads(self.world, self.main)
-            self._at_end()
+            self.at_end()
 
     def leave(self, code: int, call: str) -> NoReturn:
         """End at once, as `os._exit()` does it: nothing that was printed and not flushed is heard."""
@@ -152,7 +153,7 @@ def run(world: World, main: Main, argv: Iterable[str], env: Mapping[str, str] | 
     words = [path_of(main), *argv]
     environment = dict(os.environ if env is None else env)
     with (_streams(world, stdin) as streams, _process(root, _Alone(root, children, streams.stop)) as process,
-          _surroundings(words, environment)):
+          _surroundings(words, environment), _holdings(world, process)):
         with world.kernel.network.host(host) if host != "localhost" else contextlib.nullcontext():
             world.kernel.journal.add("program", words[1:])
             code = _code(main, process)
@@ -182,6 +183,24 @@ def _process(root: World, process: Program) -> Iterator[Program]:
     finally:
         process.end()
         root.process = before
+
+
+@contextlib.contextmanager
+def _holdings(world: World, process: Program) -> Iterator[None]:
+    """What is made in the block is the program's, and ends with it: at once when a signal ends it."""
+    holdings, stop = Holdings(process.ending), process.at_end
+
+    def end() -> None:
+        stop()
+        holdings.end(world)
+
+    process.at_end = end
+    token = holding.set(holdings)
+    try:
+        yield
+    finally:
+        holding.reset(token)
+        holdings.end(world)
 
 
 @contextlib.contextmanager

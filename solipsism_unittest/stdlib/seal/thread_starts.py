@@ -18,7 +18,8 @@ from ...kernel.addresses.hosts import Home, here, staying
 from ...kernel.descriptors.connection import dies_with_host
 from ...pythons import runs_elsewhere
 from ..files.passed import inherited
-from ..processes.ending import Ended, ending_here
+from ..holdings import holding
+from ..processes.ending import Ended, ending_here, threads_here
 from ..processes.process import with_mask_of_this_thread, within
 from ..processes.surroundings import run_surrounded, surroundings_here
 from ..threads import background
@@ -49,7 +50,7 @@ def start(world: World, real: Callable[..., None], thread: threading.Thread) -> 
     if not of_loop:
         world.jobs.note_start(thread, place_here(3))
     known = with_mask_of_this_thread(world, reporting(world.loop, run))
-    if surroundings_here() is not None:
+    if holding.get() is not None:
         known = _with_own_hook(thread, known)
     is_free = background.in_background() and pool is None
     try:
@@ -65,7 +66,10 @@ def start(world: World, real: Callable[..., None], thread: threading.Thread) -> 
 
 
 def _with_own_hook(thread: threading.Thread, run: Callable[[], None]) -> Callable[[], None]:
-    """What a thread of a program raises is printed where it still has the program's stderr."""
+    """What a thread of a program raises is printed where it still has the program's stderr; nobody hears of what comes
+    of the program's end.
+    """
+    holdings = holding.get()
 
     def hooked() -> None:
         try:
@@ -73,6 +77,8 @@ def _with_own_hook(thread: threading.Thread, run: Callable[[], None]) -> Callabl
         except (Over, Ended):
             raise
         except BaseException as error:
+            if holdings is not None and holdings.is_over:
+                return
             clean(error)
             thread._invoke_excepthook(thread)  # type: ignore[attr-defined]  # which looks at what is being handled
 
@@ -128,8 +134,8 @@ def new_pool(world: World, real: Callable[..., None], pool: Any, *args: Any, **k
     real(pool, *args, **kwargs)
     faces.furnish(pool, baton_here)
     world.jobs.note_pool(pool)
-    if (ending := ending_here(world)) is not None:
-        ending.note_pool(pool)
+    if (threads := threads_here(world)) is not None:
+        threads.note_pool(pool)
 
 
 # A worker may have been started by another test, or outside of any: it is the job that belongs to a world.
@@ -173,13 +179,13 @@ def _run_with(variable: ContextVar[Any], value: object, function: Callable[..., 
 
 
 def _inside(world: World, function: Callable[..., Any], *, waits_for_jobs: bool = False) -> Callable[..., Any]:
-    let_out, host, around, ending = permits.let_out(), here.get(), surroundings_here(), ending_here(world)
+    let_out, host, around, threads = permits.let_out(), here.get(), surroundings_here(), threads_here(world)
     home = Home(world.kernel.names, host) if host is not None else None
     if around is not None:
         function = functools.partial(run_surrounded, around, function)
-    if ending is not None and not waits_for_jobs:
-        function = ending.hosted(world, function)
-    for variable in (inherited, within):
+    if threads is not None and not waits_for_jobs:
+        function = threads.hosted(world, function)
+    for variable in (inherited, within, holding):
         if (value := variable.get()) is not None:
             function = functools.partial(_run_with, variable, value, function)
 

@@ -13,6 +13,7 @@ from typing import Any
 from ...errors import SolipsismError
 from ...kernel import PAIR_FAMILY, Capacity, Kernel
 from ...kernel.descriptors.file import os_error
+from ..holdings import hold
 from ..worlds import World
 from .virtual_socket import VirtualSocket, running_world
 
@@ -30,7 +31,7 @@ def socketpair(capacity: Capacity = None, sock1_name: Any = None, sock2_name: An
     names = [_name(name) for name in (sock1_name, sock2_name)]
     hosts = [name[0] for name in names if name is not None]
     family = socket.AF_INET6 if any(":" in host for host in hosts) or not hosts else socket.AF_INET
-    one, two = VirtualSocket.pair(world, capacity, family=family)
+    one, two = _held(world, VirtualSocket.pair(world, capacity, family=family))
     if hosts:
         wildcard = "::" if family == socket.AF_INET6 else "0.0.0.0", 0
         one.end.local, two.end.local = two.end.remote, one.end.remote = [name or wildcard for name in names]
@@ -56,10 +57,16 @@ def socketpair_of(world: World, family: int = PAIR_FAMILY, type: int = socket.SO
     flags = getattr(socket, "SOCK_NONBLOCK", 0) | getattr(socket, "SOCK_CLOEXEC", 0)
     timeout = 0.0 if type & getattr(socket, "SOCK_NONBLOCK", 0) else _socket.getdefaulttimeout()
     if operator.index(type) & ~flags == socket.SOCK_DGRAM:
-        return VirtualSocket.datagram_pair(world, timeout)
+        return _held(world, VirtualSocket.datagram_pair(world, timeout))
     if operator.index(type) & ~flags != socket.SOCK_STREAM:
         raise SolipsismError(f"socket.socketpair() of type {type!r} is not simulated: SOCK_STREAM and SOCK_DGRAM are")
-    return VirtualSocket.pair(world, timeout=timeout)
+    return _held(world, VirtualSocket.pair(world, timeout=timeout))
+
+
+def _held(world: World, pair: tuple[VirtualSocket, VirtualSocket]) -> tuple[VirtualSocket, VirtualSocket]:
+    """The same, which are whose code runs."""
+    hold(world.kernel, *(face._number_ for face in pair))
+    return pair
 
 
 StreamPair = tuple[asyncio.StreamReader, asyncio.StreamWriter]

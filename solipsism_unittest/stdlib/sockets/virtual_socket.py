@@ -28,6 +28,7 @@ from ...kernel.descriptors.transitions import CLOSED
 from ...pythons import SETBLOCKING_TAKES_NUMBERS
 from .. import escapes, waiting
 from ..files.passed import own
+from ..holdings import hold
 from ..worlds import World
 from . import addresses
 from .patches import StockSocket, keep_from_patches, let_patches_reach
@@ -83,6 +84,7 @@ class Face(Traffic):
         self._end_ = make(world.kernel, family, place_here(2))
         self._end_.blocking = self._timeout_ is None
         self._number_ = self._end_.number
+        hold(world.kernel, self._number_)
         self._family_, self._type_ = family, kind
         self._closed = False
 
@@ -234,6 +236,8 @@ class Face(Traffic):
         else:
             end = self._attempt_("accept", listener.accept, READABLE)
         world.kernel.open(end)
+        if self._accepted_ is VirtualSocket:
+            hold(world.kernel, end.number)
         return end
 
     def _accept(self) -> tuple[int, Any]:
@@ -281,7 +285,8 @@ class Face(Traffic):
         kernel = self._its_kernel_
         if self._number_ in kernel.files:
             kernel.release(self._number_)
-        elif end.descriptors is not None:  # the program closed the number itself; one that a loop ended is no error
+        elif end.descriptors is not None and self._number_ not in kernel.reaped:
+            # The program closed the number itself; one that a loop ended is no error.
             raise os_error(errno.EBADF)
 
     def detach(self) -> int:
@@ -299,7 +304,9 @@ class Face(Traffic):
         _ = self._open_end_
         face = type(self).__new__(type(self))
         face._world_ = world
-        Face.__init__(face, self._family_, self._type_, self._proto_, world.kernel.duplicate(self._number_))
+        number = world.kernel.duplicate(self._number_)
+        hold(world.kernel, number)
+        Face.__init__(face, self._family_, self._type_, self._proto_, number)
         face.settimeout(timeout)
         return face
 
@@ -308,11 +315,12 @@ class Face(Traffic):
         if end is not None and self._its_kernel_.files.get(self._number_) is end:
             self._end_ = end
             try:
-                if not self._its_kernel_.is_reported(end):
-                    warnings.warn(f"unclosed {self!r}", UnclosedWarning, stacklevel=2, source=self)
+                if self._number_ not in self._its_kernel_.reaped:
+                    self._its_kernel_.abandon(end)
+                    if not self._its_kernel_.is_reported(end):
+                        warnings.warn(f"unclosed {self!r}", UnclosedWarning, stacklevel=2, source=self)
             finally:  # the warning may be an error
                 self._end_ = None
-                self._its_kernel_.abandon(end)
                 self._its_kernel_.release(self._number_)
 
     # -- options
