@@ -188,9 +188,7 @@ class Rejected(Contract):
 
     @routed
     async def test_begun_anew(self, arm: Arm, router: Router) -> Any:
-        """A socket that has not asked for the outcome of its connect forgets the reset, and connects anew; whoever it
-        was connected to has nobody any more.
-        """
+        """A socket that has not asked for the outcome of its connect forgets reset and peer, and connects anew."""
         listener, address = await self.listener(arm, router)
         one = arm.socket()
         arm.see(outcome(one.connect, address))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextvars import Token
 from typing import Any, Protocol, Self
 
@@ -33,7 +33,7 @@ _HEAD = f"{'local':<28} {'remote':<28} {'state':<16} {'to read':>8} {'under way'
 class OnHost:
     """A host of the network: `with` it, what connects does so from there. It can crash, and come back."""
 
-    def __init__(self, host: Host, wire: Wire, ends: Callable[[], Iterator[Stream]], changed: Callable[[], None]
+    def __init__(self, host: Host, wire: Wire, ends: Callable[[], Iterable[Stream]], changed: Callable[[], None]
                  ) -> None:
         self.name = host.name
         self.addresses = host.addresses
@@ -236,8 +236,9 @@ class Conditions:
         """
         return OnHost(self.names.declare(name), self.wire, self._ends, self._changed)
 
-    def _ends(self) -> Iterator[Stream]:
-        return (end for ends in list(self.tcp.bound.values()) for end in list(ends))
+    def _ends(self) -> Iterable[Stream]:
+        bound = [end for ends in list(self.tcp.bound.values()) for end in list(ends)]
+        return dict.fromkeys([*bound, *self.wire.ends()])
 
     def netstat(self) -> str:
         """A table of all sockets of TCP and UDP: addresses, states, bytes that wait, and what is on its way."""

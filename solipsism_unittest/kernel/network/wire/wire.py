@@ -117,6 +117,10 @@ class Wire:
                     one.transmit = flow.transmit
                     flow.meet(self._flows.get(other))
 
+    def ends(self) -> list[Stream]:
+        """The ends of streams that go over the wire and are open, also of those whose peer is gone without a word."""
+        return [end for end in list(self._flows) if isinstance(end, Stream) and end.state is not CLOSED]
+
     def slowness(self, one: Connection, other: Connection | None = None) -> float:
         """How many seconds longer each packet of this connection takes, where an exploration wants it."""
         explorer = self._choices.explorer

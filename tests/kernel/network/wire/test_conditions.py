@@ -7,7 +7,7 @@ import socket
 import threading
 import unittest
 
-from solipsism_unittest import SolipsistTestCase
+from solipsism_unittest import SolipsistTestCase, Verdict
 from solipsism_unittest.evidence import state
 from tests.case.test_case import run, told
 
@@ -152,6 +152,20 @@ class ConditionsTest(ConditionsCase):
     async def test_closed_on_a_narrow_link(self):
         """The same where bytes wait before the link."""
         await self.closed_on(bandwidth=8.0)
+
+    async def test_netstat_of_who_is_alone(self):
+        """An end whose peer is gone without a word is there, until it is closed; it crashes with its host."""
+        await self.joined()
+        with self.network.rule(lambda packet: Verdict.RESET):
+            self.writer.write(b"x")
+        self.writer.close()
+        await self.settle()
+        states = []
+        for crash in (False, True):
+            if crash:
+                self.network.host("api.test").crash()
+            states.append([line.split()[2] for line in self.network.netstat().splitlines()[1:]])
+        self.assertEqual(states, [["listening", "listening", state, "closed"] for state in ("established", "reset")])
 
     async def test_netstat(self):
         """A table of all sockets: addresses, states, and bytes that wait or are under way."""
