@@ -439,7 +439,10 @@ if __name__ == "__main__":
         source = """
 async def answer(reader, writer):
     writer.write(await reader.readline())
-    await reader.read()
+    try:
+        await reader.read()
+    except asyncio.CancelledError:
+        pass  # asyncio of 3.11 makes a fuss about it
 async def main():
     global server
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
