@@ -57,9 +57,9 @@ def _is_noted(loop: Any, face: Any) -> bool:
     return kernel.is_reported(file)
 
 
-def _is_reaped(loop: object, face: Any) -> bool:
+def _is_reaped(loop: Any, face: Any) -> bool:
     """Whether an end was a program's that has ended: there is nothing to close, and nobody who would hear of it."""
-    return isinstance(loop, SolipsistEventLoop) and face.fileno() in loop.kernel.reaped
+    return issubclass(type(loop), SolipsistEventLoop) and face.fileno() in loop.kernel.reaped
 
 
 def _make_writers_del(before: Any) -> Any:
@@ -68,7 +68,7 @@ def _make_writers_del(before: Any) -> Any:
         transport = writer._transport
         ends = () if transport.is_closing() else map(transport.get_extra_info, ("socket", "pipe"))
         face = next(filter(None, ends), None)
-        if face is not None and _is_reaped(transport._loop, face):
+        if face is not None and _is_reaped(getattr(writer, "_loop", None), face):
             return
         if face is not None and _is_noted(getattr(writer, "_loop", None), face):
             writer.close()  # as asyncio's, but for the warning

@@ -142,7 +142,7 @@ class ProgramTest(SolipsistTestCase):
             self.assertEqual((await self.assertCompletesAfter(program, 30)).returncode, 3)
 
     async def test_killed(self):
-        """SIGKILL leaves no time for anything: its archive finds the end of its input, and its clients that of theirs."""
+        """SIGKILL leaves no time for anything: its archive and its clients find the end of their streams."""
         self.trust()
         program = self.run_program(self.main)
         await self.settle()
