@@ -22,6 +22,7 @@ from ..peers.programs.real import start_real
 from ..peers.programs.table import Asking, programs_of
 from ..pythons import EXIT_CODE_IS_GONE
 from ..stdlib.files.passed import own_or_same
+from ..stdlib.holdings import Holdings
 from ..stdlib.seal import guard
 from ..stdlib.seal.permits import is_let_out
 from ..stdlib.worlds import World
@@ -91,6 +92,8 @@ def _note_registration(loop: Any, fd: Any, index: int, method: str) -> None:
 
 class ChildProcesses(Serving):
     """An event loop with child processes; `SolipsistEventLoop` is one."""
+
+    holdings: Holdings | None = None  # of the program that has made it
 
     subprocess_exec, subprocess_shell = _begin("exec"), _begin("shell")
 

@@ -29,7 +29,6 @@ from ..kernel.clock import Hold
 from ..kernel.journal import FULL
 from ..pythons import default_policy
 from ..stdlib import worlds
-from ..stdlib.holdings import Holdings
 from ..stdlib.sockets.lookups import refuse_to_block
 from ..stdlib.threads.background import is_background
 from ..stdlib.threads.job import Work
@@ -95,7 +94,6 @@ class SolipsistEventLoop(ChildProcesses):
     _ready: deque[Any]
 
     _closed = True  # until __init__ is through: __del__ asks
-    holdings: Holdings | None = None  # of the program that has made it
 
     def __init__(self, start_time: float = 0.0, *, autojump: bool = True, seed: int = 0) -> None:
         world = World(Kernel(start_time, seed), self, self._write_to_self)
