@@ -411,7 +411,7 @@ def _put_first(case: unittest.TestCase, run: Run, failure: BaseException, known:
 def _expects_failure(case: unittest.TestCase) -> bool:
     method = getattr(case, case._testMethodName)
     name = "__unittest_expecting_failure__"
-    return bool(getattr(case, name, False) or getattr(method, name, False))
+    return bool(getattr(case, name, False) or getattr(getattr(method, "__func__", method), name, False))
 
 
 # -- one cause in many tests of a class: said once, and counted in the others

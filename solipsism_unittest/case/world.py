@@ -17,7 +17,6 @@ from typing import Any, NoReturn
 
 from ..errors import EscapeError, RealTimeLimitError, SolipsismError
 from ..hangs import report
-from ..introspection import names
 from ..introspection.modules import OWN_NAME
 from ..introspection.tasks import all_tasks
 from ..kernel.choices import UNEXPLORED, Explorer, Unexplored
@@ -91,6 +90,10 @@ class Run:
             raise SolipsismError("there is an event loop only while the test runs: use self.loop from setUp() on")
         loop = loops.loop_of(self.runner)
         return loop if loop is not None else self.runner.get_loop()
+
+    def loop_so_far(self) -> asyncio.AbstractEventLoop | None:
+        """The loop, where it was made already."""
+        return loops.loop_of(self.runner)
 
     @property
     def context(self) -> Context:
@@ -168,36 +171,27 @@ def enter(case: Settings, run: Run, scope: Scope | None) -> None:
         if alone:
             raise SolipsismError(f"{alone[0]} of one test gives it a loop of its own, and loop_scope of "
                                  f"{type(case).__qualname__} is {case.loop_scope!r}: set it to 'test'")
-    settings.check(case, *settings.OF_THE_TEST)
+    settings.OF_THE_TEST.check(case)
     # First in, last out: leaving may take real time too.
-    run.limit = real_time.real_time_limit(case.real_time_limit, lambda: loops.loop_of(run.runner))
+    run.limit = real_time.real_time_limit(case.real_time_limit, run.loop_so_far)
     run.leaving.enter(run.limit)
-    loop = run.limit.run(lambda: run.loop)
+    loop = run.limit.run(functools.partial(getattr, run, "loop"))
     run.leaving.callback(asyncio.set_event_loop, loop if loops.is_lent(run.runner) else None)
     asyncio.set_event_loop(loop)
     run.leaving.enter(run.unawaited)
     said = checks.said(type(case), getattr(case, case._testMethodName))
     if said:
         run.checks = {**checks.DEFAULTS, **said}
-    executor = _use_executor(case, run) if scope is None or not scope.has_executor else None
+    executor = settings.executor_of(case) if scope is None or not scope.has_executor else None
+    if executor is not None:
+        run.world.use_executor(executor)
+        if scope is not None:
+            scope.has_executor = True
     run.world.enter(case, run, settings.blocking_calls_of(case, said.get("blocking_calls")))
     if executor is not None and loops.is_lent(run.runner):  # which nobody closes
         run.leaving.callback(executor.shutdown)
     if case.forbid_get_event_loop:
         run.refusals = run.leaving.enter_context(get_event_loop.forbidden(case.failureException))
-
-
-def _use_executor(case: Settings, run: Run) -> concurrent.futures.Executor | None:
-    executor = case.executor_factory()
-    if executor is None:
-        return None
-    if not isinstance(executor, concurrent.futures.Executor):
-        raise SolipsismError(f"executor_factory of {type(case).__qualname__} gave {names.plain(executor)}, "
-                             "which is no executor: return a new concurrent.futures.Executor, or None")
-    run.world.use_executor(executor)
-    if run.scope is not None:
-        run.scope.has_executor = True
-    return executor
 
 
 def leave(run: Run) -> None:
@@ -265,14 +259,14 @@ class VirtualWorld:
         """Live in this world until the run leaves it."""
         loop, world = self._loop, self._loop.world
         world.guarded = case.hermetic
-        world.made_for = world.made_for or run.name or case.id()
+        world.made_for = world.made_for or run.name or loops.name_for(case, run.runner)
         run.leaving.enter(inside(world))
         if case.wall_start is not None:
             run.leaving.enter_context(wall_clock(world.kernel.wall, case.wall_start))
         run.unawaited.world = world
         loops.let_explore(case, loop, run.explorer, run.leaving if run.scope is None else None)
         run.leaving.callback(survey.watch_writers(loop))
-        survey.warn_of_the_rest(loop, run.checks)
+        survey.warn_of_the_rest(loop, run.checks, run.unawaited.collector)
         if run.scope is not None or loops.is_lent(run.runner):
             run.before = self.before()
             if run.scope is not None:
@@ -321,7 +315,8 @@ class VirtualWorld:
     def hold(self, kept: Collection[object]) -> list[object]:
         """What the garbage collector would report before us: who calls this holds it. `kept` is in the case."""
         inventory = self._loop.inventory
-        inventory.add_futures(kept)
+        if kept:
+            inventory.add_futures(kept)
         # A task that nobody holds is part of a cycle, and a leak.
         return [*inventory.unread(), *all_tasks(self._loop)]
 

@@ -104,5 +104,5 @@ def said(case: type, method: object) -> dict[str, bool]:
     for cls in reversed(case.__mro__) if hasattr(case, _MARK) else ():
         if _MARK in vars(cls):
             checks.update(vars(cls)[_MARK])
-    checks.update(getattr(method, _MARK, ()))
+    checks.update(getattr(getattr(method, "__func__", method), _MARK, ()))  # of a method an error would be made first
     return checks

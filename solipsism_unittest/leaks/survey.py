@@ -40,8 +40,9 @@ def watch_writers(loop: SolipsistEventLoop) -> Callable[[], None]:
     from 3.11.5 on) with a ResourceWarning that few people see. The result ends that.
     """
     _arm()
-    loop.inventory.is_watched = True
-    return loop.inventory.watch_no_more
+    inventory = loop.inventory
+    inventory.is_watched = True
+    return inventory.watch_no_more
 
 
 def _is_noted(loop: Any, face: Any) -> bool:
@@ -106,10 +107,13 @@ def _arm() -> None:
         dying.arm()
 
 
-def warn_of_the_rest(loop: SolipsistEventLoop, checks: Mapping[str, bool]) -> None:
-    """Let neither a warning nor asyncio's log say what a test with these checks reports at its end."""
+def warn_of_the_rest(loop: SolipsistEventLoop, checks: Mapping[str, bool], collector: object) -> None:
+    """Let neither a warning nor asyncio's log say what a test with these checks reports at its end.
+
+    Where warnings are not shown by this `collector` any more, somebody collects them, and gets those of sockets.
+    """
     loop.uncaught.is_reported = functools.partial(_is_reported, checks) if checks is not DEFAULTS else _BY_DEFAULT
-    loop.kernel.is_reported = functools.partial(_is_reported_lost, checks, collector_of_warnings())
+    loop.kernel.is_reported = functools.partial(_is_reported_lost, checks, collector)
 
 
 def _is_reported(checks: Mapping[str, bool], kind: str) -> bool:
@@ -131,11 +135,12 @@ def is_clean(loop: SolipsistEventLoop) -> bool:
 
 def is_quiet(loop: SolipsistEventLoop) -> bool:
     """Whether there is nothing but tasks, if anything. Asking costs little."""
-    kernel, inventory, jobs = loop.kernel, loop.inventory, loop.world.jobs
+    world, inventory = loop.world, loop.inventory
+    kernel, jobs = world.kernel, world.jobs
     return not (kernel.files or kernel.abandoned or inventory.has_handles() or loop.selector.keys
-                or jobs.started or jobs.working or loop.world.baton.active
+                or jobs.started or jobs.working or world.baton.active
                 or loop.uncaught.found or inventory.generators
-                or loop.world.second)
+                or world.second)
 
 
 class Clients:

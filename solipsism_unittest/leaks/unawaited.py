@@ -47,7 +47,7 @@ class Unawaited:
         self._thread = get_ident()
         self._depth = get_coroutine_origin_tracking_depth()
         set_coroutine_origin_tracking_depth(max(self._depth, 1))
-        self._collector = collector_of_warnings()
+        self.collector = collector_of_warnings()
         self._warn = warnings._warn_unawaited_coroutine  # type: ignore[attr-defined]
         warnings._warn_unawaited_coroutine = self._take_down  # type: ignore[attr-defined]
         return self
@@ -57,7 +57,7 @@ class Unawaited:
         set_coroutine_origin_tracking_depth(self._depth)
 
     def _take_down(self, coroutine: types.CoroutineType[Any, Any, Any]) -> None:
-        collected = collector_of_warnings() is not self._collector
+        collected = collector_of_warnings() is not self.collector
         ours = get_ident() == self._thread or self.world is not None and world_here() is self.world
         if collected or not coroutine.cr_origin or not ours:
             self._warn(coroutine)

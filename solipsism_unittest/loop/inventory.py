@@ -33,7 +33,7 @@ from ..stdlib.files.played import FileDescriptor, is_played, number_of
 from ..stdlib.holdings import Holdings, holder_of, holding
 from .gone import Gone, context_of
 from .selector import VirtualSelector
-from .timers import Timer
+from .timers import Line, Timer
 
 __unittest = True
 __tracebackhide__ = True
@@ -47,6 +47,7 @@ class Owner(Protocol):
 
     selector: VirtualSelector
     holdings: Holdings | None
+    line: Line
     _ready: deque[asyncio.Handle]
     _transports: weakref.WeakValueDictionary[int, asyncio.BaseTransport]
     _remove_reader: Callable[[int], bool]
@@ -268,7 +269,8 @@ class Inventory:
 
     def has_handles(self) -> bool:
         """Whether the loop has any timer or ready handle, cancelled ones included."""
-        return bool(self.owner._ready or self.owner.next_timer())
+        line = self.owner.line
+        return bool(self.owner._ready or line.queue or line.heap or line.plain)
 
     def drop_handles(self) -> None:
         """Forget every timer and every ready handle: none of them will run."""
