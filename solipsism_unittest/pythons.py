@@ -53,8 +53,12 @@ REGISTERS_OF_TASKS = () if sys.version_info >= (3, 14) else (
 NO_SUCH_INTERFACE = sys.version_info >= (3, 14)
 # 3.12: `setblocking()` takes whatever is true or false. Before, it had to be a number.
 SETBLOCKING_TAKES_NUMBERS = sys.version_info < (3, 12)
+# 3.14: asyncio lists its tasks in C. Before, in a set, so that each was asked for its hash while it was made.
+NEW_TASKS_ARE_HASHED = sys.version_info < (3, 14)
 # 3.14: asyncio mostly hears of a child's end before it reads what that wrote last. Before, mostly after.
 EXIT_COMES_FIRST = sys.version_info >= (3, 14)
+# 3.12: which loop runs here is known without asking the system for the number of the process.
+RUNNING_LOOP_IS_KNOWN = sys.version_info >= (3, 12)
 # 3.12: what asyncio logs of a child whose exit code is gone. Before, a thread of its own said so, in other words.
 EXIT_CODE_IS_GONE = ("child process pid %d exit status already read:  will report returncode 255"
                      if sys.version_info >= (3, 12) else "Unknown child process pid %d, will report returncode 255")

@@ -1,11 +1,15 @@
 """What differs between the Pythons: each row says what the running one does on the real system."""
 
+import asyncio
 import errno
 import gc
 import os
 import socket
 import tempfile
+import timeit
 import unittest
+from asyncio import _get_running_loop
+from threading import get_ident
 
 from solipsism_unittest import pythons
 from tests import ROOT
@@ -48,6 +52,34 @@ class RowsTest(unittest.TestCase):
                 found = outcome(take, 10, *args, socket.MSG_TRUNC)
                 with self.subTest(take.__name__):
                     self.assertEqual(found, pythons.CUT_DATAGRAM and (ValueError, pythons.CUT_DATAGRAM))
+
+    def test_hashes_of_new_tasks(self):
+        """A task is asked for its hash while it is made, or not."""
+        asked = []
+
+        class Task(asyncio.Task):
+            def __hash__(self):
+                asked.append(None)
+                return 0
+
+        async def main():
+            task = Task(asyncio.sleep(0), loop=asyncio.get_running_loop())
+            found = bool(asked)
+            await task
+            return found
+
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            self.assertIs(runner.run(main()), pythons.NEW_TASKS_ARE_HASHED)
+
+    def test_the_running_loop(self):
+        """To ask for the running loop takes no longer than for the number of the thread, or a call of the system."""
+
+        async def main():
+            return [min(timeit.repeat(ask, number=1000, repeat=50)) for ask in (_get_running_loop, get_ident)]
+
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            loop, thread = runner.run(main())
+        self.assertIs(loop < 1.5 * thread, pythons.RUNNING_LOOP_IS_KNOWN, (loop, thread))
 
     def test_iterators(self):
         """What a `for` goes over has an iterator in the suspended frame, or is named as walked unseen."""

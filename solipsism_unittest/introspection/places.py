@@ -17,13 +17,13 @@ from collections.abc import Collection, Iterator
 from math import inf
 from sys import _getframe
 from types import CodeType, FrameType, FunctionType
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from .modules import CARRIED, carries, is_of_library, module_of, outward
 
 _working_directory = os.getcwd  # the system's own
 
-_OF_TASKS = vars(asyncio.tasks)  # of a module that carries calls and starts no loop
+OF_TASKS = vars(asyncio.tasks)  # of a module that carries calls and starts no loop
 _STARTERS = {"asyncio.base_events": "run_forever", "unittest.case": "run", "_pytest.runner": "runtestprotocol"}
 # The last instruction of a starter of which that is known: what stands behind it is none, and nobody looks at its code.
 _LAST = {"asyncio.base_events": len(asyncio.BaseEventLoop.run_forever.__code__.co_code)}
@@ -177,8 +177,9 @@ def place_above(frame: FrameType | None) -> Place | None:
     gather() makes thousands, all of them at one place, which stands on its frame. As long as there is an audit hook in
     Python, to look at the code of a frame takes as long as a twentieth of all that a sleeping task needs.
     """
-    first, of_tasks = frame, cast(Any, frame)
-    while frame is not None and frame.f_globals is _OF_TASKS:
+    first = frame
+    of_tasks: Any = frame
+    while frame is not None and frame.f_globals is OF_TASKS:
         if type(met := frame.f_trace) is Place:
             return met
         of_tasks, frame = frame, frame.f_back

@@ -117,6 +117,16 @@ class ChildProcesses(Serving):
         """See `add_reader`."""
         return Stock.remove_writer(self, own_or_same(fd))
 
+    async def connect_read_pipe(self, protocol_factory: Any, pipe: Any) -> Any:
+        """As asyncio's; a real descriptor is refused at the call, and not in the callback that registers it."""
+        self.selector.check_pipe(pipe)
+        return await Stock.connect_read_pipe(self, protocol_factory, pipe)
+
+    async def connect_write_pipe(self, protocol_factory: Any, pipe: Any) -> Any:
+        """As asyncio's; see `connect_read_pipe`."""
+        self.selector.check_pipe(pipe)
+        return await Stock.connect_write_pipe(self, protocol_factory, pipe)
+
     async def _make_subprocess_transport(self, protocol: Any, args: Any, shell: bool, stdin: Any, stdout: Any,
                                          stderr: Any, bufsize: int, extra: Any = None, **options: Any) -> Any:
         """As asyncio's, without a watcher: a program says itself when it ends."""

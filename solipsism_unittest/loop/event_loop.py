@@ -15,7 +15,7 @@ import itertools
 import selectors
 import socket
 import weakref
-from asyncio import base_events, ensure_future, events, futures, runners, tasks
+from asyncio import _get_running_loop, base_events, ensure_future, events, futures, runners, tasks
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from threading import get_ident
@@ -23,11 +23,11 @@ from types import CoroutineType, FrameType
 from typing import Any, TypeVar
 
 from ..introspection import names
-from ..introspection.places import NOT_ASKED, WATCH, Place, place_above, place_here, user_place
+from ..introspection.places import NOT_ASKED, OF_TASKS, WATCH, Place, place_above, place_here, user_place
 from ..kernel import Kernel
 from ..kernel.clock import Hold
 from ..kernel.journal import FULL
-from ..pythons import default_policy
+from ..pythons import NEW_TASKS_ARE_HASHED, RUNNING_LOOP_IS_KNOWN, default_policy
 from ..stdlib import worlds
 from ..stdlib.sockets.lookups import refuse_to_block
 from ..stdlib.threads.background import is_background
@@ -143,7 +143,8 @@ class SolipsistEventLoop(ChildProcesses):
         if when == now and delay > 0:
             when = now + self._clock.resolution  # a positive delay ends later than now, or time would never go on
         if (callback is not END_OF_SLEEP or context is not None or type(when) is not float or not self.is_lean
-                or not when >= self.line.latest or self._thread_id != get_ident() or len(args) != 2
+                or not when >= self.line.latest or len(args) != 2
+                or ((_get_running_loop() is not self) if RUNNING_LOOP_IS_KNOWN else (self._thread_id != get_ident()))
                 or args[1] is not None or type(args[0]) is not asyncio.Future
                 or getattr(self.call_at, "__func__", None) is not _CALL_AT):
             if getattr(self.call_at, "__func__", None) is _CALL_AT:
@@ -232,20 +233,27 @@ class SolipsistEventLoop(ChildProcesses):
         """As asyncio's; an unnamed task gets its number among the loop's tasks, the same in every run."""
         number = next(self._own.tasks)  # of every task: before 3.13 asyncio names some only after they are made
         try:
-            place = place_above(WATCH.ask().f_back)
+            above: Any = WATCH.ask().f_back
         except NOT_ASKED:
-            place = place_above(WATCH.again().f_back)
+            above = WATCH.again().f_back
+        if above is None or above.f_globals is not OF_TASKS or type(place := above.f_back.f_trace) is not Place:
+            place = place_above(above)  # which gather() finds on its frame from the second task on
         task: Any
         if self._task_factory is None and tasks.Task is _STOCK_TASK:
             if self._closed:
                 self._check_closed()
-            task = Task.__new__(Task)
-            task.number = number  # before asyncio puts it into a set
             given = UNNAMED if name is None else name
-            if kwargs:
+            if kwargs or context is not None:
+                task = Task.__new__(Task)
+                task.number = number  # before it runs, as one does that begins at once
                 Task.__init__(task, coro, loop=self, name=given, context=context, **kwargs)
-            else:
-                Task.__init__(task, coro, loop=self, name=given, context=context)
+            elif NEW_TASKS_ARE_HASHED:
+                task = Task.__new__(Task)
+                task.number = number
+                Task.__init__(task, coro, loop=self, name=given)
+            else:  # a call less
+                task = Task(coro, loop=self, name=given)
+                task.number = number
             if self._debug:
                 del task._source_traceback[-1]
         else:  # of a program's own factory, or of what stands in the place of asyncio's class, as its pure Python one
@@ -285,18 +293,6 @@ class SolipsistEventLoop(ChildProcesses):
         self._asyncgens.discard(agen)
         if not self.is_closed():
             self.call_soon_threadsafe(close_generator, self, agen)
-
-    # -- descriptors
-
-    async def connect_read_pipe(self, protocol_factory: Any, pipe: Any) -> Any:
-        """As asyncio's; a real descriptor is refused at the call, and not in the callback that registers it."""
-        self.selector.check_pipe(pipe)
-        return await Stock.connect_read_pipe(self, protocol_factory, pipe)
-
-    async def connect_write_pipe(self, protocol_factory: Any, pipe: Any) -> Any:
-        """As asyncio's; see `connect_read_pipe`."""
-        self.selector.check_pipe(pipe)
-        return await Stock.connect_write_pipe(self, protocol_factory, pipe)
 
     # -- threads
 

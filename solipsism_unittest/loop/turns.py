@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from asyncio import base_events, events, format_helpers, futures, selector_events, streams
+from asyncio import _get_running_loop, base_events, events, format_helpers, futures, selector_events, streams
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
@@ -29,6 +29,7 @@ from typing import Any, ClassVar
 
 from ..introspection.threads import Real
 from ..kernel import Kernel
+from ..pythons import RUNNING_LOOP_IS_KNOWN
 from ..stdlib.threads.mistakes import check_callback, refuse_callback
 from ..stdlib.worlds import World
 from . import doors
@@ -251,7 +252,7 @@ class Turns(asyncio.SelectorEventLoop, Behind):
     def call_soon(self, callback: Callable[..., object], *args: Any,  # type: ignore[override]
                   context: contextvars.Context | None = None) -> events.Handle:
         """As asyncio's; from a wrong thread it is a RuntimeError, and a coroutine function as callback a TypeError."""
-        if self._thread_id != get_ident():
+        if (_get_running_loop() is not self) if RUNNING_LOOP_IS_KNOWN else (self._thread_id != get_ident()):
             check_caller(self, "call_soon")
         kind = type(callback)
         if kind is BuiltinFunctionType:  # which the wake-up of a task is

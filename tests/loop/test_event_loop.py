@@ -17,6 +17,7 @@ import tempfile
 import threading
 import unittest
 import weakref
+from contextvars import copy_context
 from unittest import mock
 
 from solipsism_unittest import (
@@ -325,6 +326,33 @@ class TaskTest(unittest.TestCase):
             return await asyncio.gather(child(0), child(2), asyncio.sleep(1)), loop.time()
 
         self.assertEqual(run(main()), (["Task-2", "Task-3", None], 2.0))
+
+    def test_a_task_that_begins_at_once(self):
+        """A task that begins while it is made is in sets like any other, in a context of its own too."""
+        known = set()
+
+        async def child(delay):
+            known.add(asyncio.current_task())
+            await asyncio.sleep(delay)
+
+        async def main():
+            options = {"eager_start": True} if sys.version_info >= (3, 14) else {}
+            loop = asyncio.get_running_loop()
+            made = [loop.create_task(child(0), **options), loop.create_task(child(1), context=copy_context())]
+            await asyncio.gather(*made)
+            return known == set(made), [hash(task) for task in made]
+
+        self.assertEqual(run(main()), (True, [2, 3]))
+
+    def test_a_task_of_a_bare_thread(self):
+        """A task that is made where nobody's code runs has no place."""
+        ended, made = threading.Event(), []
+        with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
+            make = functools.partial(runner.get_loop().create_task, asyncio.sleep(0, "slept"))
+            steps = functools.partial(made.extend, map(operator.call, [make])), ended.set  # no frame of Python
+            _thread.start_new_thread(list, (map(operator.call, steps),))
+            self.assertTrue(ended.wait(10))
+            self.assertEqual((runner.run(asyncio.wait_for(made[0], 1)), made[0].made_at), ("slept", None))
 
     def test_custom_factories(self):
         """A task factory of the program's own is used, also one whose futures take no attributes of ours."""
