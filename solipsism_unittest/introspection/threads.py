@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import concurrent.futures
 import dis
 import functools
 import itertools
@@ -49,6 +50,31 @@ class Real:
     acquire = staticmethod(_thread.LockType.acquire)
     get_ident = staticmethod(threading.get_ident)
     frames = staticmethod(sys._current_frames)  # of all threads: only for the two functions below
+
+
+_main_thread = threading.main_thread
+_JOIN, _RESULT = threading.Thread.join.__code__, concurrent.futures.Future.result.__code__
+
+
+def main_ident() -> int:
+    """The identifier of the main thread of the process."""
+    return _main_thread().ident or 0
+
+
+def main_waits_for_us() -> tuple[types.CodeType, int] | None:
+    """Where the main thread stands in a `join()` of this thread or in a `result()` without a timeout; None for neither.
+
+    It may be about to go on: then it stands elsewhere soon. One that has ended stands at its end.
+    """
+    if not _main_thread().is_alive():
+        return _JOIN, 0
+    innermost = frame_of(main_ident())
+    for frame in outward(innermost):
+        names = frame.f_locals if frame.f_code is _JOIN or frame.f_code is _RESULT else {}
+        if innermost is not None and (names["self"].ident == Real.get_ident() if frame.f_code is _JOIN
+                                      else "timeout" in names and names["timeout"] is None):
+            return innermost.f_code, innermost.f_lasti
+    return None
 
 
 # -- where a thread stands

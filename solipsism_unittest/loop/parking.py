@@ -12,6 +12,7 @@ from collections import deque
 from math import inf
 from typing import TYPE_CHECKING
 
+from ..introspection.threads import Real, idents, main_ident, main_waits_for_us
 from ..stdlib.threads.jobs import Wakeups
 from ..stdlib.threads.pacing.locks import hand_on
 from ..stdlib.threads.pacing.patience import PATIENCE, Patience
@@ -37,6 +38,7 @@ class Parking:
             """Report that it took longer."""
 
     def __init__(self, world: World) -> None:
+        self._world = world
         self.wakeups = Wakeups()
         self.jobs = world.jobs
         self._line = world.jobs.line
@@ -92,6 +94,24 @@ class Parking:
                 self.jobs.lose_patience()
         self.wakeups.take()
         self.blocking.start()  # no callback took that long
+
+    def _may_be_called(self) -> bool:
+        """Whether threads outside of the world may call: it is a bare loop's, in a thread that one of them started."""
+        world, main = self._world, main_ident()
+        return world.made_for is None and world.home == Real.get_ident() != main and not world.lives_here(main)
+
+    def _wait_for_a_call(self) -> bool:
+        """Wait in real time for a call from outside; False where only the main thread is there, and waits for us."""
+        before = None
+        while not self._really_wait(PATIENCE):
+            others = [each for each in idents() if each != main_ident() and not self._world.lives_here(each)]
+            stands = None if others else main_waits_for_us()
+            if stands is not None and stands == before:
+                return False
+            before = stands
+        self.wakeups.take()
+        self.blocking.start()  # no callback took that long
+        return True
 
     def _really_wait(self, seconds: float) -> bool:
         """Wait for a wake-up in real time, and let threads run meanwhile; whether one came."""

@@ -365,7 +365,7 @@ class VirtualSelector(Parking, selectors.BaseSelector):
         elif due != inf:
             self._owner.stuck(SleepForeverError, "nobody moves time on",
                           f"autojump is off, and the next timer is due at t={due!r}: await advance() to get there")
-        else:
+        elif not (self._may_be_called() and self._wait_for_a_call()):
             hint = "\n  ".join(lines(self._baton.records.values()))
             self._owner.stuck(SleepForeverError, "nothing can wake the program", hint)
         return self.ready_now() if self._awake else []
