@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from asyncio import _get_running_loop, current_task
 from collections.abc import Collection, Iterator
 from math import inf
-from sys import _getframe
+from sys import _getframe, gettrace
 from types import CodeType, FrameType, FunctionType
 from typing import Any, NamedTuple
 
@@ -176,6 +177,8 @@ def place_above(frame: FrameType | None) -> Place | None:
 
     gather() makes thousands, all of them at one place, which stands on its frame. As long as there is an audit hook in
     Python, to look at the code of a frame takes as long as a twentieth of all that a sleeping task needs.
+
+    Not where a debugger is at work: it would take the frame for one that it has begun to trace, and leave it out.
     """
     first = frame
     of_tasks: Any = frame
@@ -184,9 +187,14 @@ def place_above(frame: FrameType | None) -> Place | None:
             return met
         of_tasks, frame = frame, frame.f_back
     place = _place_above(frame)
-    if of_tasks is not first and of_tasks is not None and of_tasks.f_trace is None:
+    if of_tasks is not first and of_tasks is not None and of_tasks.f_trace is None and not _is_traced():
         of_tasks.f_trace = place
     return place
+
+
+def _is_traced() -> bool:
+    monitoring = getattr(sys, "monitoring", None)  # 3.12+
+    return gettrace() is not None or monitoring is not None and monitoring.get_tool(monitoring.DEBUGGER_ID) is not None
 
 
 def _place_above(frame: FrameType | None) -> Place | None:

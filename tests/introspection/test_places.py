@@ -1,6 +1,7 @@
 """Where in the user's code a thing was made."""
 
 import asyncio
+import bdb
 import contextlib
 import os
 import sys
@@ -204,6 +205,16 @@ class Tracing:
         return asyncio.sleep(0, "traced").__await__()
 
 
+class Stopping:
+    """An awaitable in which a debugger stops, in the middle of a gather()."""
+
+    def __hash__(self):
+        return 1
+
+    def __await__(self):
+        return asyncio.sleep(0).__await__()
+
+
 class GatherTest(unittest.TestCase):
     def test_lines(self):
         """Each gather() has its own line, also where one comes after the other from functions of one shape."""
@@ -278,6 +289,41 @@ class GatherTest(unittest.TestCase):
         with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
             self.assertEqual(runner.run(main()), 1)
         self.assertEqual(seen[-1], "return")
+
+
+    def test_a_debugger_that_steps_out(self):
+        """A debugger that stops in what gather() calls comes back to gather() step by step, as on a stock loop."""
+        class Stepping(bdb.Bdb):
+            stops, has_stopped = 0, False
+
+            def user_line(self, frame):
+                self.has_stopped |= frame.f_code is Stopping.__hash__.__code__
+                self.stops += frame.f_code is asyncio.gather.__code__
+                if self.has_stopped:
+                    self.set_step()
+                else:
+                    self.set_continue()
+
+            def user_return(self, frame, value):
+                self.set_step()
+
+        async def main():
+            return await asyncio.gather(asyncio.sleep(0), asyncio.sleep(0), Stopping(), asyncio.sleep(0))
+
+        def stops(factory, **backend):
+            stepping, before = Stepping(**backend), sys.gettrace()
+            stepping.set_break(__file__, Stopping.__hash__.__code__.co_firstlineno + 1)
+            try:
+                with asyncio.Runner(loop_factory=factory) as runner:
+                    stepping.runcall(runner.run, main())
+            finally:
+                sys.settrace(before)
+            return stepping.stops
+
+        for backend in ({}, {"backend": "monitoring"})[:1 + (sys.version_info >= (3, 14))]:
+            stock = stops(asyncio.SelectorEventLoop, **backend)
+            self.assertGreater(stock, 3)
+            self.assertEqual(stops(SolipsistEventLoop, **backend), stock, backend)
 
 
 class LineTest(unittest.TestCase):
