@@ -6,7 +6,6 @@ import _queue
 import queue
 from collections import deque
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from .locks import FindBaton, Kind, block, hand_on, look_in_vain
@@ -114,13 +113,17 @@ class JobQueue(VirtualSimpleQueue):
 class Idle:
     """How many workers of a pool wait for a job. Nobody waits for one of them, so that it need be no Semaphore."""
 
-    __slots__ = ("_they", "release")
+    __slots__ = ("_they",)
+    _value = property(lambda self: len(self._they))  # what monitors of a pool read
 
     def __init__(self) -> None:
         self._they: deque[None] = deque()
-        self.release = partial(self._they.append, None)
 
-    def acquire(self, timeout: float = 0) -> bool:
+    def release(self, n: int = 1) -> None:
+        """Add so many."""
+        self._they.extend([None] * n)
+
+    def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
         """Take one, if there is one."""
         try:
             self._they.pop()

@@ -19,6 +19,7 @@ from solipsism_unittest import SolipsistEventLoop, SolipsistTestCase, sealed
 from solipsism_unittest.stdlib.threads.pacing.locks import block, forget_looks, hand_on, looks_so_far
 from solipsism_unittest.stdlib.threads.pacing.record import Why
 
+OLD_POOL = concurrent.futures.ThreadPoolExecutor(1)
 REAL, REAL_RLOCK = type(_thread.allocate_lock()), _thread.RLock
 
 
@@ -121,6 +122,17 @@ class FaceTest(SolipsistTestCase):
                 self.assertRaises(queue.Empty, line.get_nowait)
                 self.assertRaises(queue.Empty, line.get, timeout=1)
         self.assertEqual(time.monotonic(), 2)
+
+    def test_what_a_pool_says_of_itself(self):
+        """A pool tells monitors how many workers are idle, and can be asked for one as a real one can."""
+        for pool in (OLD_POOL, concurrent.futures.ThreadPoolExecutor(1)):
+            idle = pool._idle_semaphore
+            before = idle._value
+            idle.release()
+            idle.release(2)
+            seen = [before, idle._value, idle.acquire(blocking=False), idle.acquire(timeout=0), idle.acquire(False)]
+            self.assertEqual([*seen, idle.acquire(False), idle.acquire(True, 0), idle._value],
+                             [0, 3, True, True, True, False, False, 0], pool)
 
     def test_futures(self):
         """The lock of a future is a real one: who has it never waits. What else futures are made of takes turns."""
