@@ -22,6 +22,7 @@ Future = asyncio.Future[Any]
 T = TypeVar("T")
 
 
+_all_tasks = asyncio.all_tasks  # a program may put its own in that place
 # Sets: of a WeakSet the one that it keeps.
 _REGISTERS: list[Any] = [getattr(register, "data", register) for register in
                          map(vars(asyncio.tasks).get, REGISTERS_OF_TASKS)]
@@ -29,7 +30,7 @@ _REGISTERS: list[Any] = [getattr(register, "data", register) for register in
 
 def all_tasks(loop: asyncio.AbstractEventLoop) -> set[Task]:
     """As asyncio's, which on some Pythons takes microseconds where there is no task in the whole process."""
-    return asyncio.all_tasks(loop) if any(_REGISTERS) or not _REGISTERS else set()
+    return _all_tasks(loop) if any(_REGISTERS) or not _REGISTERS else set()
 
 
 def frame_of(step: object) -> FrameType | None:
