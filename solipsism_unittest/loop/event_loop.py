@@ -436,6 +436,9 @@ def policy_class() -> type:
     class SolipsistEventLoopPolicy(default_policy()):  # type: ignore[misc]
         """For `asyncio.set_event_loop_policy()` and tools that take a policy: each new loop is a SolipsistEventLoop."""
 
-        _loop_factory = SolipsistEventLoop
+        @staticmethod
+        def _loop_factory() -> Any:
+            # What a program makes in a world is a loop of that world, as everywhere.
+            return SolipsistEventLoop() if worlds.second_loop() is None else asyncio.SelectorEventLoop()
 
     return SolipsistEventLoopPolicy

@@ -3,10 +3,12 @@
 import asyncio
 import queue
 import socket
+import sys
 import threading
 import time
 import unittest
 
+import solipsism_unittest
 from solipsism_unittest import Script, SleepForeverError, SolipsistEventLoop, SolipsistTestCase, sealed
 from tests.case.test_case import run, told
 
@@ -30,7 +32,11 @@ class PlainTest(SolipsistTestCase):
         def of_a_runner():
             return asyncio.Runner().__enter__().get_loop()
 
-        for make in (asyncio.new_event_loop, asyncio.SelectorEventLoop, of_a_runner):
+        def of_our_policy():
+            return solipsism_unittest.SolipsistEventLoopPolicy().new_event_loop()
+
+        ways = [asyncio.new_event_loop, asyncio.SelectorEventLoop, of_a_runner]
+        for make in ways if sys.version_info >= (3, 16) else [*ways, of_our_policy]:
             loop = make()
             self.addCleanup(loop.close)
             self.assertIsInstance(loop, SolipsistEventLoop)
