@@ -635,6 +635,10 @@ ROWS = {
         on("looptime, real loopback", concurrent_sleeps),
         on("uvloop, real loopback", concurrent_sleeps),
     )),
+    "fewer-sleepers": Row("one sleeping task of 20,000", 20_000, 15, (
+        on("virtual", concurrent_sleeps),
+        on("stock, real loopback", concurrent_sleeps, aim=0.9),
+    )),
     "heartbeats": Row("a heartbeat of 1,000 clients", 20_000, 7, (
         on("virtual", heartbeats),
         on("async-solipsism", heartbeats, aim=0.05),
