@@ -18,6 +18,7 @@ from collections import deque
 from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ....introspection.modules import is_ours, module_of
 from ....introspection.threads import Real, Turns, asleep, frame_of, idents, processor_time, resting, standing, waits
 from ....kernel.clock import VirtualClock
 from ....kernel.journal import Journal
@@ -246,13 +247,23 @@ class Patience(Strikes):
             return True
         strangers = [thread for thread in threading.enumerate() if thread.ident not in self.records
                      and (thread.ident is None or thread.ident in running) and thread.name != NAME_OF_WATCHDOG]
-        if any(thread is not _main_thread() for thread in strangers):
+        if any(thread is not _main_thread() and not self._is_idle(thread) for thread in strangers):
             return True
+        strangers = [thread for thread in strangers if thread is _main_thread()]
         # The main thread may wait for all this to end: then it has not moved since the last look.
         before, self._main_stood = self._main_stood, None
         if strangers and self._is_at_rest(strangers[0]):
             self._main_stood = asleep([strangers[0].native_id or 0])
         return bool(strangers) and (before is None or before != self._main_stood)
+
+    def _is_idle(self, thread: threading.Thread) -> bool:
+        """Whether it is a worker of a pool that waits for a job: who rests there was given none."""
+        frame = innermost = frame_of(thread.ident)
+        while frame is not None and is_ours(module_of(frame)):  # the queue of a pool that another test has left
+            frame = frame.f_back
+        return (frame is not None and frame.f_code.co_name == "_worker"
+                and module_of(frame) == "concurrent.futures.thread" and (frame is not innermost or waits(frame))
+                and resting([thread.native_id or 0]) is not None)
 
     def _is_at_rest(self, thread: threading.Thread) -> bool:
         frame = frame_of(thread.ident)

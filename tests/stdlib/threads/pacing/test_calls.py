@@ -1,6 +1,7 @@
 """Sleeping, starting and joining in a world."""
 
 import asyncio
+import concurrent.futures
 import contextlib
 import threading
 import time
@@ -8,6 +9,7 @@ import unittest
 import unittest.mock
 
 from solipsism_unittest import SolipsistEventLoop, SolipsistTestCase, sealed
+from tests.case.test_case import run, told
 
 
 class CallsTest(SolipsistTestCase):
@@ -141,6 +143,43 @@ class OutsideTest(unittest.TestCase):
         thread.join()
         late.join()
         self.assertEqual([one for one in ended if one != "late"], [thread])
+
+    def test_idle_workers_of_a_pool(self):
+        """One of a pool from before, or one that another test has left, brings nothing: a hang is seen at once."""
+        left = []
+
+        class Test(SolipsistTestCase):
+            real_time_limit = 5.0
+
+            def test_a_pool_that_stays(self):
+                left.append(concurrent.futures.ThreadPoolExecutor(1))
+                self.expect_leak(left[0])
+                self.assertEqual(left[0].submit(int).result(), 0)
+
+            def test_hang(self):
+                threading.Event().wait()
+
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            pool.submit(int).result()
+            result = run(Test)
+            left[0].shutdown()
+        self.assertEqual([str(case) for case, _ in result.errors], [str(Test("test_hang"))], told(result))
+        self.assertRegex(told(result), "no thread can go on at t=0.0")
+
+    def test_workers_of_a_pool_at_work(self):
+        """A worker of a pool from before that does something may bring what a thread of the world waits for."""
+        begun = threading.Event()
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            came = threading.Event()
+
+            def bring():
+                begun.wait()
+                came.set()
+
+            pool.submit(bring)
+            with contextlib.closing(SolipsistEventLoop()) as loop, sealed(loop):
+                begun.set()
+                self.assertTrue(came.wait())
 
 
 if __name__ == "__main__":
