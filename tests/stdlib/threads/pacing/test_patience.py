@@ -184,6 +184,8 @@ class LookTest(unittest.TestCase):
         self.baton = self.loop.world.baton
         self.me = self.baton.new_record("me")
         self.me.gate = mock.Mock()
+        wait = mock.patch.object(patience.Real, "acquire", staticmethod(lambda gate, *limits: gate.acquire(*limits)))
+        self.enterContext(wait)
 
     def test_an_exception_of_one_that_has_its_turn(self):
         """One whose wait breaks off when it was given the turn already keeps it; another one has lost its turn."""
