@@ -34,6 +34,11 @@ class Before:
         elif self._kernel is not None and self._kernel.has_network:  # the test has made it
             self._kernel.network.clear()
 
+    def has_idle(self, jobs: Jobs, thing: object) -> bool:
+        """Whether it is a worker, with nothing to do, of a pool that was there before: who made that ends it."""
+        return (isinstance(thing, threading.Thread) and thing.ident not in jobs.working
+                and any(id(pool) in self.things and thing in pool._threads for pool in list(jobs.pools)))
+
     def keep(self, loop: SolipsistEventLoop, expected: Iterable[object]) -> dict[int, object]:
         """What stays when a test ends and its loop goes on, by id.
 
@@ -52,7 +57,7 @@ def _everything(loop: SolipsistEventLoop) -> list[object]:
     inventory = loop.inventory
     return [*all_tasks(loop), *inventory.timers(), *inventory.ready(), *loop.kernel.files.values(),
             *inventory.generators, *inventory.registrations, *loop.world.jobs.started,
-            *loop.world.jobs.working.values(), *inventory.unread(),
+            *loop.world.jobs.working.values(), *loop.world.jobs.pools, *inventory.unread(),
             *loop.world.second, *(handle for _, _, handle in inventory.played_transports())]
 
 

@@ -190,7 +190,8 @@ def clear(loop: SolipsistEventLoop, checks: Mapping[str, bool], before: Before, 
         let_jobs_end(loop.world.baton, loop.kernel.clock, lambda: _jobs_at_work(jobs, before))
         troubles += ending.run(loop, ending.settle(loop))
     threads = [thread for thread in jobs.started if patient and id(thread) not in before.things]
-    linger(lambda: [*(thread.ident for thread in threads if thread.is_alive()), *_jobs_at_work(jobs, before)])
+    linger(lambda: [*(thread.ident for thread in threads if thread.is_alive() and not before.has_idle(jobs, thread)),
+                    *_jobs_at_work(jobs, before)])
     meant = things_of(loop, expected)
     after = clients.consequences(loop) if clients else set()
     found = survey(loop, before, {*meant, *after})
@@ -205,7 +206,7 @@ def clear(loop: SolipsistEventLoop, checks: Mapping[str, bool], before: Before, 
         if isinstance(leak.thing, threading.Timer):
             leak.thing.cancel()  # it would hold the clock
     if patient:
-        _shut_down_pools(loop, [leak.thing for leak in found if id(leak.thing) not in meant])
+        _shut_down_pools(loop, [leak.thing for leak in found if id(leak.thing) not in meant], before)
     # One that runs on another thread is struck there when the world ends.
     for second in [each for each in loop.world.second if id(each) not in keep and not each.is_running()]:
         ending.end_all(second)
@@ -219,10 +220,10 @@ def clear(loop: SolipsistEventLoop, checks: Mapping[str, bool], before: Before, 
     return Found(counted, refused, troubles + more, [hint] if hint and counted else [])
 
 
-def _shut_down_pools(loop: SolipsistEventLoop, workers: Collection[object]) -> None:
+def _shut_down_pools(loop: SolipsistEventLoop, workers: Collection[object], before: Before) -> None:
     # Only those that are reported: later tests may use the others.
     for pool in list(loop.world.jobs.pools):
-        if any(thread in workers for thread in pool._threads):
+        if id(pool) not in before.things and any(thread in workers for thread in pool._threads):
             pool.shutdown(wait=False, cancel_futures=True)
 
 
@@ -233,7 +234,7 @@ def survey(loop: SolipsistEventLoop, before: Before, unreported: Collection[int]
     """
     remains = Remains(loop, {*before.things, *unreported})
     return [leak for kind in KINDS if kind in FINDERS for leak in FINDERS[kind](remains)
-            if id(leak.thing) not in before.things]
+            if id(leak.thing) not in before.things and not before.has_idle(loop.world.jobs, leak.thing)]
 
 
 def _with(clients: Iterable[Leak], found: Iterable[Leak], before: Before) -> list[Leak]:

@@ -5,6 +5,7 @@ import concurrent.futures
 import os
 import socket
 import threading
+import time
 import unittest
 
 from solipsism_unittest import SolipsistTestCase
@@ -80,6 +81,54 @@ class ExpectLeakTest(unittest.TestCase):
             end.close()
 
         self.assertEqual(told(run(type("Case", (SolipsistTestCase,), {"test": test}))), "")
+
+
+class PoolOfAClassTest(unittest.TestCase):
+    def test_pool_that_tests_share(self):
+        """A pool that a class has made stays for its tests; its workers are no leak of the test that wakes them."""
+        class Shared(SolipsistTestCase):
+            loop_scope = "class"
+
+            @classmethod
+            async def asyncSetUpClass(cls):
+                cls.pool = concurrent.futures.ThreadPoolExecutor(2)
+
+            @classmethod
+            async def asyncTearDownClass(cls):
+                cls.pool.shutdown()
+
+            async def test_1(self):
+                await asyncio.gather(*(self.loop.run_in_executor(self.pool, time.sleep, 1) for _ in range(2)))
+
+            def test_2(self):
+                self.pool.submit(time.sleep, 1).result()
+
+        result = run(Shared)
+        self.assertEqual((result.testsRun, result.wasSuccessful()), (2, True), told(result))
+
+    def test_job_that_a_test_leaves_there(self):
+        """A job that never ends is a leak of the test that submits it; the pool goes on, as the class does."""
+        class Shared(SolipsistTestCase):
+            loop_scope = "class"
+
+            @classmethod
+            async def asyncSetUpClass(cls):
+                cls.pool, cls.never = concurrent.futures.ThreadPoolExecutor(2), threading.Event()
+
+            @classmethod
+            async def asyncTearDownClass(cls):
+                cls.never.set()
+                cls.pool.shutdown()
+
+            async def test_1(self):
+                self.pool.submit(self.never.wait)
+
+            async def test_2(self):
+                await self.loop.run_in_executor(self.pool, time.sleep, 1)
+
+        result = run(Shared)
+        self.assertEqual([str(case) for case, _ in result.errors + result.failures], [str(Shared("test_1"))])
+        self.assertRegex(told(result), r"1 thread alive\n    Thread ThreadPoolExecutor-\d+_0, stands at")
 
 
 if __name__ == "__main__":
