@@ -20,6 +20,7 @@ from collections.abc import Callable
 from math import inf, nextafter
 from typing import Any
 
+from ....introspection.threads import idents
 from .baton import Baton
 from .patience import PATIENCE
 from .record import Record, Waiter, Why
@@ -151,7 +152,7 @@ class _Waited:
         if baton is not None and me is not None:
             self._is_contended = True
             attempt, look = lambda: self._try(False), None
-            if self._is_old:
+            if self._is_old or self._is_had_outside(baton):
                 attempt = functools.partial(self._try_here, baton, timeout)
                 look = functools.partial(self._is_to_be_had, None if timeout >= 0 else baton)
             taken = block(baton, me, attempt, None if timeout == -1 else timeout, self._waiters,
@@ -164,15 +165,22 @@ class _Waited:
         """Take it, if it is free. What a thread of no world has, or of another, is waited for in real time."""
         if self._try(False):
             return True
-        if baton.over or baton.knows(self._holder()):
+        if baton.over or not self._is_had_outside(baton):
             return False
+        if timeout != -1 or not self._is_old:  # of the others it is known when the thread ends that has it
+            timeout = PATIENCE if timeout == -1 else min(timeout, PATIENCE)
         real = self._real  # who looks at this thread finds a call of `acquire`
-        return real.acquire(True, timeout if timeout == -1 else min(timeout, PATIENCE))  # type: ignore[no-any-return]
+        return real.acquire(True, timeout)  # type: ignore[no-any-return]
+
+    def _is_had_outside(self, baton: Baton) -> bool:
+        """Whether a thread that is not of this world has it: an earlier test may have made the lock."""
+        holder = self._holder()
+        return not baton.knows(holder) and (self._is_old or holder in idents())
 
     def _is_to_be_had(self, baton: Baton | None) -> bool:
         """Whether it is free, or another than this world has it."""
         is_free = repr(self._real).startswith("<unlocked")  # not every Python has `locked()` of an RLock
-        return is_free or baton is not None and not baton.knows(self._holder())
+        return is_free or baton is not None and self._is_had_outside(baton)
 
     def _at_fork_reinit(self) -> None:
         self._real._at_fork_reinit()

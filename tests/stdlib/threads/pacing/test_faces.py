@@ -172,6 +172,25 @@ class OldsTest(SolipsistTestCase):
         self.assertTrue(self.real_orders())
 
 
+@contextlib.contextmanager
+def had(lock, seconds=None):
+    """A world, and a thread of none that has a lock: for so long, or to the end."""
+    taken, over = threading.Event(), threading.Event()
+
+    def have():
+        with lock:
+            taken.set()
+            over.wait(seconds)
+
+    stranger = threading.Thread(target=have)
+    stranger.start()
+    taken.wait()
+    with contextlib.closing(SolipsistEventLoop()) as loop, sealed(loop):
+        yield loop
+    over.set()
+    stranger.join()
+
+
 class OutsideTest(unittest.TestCase):
     def test_names_are_put_back(self):
         """Outside of a test all names hold the real ones, but in classes, lists and functions."""
@@ -219,23 +238,6 @@ class OutsideTest(unittest.TestCase):
 
     def test_had_by_a_thread_of_no_world(self):
         """No hang, and no time goes by: it is waited for in real time. A timeout comes in virtual time."""
-        @contextlib.contextmanager
-        def had(lock, seconds=None):
-            taken, over = threading.Event(), threading.Event()
-
-            def have():
-                with lock:
-                    taken.set()
-                    over.wait(seconds)
-
-            stranger = threading.Thread(target=have)
-            stranger.start()
-            taken.wait()
-            with contextlib.closing(SolipsistEventLoop()) as loop, sealed(loop):
-                yield loop
-            over.set()
-            stranger.join()
-
         with had(OLD_LOCK, 0.01) as loop:
             loop.run_until_complete(asyncio.to_thread(lambda: hold(OLD_LOCK)))
             self.assertEqual(loop.time(), 1)
@@ -258,6 +260,21 @@ class OutsideTest(unittest.TestCase):
             threading.Timer(1, line.put, [1]).start()
             self.assertEqual(line.get(), 1)
             self.assertEqual([record for record in loop.kernel.journal if record.kind == "real-order"], [])
+
+    def test_one_of_an_earlier_test_that_a_thread_of_no_world_has(self):
+        """It is waited for in real time as well. What a thread had that is over, nobody gives back: that is a hang."""
+        with contextlib.closing(SolipsistEventLoop()) as loop, sealed(loop):
+            locks = [threading.Lock(), threading.RLock(), threading.Condition()]
+        for lock in locks:
+            with had(lock, 0.01) as loop:
+                loop.run_until_complete(asyncio.to_thread(hold, lock))
+                self.assertEqual(loop.time(), 1, lock)
+            with had(lock) as loop:
+                self.assertFalse(loop.run_until_complete(asyncio.to_thread(lock.acquire, timeout=5)))
+                self.assertEqual(loop.time(), 5, lock)
+        with contextlib.closing(SolipsistEventLoop()) as loop, sealed(loop):
+            threading.Thread(target=locks[0].acquire).start()
+            self.assertRaises(SleepForeverError, loop.run_until_complete, asyncio.to_thread(locks[0].acquire))
 
     def test_a_thing_that_another_takes_first(self):
         """A look that finds something, and a take that finds nothing any more: the wait goes on."""
