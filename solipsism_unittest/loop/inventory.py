@@ -194,8 +194,8 @@ class Inventory:
         cancelled, but for the main task. A loop of its own unwinds by itself.
         """
         handles = [*self.timers(), *self.ready()]
-        assert isinstance(self.gone, Gone)  # since note_end()
-        self.gone.note_return(self.tasks(), handles)
+        if self.gone:  # not where a signal has ended a program before the loop's own task came to its end
+            self.gone.note_return(self.tasks(), handles)
         for agen in list(holdings.generators):
             self.generators.pop(agen, None)
         transports = [(number, self.transport_of(number)) for number in numbers]

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import signal
 import socket
 import threading
 import time
@@ -169,6 +170,16 @@ class GoneTest(GoneCase):
         transport.sendto(b"x")
         await asyncio.sleep(1)
         transport.close()
+
+
+class ToldToEndTest(SolipsistTestCase):
+    def test_by_its_own_loop(self):
+        """A whole program that a signal ends, which a timer of its loop sends, has ended by that signal."""
+        async def stopped():
+            asyncio.get_running_loop().call_later(100, self.send_signal, signal.SIGTERM)
+            await asyncio.sleep(3600)
+
+        self.assertEqual((self.run_program(stopped).returncode, self.now), (-signal.SIGTERM, 100))
 
 
 class LivingTest(unittest.TestCase):
