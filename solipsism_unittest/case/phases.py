@@ -138,7 +138,7 @@ class Phases(Settings):
         scope = _begin_class(cls)
         outcome = self._outcome  # type: ignore[attr-defined]
         if outcome is not None:  # not in debug()
-            run.held = outcome.result = HeldResult(outcome.result, run.look_at_network)
+            run.held = outcome.result = HeldResult(outcome.result, run)
             fixtures_of(cls).keep_seal()
         world.enter(self, run, scope)
         run.leaving.callback(run.before.put_back)

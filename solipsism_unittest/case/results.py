@@ -30,19 +30,28 @@ class Statement(Protocol):
         """Give up on it, so that Python does not report it as well."""
 
 
+class Onlooker(Protocol):
+    """Who looks at a failure at once."""
+
+    def look_at_network(self) -> None:
+        """Note how the network stands."""
+
+
 class HeldResult:
     """A test result that keeps the failures of one test until `release()`; all else goes through at once."""
 
-    def __init__(self, result: unittest.TestResult, look: Callable[[], object] = bool) -> None:
+    def __init__(self, result: unittest.TestResult, onlooker: Onlooker | None = None) -> None:
         self._result = result
-        self._look = look  # called at once at each failure, before anything is cleaned up
-        self._held: list[tuple[str, Any, _Error | None]] = []
+        self._onlooker = onlooker  # looks at once at each failure, before anything is cleaned up
+        self._held: list[tuple[str, Any, _Error | None]] | tuple[()] = ()
         self.on_failure: Callable[[BaseException], object] | None = None  # told of each at once
 
     def _hold(self, method: str, test: Any, err: _Error | None) -> None:
-        self._held.append((method, test, err))
+        held = self._held = self._held or []
+        held.append((method, test, err))
         if err is not None:
-            self._look()
+            if self._onlooker is not None:
+                self._onlooker.look_at_network()
             if self.on_failure is not None:
                 self.on_failure(err[1])
 
@@ -64,7 +73,7 @@ class HeldResult:
 
     def release(self) -> None:
         """Hand everything on, in order, without the frames of the machinery above the user's."""
-        held, self._held = self._held, []
+        held, self._held = self._held, ()
         for name, test, err in held:
             if err is not None:
                 case = test[0] if isinstance(test, tuple) else test

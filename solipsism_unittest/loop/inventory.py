@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import asyncio
 import re
+import types
 import weakref
 from asyncio import _get_running_loop
 from asyncio.log import logger
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, MutableMapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, MutableMapping, Sequence
 from gc import get_objects
 from typing import Any, NamedTuple, Protocol
 
@@ -119,6 +120,9 @@ def close_generator(loop: asyncio.AbstractEventLoop, agen: Any) -> None:
     task.made_at = Place(agen.ag_code, frame.f_lasti) if frame is not None else None
 
 
+_NONE: Any = types.MappingProxyType({})
+
+
 class Inventory:
     """What there is on one loop."""
 
@@ -131,11 +135,11 @@ class Inventory:
         self.is_crowded = False  # whether tasks of our class need not be noted: a reference to each of many takes long
         self._made: list[weakref.ref[asyncio.Task[Any]]] = []
         self._last = 0  # the number of the last task that was noted before it was crowded
-        self._futures: list[weakref.ref[asyncio.Future[Any]]] = []
+        self._futures: Sequence[weakref.ref[asyncio.Future[Any]]] = ()
         self._room = self._room_of_futures = ROOM
         # Of most loops these stay empty, and a weak dictionary takes a microsecond to make.
-        self.registrations: MutableMapping[asyncio.Handle, tuple[str, Place | None]] = {}
-        self.generators: MutableMapping[AsyncGenerator[Any, Any], Place | None] = {}
+        self.registrations: MutableMapping[asyncio.Handle, tuple[str, Place | None]] = _NONE
+        self.generators: MutableMapping[AsyncGenerator[Any, Any], Place | None] = _NONE
         self.gone: Gone | tuple[()] = ()  # of hosts, once one has crashed
 
     # -- what the loop notes
@@ -163,7 +167,8 @@ class Inventory:
 
     def add_future(self, future: asyncio.Future[Any]) -> None:
         """Note a future that may get an error from another thread."""
-        self._futures.append(weakref.ref(future))
+        noted = self._futures = self._futures if type(self._futures) is list else []
+        noted.append(weakref.ref(future))
         if len(self._futures) > self._room_of_futures:
             self._futures = [known for known in self._futures if known() is not None]
             self._room_of_futures = max(ROOM, 2 * len(self._futures))

@@ -45,7 +45,7 @@ class Parking:
         self._baton = world.baton
         self._others = world.baton.active
         self._number = world.number_of_a_loop()
-        self._parked: deque[Waiter] = deque()
+        self._parked: deque[Waiter] | tuple[()] = ()  # a deque from the first time on
 
     def _let_threads_run(self, due: float) -> bool:
         """Give turns to others until all of them wait; False when this loop has to decide how time goes on."""
@@ -66,15 +66,16 @@ class Parking:
 
     def _park(self, me: Record, due: float, number: int, seconds: float) -> bool:
         """Wait as one of the threads; whether somebody has woken this loop."""
-        self._parked.append((me, me.token))
+        parked = self._parked = self._parked or deque[Waiter]()
+        parked.append((me, me.token))
         me.order, me.patience, me.quiet = number, seconds, False
         try:
             if self.wakeups.empty():
                 self._baton.wait(me, _SELECT, due, self.has_ready)
         finally:
             me.order, me.patience, me.woken = 0, inf, False
-            self._parked.clear()
-        return self.wakeups.take()
+            parked.clear()
+        return self.wakeups.take(False)
 
     def wake(self) -> None:
         """Make the loop look again, from any thread."""
@@ -92,7 +93,7 @@ class Parking:
                           f"waited {self.real_seconds:g} real seconds for {waited_for}")
             else:
                 self.jobs.lose_patience()
-        self.wakeups.take()
+        self.wakeups.take(False)
         self.blocking.start()  # no callback took that long
 
     def _may_be_called(self) -> bool:

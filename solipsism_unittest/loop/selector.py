@@ -335,7 +335,7 @@ class VirtualSelector(Parking, selectors.BaseSelector):
     def quiesce(self, due: float) -> list[Event]:
         """Nothing can happen at this instant: let time, or whoever holds it, go on. `due` is the earliest deadline."""
         clock = self._clock
-        if self.wakeups.take():
+        if self.wakeups.take(False):
             return []
         if (self._line or clock.holds or self._others) and self._wait_for_others(due):
             if self.jobs.waiting_since is not None and self._has_nothing_else(due):

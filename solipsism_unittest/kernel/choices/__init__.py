@@ -36,7 +36,7 @@ class Choices:
         self.seed = seed
         self.made: list[Choice] = []
         self.explorer: Explorer | None = None
-        self._replay = list(replay)
+        self._replay = tuple(replay)
         self._number = operator.index(seed)  # None would be another seed in every run
         self._random: random.Random | None = None  # made for the first choice: many loops make none
 

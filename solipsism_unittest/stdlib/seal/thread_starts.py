@@ -194,6 +194,7 @@ def _inside(world: World, function: Callable[..., Any], *, waits_for_jobs: bool 
         if not depth:
             set_coroutine_origin_tracking_depth(1)  # one that is never awaited is reported, on any thread
         if home is not None:
+            world.jobs.prepare()
             world.jobs.homes[thread_id()] = home
         is_as_here = permits.let_out() is let_out and here.get() is host
         try:

@@ -17,6 +17,7 @@ import functools
 import itertools
 import queue
 import threading
+import types
 import weakref
 from _thread import RLock, allocate_lock
 from asyncio import _get_running_loop, futures, sleep
@@ -62,7 +63,7 @@ class Wakeups:
         self._nobody = allocate_lock()  # held while nobody calls
         self._nobody.acquire()
         self.empty = self._nobody.locked
-        self.take = functools.partial(self._nobody.acquire, False)  # the calls that are there; whether there were any
+        self.take = self._nobody.acquire  # with False: the calls that are there; whether there were any
 
     def put(self, call: None) -> None:
         """Call, from any thread or signal handler."""
@@ -92,8 +93,22 @@ class _Submitting:
         del self._in_hand[threading.get_ident()]
 
 
+_NONE: Any = types.MappingProxyType({})
+
+
 class Jobs:
     """The jobs of one world. `wake()` makes its loop look again; any thread may call it."""
+
+    # Most worlds have neither jobs nor threads: what is noted of those is made for the first one.
+    working: dict[int, Job] = _NONE  # by thread
+    skipped: dict[Job, None] = _NONE  # see `Job.skip`
+    homes: dict[int, Home] = _NONE  # by thread, of those that run on another host than the test
+    started: dict[threading.Thread | BareThread, Place | None] = _NONE  # each thread, and where it was started
+    pools: Any = ()  # a WeakSet, once it is needed: the thread pools that were made in this world
+    left_tasks: Any = ()  # a WeakSet, once it is needed: the tasks that were made in background()
+    left_running: list[range] | tuple[()] = ()  # the descriptors that were made in background()
+    _in_hand: dict[int, tuple[Job, Any]] = _NONE  # by thread: what is being submitted, and to which pool
+    _in_place: dict[Any, ThreadPoolExecutor] = _NONE  # by a pool from before: the one that does its work here
 
     def __init__(self, clock: VirtualClock, journal: Journal, wake: Callable[[], None], baton: Baton) -> None:
         self._clock = clock
@@ -101,23 +116,23 @@ class Jobs:
         self.wake = wake
         self.baton = baton
         self.lock = RLock()
-        self.working: dict[int, Job] = {}  # by thread
         self.line: dict[Job, None] = {}  # whose results are to be handed over, in the order of submission
-        self.skipped: dict[Job, None] = {}  # see `Job.skip`
-        self._in_hand: dict[int, tuple[Job, Any]] = {}  # by thread: what is being submitted, and to which pool
         self.busy = 0  # how many executor jobs are unfinished and have not let go
         self.waiting_since: float | None = None  # real time, of the latest result, while some are not handed over
         self.given_up = False  # one of them was waited for in vain
         self.explorer: Explorer | None = None  # says how long a result is on its way
-        self.homes: dict[int, Home] = {}  # by thread, of those that run on another host than the test
-        self.started: dict[threading.Thread | BareThread, Place | None] = {}  # each thread, and where it was started
-        self.pools: Any = ()  # a WeakSet, once it is needed: the thread pools that were made in this world
-        self._in_place: dict[Any, ThreadPoolExecutor] = {}  # by a pool from before: the one that does its work here
-        self.left_tasks: Any = ()  # a WeakSet, once it is needed: the tasks that were made in background()
-        self.left_running: list[range] = []  # the descriptors that were made in background()
+
+    def prepare(self) -> None:
+        """Make room for what is noted of jobs and threads."""
+        with self.lock:
+            if self.working is _NONE:
+                self.skipped, self.homes, self.started, self._in_hand, self._in_place = {}, {}, {}, {}, {}
+                self.working = {}  # the last one: who sees it finds all others
 
     def begin(self, reason: str, place: Place | None, pool: Any = None) -> Job:
         """Make a job. It holds the clock, unless it is made in `background()` or the threads of its pool take turns."""
+        if self.working is _NONE:
+            self.prepare()
         job = Job(self, self._clock, reason, place)
         job.is_paced = type(pool) is ThreadPoolExecutor or self.is_paced(pool)
         if not job.is_paced and not job.in_background:
@@ -134,6 +149,7 @@ class Jobs:
             return pool
         ours = self._in_place.get(pool)
         if ours is None or ours._shutdown:
+            self.prepare()
             self._in_place[pool] = ours = ThreadPoolExecutor(pool._max_workers, pool._thread_name_prefix)
             vars(ours).update({name: vars(pool)[name] for name in _GIVEN & vars(pool).keys()})
         return ours
@@ -150,7 +166,7 @@ class Jobs:
 
     def wait_for_those_in_place(self) -> None:
         """Let their threads end that have nothing to do, for they were not there before the test."""
-        until = Real.monotonic() + PATIENCE
+        until = Real.monotonic() + PATIENCE if self._in_place else 0.0
         for thread in itertools.chain.from_iterable(ours._threads for ours in self._in_place.values()):
             if thread.ident not in self.working:
                 thread.join(max(0.0, until - Real.monotonic()))
@@ -337,7 +353,7 @@ class Jobs:
 
         thread = threading.Thread(target=join)
         thread.start()
-        self.started.pop(thread, None)
+        self.not_started(thread)
         await over
         thread.join()
         self.deliver(late=True)
@@ -353,12 +369,14 @@ class Jobs:
             with background():
                 yield
         finally:
-            self.left_running.append(range(first, kernel.next_descriptor))
+            left = self.left_running = self.left_running or []
+            left.append(range(first, kernel.next_descriptor))
 
     def note_start(self, thread: threading.Thread | BareThread, place: Place | None) -> None:
         """Note that a thread is about to be started: it is a leak when it is alive at the end."""
         if in_background():
             return
+        self.prepare()
         if len(self.started) % MANY_THREADS == MANY_THREADS - 1:
             self.started = {known: there for known, there in self.started.items()
                             if known.is_alive() or known.ident is None}
@@ -375,8 +393,9 @@ class Jobs:
         self.left_tasks.add(task)
 
     def not_started(self, thread: threading.Thread | BareThread) -> None:
-        """Forget a thread that could not be started."""
-        self.started.pop(thread, None)
+        """Forget a thread that could not be started, or that is ours."""
+        if self.started:
+            self.started.pop(thread, None)
 
 
 def _unless_done(future: asyncio.Future[Any], settle: Callable[[], None]) -> None:

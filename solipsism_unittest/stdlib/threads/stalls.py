@@ -74,7 +74,7 @@ class Blocking:
         self.runs: Any = None  # what the turn runs: a handle, a list of clues, or None
         self.on_call = self.on_slow_turn = "warn"
         self.found: _Found = {}  # kind, what, where -> how often
-        self._to_warn: _Found = {}
+        self._to_warn: _Found | None = None
 
     def choose(self, on_call: str, on_slow_turn: str) -> None:
         """Take the two of POLICIES that a test class sets."""
@@ -153,7 +153,10 @@ class Blocking:
 
     def _note(self, kind: str, policy: str, what: str, place: Place | None) -> None:
         if policy != "ignore":
-            found = self.found if policy == "fail" else self._to_warn
+            if policy == "fail":
+                found = self.found
+            else:
+                found = self._to_warn = self._to_warn or {}
             found[kind, what, place] = found.get((kind, what, place), 0) + 1
 
     def has_warnings(self) -> bool:
@@ -164,7 +167,7 @@ class Blocking:
         # Not at once, in the middle of the loop: a warning may be an error.
         if not self._to_warn:
             return
-        due, self._to_warn = self._to_warn, {}
+        due, self._to_warn = self._to_warn, None
         for (kind, what, place), count in due.items():
             text = f"{_HEADS[kind]}: {_words(kind, what, place, count)}; {_CURES[kind]}"
             filename, line = (place.code.co_filename, place.line) if place is not None else ("asyncio", 0)

@@ -343,7 +343,7 @@ class WakeupsTest(unittest.TestCase):
         wakeups.put(None)
         wakeups.put(None)
         self.assertFalse(wakeups.empty())
-        self.assertEqual((wakeups.take(), wakeups.empty(), wakeups.take()), (True, True, False))
+        self.assertEqual((wakeups.take(False), wakeups.empty(), wakeups.take(False)), (True, True, False))
 
     @unittest.skipUnless(threading.current_thread() is threading.main_thread(), "signals come to the main thread")
     def test_signals_at_the_end_of_a_wait(self):
