@@ -42,6 +42,7 @@ from .assertions.time import TimeAssertions
 from .assertions.uncaught import UncaughtAssertions
 from .fixtures import tls as certificates
 from .fixtures.context import Context
+from .fixtures.settings import Settings
 from .phases import Phases
 from .verdict import begin_evidence
 from .world import run_of
@@ -101,6 +102,8 @@ class SolipsistTestCase(TimeAssertions, UncaughtAssertions, RaisedAssertions, Bu
     A test may assign to `loop`, `now`, `network`, `context`, `localhost` and `wall_now`; the framework goes on with its
     own.
     """
+
+    loop_factory = Settings.loop_factory  # each test looks for it, class by class
 
     @unless_assigned
     def loop(self) -> SolipsistEventLoop:

@@ -148,9 +148,8 @@ class Phases(Settings):
         for service in services_of(self) if run.scope is None else ():
             unittest.TestCase.addCleanup(self, service.stop)
             call(self, service.start)
-        set_up = self.setUp
-        if not _is_stock(set_up, _SET_UP):
-            call(self, set_up)
+        if cls.setUp is not _SET_UP or "setUp" in vars(self):
+            call(self, self.setUp)
         if cls.asyncSetUp is not _ASYNC_SET_UP:
             call(self, self.asyncSetUp)
 
@@ -164,11 +163,11 @@ class Phases(Settings):
                           ReturnedValueWarning, stacklevel=4)
 
     def _callTearDown(self) -> None:
-        if type(self).asyncTearDown is not _ASYNC_TEAR_DOWN:
+        cls = type(self)
+        if cls.asyncTearDown is not _ASYNC_TEAR_DOWN:
             call(self, self.asyncTearDown)
-        tear_down = self.tearDown
-        if not _is_stock(tear_down, _TEAR_DOWN):
-            call(self, tear_down)
+        if cls.tearDown is not _TEAR_DOWN or "tearDown" in vars(self):
+            call(self, self.tearDown)
 
     def _callCleanup(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
         owner = getattr(function, "__self__", None)

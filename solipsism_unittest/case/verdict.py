@@ -103,17 +103,18 @@ class Ending:
         collect(0)  # what was forgotten may be part of a cycle; the next test must not find it
         forgotten = _forgotten(self.run)  # before the end: it throws coroutines away that nobody forgot
         left = self.world.end(self.run, held)
-        if not (forgotten.leaks or any(left)):
+        if forgotten is left is NOTHING or not (forgotten.leaks or any(left)):
             return left
         return forgotten.and_(left).without(self.reported())
 
     def is_spotless(self) -> bool:
         """Whether no check has anything to find: of most tests this is asked in place of them, which takes longer."""
         run, loop = self.run, loops.loop_of(self.run.runner)
-        if not isinstance(loop, SolipsistEventLoop) or run.servers or run.unfinished or lookers_of(loop):
+        if (not isinstance(loop, SolipsistEventLoop) or run.servers or run.unfinished or run.refusals is not None
+                or run.checks["unused_loop"] or lookers_of(loop)):
             return False  # some of them look before anything is ended
-        return not (any(self.found) or run.refusals is not None or run.checks["unused_loop"]
-                    or loop.world.escapes or loop.selector.blocking.found or loop.kernel.has_network)
+        return self.found is NOTHING and not (
+            loop.world.escapes or loop.selector.blocking.found or loop.kernel.has_network)
 
     def verdict(self) -> BaseException | None:
         """What all checks come to: their first error, with the others as notes."""

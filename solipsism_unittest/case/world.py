@@ -176,7 +176,8 @@ def enter(case: Settings, run: Run, scope: Scope | None) -> None:
     run.limit = real_time.real_time_limit(case.real_time_limit, run.loop_so_far)
     run.leaving.enter(run.limit)
     loop = run.limit.run(functools.partial(getattr, run, "loop"))
-    run.leaving.callback(asyncio.set_event_loop, loop if loops.is_lent(run.runner) else None)
+    is_lent = loops.is_lent(run.runner)
+    run.leaving.callback(asyncio.set_event_loop, loop if is_lent else None)
     asyncio.set_event_loop(loop)
     run.leaving.enter(run.unawaited)
     said = checks.said(type(case), getattr(case, case._testMethodName))
@@ -188,7 +189,7 @@ def enter(case: Settings, run: Run, scope: Scope | None) -> None:
         if scope is not None:
             scope.has_executor = True
     run.world.enter(case, run, settings.blocking_calls_of(case, said.get("blocking_calls")))
-    if executor is not None and loops.is_lent(run.runner):  # which nobody closes
+    if executor is not None and is_lent:  # which nobody closes
         run.leaving.callback(executor.shutdown)
     if case.forbid_get_event_loop:
         run.refusals = run.leaving.enter_context(get_event_loop.forbidden(case.failureException))
@@ -197,6 +198,8 @@ def enter(case: Settings, run: Run, scope: Scope | None) -> None:
 def leave(run: Run) -> None:
     """Close the loop and leave the world. A second call does nothing."""
     runner = run.runner
+    if runner is None and not run.leaving:
+        return
     run.unfinished.clear()
     run.servers.clear()
     if run.scope is not None:
@@ -322,7 +325,7 @@ class VirtualWorld:
 
     def end(self, run: Run, held: Collection[object]) -> Found:
         """End what the test left, and return what to report; `held` is what `hold` returned."""
-        if self._loop.selector.limits.horizon != math.inf:
+        if self._loop.selector.horizon != math.inf:
             limit_virtual_time(self._loop, None)
         # A task that none of them is was made since, and stands in line for its first step.
         if not held and not run.clients and survey.is_quiet(self._loop) and not self._loop.inventory.unread():

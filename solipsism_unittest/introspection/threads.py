@@ -43,13 +43,14 @@ class Real:
     other threads here does what a stock one does in `select()`.
     """
 
-    monotonic = staticmethod(time.monotonic)
-    perf_counter = staticmethod(time.perf_counter)
-    thread_time = staticmethod(time.thread_time)
-    sleep = staticmethod(time.sleep)
+    # Not static methods: CPython would look those up anew each time.
+    monotonic = time.monotonic
+    perf_counter = time.perf_counter
+    thread_time = time.thread_time
+    sleep = time.sleep
     acquire = staticmethod(_thread.LockType.acquire)
-    get_ident = staticmethod(threading.get_ident)
-    frames = staticmethod(sys._current_frames)  # of all threads: only for the two functions below
+    get_ident = threading.get_ident
+    frames = sys._current_frames  # of all threads: only for the two functions below
 
 
 _main_thread = threading.main_thread

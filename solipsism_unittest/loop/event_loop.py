@@ -211,8 +211,9 @@ class SolipsistEventLoop(ChildProcesses):
 
     def run_until_complete(self, future: Any) -> Any:
         """As asyncio's. A hang on the way is a SleepForeverError, whatever the program made of being cancelled."""
-        self._check_closed()
-        self._check_running()
+        if self._closed or self._thread_id is not None or events._get_running_loop() is not None:
+            self._check_closed()
+            self._check_running()
         made_here = not futures.isfuture(future)
         if made_here:
             if type(future) is CoroutineType and _closes_nothing(self, future):
@@ -356,14 +357,15 @@ class SolipsistEventLoop(ChildProcesses):
 
     def close(self) -> None:
         """As asyncio's. Sockets that are still open are closed without a warning: nobody can use them any more."""
-        was_closed = self.is_closed()
-        worlds.let_ready_run(self.world)
+        was_closed, world = self._closed, self.world
+        if world.baton.records:
+            worlds.let_ready_run(world)
         super().close()
-        if was_closed or not self.is_closed():
+        if was_closed or not self._closed:
             return
-        for file in list(self.kernel.files.values()):
-            self.kernel.close(file)
-        worlds.end(self.world)
+        for file in list(world.kernel.files.values()):
+            world.kernel.close(file)
+        worlds.end(world)
         self._own.let_go(self)
 
     def __repr__(self) -> str:

@@ -195,13 +195,13 @@ class VirtualSelector(Parking, selectors.BaseSelector):
 
     @limits.setter
     def limits(self, limits: Limits) -> None:
-        before, self._limits = self._limits, limits
-        if limits.jumps != before.jumps:
-            self.jumps_left = limits.jumps
-        self.horizon, self.real_seconds = limits.horizon, limits.real_seconds
-        if limits.turns != before.turns or limits.polling != before.polling or limits.busy_turns != before.busy_turns:
-            self.spins.allow(limits.turns, TURNS_OF_A_POLL if limits.polling else TURNS_BEFORE_A_LOOK,
-                             limits.busy_turns)
+        known_turns, known_busy_turns, was_polling, known_jumps, _, _, _ = self._limits  # by names it takes long
+        self._limits = limits
+        turns, busy_turns, polling, jumps, self.real_seconds, _, self.horizon = limits
+        if jumps != known_jumps:
+            self.jumps_left = jumps
+        if turns != known_turns or polling != was_polling or busy_turns != known_busy_turns:
+            self.spins.allow(turns, TURNS_OF_A_POLL if polling else TURNS_BEFORE_A_LOOK, busy_turns)
 
     def known(self, fileobj: Any) -> int:
         """The descriptor of a file object, for a look-up. One of another world is not refused: it is not found."""

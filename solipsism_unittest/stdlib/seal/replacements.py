@@ -274,33 +274,27 @@ class Watch:
     """Whether names still hold the stand-ins that they held.
 
     Each test of a class asks that of all names, so the question is one function that is compiled once:
-    `def question(_0=os, __0=ours, ...): return _0.open is __0 and ...`. A loop over the names takes three times as
-    long. Of modules too it asks for attributes, which CPython finds in a cache; keys of a dict it would look up each
-    time.
+    `def question(_0=os, __0=ours, ...): if _0.open is __0 and ...: return True`. A loop over the names takes three
+    times as long.
     """
 
     def __init__(self, replacements: Sequence[Replacement]) -> None:
         self._replacements = replacements
-        self._owners = [one.owner if self._has_cache(one.owner) else vars(one.owner) for one in replacements]
-        question = " and ".join(
-            f"_{number}.{one.name} is __{number}" if owner is one.owner else f"_{number}[{one.name!r}] is __{number}"
-            for number, (one, owner) in enumerate(zip(replacements, self._owners, strict=True)))
-        given = [f"{kind}{number}" for number in range(len(replacements)) for kind in ("_", "__")]
+        self._owners = [one.owner if _is_cached(one) else vars(one.owner) for one in replacements]
+        self._given = list({id(owner): owner for owner in self._owners}.values())
+        numbers = {id(owner): number for number, owner in enumerate(self._given)}
+        asked = [(f"_{numbers[id(owner)]}", f"__{number}", one.name, owner is one.owner)
+                 for number, (one, owner) in enumerate(zip(replacements, self._owners, strict=True))]
+        question = " and ".join(f"{owner}.{name} is {ours}" if is_cached else f"{owner}[{name!r}] is {ours}"
+                                for owner, ours, name, is_cached in asked)
         names: dict[str, Any] = {}
-        exec(f"def question({', '.join(given)}):\n    return {question}", names)
+        parameters = ", ".join([*(f"_{number}" for number in numbers.values()), *(ours for _, ours, _, _ in asked)])
+        exec(f"def question({parameters}):\n    if {question}:\n        return True", names)
         self._question: Any = names["question"]
-
-    @staticmethod
-    def _has_cache(owner: Any) -> bool:
-        return isinstance(owner, type) or type(owner) is types.ModuleType  # that of a subclass may be anything
 
     def learn(self) -> None:
         """The stand-ins that are in use are what should be there."""
-        given: list[Any] = []
-        for one, owner in zip(self._replacements, self._owners, strict=True):
-            ours = one.pair[0]
-            given += owner, ours.__get__(None, owner) if isinstance(owner, type) else ours
-        self._question.__defaults__ = tuple(given)
+        self._question.__defaults__ = (*self._given, *(one.pair[0] for one in self._replacements))
 
     def is_as_learned(self) -> bool:
         """Whether it still is."""
@@ -308,6 +302,13 @@ class Watch:
             return bool(self._question())
         except (KeyError, AttributeError):  # somebody has taken one away
             return False
+
+
+def _is_cached(one: Replacement) -> bool:
+    """Whether CPython finds an attribute in a cache, and not only what it is made from, which is a key of a dict."""
+    if isinstance(one.owner, type):
+        return isinstance(one.pair[0], types.FunctionType)
+    return type(one.owner) is types.ModuleType  # a subclass may have attributes of another kind
 
 
 def _getter(names: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
