@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import threading
 from collections import deque
 from math import inf
 from typing import TYPE_CHECKING
@@ -15,10 +16,10 @@ from typing import TYPE_CHECKING
 from ..introspection.threads import Real, idents, main_ident, main_waits_for_us
 from ..stdlib.threads.jobs import Wakeups
 from ..stdlib.threads.pacing.locks import hand_on
-from ..stdlib.threads.pacing.patience import PATIENCE, Patience
+from ..stdlib.threads.pacing.patience import NAME_OF_WATCHDOG, PATIENCE, Patience, is_idle
 from ..stdlib.threads.pacing.record import REALLY_WAITS, Record, Waiter, Why, lines
 from ..stdlib.threads.stalls import Blocking
-from ..stdlib.worlds import World
+from ..stdlib.worlds import World, by_thread
 
 _SELECT = Why("select() of a loop")
 
@@ -97,20 +98,22 @@ class Parking:
         self.blocking.start()  # no callback took that long
 
     def _may_be_called(self) -> bool:
-        """Whether threads outside of the world may call: it is a bare loop's, in a thread that one of them started."""
+        """Whether threads outside of all worlds may call: it is a bare loop's, in a thread that one of them started."""
         world, main = self._world, main_ident()
-        return world.made_for is None and world.home == Real.get_ident() != main and not world.lives_here(main)
+        return world.made_for is None and world.home == Real.get_ident() != main and main not in by_thread
 
     def _wait_for_a_call(self) -> bool:
         """Wait in real time for a call from outside; False where only the main thread is there, and waits for us."""
         before = None
         while not self._really_wait(PATIENCE):
-            others = [each for each in idents() if each != main_ident() and not self._world.lives_here(each)]
+            nobody = {thread.ident for thread in threading.enumerate() if thread.name == NAME_OF_WATCHDOG
+                      or is_idle(thread)}
+            others = [each for each in idents() - nobody if each != main_ident() and not self._world.lives_here(each)]
             stands = None if others else main_waits_for_us()
             if stands is not None and stands == before:
                 return False
             before = stands
-        self.wakeups.take()
+        self.wakeups.take(False)
         self.blocking.start()  # no callback took that long
         return True
 

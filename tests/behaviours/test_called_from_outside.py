@@ -11,7 +11,7 @@ import threading
 import time
 import unittest
 
-from solipsism_unittest import SleepForeverError, SolipsistEventLoop
+from solipsism_unittest import SleepForeverError, SolipsistEventLoop, SolipsistTestCase
 from tests import run_python
 
 HANGS = """
@@ -47,6 +47,10 @@ class CalledFromOutsideTest(unittest.TestCase):
     async def sleep(self, seconds):
         await (asyncio.sleep(seconds) if type(seconds) is int else asyncio.Event().wait())
         return asyncio.get_running_loop().time()
+
+    def wait_for_ever(self):
+        with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
+            runner.run(self.sleep(None))
 
     def test_run_forever(self):
         """It is called again and again, with pauses of real time, and its own time is virtual."""
@@ -109,6 +113,34 @@ class CalledFromOutsideTest(unittest.TestCase):
                     thread.join(20)
                 [error] = ended
                 self.assertRegex(str(error), "^nothing can wake the program at t=0.0: 2 tasks wait for ever")
+
+    def test_idle_workers(self):
+        """Workers of a pool that have nothing to do do not call."""
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            pool.submit(time.monotonic).result()
+            thread, ended = self.start(self.wait_for_ever)
+            thread.join()
+        self.assertRegex(str(ended), "nothing can wake the program")
+
+    def test_inside_of_a_test(self):
+        """The main thread is in a test, and whatever else there is does not know this loop: it is a hang at once."""
+        release, ended = threading.Event(), []
+        outside = threading.Thread(target=release.wait, args=(60,))
+        outside.start()
+        wait_for_ever = self.wait_for_ever
+
+        class Case(SolipsistTestCase):
+            async def test(self):
+                with self.assertRaises(SleepForeverError):
+                    await asyncio.to_thread(wait_for_ever)
+                ended.append(outside.is_alive())
+
+        try:
+            result = Case("test").run()
+        finally:
+            release.set()
+            outside.join()
+        self.assertEqual((result.errors, result.failures, ended), ([], [], [True]))
 
     def test_others_may_call(self):
         """It is none as long as there is another thread outside: that may call while the main thread waits."""

@@ -119,6 +119,16 @@ class Strikes:
             record.ends = 0
 
 
+def is_idle(thread: threading.Thread) -> bool:
+    """Whether it is a worker of a pool that waits for a job: who rests there was given none."""
+    frame = innermost = frame_of(thread.ident)
+    while frame is not None and is_ours(module_of(frame)):  # the queue of a pool that another test has left
+        frame = frame.f_back
+    return (frame is not None and frame.f_code.co_name == "_worker"
+            and module_of(frame) == "concurrent.futures.thread" and (frame is not innermost or waits(frame))
+            and resting([thread.native_id or 0]) is not None)
+
+
 class Patience(Strikes):
     """What a baton knows of those that run, and how a thread waits for its turn."""
 
@@ -247,7 +257,7 @@ class Patience(Strikes):
             return True
         strangers = [thread for thread in threading.enumerate() if thread.ident not in self.records
                      and (thread.ident is None or thread.ident in running) and thread.name != NAME_OF_WATCHDOG]
-        if any(thread is not _main_thread() and not self._is_idle(thread) for thread in strangers):
+        if any(thread is not _main_thread() and not is_idle(thread) for thread in strangers):
             return True
         strangers = [thread for thread in strangers if thread is _main_thread()]
         # The main thread may wait for all this to end: then it has not moved since the last look.
@@ -255,15 +265,6 @@ class Patience(Strikes):
         if strangers and self._is_at_rest(strangers[0]):
             self._main_stood = asleep([strangers[0].native_id or 0])
         return bool(strangers) and (before is None or before != self._main_stood)
-
-    def _is_idle(self, thread: threading.Thread) -> bool:
-        """Whether it is a worker of a pool that waits for a job: who rests there was given none."""
-        frame = innermost = frame_of(thread.ident)
-        while frame is not None and is_ours(module_of(frame)):  # the queue of a pool that another test has left
-            frame = frame.f_back
-        return (frame is not None and frame.f_code.co_name == "_worker"
-                and module_of(frame) == "concurrent.futures.thread" and (frame is not innermost or waits(frame))
-                and resting([thread.native_id or 0]) is not None)
 
     def _is_at_rest(self, thread: threading.Thread) -> bool:
         frame = frame_of(thread.ident)
