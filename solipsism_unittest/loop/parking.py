@@ -121,8 +121,7 @@ class Parking:
         """Wait for a wake-up in real time, and let threads run meanwhile; whether one came."""
         me = self._baton.here() if self._baton.records else None
         if me is not None:
-            self._park(me, inf, REALLY_WAITS, seconds)
-            return not me.is_impatient
+            return self._park(me, inf, REALLY_WAITS, seconds) or not me.is_impatient
         with contextlib.suppress(queue.Empty):
             self.wakeups.get(timeout=seconds)
             return True

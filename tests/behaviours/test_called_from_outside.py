@@ -57,14 +57,20 @@ class CalledFromOutsideTest(unittest.TestCase):
         for jobs in (False, True):  # with threads of its own, or without
             with self.subTest(jobs=jobs), contextlib.closing(SolipsistEventLoop()) as loop:
                 thread, ended = self.start(loop.run_forever)
-                for count in (1, 2, 3):
-                    time.sleep(0.12)
-                    self.assertEqual(asyncio.run_coroutine_threadsafe(self.sleep(60), loop).result(20), 60 * count)
-                    if jobs:
-                        asyncio.run_coroutine_threadsafe(asyncio.to_thread(time.sleep, 0), loop).result(20)
-                loop.call_soon_threadsafe(loop.stop)
-                thread.join(20)
+                try:
+                    self.call(loop, jobs)
+                finally:
+                    loop.call_soon_threadsafe(loop.stop)
+                    thread.join(20)
                 self.assertEqual(ended, [None])
+
+    def call(self, loop, jobs):
+        # Pauses of about 0.05 s: so often the loop looks whether somebody may call at all.
+        for count, pause in enumerate((0.12, 0.0495, 0.05, 0.0495, 0.05, 0.0495, 0.05, 0.0495, 0.05, 0.12), 1):
+            if jobs:
+                asyncio.run_coroutine_threadsafe(asyncio.to_thread(time.sleep, 0), loop).result(20)
+            time.sleep(pause)
+            self.assertEqual(asyncio.run_coroutine_threadsafe(self.sleep(60), loop).result(20), 60 * count)
 
     def test_a_main_task(self):
         """Its main task may wait for what only an outside thread brings."""
