@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import queue
-import threading
 from collections import deque
 from math import inf
+from threading import enumerate as all_threads
 from typing import TYPE_CHECKING
 
 from ..introspection.threads import Real, idents, main_ident, main_waits_for_us
@@ -106,7 +106,7 @@ class Parking:
         """Wait in real time for a call from outside; False where only the main thread is there, and waits for us."""
         before = None
         while not self._really_wait(PATIENCE):
-            nobody = {thread.ident for thread in threading.enumerate() if thread.name == NAME_OF_WATCHDOG
+            nobody = {thread.ident for thread in all_threads() if thread.name == NAME_OF_WATCHDOG
                       or is_idle(thread)}
             others = [each for each in idents() - nobody if each != main_ident() and not self._world.lives_here(each)]
             stands = None if others else main_waits_for_us()
