@@ -141,7 +141,8 @@ class Phases(Settings):
             run.held = outcome.result = HeldResult(outcome.result, run)
             fixtures_of(cls).keep_seal()
         world.enter(self, run, scope)
-        run.leaving.callback(run.before.put_back)
+        if run.before is not expected.NOTHING:
+            run.leaving.callback(run.before.put_back)
         verdict.begin_evidence(self, run)
         if overrides(self, "default_context"):
             context.fill(self, run.context, self._asyncioTestContext)

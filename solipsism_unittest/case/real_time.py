@@ -199,10 +199,9 @@ class _Alarm(_Armed):
     _strikes_come_late = False  # a signal is handled before the next line
 
     def __enter__(self) -> Self:
-        self._handler: Any = self._on_alarm  # one object, to be known again
         self._is_looking = False  # at where the program is: an alarm meanwhile would find this look
         self._former_due = math.inf
-        self._former = _set_handler(_ALARM, self._handler)
+        self._former = _set_handler(_ALARM, self)
         remaining, self._interval = _set_timer(signal.ITIMER_REAL, self._patience(), AGAIN)
         if remaining:
             self._former_due = self._last + remaining
@@ -211,12 +210,11 @@ class _Alarm(_Armed):
 
     def __exit__(self, *exc_info: object) -> None:
         self._over = True
-        handler, self._handler = self._handler, None  # which is part of a cycle
-        if _handler_of(_ALARM) is not handler:
+        if _handler_of(_ALARM) is not self:
             return  # the test has put its own there, and left it: it is not ours to undo
         former, due, interval = self._former, self._former_due, self._interval
-        while isinstance(owner := getattr(former, "__self__", None), _Alarm) and owner._over:  # it has ended before us
-            former, due, interval = owner._former, owner._former_due, owner._interval
+        while isinstance(former, _Alarm) and former._over:  # it has ended before us
+            former, due, interval = former._former, former._former_due, former._interval
         _set_timer(signal.ITIMER_REAL, 0)
         _set_handler(_ALARM, former)
         if due != math.inf:
@@ -229,7 +227,8 @@ class _Alarm(_Armed):
             wait = max(min(self._patience(), self._former_due - Real.monotonic()), SHORTEST)
         _set_timer(signal.ITIMER_REAL, wait, AGAIN)
 
-    def _on_alarm(self, signum: int, frame: FrameType | None) -> None:
+    def __call__(self, signum: int, frame: FrameType | None) -> None:
+        """The signal has come."""
         if self._over or self._is_looking:  # over: somebody has kept the handler
             return
         try:

@@ -268,9 +268,10 @@ class VirtualWorld:
             run.leaving.enter_context(wall_clock(world.kernel.wall, case.wall_start))
         run.unawaited.world = world
         loops.let_explore(case, loop, run.explorer, run.leaving if run.scope is None else None)
-        run.leaving.callback(survey.watch_writers(loop))
+        survey.watch_writers(loop)
         survey.warn_of_the_rest(loop, run.checks, run.unawaited.collector)
         if run.scope is not None or loops.is_lent(run.runner):
+            run.leaving.callback(loop.inventory.watch_no_more)  # for it stays open
             run.before = self.before()
             if run.scope is not None:
                 run.scope.uncaught += loop.uncaught.found

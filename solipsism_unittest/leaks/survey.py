@@ -11,7 +11,7 @@ import functools
 import threading
 from asyncio import all_tasks
 from asyncio.selector_events import _SelectorTransport  # type: ignore[attr-defined]
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from ..introspection.handles import calls_plumbing, who
@@ -33,16 +33,14 @@ __unittest = True
 __tracebackhide__ = True
 
 
-def watch_writers(loop: SolipsistEventLoop) -> Callable[[], None]:
+def watch_writers(loop: SolipsistEventLoop) -> None:
     """From now on, what of this loop is collected as garbage while it is open counts as left behind.
 
     That is a StreamWriter, and a transport that has paused reading, or only writes. asyncio itself closes them (writers
-    from 3.11.5 on) with a ResourceWarning that few people see. The result ends that.
+    from 3.11.5 on) with a ResourceWarning that few people see.
     """
     _arm()
-    inventory = loop.inventory
-    inventory.is_watched = True
-    return inventory.watch_no_more
+    loop.inventory.is_watched = True
 
 
 def _is_noted(loop: Any, face: Any) -> bool:

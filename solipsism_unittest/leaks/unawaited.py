@@ -49,14 +49,15 @@ class Unawaited:
         set_coroutine_origin_tracking_depth(max(self._depth, 1))
         self.collector = collector_of_warnings()
         self._warn = warnings._warn_unawaited_coroutine  # type: ignore[attr-defined]
-        warnings._warn_unawaited_coroutine = self._take_down  # type: ignore[attr-defined]
+        warnings._warn_unawaited_coroutine = self  # type: ignore[attr-defined]
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         warnings._warn_unawaited_coroutine = self._warn  # type: ignore[attr-defined]
         set_coroutine_origin_tracking_depth(self._depth)
 
-    def _take_down(self, coroutine: types.CoroutineType[Any, Any, Any]) -> None:
+    def __call__(self, coroutine: types.CoroutineType[Any, Any, Any]) -> None:
+        """A coroutine was collected before it began."""
         collected = collector_of_warnings() is not self.collector
         ours = get_ident() == self._thread or self.world is not None and world_here() is self.world
         if collected or not coroutine.cr_origin or not ours:

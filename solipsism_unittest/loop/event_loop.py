@@ -96,7 +96,7 @@ class SolipsistEventLoop(ChildProcesses):
     _closed = True  # until __init__ is through: __del__ asks
 
     def __init__(self, start_time: float = 0.0, *, autojump: bool = True, seed: int = 0) -> None:
-        world = World(Kernel(start_time, seed), self, self._write_to_self)
+        world = World(Kernel(start_time, seed), self)
         around = world_here()
         if around is not None:  # made by a program in a test, which answers for it
             world.guarded, world.escapes, world.around = around.guarded, around.escapes, around

@@ -41,12 +41,12 @@ class World:
                  "running", "guests", "over", "second", "trust", "on_tls", "on_loop", "around", "process", "programs",
                  "_loops_made", "_wake")
 
-    def __init__(self, kernel: Kernel, loop: Any = None, wake: Callable[[], None] = _wake_nobody, *,
+    def __init__(self, kernel: Kernel, loop: Any = None, wake: Callable[[], None] | None = None, *,
                  loose: bool = False) -> None:
         self.kernel = kernel
         self._loop = loop
         self.baton = Baton(kernel.clock, kernel.journal, self)
-        self._wake = wake
+        self._wake = wake  # in place of what the loop does
         self.jobs = Jobs(kernel.clock, kernel.journal, self.wake, self.baton)
         self.made_for: str | None = None  # the test, by its id
         self.guarded = True  # a call that would reach the real world is stopped
@@ -115,7 +115,10 @@ class World:
     def wake(self) -> None:
         """Make the loops look again, from any thread."""
         if not self.running:
-            self._wake()
+            if self._wake is not None:
+                self._wake()
+            elif (waiting := self.loop) is not None:
+                waiting._write_to_self()
         for loop in list(self.running):
             loop.selector.wake()
 

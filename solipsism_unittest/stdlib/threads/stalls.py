@@ -84,7 +84,7 @@ class Blocking:
         """Start the stopwatch: the loop begins to run, and real time before that counts for no turn."""
         self.ready = ready
         self._thread = get_ident()
-        gc.callbacks.append(self._on_collection)
+        gc.callbacks.append(self)
         self.start()
 
     def start(self) -> None:
@@ -135,11 +135,12 @@ class Blocking:
     def _leave(self) -> None:
         self.runs = None
         try:  # noqa: SIM105 - suppress() costs more than all the rest
-            gc.callbacks.remove(self._on_collection)
+            gc.callbacks.remove(self)
         except ValueError:  # the program has emptied the list
             pass
 
-    def _on_collection(self, phase: str, info: dict[str, int]) -> None:
+    def __call__(self, phase: str, info: dict[str, int]) -> None:
+        """The garbage collector begins or ends."""
         if info["generation"] == _FULL and get_ident() == self._thread:
             self._collected += Real.thread_time() if phase == "stop" else -Real.thread_time()
 
