@@ -236,10 +236,6 @@ _ASYNC_SET_UP = unittest.IsolatedAsyncioTestCase.asyncSetUp
 _ASYNC_TEAR_DOWN = unittest.IsolatedAsyncioTestCase.asyncTearDown
 
 
-def _is_stock(method: object, stock: object) -> bool:
-    return type(method) is types.MethodType and method.__func__ is stock
-
-
 def call(case: Phases, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     """Call it in the test's context, and await on the loop what is to be awaited, whoever returned it."""
     run, context = run_of(case), case._asyncioTestContext
@@ -354,6 +350,8 @@ def _begin_class(cls: type[Phases]) -> Scope | None:
     """Run asyncSetUpClass, unless it has run: a class may have a setUpClass of its own that does not. Gives its loop.
     """
     fixtures = fixtures_of(cls)
+    if fixtures.has_none and cls.loop_scope is Settings.loop_scope:
+        return None
     if fixtures.stage:
         if fixtures.trouble is not None:
             raise fixtures.trouble
@@ -361,9 +359,10 @@ def _begin_class(cls: type[Phases]) -> Scope | None:
     scope = scope_of(cls, _end_module)
     if scope is None:
         for name, stock in _OF_THE_CLASS.items():
-            if not _is_stock(getattr(cls, name), stock):
+            if getattr(getattr(cls, name), "__func__", None) is not stock:
                 raise SolipsismError(f"{cls.__qualname__}.{name} needs a loop that lasts as long as the class: set "
                                      "loop_scope = 'class'")
+        fixtures.has_none = True
         return None
     check_class_methods(cls, _OF_THE_CLASS)
     fixtures.stage = "beginning"

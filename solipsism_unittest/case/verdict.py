@@ -321,8 +321,8 @@ def begin_evidence(case: Settings, run: Run, directory: str = "") -> None:
     Without one, the environment says where failing tests leave theirs, if anywhere. Where no loop is ours there is
     nothing.
     """
-    wanted, loop = directory or of_environment(EVIDENCE), run.world.virtual_loop
-    if not wanted or loop is None or not (directory or _is_to_be_shown(run.explorer)):
+    wanted = directory or of_environment(EVIDENCE)
+    if not wanted or (loop := run.world.virtual_loop) is None or not (directory or _is_to_be_shown(run.explorer)):
         return
     if run.evidence is None:
         run.evidence = _new_evidence(loop, run.name or unittest.TestCase.id(case))

@@ -177,7 +177,7 @@ def enter(case: Settings, run: Run, scope: Scope | None) -> None:
     run.leaving.enter(run.limit)
     loop = run.limit.run(functools.partial(getattr, run, "loop"))
     is_lent = loops.is_lent(run.runner)
-    run.leaving.callback(asyncio.set_event_loop, loop if is_lent else None)
+    run.leaving.append(functools.partial(asyncio.set_event_loop, loop if is_lent else None))
     asyncio.set_event_loop(loop)
     run.leaving.enter(run.unawaited)
     said = checks.said(type(case), getattr(case, case._testMethodName))

@@ -14,6 +14,8 @@ from asyncio import SelectorEventLoop, base_events
 from asyncio.log import logger
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
+from logging import DEBUG
+from operator import attrgetter
 from typing import Any
 
 _PLAIN = (type(None), bool, int, float, str)
@@ -24,11 +26,12 @@ _LATE = ("_asyncgens", "_transports")
 _SHARED = ("_watcher",)
 _DEBUG = "PYTHONASYNCIODEBUG"
 _NOTHING: Callable[[Any], object] = id  # for what cannot be set
+_CONSTRUCTOR = attrgetter("__init__")
 _MAKERS = [cls for cls in SelectorEventLoop.__mro__ if "__init__" in vars(cls)][:-1]
 
 
 def _constructors() -> list[Any]:
-    return [cls.__init__ for cls in _MAKERS]  # type: ignore[misc]
+    return list(map(_CONSTRUCTOR, _MAKERS))
 
 
 def _are_all_of_asyncio(constructors: list[Any]) -> bool:
@@ -82,7 +85,8 @@ class Beginning:
             return False
         constructors = _constructors()
         if constructors == self._constructors:
-            logger.debug("Using selector: %s", selector.__class__.__name__)
+            if logger.isEnabledFor(DEBUG):
+                logger.debug("Using selector: %s", selector.__class__.__name__)
         elif self._constructors or not _are_all_of_asyncio(constructors):
             return False
         else:

@@ -98,6 +98,7 @@ class Resolution:
 _WITHOUT_A_DOOR = ("time", "call_soon", "_run_once")
 _STOCK_CLASSES = asyncio.SelectorEventLoop.__mro__
 _HOMES = _STOCK_CLASSES[:_STOCK_CLASSES.index(base_events.BaseEventLoop) + 1]
+_NAMES = list(map(vars, _HOMES))  # what they have, always as it is
 _MOVED: dict[str, list[Any]] = {}  # by name: asyncio's own method, and its door
 _sizes: list[int] = []  # how many names they had when none of those that were moved was there
 
@@ -125,14 +126,14 @@ def let_patches_reach(loop_class: type, names: Iterable[str]) -> None:
 
 def clear() -> None:
     """Take out of asyncio's classes what somebody has put back there, after it was moved away; for each loop."""
-    if [len(vars(home)) for home in _HOMES] == _sizes:
+    if list(map(len, _NAMES)) == _sizes:
         return
     for home in _HOMES:
         for name, methods in _MOVED.items():
             if vars(home).get(name) in methods:
                 delattr(home, name)
     if not any(name in vars(home) for home in _HOMES for name in _MOVED):
-        _sizes[:] = [len(vars(home)) for home in _HOMES]
+        _sizes[:] = map(len, _NAMES)
 
 
 def _door(loop_class: type, ours: Callable[..., Any], stock: Callable[..., Any]) -> Callable[..., Any]:

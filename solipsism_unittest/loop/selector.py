@@ -120,25 +120,34 @@ class Owner(Protocol):
         """A turn of the loop took this many real seconds; `runs` says what ran in it."""
 
 
+def _looked_at(turns: int, before_a_look: int) -> tuple[int, int]:
+    """Before the first and at the last turn at one instant that is looked at, where so many may change nothing."""
+    last = min(turns, before_a_look)
+    return last + 1 - min(TURNS_LOOKED_AT, max(1, turns // 2)), last
+
+
+_USUALLY_LOOKED_AT = _looked_at(TURNS_AT_ONE_INSTANT, TURNS_BEFORE_A_LOOK)
+
+
 class SpinWatch:
     """Finds out whether the turns at one instant are a livelock."""
 
     __slots__ = ("look", "first", "last", "_allowed", "_allowed_busy", "_kernel", "_new_look", "_before")
 
-    def __init__(self, kernel: Kernel, new_look: Callable[[], Look], turns: int) -> None:
+    def __init__(self, kernel: Kernel, new_look: Callable[[], Look]) -> None:
         self.look = _NOTHING_SEEN  # the latest one
         self._kernel = kernel
         self._new_look = new_look
         # At the latest look: the effects, the turns without one since, those in any case, and at which instant.
         self._before = 0, 0, 0, kernel.clock.now
-        self.allow(turns)
+        self._allowed, self._allowed_busy = TURNS_AT_ONE_INSTANT, TURNS_IN_ANY_CASE
+        self.first, self.last = _USUALLY_LOOKED_AT
 
     def allow(self, turns: int, before_a_look: int = TURNS_BEFORE_A_LOOK, busy: int = TURNS_IN_ANY_CASE) -> None:
         """Set how many turns without an effect are a livelock, and how many `busy` ones; so which are looked at."""
         self._allowed = turns
         self._allowed_busy = busy
-        self.last = min(turns, before_a_look)
-        self.first = self.last + 1 - min(TURNS_LOOKED_AT, max(1, turns // 2))
+        self.first, self.last = _looked_at(turns, before_a_look)
 
     def turn(self, number: int) -> None:
         """Look at one turn; the first one begins a new look, for one that a jump of time cut short counts nothing."""
@@ -177,7 +186,7 @@ class VirtualSelector(Parking, selectors.BaseSelector):
         self.blocking = Blocking(owner.slow_turn)
         self.turns = 0  # at this instant
         self.jumps_left = JUMPS_TO_QUESTION  # until the owner is asked
-        self.spins = SpinWatch(world.kernel, owner.look, TURNS_AT_ONE_INSTANT)
+        self.spins = SpinWatch(world.kernel, owner.look)
         self.horizon, self.real_seconds = inf, HELD_TOO_LONG  # the limits'
         self._limits = DEFAULT_LIMITS
         self._owner = owner

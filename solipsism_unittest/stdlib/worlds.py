@@ -118,7 +118,7 @@ class World:
             if self._wake is not None:
                 self._wake()
             elif (waiting := self.loop) is not None:
-                waiting._write_to_self()
+                waiting.selector.wake()
         for loop in list(self.running):
             loop.selector.wake()
 

@@ -40,7 +40,8 @@ KEPT: dict[Any, Any] = {}
 # The methods of `socket.socket` in Python that do not work over ours: each ends in a C function for real descriptors.
 _ENDS_IN_C = ("__init__", "__repr__", "accept", "dup", "sendfile", "_real_close", "get_inheritable", "set_inheritable")
 _SHOWN = ("family", "type")
-_ATTRIBUTES = len({*vars(StockSocket), "__new__"})
+_NAMES = vars(StockSocket)  # always as it is
+_ATTRIBUTES = len({*_NAMES, "__new__"})
 _GLOBALS = {"__name__": StockSocket.__module__, "__builtins__": __builtins__, "__unittest": True}
 
 
@@ -101,8 +102,8 @@ def let_patches_reach(face: type) -> None:
 
 def clear() -> None:
     """Take out of `socket.socket` what somebody has put back there, where nothing stands by itself; at each seal."""
-    if len(vars(StockSocket)) > _ATTRIBUTES:
-        for name, there in list(vars(StockSocket).items()):
+    if len(_NAMES) > _ATTRIBUTES:
+        for name, there in list(_NAMES.items()):
             ours = vars(Fallbacks).get(name)
             if isinstance(ours, _Method) and (there is ours or there is ours.of_c):
                 delattr(StockSocket, name)
