@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from math import inf, isnan, nextafter
+from threading import enumerate as all_threads
 
 from ....introspection.modules import OWN_NAME
 from ....introspection.names import name_of
@@ -67,7 +68,10 @@ def start(baton: Baton, real: Callable[[threading.Thread], None], thread: thread
         with really(baton):  # the new thread says that it is there before it takes part
             real(thread)
     except BaseException:
-        del vars(thread)[OWN_NAME]
+        if thread in all_threads():  # Ctrl-C, while it had not said so yet
+            baton.stand_in_line(record)
+        else:
+            del vars(thread)[OWN_NAME]
         raise
     baton.stand_in_line(record)
 

@@ -45,6 +45,21 @@ class CallsTest(SolipsistTestCase):
         self.assertEqual(polled, 2)
         self.assertNow(0)
 
+    def test_a_start_that_is_broken_off(self):
+        """By Ctrl-C while start() waits for the new thread to say that it is there: that runs all the same."""
+        ran, thread = [], threading.Thread(target=lambda: ran.append(self.now))
+        wait = thread._started.wait
+
+        def broken_off():
+            wait()
+            raise KeyboardInterrupt
+
+        thread._started.wait = broken_off
+        with self.assertRaises(KeyboardInterrupt):
+            thread.start()
+        thread.join(5)
+        self.assertEqual(ran, [0])
+
     def test_joins(self):
         """join() with a limit of less than nothing looks only; one that is over is not alive at once."""
         thread = threading.Thread(target=time.sleep, args=(5,))
