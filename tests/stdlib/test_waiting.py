@@ -17,6 +17,7 @@ from solipsism_unittest import SolipsistEventLoop, sealed
 from solipsism_unittest.errors import SleepForeverError, SolipsismError
 from solipsism_unittest.kernel.descriptors.file import os_error
 from solipsism_unittest.stdlib import waiting
+from solipsism_unittest.stdlib.threads.pacing.patience import is_idle
 from tests.worlds import World as VirtualWorld
 
 
@@ -520,6 +521,9 @@ class BesideALoopThatStandsTest(World):
             self.two.send(self.two.recv(9))
             self.two.recv(9)
 
+        left = [thread for thread in threading.enumerate() if thread is not threading.main_thread()
+                and not is_idle(thread)]
+        self.assertEqual(left, [], "what another test has left may bring something: it would be waited for")
         self.start(late)
         with sealed(self.loop):
             self.one.send(b"hello")
