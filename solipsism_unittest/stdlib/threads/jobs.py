@@ -394,8 +394,7 @@ class Jobs:
 
     def not_started(self, thread: threading.Thread | BareThread) -> None:
         """Forget a thread that could not be started, or that is ours."""
-        if self.started:
-            self.started.pop(thread, None)
+        self.started = {known: there for known, there in self.started.items() if known is not thread}
 
 
 def _unless_done(future: asyncio.Future[Any], settle: Callable[[], None]) -> None:

@@ -37,8 +37,8 @@ def begin(*args):
 def prepare():
     atexit.register(say, "registered first")
     register(say, "registered last", "and", "called first")
-    begin("thread")
     say("main")
+    begin("thread")
 
 def ends(): prepare()
 def leaves():

@@ -1037,6 +1037,21 @@ class ExecutorFactoryTest(unittest.TestCase):
         result = outcome_of(Case)
         self.assertEqual((result.failures, result.errors, ended[:1]), ([], [], [True]))
 
+    def test_that_of_the_base(self):
+        """The one that is there without an override gives None, which is asyncio's own."""
+        given = []
+
+        class Case(SolipsistTestCase):
+            def executor_factory(self):
+                given.append(super().executor_factory())
+                return given[0]
+
+            async def test(self):
+                self.assertEqual(await asyncio.to_thread(int, "7"), 7)
+
+        result = outcome_of(Case)
+        self.assertEqual((result.failures, result.errors, given), ([], [], [None]))
+
     def test_on_another_loop(self):
         """executor_factory() works on a loop of another kind."""
 

@@ -587,6 +587,16 @@ class SettingsTest(FlowCase):
         self.assertRaises(ConnectionResetError, client.recv, 100)
         self.assertEqual(server.end.coming, 0)  # nothing is on its way any more
 
+    async def test_reset_after_of_a_closed_end(self):
+        """The other end alone hears of it, where one has been reset already."""
+        _, client, server = await self.joined(reset_after=4, latency=1)
+        client.send(b"1")
+        await asyncio.sleep(2)
+        server.close()  # with something unread: a reset is on its way
+        client.send(b"23456")
+        await self.settle()
+        self.assertRaises(ConnectionResetError, client.recv, 100)
+
     async def test_slices(self):
         """A stream comes in pieces of at most so many bytes, each when it is through."""
         _, client, server = await self.joined(bandwidth=24.0, slice=3)

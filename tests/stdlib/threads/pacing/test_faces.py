@@ -115,6 +115,18 @@ class OldsTest(SolipsistTestCase):
             threading.Timer(1, wake).start()
             self.assertEqual(in_threads(wait), [now + 1] * 3)
 
+    def test_given_back_by_hand(self):
+        """Who waits for it goes on at once."""
+        OLD_LOCK.acquire()
+        when = []
+        thread = threading.Thread(target=lambda: when.append((OLD_LOCK.acquire(), self.now)))
+        thread.start()
+        time.sleep(1)
+        OLD_LOCK.release()
+        thread.join()
+        OLD_LOCK.release()
+        self.assertEqual(when, [(True, 1)])
+
     def test_released_by_who_has_the_real_one(self):
         """Who waits for the stand-in sees it, when all others wait."""
         real = [OLD_LOCK._real, OLD_RLOCK._real, OLD_QUEUE._real]
