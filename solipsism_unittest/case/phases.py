@@ -31,9 +31,9 @@ from . import real_time, verdict, world
 from .assertions.awaited import awaiting
 from .fixtures import context, loops, settings
 from .fixtures.leaving import collect_worlds
-from .fixtures.scopes import Scope, check_class_methods, fixtures_of, no_test, scope_of
+from .fixtures.scopes import ClassFixtures, Scope, check_class_methods, fixtures_of, no_test, scope_of
 from .fixtures.services import Service, services_of
-from .fixtures.settings import RUNS, VARIANT, Settings, overrides
+from .fixtures.settings import RUNS, VARIANT, Settings, has_hooks, overrides
 from .results import HeldResult, as_note, give_line, note_once
 from .world import Run, begin_run, run_of
 
@@ -77,7 +77,7 @@ class Phases(Settings):
         fixtures = fixtures_of(cls)
         fixtures.is_set_up = True
         if not fixtures.is_setting_up:
-            _begin_class(cls)
+            _begin_class(cls, fixtures)
 
     @classmethod
     async def asyncSetUpClass(cls) -> None:
@@ -135,20 +135,22 @@ class Phases(Settings):
 
     def _callSetUp(self) -> None:
         cls, run = type(self), run_of(self)
-        scope = _begin_class(cls)
+        fixtures = fixtures_of(cls)
+        scope = _begin_class(cls, fixtures)
         outcome = self._outcome  # type: ignore[attr-defined]
         if outcome is not None:  # not in debug()
             run.held = outcome.result = HeldResult(outcome.result, run)
-            fixtures_of(cls).keep_seal()
+            fixtures.keep_seal()
         world.enter(self, run, scope)
         if run.before is not expected.NOTHING:
             run.leaving.callback(run.before.put_back)
         verdict.begin_evidence(self, run)
-        if overrides(self, "default_context"):
-            context.fill(self, run.context, self._asyncioTestContext)
-        for service in services_of(self) if run.scope is None else ():
-            unittest.TestCase.addCleanup(self, service.stop)
-            call(self, service.start)
+        if has_hooks(self):
+            if overrides(self, "default_context"):
+                context.fill(self, run.context, self._asyncioTestContext)
+            for service in services_of(self) if run.scope is None else ():
+                unittest.TestCase.addCleanup(self, service.stop)
+                call(self, service.start)
         if cls.setUp is not _SET_UP or "setUp" in vars(self):
             call(self, self.setUp)
         if cls.asyncSetUp is not _ASYNC_SET_UP:
@@ -340,16 +342,15 @@ def _in_order(name: str, fixture: classmethod[Any, Any, Any]) -> Any:
             fixtures.is_setting_up = before
         if not before:
             fixtures.is_set_up = True
-            _begin_class(cls)
+            _begin_class(cls, fixtures)
 
     in_order.in_order = True  # type: ignore[attr-defined]
     return classmethod(in_order)
 
 
-def _begin_class(cls: type[Phases]) -> Scope | None:
+def _begin_class(cls: type[Phases], fixtures: ClassFixtures) -> Scope | None:
     """Run asyncSetUpClass, unless it has run: a class may have a setUpClass of its own that does not. Gives its loop.
     """
-    fixtures = fixtures_of(cls)
     if fixtures.has_none and cls.loop_scope is Settings.loop_scope:
         return None
     if fixtures.stage:

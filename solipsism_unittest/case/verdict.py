@@ -289,7 +289,8 @@ def _judged(case: Settings, run: Run, outcome: Any) -> BaseException | None:
         told.add_note(Note(words))
     if first is not None and error is not None:
         first.add_note(as_note(error))
-    keep_evidence(run, told, failures[1:])
+    if run.evidence is not None:
+        keep_evidence(run, told, failures[1:])
     if error is None or first is not None:
         return None
     if counts:

@@ -105,9 +105,7 @@ class Run:
     @property
     def world(self) -> VirtualWorld | ForeignWorld:
         """The world that the loop is in."""
-        if self._world is None:
-            self._world = world_of(self.loop)
-        return self._world
+        return self._world or world_of(self.loop)
 
     async def end_server(self, server: FakeServer, cleanups: Sequence[tuple[Any, ...]]) -> None:
         """End a fake server, after a look at the clients that the test has forgotten to close: that ends them too.
@@ -180,6 +178,7 @@ def enter(case: Settings, run: Run, scope: Scope | None) -> None:
     run.leaving.append(functools.partial(asyncio.set_event_loop, loop if is_lent else None))
     asyncio.set_event_loop(loop)
     run.leaving.enter(run.unawaited)
+    run._world = world_of(loop)
     said = checks.said(type(case), getattr(case, case._testMethodName))
     if said:
         run.checks = {**checks.DEFAULTS, **said}
@@ -208,7 +207,7 @@ def leave(run: Run) -> None:
     try:
         if runner is None or run.scope is not None:
             pass
-        elif run.is_clean and type(loop := runner.get_loop()) is SolipsistEventLoop and loop._default_executor is None:
+        elif run.is_clean and type(loop := run.loop) is SolipsistEventLoop and loop._default_executor is None:
             close(runner, is_clean=True)  # nothing of the program runs, and no thread is waited for
         else:
             run.limit.run(lambda: close(runner, is_clean=run.is_clean))
@@ -267,9 +266,9 @@ class VirtualWorld:
         if case.wall_start is not None:
             run.leaving.enter_context(wall_clock(world.kernel.wall, case.wall_start))
         run.unawaited.world = world
-        loops.let_explore(case, loop, run.explorer, run.leaving if run.scope is None else None)
-        survey.watch_writers(loop)
-        survey.warn_of_the_rest(loop, run.checks, run.unawaited.collector)
+        if run.explorer is not UNEXPLORED:
+            loops.let_explore(case, loop, run.explorer, run.leaving if run.scope is None else None)
+        survey.watch(loop, run.checks, run.unawaited.collector)
         if run.scope is not None or loops.is_lent(run.runner):
             run.leaving.callback(loop.inventory.watch_no_more)  # for it stays open
             run.before = self.before()

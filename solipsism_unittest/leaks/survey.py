@@ -33,14 +33,18 @@ __unittest = True
 __tracebackhide__ = True
 
 
-def watch_writers(loop: SolipsistEventLoop) -> None:
+def watch(loop: SolipsistEventLoop, checks: Mapping[str, bool], collector: object) -> None:
     """From now on, what of this loop is collected as garbage while it is open counts as left behind.
 
     That is a StreamWriter, and a transport that has paused reading, or only writes. asyncio itself closes them (writers
-    from 3.11.5 on) with a ResourceWarning that few people see.
+    from 3.11.5 on) with a ResourceWarning that few people see. Neither a warning nor asyncio's log says what a test
+    with these checks reports at its end. Where warnings are not shown by this `collector` any more, somebody collects
+    them, and gets those of sockets.
     """
     _arm()
     loop.inventory.is_watched = True
+    loop.uncaught.is_reported = functools.partial(_is_reported, checks) if checks is not DEFAULTS else _BY_DEFAULT
+    loop.kernel.is_reported = functools.partial(_is_reported_lost, checks, collector)
 
 
 def _is_noted(loop: Any, face: Any) -> bool:
@@ -103,15 +107,6 @@ def _arm() -> None:
     # Once for the process: see Lasting. For loops that nobody watches they are asyncio's own.
     for dying in _DYING:
         dying.arm()
-
-
-def warn_of_the_rest(loop: SolipsistEventLoop, checks: Mapping[str, bool], collector: object) -> None:
-    """Let neither a warning nor asyncio's log say what a test with these checks reports at its end.
-
-    Where warnings are not shown by this `collector` any more, somebody collects them, and gets those of sockets.
-    """
-    loop.uncaught.is_reported = functools.partial(_is_reported, checks) if checks is not DEFAULTS else _BY_DEFAULT
-    loop.kernel.is_reported = functools.partial(_is_reported_lost, checks, collector)
 
 
 def _is_reported(checks: Mapping[str, bool], kind: str) -> bool:

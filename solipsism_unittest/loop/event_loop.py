@@ -33,7 +33,7 @@ from ..stdlib.sockets.lookups import refuse_to_block
 from ..stdlib.threads.background import is_background
 from ..stdlib.threads.job import Work
 from ..stdlib.threads.mistakes import check_callback
-from ..stdlib.worlds import World, by_thread, living_in, sealed, world_here
+from ..stdlib.worlds import World, by_thread, inside, sealed, world_here
 from .beginning import Beginning
 from .children import ChildProcesses
 from .doors import Behind, Stock, let_patches_reach
@@ -195,19 +195,20 @@ class SolipsistEventLoop(ChildProcesses):
         if self._closed or self._thread_id is not None or events._get_running_loop() is not None:
             self._check_closed()
             self._check_running()
-        self.selector.turns = 0
-        with living_in(self.world):
-            blocking = self.selector.blocking
-            blocking.begin_run(self._ready)
-            self.world.begin_run(self)
-            try:
-                super().run_forever()
-            except BaseException:
-                blocking.break_run()
-                raise
-            finally:
-                self.world.end_run(self)
-            blocking.end_run()
+        if by_thread.get(get_ident()) is not self.world:
+            with inside(self.world):
+                return SolipsistEventLoop.run_forever(self)
+        self.selector.turns, blocking = 0, self.selector.blocking
+        blocking.begin_run(self._ready)
+        self.world.begin_run(self)
+        try:
+            super().run_forever()
+        except BaseException:
+            blocking.break_run()
+            raise
+        finally:
+            self.world.end_run(self)
+        blocking.end_run()
 
     def run_until_complete(self, future: Any) -> Any:
         """As asyncio's. A hang on the way is a SleepForeverError, whatever the program made of being cancelled."""

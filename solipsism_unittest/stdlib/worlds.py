@@ -319,26 +319,6 @@ class inside:  # noqa: N801 - a context manager that reads as a word, like conte
     _count = staticmethod(_seal.count)
 
 
-class _Inside:
-    """A block in which nothing is to be done."""
-
-    __slots__ = ()
-
-    def __enter__(self) -> None:
-        """It lives there already."""
-
-    def __exit__(self, *exc_info: object) -> None:
-        """And goes on to."""
-
-
-_INSIDE = _Inside()
-
-
-def living_in(world: World) -> inside | _Inside:
-    """As `inside(world)`, for a block after which nobody is left in a world that he was not in before."""
-    return _INSIDE if by_thread.get(thread_id()) is world else inside(world)
-
-
 class outside:  # noqa: N801
     """`with outside():` this thread lives in the real world for as long."""
 

@@ -76,8 +76,8 @@ class RunningTest(unittest.TestCase):
         """A loop runs where nothing of Python has called it, and after the watch of frames was ended by a signal."""
         ended = threading.Event()
         loop = SolipsistEventLoop()
+        calls = functools.partial(loop.run_until_complete, loop.create_task(asyncio.sleep(5))), ended.set
         places.WATCH.ask.__self__.close()
-        calls = functools.partial(loop.run_until_complete, asyncio.sleep(5)), ended.set  # no frame of Python
         _thread.start_new_thread(list, (map(operator.call, calls),))
         self.assertTrue(ended.wait(10))
         self.assertEqual(loop.time(), 5.0)

@@ -25,7 +25,6 @@ from solipsism_unittest.stdlib.worlds import (
     World,
     inside,
     leave_every_world,
-    living_in,
     outside,
     threads_in,
     world_here,
@@ -78,17 +77,21 @@ class TableTest(unittest.TestCase):
             self.assertEqual((world_here(), threads_in(outer)), (outer, [here]))
         self.assertEqual((world_here(), threads_in(outer)), (None, []))
 
-    def test_living_in(self):
-        """Who lives in a world already stays there, also after the block; anybody else is there as long as it."""
-        outer, inner = World(Kernel()), World(Kernel())
-        with inside(outer):
-            for world in (outer, inner, outer):
-                with self.subTest(world), living_in(world):
-                    self.assertIs(world_here(), world)
-            self.assertIs(world_here(), outer)
-        with living_in(outer):
-            self.assertIs(world_here(), outer)
-        self.assertIsNone(world_here())
+    def test_where_a_loop_runs(self):
+        """A loop runs in its world, whether the thread lives there already or not; then that is where it was."""
+        loops = SolipsistEventLoop(), SolipsistEventLoop()
+
+        async def main():
+            return world_here()
+
+        with sealed(loops[0]):
+            for loop in loops:
+                self.assertIs(loop.run_until_complete(main()), loop.world)
+                self.assertIs(world_here(), loops[0].world)
+        for loop in loops:
+            self.assertIs(loop.run_until_complete(main()), loop.world)
+            self.assertIsNone(world_here())
+            loop.close()
 
     def test_sealed_takes_a_loop(self):
         """sealed() takes a loop that has a world, and nothing else: no world, no kernel."""

@@ -126,7 +126,8 @@ class Blocking:
         if now - self._measured > self.slow:  # or nothing in it can have used so much of the processor
             self.measure(now)
         self._leave()
-        self._warn()
+        if self._to_warn:
+            self._warn(self._to_warn)
 
     def break_run(self) -> None:
         """An exception came out of the loop: it is the news, so the last turn is not measured."""
@@ -164,11 +165,9 @@ class Blocking:
         """Whether there is something to warn of when the loop stops."""
         return bool(self._to_warn)
 
-    def _warn(self) -> None:
+    def _warn(self, due: _Found) -> None:
         # Not at once, in the middle of the loop: a warning may be an error.
-        if not self._to_warn:
-            return
-        due, self._to_warn = self._to_warn, None
+        self._to_warn = None
         for (kind, what, place), count in due.items():
             text = f"{_HEADS[kind]}: {_words(kind, what, place, count)}; {_CURES[kind]}"
             filename, line = (place.code.co_filename, place.line) if place is not None else ("asyncio", 0)
