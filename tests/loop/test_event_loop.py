@@ -83,6 +83,14 @@ class RunningTest(unittest.TestCase):
         self.assertEqual(loop.time(), 5.0)
         loop.close()
 
+    def test_until_a_future_is_done(self):
+        """It runs after the watch of frames was ended by a signal; nothing else asks that first, as for a coroutine."""
+        with contextlib.closing(SolipsistEventLoop()) as loop:
+            future = loop.create_future()
+            loop.call_later(5, future.set_result, "there")
+            places.WATCH.ask.__self__.close()
+            self.assertEqual((loop.run_until_complete(future), loop.time()), ("there", 5.0))
+
     def test_in_debug_mode(self):
         """Debug mode works: wrong threads and wrong callbacks are found, and handles know where they were made."""
 

@@ -81,6 +81,19 @@ class InterpreterPoolTest(SolipsistTestCase):
         with Pool(1) as pool:
             self.assertEqual(await self.loop.run_in_executor(pool, abs, -3), 3)
 
+    async def test_one_that_has_another_job_done(self):
+        """That job holds the clock in place of the one that was given."""
+
+        class Pool(concurrent.futures.InterpreterPoolExecutor):
+            def submit(self, fn, /, *args):
+                return super().submit(sum, range(100_000))
+
+        with Pool(1) as pool:
+            await asyncio.wait_for(self.loop.run_in_executor(pool, abs, -3), 0.001)
+            self.assertNow(0)
+            await asyncio.sleep(5)
+        self.assertNow(5)
+
     async def test_the_clock(self):
         """A job in another interpreter holds the clock until it is done."""
         pool = self.pool()
