@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ..introspection.threads import Real, idents, main_ident, main_waits_for_us
 from ..stdlib.threads.jobs import Wakeups
 from ..stdlib.threads.pacing.locks import hand_on
-from ..stdlib.threads.pacing.patience import NAME_OF_WATCHDOG, PATIENCE, Patience, is_idle
+from ..stdlib.threads.pacing.patience import PATIENCE, Patience, is_idle
 from ..stdlib.threads.pacing.record import REALLY_WAITS, Record, Waiter, Why, lines
 from ..stdlib.threads.stalls import Blocking
 from ..stdlib.worlds import World, by_thread
@@ -106,8 +106,7 @@ class Parking:
         """Wait in real time for a call from outside; False where only the main thread is there, and waits for us."""
         before = None
         while not self._really_wait(PATIENCE):
-            nobody = {thread.ident for thread in all_threads() if thread.name == NAME_OF_WATCHDOG
-                      or is_idle(thread)}
+            nobody = {thread.ident for thread in all_threads() if is_idle(thread)}
             others = [each for each in idents() - nobody if each != main_ident() and not self._world.lives_here(each)]
             stands = None if others else main_waits_for_us()
             if stands is not None and stands == before:

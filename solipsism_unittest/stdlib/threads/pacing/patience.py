@@ -120,7 +120,9 @@ class Strikes:
 
 
 def is_idle(thread: threading.Thread) -> bool:
-    """Whether it is a worker of a pool that waits for a job: who rests there was given none."""
+    """Whether it brings nothing: it looks on, or is a worker of a pool that rests where it waits for a job."""
+    if thread.name == NAME_OF_WATCHDOG:
+        return True
     frame = innermost = frame_of(thread.ident)
     while frame is not None and is_ours(module_of(frame)):  # the queue of a pool that another test has left
         frame = frame.f_back
@@ -256,7 +258,7 @@ class Patience(Strikes):
         if native and not running <= {*self.records, *(thread.ident for thread in threading.enumerate())}:
             return True
         strangers = [thread for thread in threading.enumerate() if thread.ident not in self.records
-                     and (thread.ident is None or thread.ident in running) and thread.name != NAME_OF_WATCHDOG]
+                     and (thread.ident is None or thread.ident in running)]
         if any(thread is not _main_thread() and not is_idle(thread) for thread in strangers):
             return True
         strangers = [thread for thread in strangers if thread is _main_thread()]
