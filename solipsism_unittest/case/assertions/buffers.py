@@ -76,7 +76,11 @@ class Flow(NamedTuple):
 
 def count_of(data: bytes) -> str:
     """How many bytes wait, in words."""
-    return f"{counted(len(data), 'byte')} {'waits' if len(data) == 1 else 'wait'}"
+    return _wait(len(data))
+
+
+def _wait(count: int) -> str:
+    return f"{counted(count, 'byte')} {'waits' if count == 1 else 'wait'}"
 
 
 def shown_data(data: bytes) -> str:
@@ -156,9 +160,7 @@ def _flow(case: unittest.TestCase, end: object) -> Flow:
     layer = getattr(transport, "_ssl_protocol", None)  # of a TLS transport
     paused = layer._app_writing_paused if layer is not None else transport._protocol_paused
     low, high = transport.get_write_buffer_limits()
-    size = transport.get_write_buffer_size()
-    words = f"{described(end)}: {counted(size, 'byte')} {'waits' if size == 1 else 'wait'} to be sent"
-    return Flow(paused, words, low, high)
+    return Flow(paused, f"{described(end)}: {_wait(transport.get_write_buffer_size())} to be sent", low, high)
 
 
 def described(end: object) -> str:
