@@ -192,9 +192,7 @@ class SolipsistEventLoop(ChildProcesses):
 
     def run_forever(self) -> None:
         """As asyncio's, in a sealed thread."""
-        if self._closed or self._thread_id is not None or events._get_running_loop() is not None:
-            self._check_closed()
-            self._check_running()
+        self._check_idle()
         if by_thread.get(get_ident()) is not self.world:
             with inside(self.world):
                 return SolipsistEventLoop.run_forever(self)
@@ -210,11 +208,14 @@ class SolipsistEventLoop(ChildProcesses):
             self.world.end_run(self)
         blocking.end_run()
 
-    def run_until_complete(self, future: Any) -> Any:
-        """As asyncio's. A hang on the way is a SleepForeverError, whatever the program made of being cancelled."""
-        if self._closed or self._thread_id is not None or events._get_running_loop() is not None:
+    def _check_idle(self) -> None:
+        if self._closed or self._thread_id is not None or _get_running_loop() is not None:
             self._check_closed()
             self._check_running()
+
+    def run_until_complete(self, future: Any) -> Any:
+        """As asyncio's. A hang on the way is a SleepForeverError, whatever the program made of being cancelled."""
+        self._check_idle()
         made_here = not futures.isfuture(future)
         if made_here:
             if type(future) is CoroutineType and _closes_nothing(self, future):

@@ -250,9 +250,7 @@ class Inventory:
 
     def unread(self, *, of_crashed_hosts: bool = False) -> list[Any]:
         """The tasks and noted futures that ended with an error which nobody has read: those that can fail a test."""
-        made: list[Any] = [task for known in self._made if (task := known()) is not None]
-        if self.is_crowded:
-            made += self._crowd()
+        made: list[Any] = [*self.tasks()]
         if self._futures:
             made += dict.fromkeys(future for known in self._futures if (future := known()) is not None)  # some twice
         return [future for future in made if future.done() and future._log_traceback

@@ -213,8 +213,7 @@ class Turns(asyncio.SelectorEventLoop, Behind):
     def _is_replaced(self) -> bool:
         """Whether somebody else's code makes the turns, or runs the handles."""
         turn = self._run_once
-        return getattr(turn, "__func__", None) is not _LEAN and not isinstance(turn, OwnTurn) \
-            or events.Handle._run is not _STOCK_RUN
+        return getattr(turn, "__func__", None) is not _LEAN and not isinstance(turn, OwnTurn) or is_run_replaced()
 
     def add_timer(self, timer: Timer) -> None:
         """Put a new timer in line."""
