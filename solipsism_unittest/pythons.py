@@ -84,6 +84,12 @@ WALKED_UNSEEN = (list, tuple, str, bytes) if _hides_where_a_for_stands() else ()
 CUT_DATAGRAM = "size larger than allocated size" if sys.version_info >= (3, 15) else None
 
 
+def is_monitored() -> bool:
+    """Whether a debugger is told by sys.monitoring. 3.12."""
+    monitoring = getattr(sys, "monitoring", None)
+    return monitoring is not None and monitoring.get_tool(monitoring.DEBUGGER_ID) is not None
+
+
 def runs_elsewhere(pool: object) -> bool:
     """Whether a pool of threads runs its jobs in other interpreters, which share no objects with this one. 3.14."""
     return type(pool).__name__ != "ThreadPoolExecutor" and any(

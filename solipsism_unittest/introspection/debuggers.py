@@ -7,10 +7,10 @@ that do not trace are known by their modules; what PYTHONBREAKPOINT names counts
 from __future__ import annotations
 
 import os
-import sys
 from sys import gettrace
 from types import FrameType
 
+from ..pythons import is_monitored
 from .modules import is_ours, module_of, outward, root_of
 
 MEASURE = frozenset({"coverage", "trace", "cProfile"})
@@ -22,10 +22,7 @@ _MODULES = frozenset({
 
 def debugging(frame: FrameType | None) -> bool:
     """Whether a debugger is at work: it traces this process, or stands somewhere above `frame`."""
-    if _is_tracer(gettrace()):
-        return True
-    monitoring = getattr(sys, "monitoring", None)  # 3.12+
-    if monitoring is not None and monitoring.get_tool(monitoring.DEBUGGER_ID) is not None:
+    if _is_tracer(gettrace()) or is_monitored():
         return True
     named = os.environ.get("PYTHONBREAKPOINT", "")
     for step in outward(frame):

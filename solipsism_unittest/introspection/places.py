@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from asyncio import _get_running_loop, current_task
 from collections.abc import Collection, Iterator
 from math import inf
@@ -20,6 +19,7 @@ from sys import _getframe, gettrace
 from types import CodeType, FrameType, FunctionType
 from typing import Any, NamedTuple
 
+from ..pythons import is_monitored
 from .modules import CARRIED, carries, is_of_library, module_of, outward
 
 _working_directory = os.getcwd  # the system's own
@@ -187,14 +187,10 @@ def place_above(frame: FrameType | None) -> Place | None:
             return met
         of_tasks, frame = frame, frame.f_back
     place = _place_above(frame)
-    if of_tasks is not first and of_tasks is not None and of_tasks.f_trace is None and not _is_traced():
+    if (of_tasks is not first and of_tasks is not None and of_tasks.f_trace is None
+            and gettrace() is None and not is_monitored()):
         of_tasks.f_trace = place
     return place
-
-
-def _is_traced() -> bool:
-    monitoring = getattr(sys, "monitoring", None)  # 3.12+
-    return gettrace() is not None or monitoring is not None and monitoring.get_tool(monitoring.DEBUGGER_ID) is not None
 
 
 def _place_above(frame: FrameType | None) -> Place | None:
