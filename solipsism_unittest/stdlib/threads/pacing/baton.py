@@ -335,7 +335,7 @@ class Baton(Patience):
             due = clock.deliveries[0][0]
         if due == inf or due > self._world.reach():
             main = next((record for record in watched if record.state is WAITING), None)
-            if main is None or self.has_strangers():
+            if main is None or self.has_strangers() or self.blind and not self.is_sure():
                 return False
             main.error = stuck(self.records.values(), clock.now, due, self._world.reach())
             self._make_ready(main)

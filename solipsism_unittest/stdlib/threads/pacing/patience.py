@@ -165,6 +165,7 @@ class Patience(Strikes):
         self.blind: dict[Record, Turns | None] = {}  # how often each was given a processor when it was seen last
         self._main_stood: Turns | None = None
         self.since = 0.0  # real time of the last turn
+        self._suspected = 0.0  # real time at which it was first a hang, since then
 
     def is_held(self) -> bool:
         """Whether somebody holds the clock."""
@@ -331,6 +332,13 @@ class Patience(Strikes):
         if self.strays or self.blind:
             self.strays.pop(record, None)
             self.blind.pop(record, None)
+
+    def is_sure(self) -> bool:
+        """Whether it has been a hang for a while: one that nobody sees may be woken, and have no processor yet."""
+        now = Real.monotonic()
+        if self._suspected < self.since:
+            self._suspected = now
+        return now - self._suspected >= PATIENCE
 
     def give_up(self) -> str:
         """Take no turns with those that run and come to no wait any more; gives who they are."""

@@ -9,9 +9,12 @@ import queue
 import threading
 import time
 import unittest
+import unittest.mock
 
 from solipsism_unittest import SleepForeverError, SolipsistEventLoop, SolipsistTestCase, sealed
+from solipsism_unittest.introspection.threads import Real
 from solipsism_unittest.stdlib.threads.pacing.faces import Olds
+from solipsism_unittest.stdlib.threads.pacing.patience import Patience
 from solipsism_unittest.stdlib.threads.pacing.simple_queue import VirtualSimpleQueue
 from solipsism_unittest.stdlib.worlds import world_here
 
@@ -182,6 +185,22 @@ class OldsTest(SolipsistTestCase):
             now = time.monotonic()
             self.assertEqual(in_threads(lambda lock=lock: hold(lock), 2), [now + 1, now + 2])
         self.assertTrue(self.real_orders())
+
+    def test_one_that_has_no_processor_yet(self):
+        """Who was woken behind our back is no hang as long as the system has not let it run: that takes a moment."""
+        has_moved, given_back = Patience._has_moved, []
+
+        def look(baton):
+            return has_moved(baton) if Real.monotonic() - (given_back or [0])[-1] > 0.03 else False
+
+        def work(lock):
+            hold(lock)
+            given_back.append(Real.monotonic())
+
+        for lock in HIDDEN[0]:
+            with unittest.mock.patch.object(Patience, "_has_moved", look):
+                now = time.monotonic()
+                self.assertEqual(in_threads(lambda lock=lock: work(lock), 2), [now + 1, now + 2])
 
 
 @contextlib.contextmanager
