@@ -18,7 +18,7 @@ import sys
 import types
 import unittest
 import warnings
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from inspect import isawaitable, iscoroutinefunction
 from typing import Any, ClassVar, NoReturn, TypeVar
 
@@ -34,7 +34,7 @@ from .fixtures.leaving import collect_worlds
 from .fixtures.scopes import ClassFixtures, Scope, check_class_methods, fixtures_of, no_test, scope_of
 from .fixtures.services import Service, services_of
 from .fixtures.settings import RUNS, VARIANT, Settings, has_hooks, overrides
-from .results import HeldResult, as_note, give_line, note_once
+from .results import HeldResult, as_note, as_one, give_line, note_once
 from .world import Run, begin_run, run_of
 
 __unittest = True
@@ -199,7 +199,7 @@ class Phases(Settings):
             self._tearDownAsyncioRunner()  # before the result hears of anything: a result lives in the real world
             if run.late is not None:
                 with outcome.testPartExecutor(self):
-                    _raise_what_came_late(run)
+                    _raise_what_came_late(run, run.held.errors() if run.held is not None else [])
             _release(run)
         return bool(outcome.success)
 
@@ -293,14 +293,16 @@ def running(case: Phases) -> Iterator[Run]:
     run = run_of(case)
     try:
         yield run
-    finally:
+    except BaseException as error:
         case._tearDownAsyncioRunner()
-        _raise_what_came_late(run)
+        _raise_what_came_late(run, [error])
+        raise
+    case._tearDownAsyncioRunner()
+    _raise_what_came_late(run, [])
 
 
-def _raise_what_came_late(run: Run) -> None:
+def _raise_what_came_late(run: Run, failures: Sequence[BaseException]) -> None:
     late, run.late = run.late, None
-    failures = run.held.errors() if run.held is not None else []
     if late is not None and failures:
         failures[0].add_note(as_note(late))
     elif late is not None:
@@ -349,8 +351,7 @@ def _in_order(name: str, fixture: classmethod[Any, Any, Any]) -> Any:
 
 
 def _begin_class(cls: type[Phases], fixtures: ClassFixtures) -> Scope | None:
-    """Run asyncSetUpClass, unless it has run: a class may have a setUpClass of its own that does not. Gives its loop.
-    """
+    """Run asyncSetUpClass, unless it has run: a setUpClass of the class's own may not have. Gives the loop."""
     if fixtures.has_none and cls.loop_scope is Settings.loop_scope:
         return None
     if fixtures.stage:
@@ -396,10 +397,8 @@ def _end_class(cls: type[Phases]) -> None:
             _run_fixture(cls, fixtures.scope, each)
         except Exception as error:
             errors.append(error)
-    for other in errors[1:]:
-        errors[0].add_note(as_note(other))
     if errors:
-        raise errors[0]
+        raise as_one(errors)
 
 
 def _run_fixture(cls: type[Phases], scope: Scope, fixture: Callable[[], Any]) -> None:

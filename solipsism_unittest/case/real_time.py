@@ -38,6 +38,7 @@ from ..introspection.debuggers import MEASURE
 from ..introspection.modules import carries, module_of, outward, root_of
 from ..introspection.places import Place, ends_here, user_frames
 from ..introspection.threads import Real, frame_of
+from ..leaks import ending
 from ..loop.event_loop import SolipsistEventLoop
 from ..loop.selector import VirtualSelector
 from ..loop.stuck import around_lines
@@ -321,8 +322,8 @@ def _raise_in(ident: int, kind: type[BaseException]) -> None:
 
 
 def _is_fragile(frame: FrameType | None) -> bool:
-    """Whether a strike here would leave a loop half running, a thread half sealed or the section of a baton closed for
-    ever, or be lost in the callback of a weak reference. Such code takes no time.
+    """Whether a strike here would leave a loop half running, a thread half sealed, the section of a baton closed for
+    ever or a coroutine of ours never awaited, or be lost in the callback of a weak reference. Such code takes no time.
     """
     module, name = (module_of(frame), frame.f_code.co_name) if frame is not None else ("", "")
     return module in _FRAGILE or (module == base_events.__name__ and name in _RUNNING) or _is_measured(frame)
@@ -334,7 +335,7 @@ def _is_measured(frame: FrameType | None) -> bool:
 
 
 _FRAGILE = table.UNINTERRUPTED | {
-    __name__, runners.__name__, baton.__name__, _weakrefset.__name__, weakref.__name__}
+    __name__, runners.__name__, baton.__name__, ending.__name__, _weakrefset.__name__, weakref.__name__}
 _RUNNING = frozenset({"run_forever", "run_until_complete", "_run_forever_setup", "_run_forever_cleanup"})
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import types
 import unittest
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from inspect import unwrap
 from traceback import format_exception
 from typing import Any, Protocol
@@ -185,3 +185,10 @@ def as_note(error: BaseException) -> Note:
     for each in parts([error]):
         clean(each)
     return Note("also: " + "".join(format_exception(error)).rstrip())
+
+
+def as_one(errors: Sequence[BaseException]) -> BaseException:
+    """The first of these errors, with the others as notes on it."""
+    for other in errors[1:]:
+        errors[0].add_note(as_note(other))
+    return errors[0]

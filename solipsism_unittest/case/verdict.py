@@ -42,7 +42,7 @@ from ..peers.server import FakeServer
 from .fixtures import loops
 from .fixtures.scopes import Scope, fixtures_of, is_test
 from .fixtures.settings import Settings, of_environment
-from .results import Left, Note, Reason, as_note, can_be_cause, forget_notes, put_first
+from .results import Left, Note, Reason, as_note, as_one, can_be_cause, forget_notes, put_first
 from .world import Run
 
 __unittest = True
@@ -120,9 +120,7 @@ class Ending:
         """What all checks come to: their first error, with the others as notes."""
         for check in CHECKS if not self.is_spotless() else ():
             self.errors += check(self)
-        for other in self.errors[1:]:
-            self.errors[0].add_note(as_note(other))
-        return self.errors[0] if self.errors else None
+        return as_one(self.errors) if self.errors else None
 
 
 # -- the checks, each with the errors that it finds

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import functools
 import math
 import unittest
@@ -84,8 +85,7 @@ class Run:
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop of the test, whatever the test has assigned to `self.loop`. SolipsismError outside of a run.
-        """
+        """The event loop of the test, whatever the test has put in `self.loop`. SolipsismError outside of a run."""
         if self.runner is None:
             raise SolipsismError("there is an event loop only while the test runs: use self.loop from setUp() on")
         loop = loops.loop_of(self.runner)
@@ -204,15 +204,19 @@ def leave(run: Run) -> None:
     if run.scope is not None:
         run.scope.expected += run.expected
     run.expected.clear()
+    loop = run.loop_so_far()
     try:
-        if runner is None or run.scope is not None:
+        if runner is None or run.scope is not None and not run.is_last:
             pass
-        elif run.is_clean and type(loop := run.loop) is SolipsistEventLoop and loop._default_executor is None:
+        elif run.is_clean and type(loop) is SolipsistEventLoop and loop._default_executor is None:
             close(runner, is_clean=True)  # nothing of the program runs, and no thread is waited for
         else:
             run.limit.run(lambda: close(runner, is_clean=run.is_clean))
     except RealTimeLimitError as error:
         run.late = error
+        if loop is not None:
+            with contextlib.suppress(Exception):  # as in close()
+                ending.give_up(loop)
     finally:
         run.runner = None  # until then the limit asks for its loop
         run.leaving.end()

@@ -12,6 +12,7 @@ import math
 from asyncio import all_tasks, current_task, events, sleep, wait
 from asyncio import tasks as asyncio_tasks
 from collections.abc import AsyncGenerator, Collection, Coroutine, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ..introspection.handles import task_of
@@ -46,7 +47,37 @@ def sweep(loop: SolipsistEventLoop) -> None:
     """End everything and report nothing."""
     prepare(loop)
     run(loop, settle(loop))
+    end_second(loop)
     end_all(loop)
+
+
+def end_second(loop: SolipsistEventLoop, keep: Keep = frozenset()) -> None:
+    """End and close the loops that the program has made. One that runs on another thread is struck there when the world
+    ends.
+    """
+    for second in [each for each in loop.world.second if id(each) not in keep and not each.is_running()]:
+        end_all(second)
+        second.close()
+
+
+def give_up(loop: asyncio.AbstractEventLoop) -> None:
+    """Close a loop whose end took too long. Nothing of the program's runs any more: what is left is never collected."""
+    if isinstance(loop, SolipsistEventLoop):
+        for number in list(loop.kernel.files):
+            loop.kernel.reap(number)
+        for second in [each for each in loop.world.second if not each.is_running()]:
+            second.forget_endings()
+            give_up(second)
+    tasks, pool = all_tasks(loop), getattr(loop, "_default_executor", None)
+    if pool is not None:
+        loop._default_executor = None  # type: ignore[attr-defined]
+    if isinstance(pool, ThreadPoolExecutor):
+        ThreadPoolExecutor.shutdown(pool, wait=False, cancel_futures=True)  # whatever the program has made of it
+    loop.close()
+    for task in tasks:
+        _cut_off(loop, task)
+    if isinstance(loop, SolipsistEventLoop):
+        _read_errors(loop)
 
 
 def run(loop: SolipsistEventLoop, coroutine: Coroutine[Any, Any, None]) -> list[str]:
@@ -54,7 +85,11 @@ def run(loop: SolipsistEventLoop, coroutine: Coroutine[Any, Any, None]) -> list[
     if loop.is_closed():
         coroutine.close()
         return []
-    task = loop.create_task(coroutine)
+    try:
+        task = loop.create_task(coroutine)
+    except BaseException:  # a strike
+        coroutine.close()
+        raise
     try:
         loop.run_until_complete(task)
     except KeyboardInterrupt:
@@ -115,12 +150,16 @@ def end_all(loop: SolipsistEventLoop, keep: Keep = frozenset()) -> tuple[list[Ta
         left = _tasks(loop, keep)
         if not left or left == before:
             break
-    for task in loop.inventory.unread():
-        if id(task) not in keep:
-            task.exception()  # or asyncio would log it in the next test
+    _read_errors(loop, keep)
     stubborn = sorted(left, key=by_name)
     _abandon(loop, [*stubborn, *filter(_is_ours, all_tasks(loop))], keep)
     return stubborn, troubles
+
+
+def _read_errors(loop: SolipsistEventLoop, keep: Keep = frozenset()) -> None:
+    for task in loop.inventory.unread():
+        if id(task) not in keep:
+            task.exception()  # or asyncio would log it in the next test
 
 
 def _tasks(loop: SolipsistEventLoop, keep: Keep) -> set[Task]:
@@ -220,15 +259,15 @@ def _abandon(loop: SolipsistEventLoop, stubborn: Iterable[Task], keep: Keep) -> 
     for number in list(loop.selector.keys):
         if id(loop.kernel.files.get(number)) not in keep and not loop.is_closed():
             loop.inventory.forget_descriptor(number)
-    for file in list(loop.kernel.files.values()):
+    for number, file in list(loop.kernel.files.items()):
         if id(file) not in keep:
-            loop.kernel.close(file)
+            loop.kernel.reap(number)  # a transport that was not told of its end warns of nothing
     loop.kernel.abandoned.clear()
     if not keep:
         loop.inventory.drop_handles()
 
 
-def _cut_off(loop: SolipsistEventLoop, task: Task) -> None:
+def _cut_off(loop: asyncio.AbstractEventLoop, task: Task) -> None:
     task._log_destroy_pending = False  # type: ignore[attr-defined]
     asyncio_tasks._unregister_task(task)
     coroutine: Any = task.get_coro()
@@ -238,7 +277,7 @@ def _cut_off(loop: SolipsistEventLoop, task: Task) -> None:
         _keep_for_ever(coroutine)
 
 
-def _close(loop: SolipsistEventLoop, coroutine: Any) -> None:
+def _close(loop: asyncio.AbstractEventLoop, coroutine: Any) -> None:
     # As if the loop ran. Without a running loop every `await sleep()` fails at once, and a program that catches even
     # that (`while True: try ... except BaseException`) would never return.
     events._set_running_loop(loop)

@@ -200,10 +200,7 @@ def clear(loop: SolipsistEventLoop, checks: Mapping[str, bool], before: Before, 
             leak.thing.cancel()  # it would hold the clock
     if patient:
         _shut_down_pools(loop, [leak.thing for leak in found if id(leak.thing) not in meant], before)
-    # One that runs on another thread is struck there when the world ends.
-    for second in [each for each in loop.world.second if id(each) not in keep and not each.is_running()]:
-        ending.end_all(second)
-        second.close()
+    ending.end_second(loop, keep)
     stubborn, more = ending.end_all(loop, keep)
     loop.uncaught.found.clear()  # what comes of cancelling is nobody's fault
     if goes_on:

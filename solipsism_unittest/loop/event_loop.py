@@ -362,13 +362,12 @@ class SolipsistEventLoop(ChildProcesses):
         was_closed, world = self._closed, self.world
         if world.baton.records:
             worlds.let_ready_run(world)
-        super().close()
-        if was_closed or not self._closed:
-            return
-        for file in list(world.kernel.files.values()):
-            world.kernel.close(file)
-        worlds.end(world)
-        self._own.let_go(self)
+        try:
+            super().close()
+        finally:  # a program's own executor may raise, or be struck
+            if self._closed and not was_closed:
+                worlds.end(world)
+                self._own.let_go(self)
 
     def __repr__(self) -> str:
         state = "running" if self.is_running() else "closed" if self.is_closed() else "idle"

@@ -87,6 +87,10 @@ class SecondLoop(SolipsistEventLoop):
         """Run this before the loop closes, the last one first: it ends what the test has put on this loop."""
         self._endings.append(end)
 
+    def forget_endings(self) -> None:
+        """Run nothing before it closes."""
+        self._endings.clear()
+
     def close(self) -> None:
         """As asyncio's. What is open in the world stays open: it is the test's."""
         while self._endings and not self.is_running():

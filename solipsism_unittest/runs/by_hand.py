@@ -17,7 +17,7 @@ from ..case import verdict
 from ..case.case import SolipsistTestCase
 from ..case.fixtures.settings import OF_A_WORLD
 from ..case.phases import call, running
-from ..case.results import Note, as_note
+from ..case.results import Note, as_one
 from ..case.world import Run, enter, run_of
 from ..errors import SolipsismError
 from ..introspection import names
@@ -103,10 +103,8 @@ def world(*, fail_on: Mapping[str, bool] | None = None, **settings: Any) -> Iter
         except BaseException as error:
             failures.append(error)
         failures += _end(case, run, failures)
-        for other in failures[1:]:
-            failures[0].add_note(as_note(other))
         if failures:
-            raise failures[0]
+            raise as_one(failures)
 
 
 def _in_the_way() -> str:

@@ -348,6 +348,8 @@ def let_ready_run(world: World) -> None:
 
 def end(world: World) -> None:
     """The world is over: its loop is closed, and threads that it has started and that are still there do not count."""
+    for file in list(world.kernel.files.values()):
+        world.kernel.close(file)
     world.jobs.shut_down_in_place(wait=False)
     with _lock:
         world.over = True

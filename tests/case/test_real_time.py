@@ -4,6 +4,8 @@ import asyncio
 import concurrent.futures
 import contextlib
 import contextvars
+import gc
+import inspect
 import io
 import os
 import pdb
@@ -12,12 +14,22 @@ import sys
 import threading
 import time
 import unittest
+import warnings
 from unittest import mock
 
-from solipsism_unittest import RealTimeLimitError, SolipsismError, SolipsistTestCase, VirtualTimeLimitError, sealed
+from solipsism_unittest import (
+    RealTimeLimitError,
+    SolipsismError,
+    SolipsistTestCase,
+    VirtualTimeLimitError,
+    sealed,
+    with_settings,
+    world,
+)
 from solipsism_unittest.case import real_time
 from solipsism_unittest.introspection import debuggers
 from solipsism_unittest.introspection.places import user_place
+from solipsism_unittest.leaks import ending
 from solipsism_unittest.stdlib.threads.pacing.baton import Section
 from tests import run_python
 from tests.case.test_case import run, told
@@ -179,7 +191,7 @@ class RealTimeTest(Struck):
         result = run_one(test)
         self.assertStruck(result)
         self.assertEqual(seen, [5.0, "cleanup"])
-        self.assertNotIn("left", told(result))
+        self.assertNotIn("the test left", told(result))
 
     def test_the_next_test_is_clean(self):
         """After one that is stuck the suite goes on, and the next one passes."""
@@ -388,6 +400,186 @@ class RealTimeTest(Struck):
                 threading.Event().wait()
 
         self.assertStruck(run_one(test), ".test, which had called threading.Condition.wait\n")
+
+
+def swallow(go_on):
+    """Go on until then, whatever is raised on the way."""
+    while not go_on.is_set():
+        with contextlib.suppress(BaseException):
+            while not go_on.is_set():
+                pass
+
+
+class ClosingTest(Struck):
+    """A strike while the loop of a test is closed: it is closed all the same, and the next test hears nothing of it."""
+
+    def setUp(self):
+        self.go_on = threading.Event()
+        self.addCleanup(self.go_on.set)
+        self.loops = []
+        self.raised = []  # where nobody could catch it
+        self.enterContext(mock.patch.object(sys, "unraisablehook", lambda args: self.raised.append(args.exc_value)))
+
+    def run_two(self, test, **attributes):
+        """Run this test, and another one behind it that passes; give the result."""
+
+        def note(case):
+            self.loops.append(case.loop)
+
+        @with_settings(real_time_limit=60)
+        async def test_2(case):
+            gc.collect()
+            await asyncio.sleep(1)
+            case.assertNow(1)
+
+        self.loops.clear()
+        with warnings.catch_warnings(record=True) as warned, self.assertNoLogs("asyncio"):
+            warnings.simplefilter("always", ResourceWarning)
+            case = type("Case", (Hidden.Limited,), {"setUp": note, "test_1": test, "test_2": test_2, **attributes})
+            result = run(case)
+            self.assertEqual([loop.is_closed() and loop.world.over for loop in self.loops], [True] * len(self.loops))
+            self.loops.clear()
+            self.assertEqual([each._testMethodName for each, _ in result.errors + result.failures], ["test_1"])
+            text = told(result)
+            result.errors, result.failures = [], []  # they hold the test, and what that has
+            gc.collect()
+        self.assertEqual(([str(each.message) for each in warned], result.testsRun), ([], 2))
+        self.assertEqual([error for error in self.raised if not isinstance(error, real_time.Strike)], [])
+        return text
+
+    def stubborn(self, *, inside):
+        """A factory of executors whose shutdown does not end: the first one, on its thread or at once."""
+        go_on = self.go_on
+
+        class Stubborn(concurrent.futures.ThreadPoolExecutor):
+            def shutdown(self, wait=True, **kwargs):
+                while wait is inside and not go_on.is_set():
+                    NAP(0.01)
+                super().shutdown(wait, **kwargs)
+
+        return lambda case=None: Stubborn() if getattr(case, "_testMethodName", "") != "test_2" else None
+
+    def test_executors(self):
+        """One that does not shut down, in the thread that waits for it or when it is told not to wait."""
+
+        async def test(case):
+            """It leaves the executor."""
+
+        for inside in (True, False):
+            self.go_on.clear()
+            with self.subTest(inside=inside):
+                text = self.run_two(test, executor_factory=self.stubborn(inside=inside))
+                self.assertIn("RealTimeLimitError", text)
+            self.go_on.set()
+
+    def test_of_a_class(self):
+        """The executor of a class does not shut down: the class says so, and the next one has a loop of its own."""
+
+        async def test(case):
+            self.loops.append(case.loop)
+
+        for inside in (True, False):
+            self.go_on.clear()
+            factory = self.stubborn(inside=inside)
+            case = type("Case", (Hidden.Limited,), {
+                "loop_scope": "class", "test": test, "executor_factory": lambda case, make=factory: make()})
+            with self.subTest(inside=inside):
+                result = run(case)
+                self.assertRegex(str(result.errors[0][0]), r"^tearDownClass \(")
+                self.assertStruck(result)
+                self.assertTrue(self.loops[-1].is_closed() and self.loops[-1].world.over)
+            self.go_on.set()
+
+    def test_where_the_body_has_failed(self):
+        """What left it stays, with a note: in debug(), and out of world()."""
+
+        def test(case):
+            case.fail("mine")
+
+        case = type("Case", (Hidden.Limited,), {"test": test, "executor_factory": self.stubborn(inside=False)})
+        with self.assertRaisesRegex(AssertionError, "^mine$") as caught:
+            case("test").debug()
+        self.assertIn("RealTimeLimitError", caught.exception.__notes__[-1])
+        with self.assertRaisesRegex(ValueError, "^mine$") as caught, world(real_time_limit=limit_of()) as here:
+            here.loop._default_executor = self.stubborn(inside=False)()
+            raise ValueError("mine")
+        self.assertIn("RealTimeLimitError", caught.exception.__notes__[-1])
+
+    def test_jobs_and_threads(self):
+        """One that goes on and on."""
+
+        def work():
+            while not self.go_on.is_set():
+                NAP(0.01)
+
+        async def job(case):
+            case.future = case.loop.run_in_executor(None, work)
+            await asyncio.sleep(0)
+
+        async def thread(case):
+            threading.Thread(target=work).start()
+
+        for test in (job, thread):
+            self.go_on.clear()
+            with self.subTest(test.__name__):
+                self.run_two(test)
+            self.go_on.set()
+
+    def test_loops_that_a_test_has_left(self):
+        """The tasks of a loop that the program has made, where one of them does not end."""
+
+        async def stuck(swallows):
+            try:
+                await asyncio.sleep(1)
+            finally:
+                swallow(self.go_on) if swallows else spin()
+
+        for swallows in (False, True):
+
+            def test(case, swallows=swallows):
+                loop = asyncio.new_event_loop()
+                self.loops.append(loop)
+                case.tasks = [loop.create_task(stuck(swallows)) for _ in range(3)]
+                loop.run_until_complete(asyncio.sleep(0.5))
+
+            with self.subTest(swallows=swallows):
+                self.run_two(test)
+
+    def test_what_is_left_on_the_loop(self):
+        """Tasks, generators and protocols that do not end, and swallow what strikes them."""
+
+        async def stuck():
+            try:
+                await asyncio.sleep(1)
+            finally:
+                swallow(self.go_on)
+
+        async def items():
+            try:
+                yield
+            finally:
+                swallow(self.go_on)
+
+        class Protocol(asyncio.Protocol):
+            def connection_lost(protocol, error):
+                swallow(self.go_on)
+
+        async def tasks(case):
+            case.tasks = [asyncio.create_task(stuck()) for _ in range(3)]
+            await asyncio.sleep(0)
+
+        async def generators(case):
+            case.generators = [items() for _ in range(3)]
+            for each in case.generators:
+                await anext(each)
+
+        async def transports(case):
+            case.transports = [await case.loop.create_connection(Protocol, sock=sock)
+                               for pair in (case.socketpair() for _ in range(9)) for sock in pair]
+
+        for test in (tasks, generators, transports):
+            with self.subTest(test.__name__):
+                self.run_two(test)
 
 
 class ChoiceTest(Patient):
@@ -660,6 +852,25 @@ class LimitTest(Patient):
         namespace = {"__name__": "_weakrefset", "sys": sys}
         exec("def callback(): return sys._getframe()", namespace)
         self.assertTrue(real_time._is_fragile(namespace["callback"]()))
+
+    def test_what_ends_a_test(self):
+        """A strike that finds it waits: a coroutine that it is about to run would be one that nobody awaited."""
+        frames = []
+
+        class Loop(asyncio.SelectorEventLoop):
+            def create_task(self, coroutine, **kwargs):
+                frames.append(sys._getframe(1))
+                raise real_time.Strike
+
+        async def end():
+            """Nothing."""
+
+        loop, coroutine = Loop(), end()
+        with self.assertRaises(real_time.Strike):
+            ending.run(loop, coroutine)
+        loop.close()
+        self.assertTrue(real_time._is_fragile(frames[0]))
+        self.assertEqual(inspect.getcoroutinestate(coroutine), inspect.CORO_CLOSED)
 
     def test_no_strike_where_a_section_of_the_baton_is_entered_or_left(self):
         """A thread that is stopped there would keep its lock, and no other thread of the world could go on."""

@@ -466,6 +466,20 @@ class EndTest(unittest.TestCase):
         self.assertEqual(left[1:], ["ended"])
         self.assertTrue(left[0].cancelled())
 
+    def test_left_open_by_a_failure(self):
+        """debug() of a failing test ends it as well, with what is left on it."""
+        left = []
+
+        def test(case):
+            left.append(asyncio.new_event_loop())
+            left.append(left[0].create_task(nap(1e9)))
+            left[0].run_until_complete(nap(1))
+            case.fail("on purpose")
+
+        with self.assertRaisesRegex(AssertionError, "on purpose"):
+            type("Case", (SolipsistTestCase,), {"test": test})("test").debug()
+        self.assertTrue(left[0].is_closed() and left[1].cancelled())
+
     def test_left_on_purpose(self):
         """One that is meant to be left is ended without a word."""
 
