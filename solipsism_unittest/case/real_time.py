@@ -7,9 +7,8 @@ is a private subclass of SystemExit. It is raised wherever the program is, and b
 test case called the program (`RealTimeLimit.run`). A strike that gets past us is an error of one test for unittest; a
 KeyboardInterrupt would end the suite.
 
-On the main thread the strike comes from a signal (`setitimer`). On any other thread, and on systems without the signal,
-it comes from a second thread. A second thread cannot reach a thread inside a C function: that strike comes when the
-function returns.
+On the main thread the strike comes from a signal (`setitimer`), elsewhere, and on systems without it, from a second
+thread. That cannot reach a thread inside a C function: such a strike comes when the function returns.
 """
 
 from __future__ import annotations
@@ -45,6 +44,7 @@ from ..loop.stuck import around_lines
 from ..pythons import STRIKES_STOP_TRACED_THREADS
 from ..stdlib import worlds
 from ..stdlib.seal import table
+from ..stdlib.threads import stalls
 from ..stdlib.threads.pacing import baton
 from ..stdlib.threads.pacing.patience import NAME_OF_WATCHDOG
 
@@ -317,16 +317,15 @@ class _Watchdog(_Armed):
 
 def _raise_in(ident: int, kind: type[BaseException]) -> None:
     import ctypes  # not every Python has it
-
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(kind))
 
 
 def _is_fragile(frame: FrameType | None) -> bool:
-    """Whether a strike here would leave a loop half running, a thread half sealed, the section of a baton closed for
-    ever or a coroutine of ours never awaited, or be lost in the callback of a weak reference. Such code takes no time.
+    """Whether a strike in this code, which takes no time, would leave a loop half running, a thread half sealed, the
+    section of a baton closed or a coroutine of ours never awaited, or be lost in a callback of the garbage collector.
     """
     module, name = (module_of(frame), frame.f_code.co_name) if frame is not None else ("", "")
-    return module in _FRAGILE or (module == base_events.__name__ and name in _RUNNING) or _is_measured(frame)
+    return module in _FRAGILE or (module in _LOOPS and name in _RUNNING) or _is_measured(frame)
 
 
 def _is_measured(frame: FrameType | None) -> bool:
@@ -335,7 +334,8 @@ def _is_measured(frame: FrameType | None) -> bool:
 
 
 _FRAGILE = table.UNINTERRUPTED | {
-    __name__, runners.__name__, baton.__name__, ending.__name__, _weakrefset.__name__, weakref.__name__}
+    __name__, *(part.__name__ for part in (runners, baton, stalls, ending, _weakrefset, weakref))}
+_LOOPS = {base_events.__name__, SolipsistEventLoop.__module__}
 _RUNNING = frozenset({"run_forever", "run_until_complete", "_run_forever_setup", "_run_forever_cleanup"})
 
 

@@ -197,9 +197,9 @@ class SolipsistEventLoop(ChildProcesses):
             with inside(self.world):
                 return SolipsistEventLoop.run_forever(self)
         self.selector.turns, blocking = 0, self.selector.blocking
-        blocking.begin_run(self._ready)
-        self.world.begin_run(self)
         try:
+            self.world.begin_run(self)  # it may wait for other threads
+            blocking.begin_run(self._ready)
             super().run_forever()
         except BaseException:
             blocking.break_run()

@@ -109,8 +109,9 @@ class World:
                 self.baton.take_turn(record)
 
     def end_run(self, loop: asyncio.AbstractEventLoop) -> None:
-        """It has stopped."""
-        self.running.remove(loop)
+        """It has stopped, or could not begin."""
+        if loop in self.running:
+            self.running.remove(loop)
 
     def wake(self) -> None:
         """Make the loops look again, from any thread."""

@@ -20,6 +20,7 @@ from unittest import mock
 from solipsism_unittest import (
     RealTimeLimitError,
     SolipsismError,
+    SolipsistEventLoop,
     SolipsistTestCase,
     VirtualTimeLimitError,
     sealed,
@@ -30,6 +31,7 @@ from solipsism_unittest.case import real_time
 from solipsism_unittest.introspection import debuggers
 from solipsism_unittest.introspection.places import user_place
 from solipsism_unittest.leaks import ending
+from solipsism_unittest.stdlib.threads import stalls
 from solipsism_unittest.stdlib.threads.pacing.baton import Section
 from tests import run_python
 from tests.case.test_case import run, told
@@ -433,11 +435,14 @@ class ClosingTest(Struck):
             case.assertNow(1)
 
         self.loops.clear()
+        before = list(gc.callbacks)
         with warnings.catch_warnings(record=True) as warned, self.assertNoLogs("asyncio"):
             warnings.simplefilter("always", ResourceWarning)
             case = type("Case", (Hidden.Limited,), {"setUp": note, "test_1": test, "test_2": test_2, **attributes})
             result = run(case)
             self.assertEqual([loop.is_closed() and loop.world.over for loop in self.loops], [True] * len(self.loops))
+            self.assertEqual([loop.world.running for loop in self.loops], [[]] * len(self.loops))
+            self.assertEqual(gc.callbacks, before)
             self.loops.clear()
             self.assertEqual([each._testMethodName for each, _ in result.errors + result.failures], ["test_1"])
             text = told(result)
@@ -871,6 +876,25 @@ class LimitTest(Patient):
         loop.close()
         self.assertTrue(real_time._is_fragile(frames[0]))
         self.assertEqual(inspect.getcoroutinestate(coroutine), inspect.CORO_CLOSED)
+
+    def test_a_callback_of_the_garbage_collector(self):
+        """One that comes during a collection would find ours first, where Python only prints it: it waits."""
+        found = []
+
+        class Used:
+            @staticmethod
+            def thread_time():
+                found.append(sys._getframe(1))
+                return 0.0
+
+        async def main():
+            with mock.patch.object(stalls, "Real", Used):
+                gc.collect()
+
+        with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
+            runner.run(main())
+        self.assertEqual([frame.f_code.co_name for frame in found], ["__call__"] * 2)
+        self.assertTrue(all(map(real_time._is_fragile, found)))
 
     def test_no_strike_where_a_section_of_the_baton_is_entered_or_left(self):
         """A thread that is stopped there would keep its lock, and no other thread of the world could go on."""

@@ -60,7 +60,7 @@ class Blocking:
     """
 
     __slots__ = ("on_call", "on_slow_turn", "slow", "on_slow", "began", "look_at", "ready", "runs", "found",
-                 "_to_warn", "_used", "_measured", "_thread", "_collected")
+                 "_to_warn", "_used", "_measured", "_thread", "_collected", "_collects_since")
 
     def __init__(self, on_slow: Callable[[float, Any], None]) -> None:
         self.slow = inf
@@ -70,6 +70,7 @@ class Blocking:
         self._used, self._measured = 0.0, 0.0  # of a processor by this thread, and in real time, at the last look
         self._thread = 0
         self._collected = 0.0  # how much of it the garbage collector had since then
+        self._collects_since = inf  # used when it began, as far as is known
         self.ready: Sequence[Any] = ()  # the loop's ready queue
         self.runs: Any = None  # what the turn runs: a handle, a list of clues, or None
         self.on_call = self.on_slow_turn = "warn"
@@ -143,7 +144,12 @@ class Blocking:
     def __call__(self, phase: str, info: dict[str, int]) -> None:
         """The garbage collector begins or ends."""
         if info["generation"] == _FULL and get_ident() == self._thread:
-            self._collected += Real.thread_time() if phase == "stop" else -Real.thread_time()
+            if phase == "start":
+                self._collects_since = Real.thread_time()
+            else:
+                # What a handler of a signal raised at the beginning of this method is lost, and so is that call.
+                self._collected += max(Real.thread_time() - self._collects_since, 0.0)
+                self._collects_since = inf
 
     def note_call(self, what: str, place: Place | None) -> None:
         """Note that a blocking call was made at `place`."""

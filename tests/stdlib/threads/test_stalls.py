@@ -42,6 +42,20 @@ class LastTurnTest(unittest.TestCase):
         """After an exception it is not measured."""
         self.assertEqual(self.slow_ones(0.5, 0.25, breaks=True), [])
 
+    def test_half_a_collection(self):
+        """The collector's beginning or end may be lost, as where a handler of a signal raises: that counts nothing."""
+        for phases in (["start"], ["stop"], ["start", "start", "stop"]):
+            with self.subTest(phases), mock.patch.object(stalls, "Real", Watch()) as watch:
+                watch.used = 100.0
+                blocking = stalls.Blocking(mock.Mock())
+                blocking.slow = 0.1
+                blocking.begin_run([])
+                for phase in phases:
+                    blocking(phase, {"generation": 2})
+                watch.now, watch.used = 0.5, 100.05
+                blocking.end_run()
+                blocking.on_slow.assert_not_called()
+
 
 if __name__ == "__main__":
     unittest.main()
