@@ -11,6 +11,7 @@ import contextlib
 import functools
 import importlib
 import re
+import sys
 import types
 import unittest
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -376,18 +377,20 @@ def _is_to_be_shown(explorer: Explorer | Unexplored) -> bool:
     return not isinstance(explorer, Explorer) or explorer.is_plain or explorer.witness is not None
 
 
-def keep_evidence(run: Run, failure: BaseException | None, others: Iterable[BaseException] = ()) -> None:
-    """Write the files of a test that has failed, or that wants them in any case; the failure says where they are."""
+def keep_evidence(run: Run, failure: BaseException | None, others: Iterable[BaseException] = (), *,
+                  is_reported: bool = False) -> None:
+    """Write the files of a test that has failed, or that wants them in any case; the failure, or stderr where it
+    `is_reported` already, says where they are.
+    """
     if run.evidence is None or failure is None and not run.evidence.always:
         return
     if failure is not None:
         run.evidence.fails(failure)
     failures = [failure, *others] if failure is not None else []
-    paths = run.evidence.write(failures)
-    if failure is not None and paths:
+    if (paths := run.evidence.write(failures)) and failure is not None:
         note = Left(f"evidence: {', '.join(paths)}")
         note.renew = functools.partial(run.evidence.renew, failures)
-        failure.add_note(note)
+        print(note, file=sys.stderr) if is_reported else failure.add_note(note)
 
 
 def _put_first(case: unittest.TestCase, run: Run, failure: BaseException, known: Collection[int]) -> None:

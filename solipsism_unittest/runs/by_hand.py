@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import os
+import sys
 from asyncio import _get_running_loop
 from collections.abc import Awaitable, Coroutine, Iterator, Mapping
 from typing import Any, TypeVar
@@ -96,13 +97,15 @@ def world(*, fail_on: Mapping[str, bool] | None = None, **settings: Any) -> Iter
         verdict.begin_evidence(case, run)
         run.checks = {**run.checks, **(fail_on or {})}
         failures: list[BaseException] = []
+        earlier = vars(sys).get("last_value")
         try:
             yield case
         except KeyboardInterrupt:
             raise
         except BaseException as error:
             failures.append(error)
-        failures += _end(case, run, failures)
+            run.look_at_network()
+        failures += _end(case, run, failures, earlier)
         if failures:
             raise as_one(failures)
 
@@ -113,9 +116,19 @@ def _in_the_way() -> str:
     return f"{running!r} runs in this thread: await what is to run" if running is not None else ""
 
 
-def _end(case: World, run: Run, failures: list[BaseException]) -> list[BaseException]:
-    """Run the cleanups, and end what is left; give what went wrong."""
+def _failed_under_pytest(earlier: BaseException | None) -> list[BaseException]:
+    """What the test of pytest's has raised whose fixture ends here: pytest tells no fixture, and debuggers this way."""
+    error = vars(sys).get("last_value")
+    is_fixture = os.environ.get(names.UNDER_PYTEST, "").endswith(" (teardown)")
+    return [error] if is_fixture and error is not None and error is not earlier else []
+
+
+def _end(case: World, run: Run, failures: list[BaseException], earlier: BaseException | None) -> list[BaseException]:
+    """Run the cleanups, and end what is left; give what went wrong. A test of pytest's has raised `earlier` before."""
     run.is_ending = True
+    reported = _failed_under_pytest(earlier) if not failures else []
+    for failure in [*failures, *reported] if run.evidence is not None else ():
+        run.evidence.fails(failure)
     wrong = case.run_cleanups()
     known = [*failures, *wrong]
     if run.evidence is not None:
@@ -124,8 +137,10 @@ def _end(case: World, run: Run, failures: list[BaseException]) -> list[BaseExcep
         run.unawaited.look(forgotten_by(failure))
     run.last_world.explain([failure for failure in known if not any(
         type(note) is Note for note in getattr(failure, "__notes__", ()))])  # run() may have done it
+    if run.network:
+        failures[0].add_note(Note(run.network))
     last = verdict.verdict(case, run, passed=not known, failures=known)
     found = [*wrong, last] if last is not None else wrong
-    everything = [*failures, *found]
-    verdict.keep_evidence(run, everything[0] if everything else None, everything[1:])
+    everything = [*reported, *failures, *found]
+    verdict.keep_evidence(run, everything[0] if everything else None, everything[1:], is_reported=bool(reported))
     return found

@@ -263,6 +263,51 @@ class EvidenceTest(unittest.TestCase):
             here.evidence(self.directory)
         self.assertEqual(self.left()[0], "tests_test_it.py_test_1_(a)_.pcapng")
 
+    def test_when_a_world_fails(self):
+        """The moment counts at which the error leaves the block, before any cleanup, as of a test."""
+        with contextlib.suppress(ZeroDivisionError), keeping(self.directory), world() as here:
+            here.addCleanup(here.socketpair()[0].close)
+            here.addAsyncCleanup(asyncio.sleep, 10)
+            here.run(here.advance(1))
+            raise ZeroDivisionError
+        text = next(self.directory.glob("*.txt")).read_text(encoding="utf-8")
+        self.assertRegex(text, r"this is how things stood at t=1\.0: no task is there\n(.*\n)+unix +established ")
+
+    def test_a_fixture_of_pytest(self):
+        """What it gives to a test that fails leaves evidence though pytest tells it of no failure, and says where."""
+        name, said = "tests/test_it.py::test", io.StringIO()
+        earlier = ValueError("of an earlier test")
+        self.addCleanup(vars(sys).update, {key: value for key, value in vars(sys).items() if key == "last_value"})
+        for phase, failure, is_kept in (("teardown", AssertionError("on purpose"), True), ("teardown", earlier, False),
+                                        ("teardown", None, False), ("call", AssertionError("caught"), False)):
+            sys.last_value = earlier
+            with self.subTest(phase, failure=failure), contextlib.redirect_stderr(said), \
+                    keeping(self.directory / f"{is_kept}"), \
+                    mock.patch.dict(os.environ, {UNDER_PYTEST: f"{name} (setup)"}), world() as here:
+                here.addAsyncCleanup(asyncio.sleep, 10)
+                here.run(here.advance(1))
+                os.environ[UNDER_PYTEST] = f"{name} ({phase})"
+                del sys.last_value
+                if failure is not None:
+                    sys.last_value = failure
+        files = [self.directory / "True" / f"tests_test_it.py_test.{ending}" for ending in ("html", "txt", "pcapng")]
+        self.assertEqual(said.getvalue(), f"evidence: {', '.join(map(str, files))}\n")
+        self.assertEqual(self.left(), ["True/tests_test_it.py_test.pcapng"])
+        self.assertIn("AssertionError: on purpose\n\nthis is how things stood at t=1.0", files[1].read_text("utf-8"))
+        self.assertFalse(hasattr(failure, "__notes__"))
+
+    def test_a_fixture_of_pytest_that_fails_itself(self):
+        """What is left makes an error of its own; the body's failure comes first in the files."""
+        with contextlib.redirect_stderr(io.StringIO()), \
+                self.assertRaisesRegex(AssertionError, "the test left 1 thing"), keeping(self.directory), \
+                mock.patch.object(sys, "last_value", None, create=True), \
+                mock.patch.dict(os.environ, {UNDER_PYTEST: "tests/test_it.py::test (setup)"}), world() as here:
+            here.left = here.loop.call_later(5, print)
+            os.environ[UNDER_PYTEST] = "tests/test_it.py::test (teardown)"
+            sys.last_value = AssertionError("on purpose")
+        text = next(self.directory.glob("*.txt")).read_text(encoding="utf-8")
+        self.assertRegex(text, r"(?s)^tests/test_it\.py::test\n\nAssertionError: on purpose\n\n.*the test left 1 thing")
+
     def test_names_of_files(self):
         """A name has nothing that a file system minds, and an end."""
         self.assertEqual(evidence.file_name("a.b (x='/:\\')"), "a.b_(x=_)")

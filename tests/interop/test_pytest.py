@@ -184,6 +184,56 @@ class PytestTest(unittest.TestCase):
         self.assertIn("test_program.py:11: AssertionError", child.stdout)
 
 
+CONFTEST = """\
+import pytest
+import solipsism_unittest
+
+@pytest.fixture
+def world():
+    with solipsism_unittest.world() as world:
+        yield world
+"""
+
+WORLD = """\
+import asyncio
+import pytest
+
+def test_fails(world):
+    world.run(asyncio.sleep(5))
+    assert world.now == 6
+
+def test_raises(world):
+    async def main():
+        raise ValueError("raised")
+    world.run(main())
+
+def test_passes(world):
+    with pytest.raises(ZeroDivisionError):
+        1 / 0
+
+def test_is_skipped(world):
+    pytest.skip()
+"""
+
+
+@needs("pytest")
+class EvidenceTest(unittest.TestCase):
+    def test_a_fixture(self):
+        """A function that fails with world() as its fixture leaves evidence; the report says where it is."""
+        with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, SOLIPSISM_EVIDENCE=f"{folder}/left"):
+            pathlib.Path(folder, "conftest.py").write_text(CONFTEST, encoding="utf-8")
+            path = pathlib.Path(folder, "test_program.py")
+            path.write_text(WORLD, encoding="utf-8")
+            text = run_python("-m", "pytest", "-p", "no:cacheprovider", f"--rootdir={folder}", str(path)).stdout
+            left = sorted(each.name for each in pathlib.Path(folder, "left").glob("*.txt"))
+            told = pathlib.Path(folder, "left", left[0]).read_text(encoding="utf-8")
+        self.assertEqual(left, ["test_program.py_test_fails.txt", "test_program.py_test_raises.txt"])
+        self.assertIn("2 failed, 1 passed, 1 skipped", text)
+        self.assertEqual(text.count("\nevidence: "), 2)
+        self.assertIn("in test_fails\n    assert world.now == 6\n", told)
+        self.assertIn("this is how things stood at t=5.0", told)
+
+
 @needs("pytest")
 @unittest.skipUnless(signal.getsignal(signal.SIGINT) is signal.default_int_handler, "SIGINT is handled here")
 class InterruptTest(unittest.TestCase):

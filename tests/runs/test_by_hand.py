@@ -117,6 +117,17 @@ class WorldTest(unittest.TestCase):
         self.assertEqual(signal.getitimer(signal.ITIMER_REAL), (0.0, 0.0))  # of the limits of real time
         self.assertIs(signal.getsignal(signal.SIGALRM), signal.SIG_DFL)
 
+    def test_how_the_network_stood(self):
+        """An error that leaves the block says it, as a test's failure does: before the cleanups."""
+        with self.assertRaises(ZeroDivisionError) as caught, world() as here:
+            sock = socket.create_server(("api.test", 80))
+            client = socket.create_connection(("api.test", 80))
+            for each in (sock, client):
+                here.addCleanup(each.close)
+            client.send(b"five!")
+            raise ZeroDivisionError
+        self.assertRegex(caught.exception.__notes__[0], r"^the network when it failed, at t=0\.0\n(.*\n)+.* 5 +0$")
+
     def test_in_threads(self):
         """Threads have worlds of their own at once."""
         found = []
