@@ -7,10 +7,8 @@ subclasses. A long suite would leave asyncio's classes without any cache.
 
 from __future__ import annotations
 
-import operator
 import types
 from collections.abc import Callable, Iterable, Sequence
-from operator import is_ as is_same
 from typing import Any
 
 from ..clocks.wall import note_replaced
@@ -187,15 +185,12 @@ class Table:
         self._lasting = [part for part in parts if isinstance(part, Lasting)]
         self._shelves = [part for part in parts if isinstance(part, Shelf) and part.replacements]
         self._clocks = [part for part in parts if isinstance(part, Clocks)]
-        self._looks = [(_getter([one.name for one in shelf.replacements]), shelf.names_of_owner)
-                       for shelf in self._shelves]
-        self._of_classes = [(vars(one.owner).get, one.name) for one in self._lasting]
-        self._watch: Watch | None = None  # made when stand-ins stay for another seal
+        of_modules = [one for shelf in self._shelves for one in shelf.replacements]
+        self._ours = Question([*self._lasting, *of_modules, *self._single])  # whether every stand-in is there
+        self._before = Question([*self._lasting, *of_modules])  # whether modules have what they stand for
+        self._times = 0  # that they were put there
         self._is_there = False
         # As it was when they were put there one by one for the last time
-        self._in_classes: list[Any] = []
-        self._ours: list[Any] = []  # what the names of modules hold, in the order of `_looks`
-        self._before: list[Any] = []
         self._updates: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = []
         self._hidden: list[Lasting] = []  # what somebody may miss in a class
 
@@ -205,33 +200,24 @@ class Table:
 
     def arm(self) -> None:
         """Put all stand-ins there."""
-        if self._is_there:
-            if self._watch is None:
-                self._watch = Watch([*self._single, *self._lasting, *(
-                    one for shelf in self._shelves for one in shelf.replacements)])
-                self._watch.learn()
-            if self._watch.is_as_learned():
-                return
-        in_classes = [look(name, MISSING) for look, name in self._of_classes]
-        is_known = all(map(is_same, in_classes, self._in_classes))
-        if not self._is_there and is_known and self._in_modules(self._before):
-            self._is_there = True
+        was_there, self._is_there = self._is_there, True
+        self._times += 1
+        if self._times == 1 or not (self._ours if was_there else self._before).holds():
+            for part in self._parts:
+                part.arm()
+            self._learn()
+        elif not was_there:
             for names, ours, _ in self._updates:
                 names.update(ours)
             for one in self._single:
                 one.arm()
             for clocks in self._clocks:
                 clocks.keep()
-            return
-        self._is_there = True
-        for part in self._parts:
-            part.arm()
-        self._learn()
 
     def disarm(self) -> None:
         """Put back what stood there."""
         self._is_there = False
-        if not self._in_modules(self._ours):
+        if self._times == 1 or not self._ours.holds():  # a question takes longer to compile than they to put back
             for part in reversed(self._parts):
                 part.disarm()
             return
@@ -244,64 +230,59 @@ class Table:
         for hidden in self._hidden:
             hidden.disarm()
 
-    def _in_modules(self, wanted: list[Any]) -> bool:
-        """Whether the names of modules hold exactly these."""
-        there: list[Any] = []
-        try:
-            for look, names in self._looks:
-                there += look(names)
-        except KeyError:  # somebody has taken one away
-            return False
-        return len(wanted) == len(there) and all(map(is_same, there, wanted))
-
     def _learn(self) -> None:
-        """Note what is there now that all stand-ins are."""
-        self._updates.clear()
-        self._ours, self._before = [], []
-        for shelf, (look, _) in zip(self._shelves, self._looks, strict=True):
-            ours = {one.name: one.pair[0] for one in shelf.replacements}
-            before = {one.name: one.pair[1] for one in shelf.replacements}
-            self._updates.append((shelf.names_of_owner, ours, before))
-            self._ours += look(ours)
-            self._before += look(before)
-        self._in_classes = [one.pair[0] for one in self._lasting]
+        """Note which stand-ins are in use."""
+        self._updates = [(shelf.names_of_owner, {one.name: one.pair[0] for one in shelf.replacements},
+                          {one.name: one.pair[1] for one in shelf.replacements}) for shelf in self._shelves]
         self._hidden = [one for one in self._lasting if one.hides()]
-        if self._watch is not None:
-            self._watch.learn()
+        lasting = [one.pair[0] for one in self._lasting]
+        of_modules = [one.pair for shelf in self._shelves for one in shelf.replacements]
+        self._ours.expect([*lasting, *(ours for ours, _ in of_modules), *(one.pair[0] for one in self._single)])
+        self._before.expect([*lasting, *(before for _, before in of_modules)])
 
 
-class Watch:
-    """Whether names still hold the stand-ins that they held.
+class Question:
+    """Whether names hold what they should.
 
-    Each test of a class asks that of all names, so the question is one function that is compiled once:
-    `def question(_0=os, __0=ours, ...): if _0.open is __0 and ...: return True`. A loop over the names takes three
+    Each seal asks that of all names, so the question is one function, which is compiled when it is first asked:
+    `def question(_0=os, __0=ours, ...): if _0.open is __0 and ...: return True`. A loop over the names takes six
     times as long.
     """
 
     def __init__(self, replacements: Sequence[Replacement]) -> None:
         self._replacements = replacements
-        self._owners = [one.owner if _is_cached(one) else vars(one.owner) for one in replacements]
-        self._given = list({id(owner): owner for owner in self._owners}.values())
-        numbers = {id(owner): number for number, owner in enumerate(self._given)}
-        asked = [(f"_{numbers[id(owner)]}", f"__{number}", one.name, owner is one.owner)
-                 for number, (one, owner) in enumerate(zip(replacements, self._owners, strict=True))]
-        question = " and ".join(f"{owner}.{name} is {ours}" if is_cached else f"{owner}[{name!r}] is {ours}"
-                                for owner, ours, name, is_cached in asked)
-        names: dict[str, Any] = {}
-        parameters = ", ".join([*(f"_{number}" for number in numbers.values()), *(ours for _, ours, _, _ in asked)])
-        exec(f"def question({parameters}):\n    if {question}:\n        return True", names)
-        self._question: Any = names["question"]
+        self._given: list[Any] = []
+        self._things: Sequence[Any] = ()
+        self._question: Any = None
 
-    def learn(self) -> None:
-        """The stand-ins that are in use are what should be there."""
-        self._question.__defaults__ = (*self._given, *(one.pair[0] for one in self._replacements))
+    def expect(self, things: Sequence[Any]) -> None:
+        """These are what the names should hold, in the order of the replacements."""
+        self._things = things
+        if self._question is not None:
+            self._question.__defaults__ = (*self._given, *things)
 
-    def is_as_learned(self) -> bool:
-        """Whether it still is."""
+    def holds(self) -> bool:
+        """Whether they do."""
+        if self._question is None:
+            self._question = self._compiled()
+            self.expect(self._things)
         try:
             return bool(self._question())
         except (KeyError, AttributeError):  # somebody has taken one away
             return False
+
+    def _compiled(self) -> Any:
+        owners = [one.owner if _is_cached(one) else vars(one.owner) for one in self._replacements]
+        self._given = list({id(owner): owner for owner in owners}.values())
+        numbers = {id(owner): number for number, owner in enumerate(self._given)}
+        asked = [(f"_{numbers[id(owner)]}", f"__{number}", one.name, owner is one.owner)
+                 for number, (one, owner) in enumerate(zip(self._replacements, owners, strict=True))]
+        question = " and ".join(f"{owner}.{name} is {thing}" if is_cached else f"{owner}[{name!r}] is {thing}"
+                                for owner, thing, name, is_cached in asked)
+        names: dict[str, Any] = {}
+        parameters = ", ".join([*(f"_{number}" for number in numbers.values()), *(thing for _, thing, _, _ in asked)])
+        exec(f"def question({parameters}):\n    if {question}:\n        return True", names)
+        return names["question"]
 
 
 def _is_cached(one: Replacement) -> bool:
@@ -309,8 +290,3 @@ def _is_cached(one: Replacement) -> bool:
     if isinstance(one.owner, type):
         return isinstance(one.pair[0], types.FunctionType)
     return type(one.owner) is types.ModuleType  # a subclass may have attributes of another kind
-
-
-def _getter(names: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
-    """What gives the values of these keys, in C: of a single key it would give no tuple, so one is asked for twice."""
-    return operator.itemgetter(*names, names[0])

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ....introspection.modules import globals_of, is_plumbing
-from .defaults import Binding, Defaults
+from .defaults import Binding, Defaults, Names
 from .keepers import Keepers
 
 # Only a module that has one of these names is looked through for methods: a look at every value takes long.
@@ -53,7 +53,7 @@ class Bindings:
         self._looked: tuple[int, Any, Any] = 0, None, None
         self._unfinished: dict[str, types.ModuleType] = {}  # those that have not all their names yet
         self._found: list[Binding] = []
-        self._replaced: list[tuple[Binding, Any]] = []
+        self._replaced: list[tuple[Names, str, Any, Any]] = []  # what was there, and what is there now
 
     def arm(self, only: str = "") -> None:
         """Bind each of them, or `only` those of one name, to what its function's own module holds now."""
@@ -64,16 +64,16 @@ class Bindings:
             self._look_through_modules()
             self._looked = looked
         handlers = () if self._defaults is None else self._defaults.handlers()
-        for binding in itertools.chain(self._found, handlers):
-            if binding.names.get(binding.name) is binding.thing and only in ("", binding.name):
-                ours = binding.names[binding.name] = binding.home[binding.name]
-                self._replaced.append((binding, ours))
+        for names, name, thing, home in itertools.chain(self._found, handlers):  # by attributes it takes long
+            if names.get(name) is thing and only in ("", name):
+                ours = names[name] = home[name]
+                self._replaced.append((names, name, thing, ours))
 
     def disarm(self) -> None:
         """Put back what was there. A name that somebody bound anew meanwhile is left alone."""
-        for binding, ours in self._replaced:
-            if binding.names.get(binding.name) is ours:
-                binding.names[binding.name] = binding.thing
+        for names, name, thing, ours in self._replaced:
+            if names.get(name) is ours:
+                names[name] = thing
         self._replaced.clear()
 
     def _look_through_modules(self) -> None:
