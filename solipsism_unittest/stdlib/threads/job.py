@@ -85,7 +85,15 @@ class Job(Hold):
 
     def is_waiting(self, *, for_ever: bool = False) -> bool:
         """Whether its thread waits in virtual time, or does so without a deadline."""
-        record = self._jobs.baton.records.get(self.ident or 0)
+        return self._is_waiting(self.ident, for_ever)
+
+    def is_for_nobody(self, pool: Any) -> bool:
+        """Whether all workers of its pool, which may take it, wait without a deadline: for it, for example."""
+        return self.ident is None and pool is not None and bool(pool._threads) and all(
+            self._is_waiting(thread.ident, True) for thread in pool._threads)
+
+    def _is_waiting(self, ident: int | None, for_ever: bool) -> bool:
+        record = self._jobs.baton.records.get(ident or 0)
         return record is not None and record.state is WAITING and (not for_ever or record.deadline == inf)
 
     def pass_cancel(self, future: asyncio.Future[Any]) -> None:

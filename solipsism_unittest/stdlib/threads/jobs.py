@@ -325,6 +325,7 @@ class Jobs:
         ours = 1
         return [job for job in list(self.line)
                 if not job.finished and not job.is_waiting(for_ever=True) and job.future is not None
+                and not job.is_for_nobody(self._in_place.get(job.pool, job.pool))
                 and len(job.future._callbacks or ()) > ours]
 
     def give_up(self) -> None:

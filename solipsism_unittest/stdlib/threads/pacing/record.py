@@ -6,7 +6,9 @@ import collections
 import threading
 import types
 from _thread import allocate_lock, get_ident
+from collections import Counter
 from collections.abc import Callable, Iterable
+from gc import get_referents
 from math import inf
 from typing import Any, Protocol
 
@@ -15,6 +17,7 @@ from ....introspection.modules import is_ours, module_of, root_of
 from ....introspection.places import Place
 from ....introspection.tasks import coroutine_name, task_behind
 from ....introspection.threads import frame_of, standing
+from ....kernel.clock import Hold
 
 READY = "ready"  # it stands in line for its turn
 RUNNING = "running"  # it has the turn
@@ -59,6 +62,7 @@ class Why:
 
 
 NOTHING = Why("nothing")
+SHOWN = 3  # kinds of jobs of a full pool
 
 
 class Record:
@@ -141,9 +145,11 @@ def lines(records: Iterable[Record]) -> list[str]:
     Those that run loops, or are meant to run on, have none, and neither have those of pools that have no job.
     """
     known = {record.ident: record.stands_for or record for record in list(records)}
-    said = [(named(record), _wait_in_words(record, known, frame_of(record.ident)), standing(record.ident))
+    said = [(record, _wait_in_words(record, known, frame_of(record.ident)), standing(record.ident))
             for record in known.values() if record.state is WAITING and not record.order and not record.is_free]
-    return [*_circles(known), *(f"{thread} waits {wait}{stand}" for thread, wait, stand in said if wait != _IDLE)]
+    busy = [record for record, wait, _ in said if wait != _IDLE]
+    return [*_circles(known), *_full_pools({record.ident for record in busy if record.is_worker}),
+            *(f"{named(record)} waits {wait}{stand}" for record, wait, stand in said if wait != _IDLE)]
 
 
 def _wait_in_words(record: Record, known: dict[int, Record], frame: types.FrameType | None) -> str:
@@ -197,6 +203,54 @@ def _circles(known: dict[int, Record]) -> list[str]:
             found.setdefault(frozenset(circle), "threads wait for each other in a circle: "
                                                 + " -> ".join([*names, names[0]]))
     return list(found.values())
+
+
+def _full_pools(waiting: set[int]) -> list[str]:
+    """A line for each pool whose workers are all among these, and in whose queue jobs wait, and what to do about it."""
+    found = []
+    for pool in dict.fromkeys(filter(None, map(_pool_of, sorted(waiting)))):
+        jobs = _queued(pool) if all(thread.ident in waiting for thread in pool._threads) else []
+        if jobs:
+            kinds = list(Counter(jobs).items())
+            found.append("\n      ".join([
+                f"pool {pool._thread_name_prefix} is full: its {_counted(len(pool._threads), 'worker')}, and "
+                f"{_counted(len(jobs), 'job')} in its queue",
+                *(f"{job}{f' ({count} times)' if count > 1 else ''}" for job, count in kinds[:SHOWN]),
+                *([f"and {len(kinds) - SHOWN} more"] if len(kinds) > SHOWN else [])]))
+    return [*found, _ADVICE] if found else []
+
+
+_ADVICE = ("  a job that waits for another one of its own pool needs a worker more: give that one a pool of its own, "
+           "or the pool more workers")
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}s wait" if number > 1 else f"{number} {noun} waits"
+
+
+def _pool_of(ident: int) -> Any:
+    """The pool that a thread is a worker of; None for none."""
+    frame = frame_of(ident)
+    while frame is not None and not (frame.f_code.co_name == "_worker" and module_of(frame) in _OF_POOLS):
+        frame = frame.f_back
+    return frame.f_locals["executor_reference"]() if frame is not None else None
+
+
+_OF_POOLS = frozenset({"concurrent.futures.thread"})
+
+
+def _queued(pool: Any) -> list[str]:
+    """The jobs that wait for a worker of a pool, the first one first, and who has submitted them."""
+    queue = getattr(pool._work_queue, "_real", pool._work_queue)
+    # Up to 3.12 it has a list, from then on it has them itself.
+    items = [item for thing in get_referents(queue) for item in (thing if type(thing) is list else [thing])]
+    futures = [item.future for item in items if hasattr(item, "future") and not item.future.done()]
+    found = []
+    for future in futures:
+        job = next((each for callback in future._done_callbacks for each in getattr(callback, "args", ())
+                    if isinstance(each, Hold)), None)
+        found.append(f"{job.reason}, submitted at {job.place}" if job is not None else "another job")
+    return found
 
 
 def named(record: Record) -> str:
