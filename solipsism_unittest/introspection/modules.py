@@ -143,9 +143,10 @@ WORKERS = frozenset({"multiprocessing.dummy", "multiprocessing.pool"})
 
 def below_socket(frame: FrameType) -> str:
     """The module that makes a call; for a call from inside module socket, the module that called that one."""
-    module, outer = module_of(frame), frame.f_back
-    while module == "socket" and outer is not None:
-        module, outer = module_of(outer), outer.f_back
+    module = module_of(frame)
+    while module == "socket" and frame.f_back is not None:
+        frame = frame.f_back
+        module = module_of(frame)
     return module
 
 

@@ -169,7 +169,7 @@ def made_at(thing: object) -> Place | None:
 
 def place_here(depth: int = 1) -> Place | None:
     """As `user_place`. For what asyncio or a library makes in a task of its own, where that task was made."""
-    return place_above(_getframe(depth))
+    return place_above(frame_above(depth))
 
 
 def place_above(frame: FrameType | None) -> Place | None:
@@ -232,3 +232,16 @@ class Watch:
 
 NOT_ASKED = ValueError, StopIteration  # what `ask()` raises then
 WATCH = Watch()
+
+
+def frame_above(depth: int = 1) -> FrameType | None:
+    """What sys._getframe(depth) gives to the caller, None where that is too deep, by the way that is not audited."""
+    frame: FrameType | None
+    try:
+        frame = WATCH.ask()
+    except NOT_ASKED:
+        frame = WATCH.again()
+    while depth >= 0 and frame is not None:
+        depth -= 1
+        frame = frame.f_back
+    return frame

@@ -159,11 +159,11 @@ class Kernel:
     def release(self, number: int) -> None:
         """close(2): take one descriptor away; its file ends with the last."""
         file = self.file(number)
+        del self.files[number]
         if file.descriptors is None or len(file.descriptors) == 1:
-            self.close(file)
+            file.close()
             file.descriptors = []
             return
-        del self.files[number]
         file.descriptors = [descriptor for descriptor in file.descriptors if descriptor.number != number]
         file.number = file.descriptors[0].number
         self._watch_all(file, file.descriptors)

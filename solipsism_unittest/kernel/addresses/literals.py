@@ -55,7 +55,9 @@ def written(address: IPAddress) -> str:
 
 def unmap(text: str) -> str:
     """The IPv4 address inside `::ffff:a.b.c.d`, and any other address as it is."""
-    address = parse_address(text) if text.startswith("::ffff:") else None
+    if not text.startswith("::ffff:"):
+        return text
+    address = parse_address(text)
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return str(mapped) if mapped else text
 

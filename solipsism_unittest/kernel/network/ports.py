@@ -18,7 +18,7 @@ from ..addresses.hosts import MACHINE, Host, here
 from ..addresses.interfaces import INTERFACES, OUTSIDE, is_loopback, is_many
 from ..addresses.literals import unmap
 from ..addresses.resolver import Names
-from ..descriptors.end import Address, End, shown
+from ..descriptors.end import Address, End
 from ..descriptors.file import os_error
 
 FIRST_FREE_PORT = 60001  # what port 0 becomes; above every client port and service
@@ -103,7 +103,7 @@ class Ports(Generic[Kind]):
     def take(self, end: Kind, address: str, port: int) -> None:
         """Put an end at its address."""
         end.local = address, port
-        end.label = shown(end.local)
+        end.label = f"{address}:{port}"
         end.unbind = self.release
         there = self.bound.get(port)
         if there is None:
@@ -219,9 +219,11 @@ class Ports(Generic[Kind]):
         else:
             last = max(used.get(address, 0), used.get("0.0.0.0", 0), used.get("::", 0))
         last = last or FIRST_CLIENT_PORT - 1
-        for port in itertools.chain(range(last + 1, FIRST_FREE_PORT), range(FIRST_CLIENT_PORT, last + 1)):
+        port = last
+        for _ in range(FIRST_CLIENT_PORT, FIRST_FREE_PORT):
+            port = port + 1 if port + 1 < FIRST_FREE_PORT else FIRST_CLIENT_PORT
             if port not in self.bound:
-                self._client_ports[address] = port
+                used[address] = port
                 return port
         raise os_error(errno.EADDRNOTAVAIL)
 
@@ -262,7 +264,7 @@ def source_for(names: Names, destination: str) -> str:
         if names.owner(destination) is not host:
             return own_address(host, destination)
         return loopback_for(names, host, destination)
-    if names.is_local(destination):
+    if names.owner(destination) is names.machine:
         loopback = destination.startswith("127.") and destination != "127.0.0.1"
         return "127.0.0.1" if loopback else destination
     return INTERFACES[OUTSIDE].six if ":" in destination else INTERFACES[OUTSIDE].four

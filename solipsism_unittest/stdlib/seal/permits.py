@@ -62,7 +62,7 @@ def _known() -> str:
 def is_let_out(category: str) -> bool:
     """Whether calls of this category are real here and now."""
     blocks = _let_out.get()
-    return bool(blocks) and any(category in block.categories for block in blocks)
+    return any(category in block.categories for block in blocks) if blocks else False
 
 
 let_out = _let_out.get  # gives the blocks that are open here and now, for `carrying()`

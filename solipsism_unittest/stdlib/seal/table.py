@@ -47,6 +47,7 @@ from sys import _getframe
 from typing import Any
 
 from ...introspection import modules
+from ...introspection.places import frame_above
 from ...introspection.threads import Real
 from ...kernel.wall import WallClock
 from .. import escapes, tls, worlds
@@ -102,7 +103,7 @@ def _make_new(before: Any) -> Any:
         world = by_thread.get(thread_id())
         if cls is VirtualSocket and world is not None:
             return blank(cls, world)
-        if world is None or _is_real_here(cls, _getframe(1)):
+        if world is None or _is_real_here(cls, frame_above(1)):
             return make(cls, *args, **kwargs)
         if cls is _SOCKET:
             return blank(VirtualSocket, world)
@@ -121,13 +122,14 @@ def _make_new(before: Any) -> Any:
     return staticmethod(__new__)
 
 
-def _is_real_here(cls: type, maker: types.FrameType) -> bool:
+def _is_real_here(cls: type, maker: types.FrameType | None) -> bool:
+    assert maker is not None
     return modules.manages_processes(maker) or (guard.wants_real_network(maker) and not issubclass(cls, Face))
 
 
 def _real_pair(world: World, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """A condition: the caller gets real sockets."""
-    return _is_real_here(_SOCKET, _getframe(2))
+    return _is_real_here(_SOCKET, frame_above(2))
 
 
 def _bare_socketpair(world: World, real: Any, *args: Any, **kwargs: Any) -> Any:

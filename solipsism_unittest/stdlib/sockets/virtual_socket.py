@@ -43,6 +43,8 @@ _ACCEPT, _DUP = _STOCK.accept, _STOCK.dup
 _default_timeout = _socket.getdefaulttimeout
 _FAMILIES = {int(family): family for family in socket.AddressFamily}
 _TYPES = {int(kind): kind for kind in socket.SocketKind}
+_NONBLOCK: int = getattr(socket, "SOCK_NONBLOCK", 0)
+_FLAGS: int = _NONBLOCK | getattr(socket, "SOCK_CLOEXEC", 0)
 
 
 def running_world() -> World | None:
@@ -71,13 +73,13 @@ class Face(Traffic):
         self._closed = True  # until there is an end
         family = socket.AF_INET if operator.index(family) == -1 else family
         type = socket.SOCK_STREAM if operator.index(type) == -1 else type
-        flags = getattr(socket, "SOCK_NONBLOCK", 0)
-        if type & flags:
+        if type & _NONBLOCK:
             self._timeout_ = 0.0
-        kind = type & ~(flags | getattr(socket, "SOCK_CLOEXEC", 0))
-        if (family, kind) not in _KINDS:
+        kind = type & ~_FLAGS
+        known = _KINDS.get((family, kind))
+        if known is None:
             raise _no_such_kind(family, kind)
-        protocols, make = _KINDS[family, kind]
+        protocols, make = known
         if operator.index(proto) not in protocols:
             raise os_error(errno.EPROTONOSUPPORT)
         self._proto_ = 0 if proto == -1 else proto
@@ -109,9 +111,10 @@ class Face(Traffic):
 
     @classmethod
     def _of_(cls, world: World, end: End, timeout: float | None, proto: int = 0) -> Self:
-        face = cls.__new__(cls)
-        face._world_ = world
-        Face.__init__(face, proto=proto, fileno=end.number)
+        face: Self = blank(cls, world)
+        face._io_refs, face._closed = 0, False
+        face._end_, face._number_ = end, end.number
+        face._family_, face._type_, face._proto_ = end.family, end.type, proto
         face._timeout_ = timeout
         end.blocking = timeout is None
         return face
@@ -149,8 +152,8 @@ class Face(Traffic):
         """The virtual descriptor, from 2**30 up; -1 when closed."""
         if self._end_ is None:
             return -1
-        loop = _get_running_loop()
-        if loop is not None and self._world_ is not None and self._world_.loop is loop:
+        world = self._world_
+        if world is not None and world.running and world.running[-1] is _get_running_loop():
             return self._number_  # the common case: there is nothing to find out
         world = running_world()
         if world is not None and world is not self._world_:
@@ -186,13 +189,13 @@ class Face(Traffic):
             if value * 1e9 >= 2**63:  # CPython counts nanoseconds
                 raise OverflowError("timestamp too large to convert to C PyTime_t")
         self._timeout_ = value  # before a closed socket is refused
-        self._open_end_.blocking = value is None
+        (self._end_ or self._open_end_).blocking = value is None
 
     def setblocking(self, flag: bool) -> None:
         if SETBLOCKING_TAKES_NUMBERS:
             operator.index(flag)
         self._timeout_ = None if flag else 0.0  # as settimeout()
-        self._open_end_.blocking = bool(flag)
+        (self._end_ or self._open_end_).blocking = bool(flag)
 
     def getblocking(self) -> bool:
         return self._timeout_ != 0.0
@@ -205,10 +208,10 @@ class Face(Traffic):
         self._open_end_.inheritable = bool(inheritable)
 
     def getsockname(self) -> Any:
-        return self._show_(self._open_end_.local)
+        return self._show_((self._end_ or self._open_end_).local)
 
     def getpeername(self) -> Any:
-        return self._show_(self._open_end_.peer_address())
+        return self._show_((self._end_ or self._open_end_).peer_address())
 
     # -- life
 
@@ -258,8 +261,7 @@ class Face(Traffic):
         """connect(2): the errno, or 0."""
         end = self._open_end_
         space = addresses.space(self._its_kernel_, end)
-        waits = self._waits_(0)
-        if not waits:
+        if not (self._timeout_ or end.blocking):
             return end.connect(lambda: space.connect(end, *where), False)
 
         def attempt() -> int:
@@ -326,10 +328,10 @@ class Face(Traffic):
     # -- options
 
     def setsockopt(self, level: int, optname: int, /, *values: Any) -> None:
-        options.set_option(self._open_end_, level, optname, *values)
+        options.set_option(self._end_ or self._open_end_, level, optname, *values)
 
     def getsockopt(self, level: int, optname: int, buflen: int = 0, /) -> Any:
-        return options.get_option(self._open_end_, level, optname, buflen,
+        return options.get_option(self._end_ or self._open_end_, level, optname, buflen,
                                   lambda end: self._its_kernel_.network.path_mtu(end))
 
     if hasattr(socket.socket, "sendmsg_afalg"):  # pragma: no branch - Linux has it

@@ -76,15 +76,17 @@ def set_option(end: End, level: int, optname: int, *values: Any) -> None:
             and type(values[0]) is int and -2**31 <= values[0] < 2**31):  # as asyncio sets one on each connection
         judge_option(level, optname, *values)
     value = values[0]
-    if type(value) is int:
+    if type(value) is not int:
         size = 4
-    elif value is None:
-        size = values[1]
-    else:
-        value = operator.index(value) if hasattr(value, "__index__") else bytes(memoryview(value))
-        size = len(value) if isinstance(value, bytes) else 4
-    if level == socket.SOL_SOCKET and size < 4 and (level, optname) != _DEVICE:
-        raise os_error(errno.EINVAL)  # sk_setsockopt() checks this first
+        if value is None:
+            size = values[1]
+        elif hasattr(value, "__index__"):
+            value = operator.index(value)
+        else:
+            value = bytes(memoryview(value))
+            size = len(value)
+        if level == socket.SOL_SOCKET and size < 4 and (level, optname) != _DEVICE:
+            raise os_error(errno.EINVAL)  # sk_setsockopt() checks this first
     option = _option(end.family, end.type, level, optname, "set")
     if option.change is None:
         raise os_error(errno.ENOPROTOOPT)
@@ -140,9 +142,10 @@ def _number(value: Value, shortest: int = 4) -> int:
 
 def _switch(key: Key, default: int = 0) -> Option:
     """1 or 0, for any number; it has no effect."""
+    shortest = _shortest(key)
 
     def change(end: End, value: Value) -> None:
-        end.remember(key, int(_number(value, _shortest(key)) != 0))
+        end.remember(key, 1 if _number(value, shortest) else 0)
 
     return Option(lambda end: end.options.get(key, default), change)
 
