@@ -25,14 +25,22 @@ from .modules import CARRIED, carries, is_of_library, module_of, outward
 _working_directory = os.getcwd  # the system's own
 
 OF_TASKS = vars(asyncio.tasks)  # of a module that carries calls and starts no loop
-_STARTERS = {"asyncio.base_events": "run_forever", "unittest.case": "run", "_pytest.runner": "runtestprotocol"}
-# The last instruction of a starter of which that is known: what stands behind it is none, and nobody looks at its code.
-_LAST = {"asyncio.base_events": len(asyncio.BaseEventLoop.run_forever.__code__.co_code)}
+# What starts a loop or a test, by its module: the name of the function, and between which of its instructions it stands
+# where that is known: at others nobody looks at the code of a frame, which is audited.
+_STARTERS: dict[str, tuple[str, int, float]] = {
+    "asyncio.base_events": ("run_forever", 0, len(asyncio.BaseEventLoop.run_forever.__code__.co_code)),
+    "unittest.case": ("run", 0, inf), "_pytest.runner": ("runtestprotocol", 0, inf)}
+_starter = _STARTERS.get
 
 
 def ends_here(function: FunctionType) -> None:
     """Let a function of ours that starts a loop be where each walk ends: above it stands nothing of the program's."""
-    _STARTERS[function.__module__] = function.__name__
+    _STARTERS[function.__module__] = function.__name__, 0, inf
+
+
+def ends_in_second_half(function: FunctionType) -> None:
+    """The same of one that runs what is ready, in its second half. No other function of its module is half as long."""
+    _STARTERS[function.__module__] = function.__name__, len(function.__code__.co_code) // 2, inf
 
 
 class Place(NamedTuple):
@@ -144,9 +152,10 @@ def _user_place(start: FrameType | None) -> Place | None:
             if not place.in_library:
                 return place if inner is None else inner.called_from(place)
             inner = inner or place
-        elif (module in _STARTERS and frame.f_lasti < _LAST.get(module, inf)
-                and frame.f_code.co_name == _STARTERS[module]):  # an audited attribute: asked last
-            break
+        elif (starter := _starter(module)) is not None:
+            name, first, last = starter
+            if first <= frame.f_lasti < last and (first or frame.f_code.co_name == name):
+                break
         frame = frame.f_back
     return inner
 
@@ -155,7 +164,7 @@ def user_frames(frame: FrameType | None, until: Collection[CodeType] = ()) -> It
     """The user's frames, the innermost first, up to where a loop or a test was started, or one of some functions."""
     for step in outward(frame):
         module = module_of(step)
-        if _STARTERS.get(module) == step.f_code.co_name or step.f_code in until:
+        if ((starter := _starter(module)) and starter[0] == step.f_code.co_name) or step.f_code in until:
             break
         if not carries(module):
             yield step

@@ -27,6 +27,7 @@ from threading import get_ident
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, ClassVar
 
+from ..introspection.places import ends_in_second_half
 from ..introspection.threads import Real
 from ..kernel import Kernel
 from ..pythons import RUNNING_LOOP_IS_KNOWN
@@ -414,6 +415,7 @@ class Turns(asyncio.SelectorEventLoop, Behind):
 
 
 _LEAN: Any = Turns._run_once
+ends_in_second_half(_LEAN)
 
 
 def is_run_replaced() -> bool:

@@ -235,13 +235,15 @@ class Network(Conditions):
         there = self.tcp.near(end.local[1], end.local[0]) if len(self.tcp.bound[end.local[1]]) > 1 else ()
         if there and any(other.remote == (address, port) and other.local == end.local for other in there):
             raise os_error(errno.EADDRNOTAVAIL)  # two connections between the same two addresses
-        if not self.wire.is_plain and (code := self.wire.refuses(end.local[0], address)):
+        is_plain = self.wire.is_plain
+        if not is_plain and (code := self.wire.refuses(end.local[0], address)):
             raise os_error(code)
         end.remote = address, port
         end.label = f"{end.local[0]}:{end.local[1]}>{address}:{port}"
         end.move(CONNECT)
-        if not self._reach(end, address, port):
-            self.dialling.begin(end, lambda: self._reach(end, address, port))
+        (self._answer if is_plain else self._reach)(end, address, port)
+        if end.state is CONNECTING:
+            self.dialling.begin(end, functools.partial(self._reach, end, address, port))
 
     def _reach(self, end: Stream, address: str, port: int) -> bool:
         """Ask for a connection; False while nobody answers: it is dropped, or the listener's queue is full."""
