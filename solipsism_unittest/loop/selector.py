@@ -54,19 +54,19 @@ class _Map(Mapping[Any, selectors.SelectorKey]):
     """What `get_map()` gives: keys by descriptor or by file object."""
 
     def __init__(self, selector: VirtualSelector) -> None:
-        self._selector = selector
+        self._keys, self._known = selector.keys, selector.known
 
     def get(self, fileobj: Any, default: Any = None) -> Any:
-        return self._selector.keys.get(fileobj if type(fileobj) is int else self._selector.known(fileobj), default)
+        return self._keys.get(fileobj if type(fileobj) is int else self._known(fileobj), default)
 
     def __getitem__(self, fileobj: Any) -> selectors.SelectorKey:
-        return self._selector.keys[fileobj if type(fileobj) is int else self._selector.known(fileobj)]
+        return self._keys[fileobj if type(fileobj) is int else self._known(fileobj)]
 
     def __len__(self) -> int:
-        return len(self._selector.keys)
+        return len(self._keys)
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self._selector.keys)
+        return iter(self._keys)
 
 
 class Limits(NamedTuple):
@@ -246,7 +246,7 @@ class VirtualSelector(Parking, selectors.BaseSelector):
             self.number(pipe)
 
     def register(self, fileobj: Any, events: int, data: object = None) -> selectors.SelectorKey:
-        number = self.number(fileobj)
+        number = fileobj if type(fileobj) is int and fileobj in self._kernel.files else self.number(fileobj)
         if number in self.keys:
             raise KeyError(f"{fileobj!r} (FD {number}) is already registered")
         return self._watch(number, fileobj, events, data)
@@ -264,7 +264,7 @@ class VirtualSelector(Parking, selectors.BaseSelector):
         return key
 
     def unregister(self, fileobj: Any) -> selectors.SelectorKey:
-        number = int(fileobj) if isinstance(fileobj, int) else self.known(fileobj)
+        number = fileobj if type(fileobj) is int else self.known(fileobj)
         key = self.keys.pop(number)
         self._kernel.watch(number, 0)
         return key

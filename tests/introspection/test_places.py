@@ -13,6 +13,7 @@ from solipsism_unittest import SolipsistEventLoop
 from solipsism_unittest.introspection import places
 from solipsism_unittest.introspection.modules import is_plumbing
 from solipsism_unittest.introspection.places import Place, function_words, line_words, shorten, user_place
+from solipsism_unittest.loop import turns
 from tests import run_python
 
 
@@ -87,12 +88,33 @@ class WalkTest(unittest.TestCase):
             runner.run(asyncio.sleep(0))
         self.assertEqual(namespace["found"], [None])
 
+    def test_nobody_above_a_lean_turn(self):
+        """So it does at the turn of our loop that calls: it does not get to what has started the loop."""
+        namespace = {"__name__": "asyncio.made_up", "user_place": user_place, "found": []}
+        exec("def callback(): found.append(user_place(1))", namespace)
+        with (asyncio.Runner(loop_factory=SolipsistEventLoop) as runner,
+                unittest.mock.patch.dict(places._STARTERS, clear=True)):
+            places.ends_in_second_half(turns._LEAN)
+            runner.get_loop().call_soon(namespace["callback"])
+            runner.run(asyncio.sleep(0))
+        self.assertEqual(namespace["found"], [None])
+
     def test_where_pytest_starts_a_test(self):
         """What a plug-in of pytest makes for a test has no line: above it stands nothing but the runner."""
         runner, plugin = {"__name__": "_pytest.runner"}, {"__name__": "pytest_asyncio.plugin", "user_place": user_place}
         exec("def runtestprotocol(call): return call()", runner)
         exec("def make(): return user_place(1)", plugin)
         self.assertIsNone(runner["runtestprotocol"](plugin["make"]))
+
+    def test_frames_as_pythons_own_function_counts_them(self):
+        """A frame above is the one that sys._getframe() gives, also where a thread has ended the way to it; None for
+        one beyond the last.
+        """
+        for _ in range(2):
+            for depth in range(3):
+                self.assertIs(places.frame_above(depth), sys._getframe(depth))
+            places.WATCH.ask.__self__.close()
+        self.assertIsNone(places.frame_above(10_000))
 
     def test_end_of_the_stack(self):
         """Where every frame is plumbing there is no place."""

@@ -3,15 +3,18 @@
 import asyncio
 import contextvars
 import functools
+import gc
 import heapq
 import random
 import socket
 import time
+import types
 import unittest
 import weakref
 from unittest import mock
 
 from solipsism_unittest import SolipsistEventLoop, SolipsistTestCase, sealed
+from solipsism_unittest.loop import turns
 from solipsism_unittest.loop.selector import VirtualSelector
 from solipsism_unittest.loop.timers import END_OF_SLEEP
 from solipsism_unittest.loop.turns import Turns
@@ -24,6 +27,15 @@ class PlainTurns(SolipsistEventLoop):
     """The same loop with CPython's own turns."""
 
     _run_once = asyncio.SelectorEventLoop._run_once
+
+
+class LongestTest(unittest.TestCase):
+    def test_no_other_is_half_as_long(self):
+        """A frame that stands beyond the half of what runs the handles can be of no other function of its module."""
+        sizes = sorted(len(thing.__code__.co_code) for thing in gc.get_objects()
+                       if type(thing) is types.FunctionType and thing.__globals__ is vars(turns))
+        self.assertEqual(sizes[-1], len(turns._LEAN.__code__.co_code))
+        self.assertLess(sizes[-2], sizes[-1] // 2)
 
 
 class Program:
