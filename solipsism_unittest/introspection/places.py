@@ -243,14 +243,13 @@ NOT_ASKED = ValueError, StopIteration  # what `ask()` raises then
 WATCH = Watch()
 
 
-def frame_above(depth: int = 1) -> FrameType | None:
-    """What sys._getframe(depth) gives to the caller, None where that is too deep, by the way that is not audited."""
-    frame: FrameType | None
+def frame_above(depth: int = 1) -> FrameType:
+    """What sys._getframe(depth) gives to the caller, by a way that is not audited."""
     try:
-        frame = WATCH.ask()
+        frame: Any = WATCH.ask()
     except NOT_ASKED:
         frame = WATCH.again()
-    while depth >= 0 and frame is not None:
+    while depth >= 0:
         depth -= 1
         frame = frame.f_back
-    return frame
+    return frame  # type: ignore[no-any-return]

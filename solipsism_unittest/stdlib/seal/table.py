@@ -43,7 +43,6 @@ import threading
 import time
 import types
 from collections.abc import Callable, Iterator
-from sys import _getframe
 from typing import Any
 
 from ...introspection import modules
@@ -122,8 +121,7 @@ def _make_new(before: Any) -> Any:
     return staticmethod(__new__)
 
 
-def _is_real_here(cls: type, maker: types.FrameType | None) -> bool:
-    assert maker is not None
+def _is_real_here(cls: type, maker: types.FrameType) -> bool:
     return modules.manages_processes(maker) or (guard.wants_real_network(maker) and not issubclass(cls, Face))
 
 
@@ -215,7 +213,7 @@ def _make_new_popen(before: Any) -> Any:
     make = object.__new__ if before is MISSING else getattr(before, "__func__", before)
 
     def __new__(cls: type, /, *args: Any, **kwargs: Any) -> Any:
-        kind = worlds.popen_for(_getframe(1)) if cls is subprocess.Popen else None
+        kind = worlds.popen_for(frame_above(1)) if cls is subprocess.Popen else None
         if kind is not None:
             return object.__new__(kind)
         return make(cls) if make is object.__new__ else make(cls, *args, **kwargs)
@@ -226,7 +224,7 @@ def _make_new_popen(before: Any) -> Any:
 
 def _asks_for_the_class() -> bool:
     """Whether a tool makes the loop that closes it at once: all it wants to know is the class."""
-    return next(map(modules.module_of, modules.program_frames(modules.outward(_getframe()))), "") == "freezegun.api"
+    return next(map(modules.module_of, modules.program_frames(modules.outward(frame_above(0)))), "") == "freezegun.api"
 
 
 def _bind_anew(name: str) -> None:
@@ -241,7 +239,7 @@ def _bind_anew(name: str) -> None:
 
 def _real_process(world: World, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """A condition: the real process answers."""
-    return not world.guarded or signals.is_real(_getframe(2)) or permits.is_let_out("signal")
+    return not world.guarded or signals.is_real(frame_above(2)) or permits.is_let_out("signal")
 
 
 def _not_to_us(condition: Condition) -> Condition:
