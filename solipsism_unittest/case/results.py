@@ -7,15 +7,20 @@ is known. Frames of the machinery do not show.
 from __future__ import annotations
 
 import functools
+import re
 import types
 import unittest
-from collections.abc import Callable, Iterable, Sequence
+from asyncio import CancelledError
+from collections.abc import Callable, Collection, Iterable, Sequence
 from inspect import unwrap
 from traceback import format_exception
 from typing import Any, Protocol
 
-from ..introspection.exceptions import clean, ids, lines_of, parts, trace_of
+from ..introspection.exceptions import clean, ids, lines_of, parts, trace_of, user_line
 from ..introspection.handles import code_of
+from ..introspection.modules import is_ours, module_of
+from ..introspection.names import plain
+from ..kernel.journal import counted
 
 __unittest = True
 __tracebackhide__ = True
@@ -171,6 +176,34 @@ def put_first(failure: BaseException, error: BaseException, words: str) -> bool:
     return True
 
 
+# In the words of failures times, counts and numbers of things, but not the numbers of lines.
+NUMBER = re.compile(r"(?<!\.py:)(?<![\w.])\d+(?:[.,]\d+)*(?!\w)|(?<=-)\d+\b")
+
+
+def first_of_each(errors: Iterable[BaseException], known: Collection[int]) -> list[BaseException]:
+    """The first of each errors that differ by numbers alone, which says how often it came; none that is `known`."""
+    alike: dict[object, list[BaseException]] = {}
+    for error in errors:
+        words = NUMBER.sub("#", plain(error))
+        alike.setdefault((type(error), user_line(error.__traceback__), words), []).append(error)
+    found = []
+    for group in alike.values():
+        first = next((error for error in group if id(error) in known), group[0])
+        if len(group) > 1:
+            first.add_note(Note(f"raised {counted(len(group) - 1, 'more time')}"))
+        if id(first) not in known:
+            found.append(first)
+    return found
+
+
+def explain_cancelled(failures: Collection[BaseException], hangs: tuple[type[BaseException], ...]) -> None:
+    """Say with the CancelledError that ended a subTest which hung that the hang is reported beside it."""
+    hang = next((type(failure).__name__ for failure in failures if isinstance(failure, hangs)), None)
+    for failure in failures if hang else ():
+        if isinstance(failure, CancelledError):
+            failure.add_note(Note(f"ended by the {hang} of this test, which is reported too"))
+
+
 def note_once(error: BaseException, text: str) -> None:
     """Add a note to an error, unless it is there."""
     if text not in getattr(error, "__notes__", ()):
@@ -178,12 +211,13 @@ def note_once(error: BaseException, text: str) -> None:
 
 
 def as_note(error: BaseException) -> Note:
-    """An exception as the text of a note on another one."""
-    if error.__traceback__ is None:
-        notes = [*getattr(error, "__notes__", ()), *([as_note(error.__cause__)] if error.__cause__ else ())]
-        return Note("\n".join([f"also: {error}", *notes]))
+    """An exception as the text of a note on another one; an assertion of ours without our lines."""
     for each in parts([error]):
         clean(each)
+    lines = lines_of(error.__traceback__)
+    if not lines or isinstance(error, AssertionError) and all(is_ours(module_of(line.tb_frame)) for line in lines):
+        notes = [*getattr(error, "__notes__", ()), *([as_note(error.__cause__)] if error.__cause__ else ())]
+        return Note("\n".join([f"also: {error}", *notes]))
     return Note("also: " + "".join(format_exception(error)).rstrip())
 
 

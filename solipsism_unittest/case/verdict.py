@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import functools
 import importlib
-import re
 import sys
 import types
 import unittest
@@ -40,6 +39,7 @@ from ..loop.always import end_checks
 from ..loop.between import lookers_of
 from ..loop.event_loop import SolipsistEventLoop
 from ..peers.server import FakeServer
+from . import results
 from .fixtures import loops
 from .fixtures.scopes import Scope, fixtures_of, is_test
 from .fixtures.settings import Settings, of_environment
@@ -55,8 +55,6 @@ _KEPT = types.CoroutineType, asyncio.Future
 EVIDENCE = "SOLIPSISM_EVIDENCE"  # in the environment: a directory
 TRACEBACKS = 5  # of errors that nobody caught: those that are printed beside the first
 _REPORTED = SleepForeverError, LivelockError, RealTimeLimitError, VirtualTimeLimitError  # with all tasks
-# In their words times, counts and numbers of things, but not the numbers of lines.
-_NUMBER = re.compile(r"(?<!\.py:)(?<![\w.])\d+(?:[.,]\d+)*(?!\w)|(?<=-)\d+\b")
 _LAST = "  what happened last:"
 _ON_THE_WAY = "      by way of "
 UNUSED = ("the test is async but gave the loop nothing to do: nothing in it had to wait. Is an `await` missing? If "
@@ -137,11 +135,8 @@ def invariants(end: Ending) -> list[BaseException]:
 
 
 def handlers(end: Ending) -> list[BaseException]:
-    """What the handlers of fake servers raised."""
-    errors: list[BaseException] = []
-    for server in end.run.servers:
-        errors += [error for error in server.errors if error not in errors and id(error) not in end.known]
-    return errors
+    """What the handlers of fake servers raised. What comes again, from the same line, is counted."""
+    return results.first_of_each([error for server in end.run.servers for error in server.errors], end.known)
 
 
 def missed_assertions(end: Ending) -> list[BaseException]:
@@ -273,6 +268,7 @@ def _judged(case: Settings, run: Run, outcome: Any) -> BaseException | None:
             run.unawaited.look(forgotten_by(failure))
         run.last_world.explain(failures)
         _explain_waits(run, failures)
+        results.explain_cancelled(failures, _REPORTED)
     if first is not None:
         if run.network:
             first.add_note(Note(run.network))
@@ -447,4 +443,4 @@ def _cause(head: str, lines: list[str], case: unittest.TestCase) -> str:
     """What is the same for reports of one cause: not the time, nor the test, nor how it came there."""
     lines = lines[:lines.index(_LAST)] if _LAST in lines else lines
     text = "\n".join([head, *(line for line in lines if not line.startswith(_ON_THE_WAY))])
-    return _NUMBER.sub("#", substitute(rf"\b{escape(case._testMethodName)}\b", "", text))
+    return results.NUMBER.sub("#", substitute(rf"\b{escape(case._testMethodName)}\b", "", text))

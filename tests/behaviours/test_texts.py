@@ -1,6 +1,7 @@
 """The texts that people read most, word for word: the cause first, the facts, and what to do."""
 
 import asyncio
+import contextlib
 import datetime
 import itertools
 import os
@@ -12,7 +13,7 @@ import warnings
 from datetime import date
 from unittest import mock
 
-from solipsism_unittest import fail_on
+from solipsism_unittest import Script, fail_on
 from solipsism_unittest.errors import SlowCallbackWarning
 from tests.behaviours.test_masked_mistakes import case_of, line_of, no_warnings
 from tests.case.test_case import run, told
@@ -134,6 +135,84 @@ class CauseFirstTest(TextsCase):
         text = self.told_of(body)
         self.assert_order(text, f"KeyError: 'x'\n{UNSEEN}  Worker (worker) raised", CAUSE,
                           "SleepForeverError: nothing can wake")
+
+    def test_handlers_that_raise_again(self):
+        """A handler that raises the same for each connection is reported once, with how often it did."""
+        async def handler(reader, writer):
+            raise LookupError(f"of connection {len(connections)}")
+
+        async def retried(self):
+            connections.clear()
+            await self.start_fake_server(handler, "api.test", 80)
+            for _ in range(4):
+                reader, writer = await asyncio.open_connection("api.test", 80)
+                connections.append(await reader.read())
+                writer.close()
+
+        async def and_fails(self):
+            await retried(self)
+            self.fail("on purpose")
+
+        async def by_script(self):
+            await self.start_fake_server(host="api.test", port=80, script=Script().expect(b"hello"))
+            for _ in range(3):
+                reader, writer = await asyncio.open_connection("api.test", 80)
+                writer.write(b"hallo")
+                await reader.read()
+                writer.close()
+
+        connections = []
+        text = self.told_of(retried)
+        self.assert_order(text, "LookupError: of connection 0\n", "raised 3 more times\n")
+        self.assertNotIn("also:", text)
+        text = self.told_of(and_fails)
+        self.assert_order(text, "LookupError: of connection 0\n", "raised 3 more times\n", CAUSE,
+                          "AssertionError: on purpose")
+        self.assertNotIn("also:", text)
+        text = self.told_of(by_script)
+        self.assert_order(text, "the script of connection 1 of api.test:80: ", "raised 2 more times\n")
+
+    def test_a_script_that_does_not_fit_beside_a_failure(self):
+        """No line of ours stands in a note: it has what the script says, and no traceback."""
+        async def body(self):
+            self.task = asyncio.create_task(worker(), name="Worker")
+            await self.start_fake_server(handler, "first.test", 80)
+            await self.start_fake_server(host="api.test", port=80, script=Script().expect(b"hello"))
+            for host, data in (("first.test", b""), ("api.test", b"hallo")):
+                reader, writer = await asyncio.open_connection(host, 80)
+                writer.write(data)
+                with contextlib.suppress(ConnectionError):
+                    await reader.read()
+                writer.close()
+
+        async def handler(reader, writer):
+            raise LookupError("of the first")
+
+        text = self.told_of(body)
+        self.assert_order(text, "LookupError: of the first\n",
+                          "also: the script of connection 1 of api.test:80: at t=0.0")
+        self.assertNotIn("solipsism_unittest", text.replace(os.sep, "/"))
+
+    def test_a_hang_in_a_subtest(self):
+        """The CancelledError that ends a subTest that hangs says why it was cancelled."""
+        async def body(self):
+            for number in range(3):
+                with self.subTest(number=number):
+                    if number == 1:
+                        await asyncio.Event().wait()
+
+        async def of_its_own(self):
+            with self.subTest("cancelled"):
+                raise asyncio.CancelledError
+
+        with no_warnings():
+            result = run(case_of(body))
+            alone = run(case_of(of_its_own))
+        (subtest, text), (_, whole) = result.errors
+        self.assertIn("(number=1)", str(subtest))
+        self.assertRegex(text, r"CancelledError\nended by the SleepForeverError of this test, which is reported too\n$")
+        self.assertIn("SleepForeverError: nothing can wake", whole)
+        self.assertNotIn("ended by", told(alone))
 
     def test_a_callback(self):
         """A callback that raised has no task; the line where it was raised is named."""
