@@ -158,8 +158,9 @@ class Kernel:
 
     def release(self, number: int) -> None:
         """close(2): take one descriptor away; its file ends with the last."""
-        file = self.file(number)
-        del self.files[number]
+        file = self.files.pop(number, None)
+        if file is None:
+            raise os_error(errno.EBADF)
         if file.descriptors is None or len(file.descriptors) == 1:
             file.close()
             file.descriptors = []
@@ -249,8 +250,11 @@ class Kernel:
         awake = self.awake
         if len(awake) == 1:  # in most turns
             file, = awake
-            if (events := file.ready()) and file.descriptors is None:
-                return [(file, events)]
+            if file.descriptors is None:
+                if events := file.ready():
+                    return [(file, events)]
+                del awake[file]
+                return []
         found: list[tuple[File | Descriptor, int]] = []
         for file in list(awake):
             events = file.ready()

@@ -51,6 +51,7 @@ from .transitions import (
 DEFAULT_CAPACITY = 64 * 1024
 TCP_BUFFERS = 16_384, 131_072  # SO_SNDBUF and SO_RCVBUF of a new socket: Linux's tcp_wmem and tcp_rmem
 FIRST_PROBE = 0.2  # seconds from the last byte that went out to the first probe of a window that has no room
+_INTERNET = socket.AF_INET, socket.AF_INET6
 _USER_TIMEOUT = socket.IPPROTO_TCP, getattr(socket, "TCP_USER_TIMEOUT", -1)
 _MSG_WAITALL = getattr(socket, "MSG_WAITALL", 0)
 _MSG_TRUNC = getattr(socket, "MSG_TRUNC", 0)
@@ -100,7 +101,7 @@ class Connection(End):
 
     def __init__(self, awake: dict[File, None], journal: Journal, family: int, place: object) -> None:
         super().__init__(awake, journal, family, place)
-        self.is_tcp = family in (socket.AF_INET, socket.AF_INET6)
+        self.is_tcp = family in _INTERNET
         self._transitions = TRANSITIONS if self.is_tcp else UNIX_TRANSITIONS
         self.state = FRESH
         # Received, and not read. Bytes that a sender gave whole go to the reader as they are, without a copy.

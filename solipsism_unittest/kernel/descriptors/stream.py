@@ -282,35 +282,29 @@ class Stream(Connection):
         self._end(True)
 
     def _end(self, resets: bool) -> None:
-        if self.state is CLOSED:
-            return
-        self._take_leave(resets)
-        peer = self.peer
-        if peer is not None and peer.state is CLOSED and (
-                self.transmit == peer.arrive and peer.transmit == self.arrive):  # the wire may still have something
-            # Nothing goes either way any more, and two ends that do not know each other need no garbage collection.
-            self.peer = peer.peer = None
-            self.transmit = peer.transmit = _into_nothing
-
-    def _take_leave(self, resets: bool) -> None:
         state = self.state
+        if state is CLOSED:
+            return
         if self.backlog is not None or state is CONNECTING:
             self._turn_away()
         self.incoming = b""
         self.state = self._transitions[state, CLOSE]
         self.awake.pop(self, None)
         self.unbind(self)
-        if state not in CONNECTED and state is not FINISHED:
-            return
-        if resets:
-            self.journal.add("reset", self.label)
-            self.transmit(RST, b"")
-            return
-        self.journal.add("close", self.label)
-        if state in FIN_IS_DUE:
-            self.transmit(FIN, b"")
-        if not self.is_tcp:
-            self.transmit(DEAF, b"")
+        if state in CONNECTED or state is FINISHED:
+            self.journal.add("reset" if resets else "close", self.label)
+            if resets:
+                self.transmit(RST, b"")
+            elif state in FIN_IS_DUE:
+                self.transmit(FIN, b"")
+            if not resets and not self.is_tcp:
+                self.transmit(DEAF, b"")
+        peer = self.peer
+        if peer is not None and peer.state is CLOSED and (
+                self.transmit == peer.arrive and peer.transmit == self.arrive):  # the wire may still have something
+            # Nothing goes either way any more, and two ends that do not know each other need no garbage collection.
+            self.peer = peer.peer = None
+            self.transmit = peer.transmit = _into_nothing
 
     def _turn_away(self) -> None:
         """Refuse or reset every client of this listener, and end a connect of its own."""

@@ -120,8 +120,10 @@ def _asking_first(face: type, stock: Callable[..., Any], ours: Callable[..., Any
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         return (ours if isinstance(self, face) else stock)(self, *args, **kwargs)
 
-    shapes: dict[int, Any] = {1: alone, 5: __init__}
-    method = shapes.get(stock.__code__.co_argcount, method)
+    if stock.__name__ == "__init__":
+        method = __init__
+    elif stock.__code__.co_argcount == 1 + len(stock.__defaults__ or ()):
+        method = alone  # nobody passes the private default of _real_close()
     # A function of module socket, as what it stands for: who asks where a call comes from looks at these names.
     of_socket = types.FunctionType(method.__code__, _GLOBALS, stock.__name__, method.__defaults__, method.__closure__)
     return functools.wraps(stock)(of_socket)

@@ -59,8 +59,8 @@ class Traffic(Fallbacks):
     # Set between __new__ and __init__ by whoever knows which world this is (stdlib/seal).
     _world_: World | None = None
     _end_: End | None = None
-    _family_: int = socket.AF_INET  # these outlive the end
-    _type_: int = socket.SOCK_STREAM
+    _family_ = socket.AF_INET  # these outlive the end
+    _type_ = socket.SOCK_STREAM
     _closed: bool
     _io_refs: int
     _number_: int
@@ -99,7 +99,7 @@ class Traffic(Fallbacks):
         return addresses.show(self._family_, address)
 
     def _parse_(self, address: Any, call: str) -> Address:
-        return addresses.parse(self._its_kernel_, self._family_, address, call)
+        return addresses.FORMATS[self._family_].parse(self._its_kernel_, address, call)
 
     # -- a call
 

@@ -87,7 +87,7 @@ class Face(Traffic):
         self._end_.blocking = self._timeout_ is None
         self._number_ = self._end_.number
         hold(world.kernel, self._number_)
-        self._family_, self._type_ = family, kind
+        self._family_, self._type_ = _FAMILIES[family], _TYPES[kind]
         self._closed = False
 
     def _take_(self, world: World, number: int, proto: int) -> None:
@@ -104,7 +104,7 @@ class Face(Traffic):
                                        "from the fileno() of a virtual socket of the same loop; open real descriptors "
                                        "outside the sealed thread")
         self._end_, self._number_ = end, number
-        self._family_, self._type_ = end.family, end.type
+        self._family_, self._type_ = _FAMILIES[end.family], _TYPES[end.type]
         self._proto_ = options.protocol(end) if operator.index(proto) == -1 else proto
         if self._timeout_ is not None:
             end.blocking = False
@@ -114,7 +114,7 @@ class Face(Traffic):
         face: Self = blank(cls, world)
         face._io_refs, face._closed = 0, False
         face._end_, face._number_ = end, end.number
-        face._family_, face._type_, face._proto_ = end.family, end.type, proto
+        face._family_, face._type_, face._proto_ = _FAMILIES[end.family], _TYPES[end.type], proto
         face._timeout_ = timeout
         end.blocking = timeout is None
         return face
@@ -160,13 +160,8 @@ class Face(Traffic):
             Face.join(self, world)
         return self._number_ if self._joined_world_ is self._world_ else -1
 
-    @property
-    def family(self) -> socket.AddressFamily:
-        return _FAMILIES[self._family_]
-
-    @property
-    def type(self) -> socket.SocketKind:
-        return _TYPES[self._type_]
+    family = property(operator.attrgetter("_family_"))
+    type = property(operator.attrgetter("_type_"))
 
     @property
     def proto(self) -> int:
@@ -278,18 +273,16 @@ class Face(Traffic):
 
     def _real_close(self) -> None:
         end, self._end_ = self._end_, None
-        if end is not None:
-            self._release_(end)
-            if end.linger and isinstance(end, Stream) and end.state is CLOSED:
-                waiting.linger(self._joined_world_, end, user_place(2))
-
-    def _release_(self, end: End) -> None:
+        if end is None:
+            return
         kernel = self._its_kernel_
         if self._number_ in kernel.files:
             kernel.release(self._number_)
         elif end.descriptors is not None and self._number_ not in kernel.reaped:
             # The program closed the number itself; one that a loop ended is no error.
             raise os_error(errno.EBADF)
+        if end.linger and isinstance(end, Stream) and end.state is CLOSED:
+            waiting.linger(self._joined_world_, end, user_place(2))
 
     def detach(self) -> int:
         """Return the descriptor and forget it: this socket is closed, and the connection goes on."""
@@ -328,10 +321,13 @@ class Face(Traffic):
     # -- options
 
     def setsockopt(self, level: int, optname: int, /, *values: Any) -> None:
-        options.set_option(self._end_ or self._open_end_, level, optname, *values)
+        options.set_option(self._end_ or self._open_end_, level, optname, values)
 
     def getsockopt(self, level: int, optname: int, buflen: int = 0, /) -> Any:
-        return options.get_option(self._end_ or self._open_end_, level, optname, buflen,
+        end = self._end_ or self._open_end_
+        if optname == socket.SO_ERROR and level == socket.SOL_SOCKET and not buflen:  # as asyncio asks on each connect
+            return end.take_error()
+        return options.get_option(end, level, optname, buflen,
                                   lambda end: self._its_kernel_.network.path_mtu(end))
 
     if hasattr(socket.socket, "sendmsg_afalg"):  # pragma: no branch - Linux has it

@@ -70,11 +70,14 @@ def protocol(end: End) -> int:
     return {TCP: socket.IPPROTO_TCP, UDP: socket.IPPROTO_UDP, UNIX: 0}[kind_of(end)]
 
 
-def set_option(end: End, level: int, optname: int, *values: Any) -> None:
+def set_option(end: End, level: int, optname: int, values: tuple[Any, ...]) -> None:
     """setsockopt(2) as Python has it: the value is an int, a buffer, or None together with a length."""
-    if not (type(level) is type(optname) is int and (level, optname) in OPTIONS and len(values) == 1
-            and type(values[0]) is int and -2**31 <= values[0] < 2**31):  # as asyncio sets one on each connection
-        judge_option(level, optname, *values)
+    if (type(level) is type(optname) is int and len(values) == 1 and type(values[0]) is int and values[0] == 1
+            and (level, optname) in _SWITCHES):  # as asyncio sets one on each connection
+        _option(end.family, end.type, level, optname, "set")
+        end.remember((level, optname), 1)
+        return
+    judge_option(level, optname, *values)
     value = values[0]
     if type(value) is not int:
         size = 4
