@@ -95,7 +95,7 @@ class Resolution:
 
 
 # asyncio calls them at every turn: a door would make stock loops slower. Its own do on our loop what ours do.
-_WITHOUT_A_DOOR = ("time", "call_soon", "_run_once")
+_WITHOUT_A_DOOR = ("time", "call_soon", "_run_once", "_add_reader", "_add_writer", "_remove_reader", "_remove_writer")
 _STOCK_CLASSES = asyncio.SelectorEventLoop.__mro__
 _HOMES = _STOCK_CLASSES[:_STOCK_CLASSES.index(base_events.BaseEventLoop) + 1]
 _NAMES = list(map(vars, _HOMES))  # what they have, always as it is

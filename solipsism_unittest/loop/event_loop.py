@@ -88,8 +88,6 @@ class SolipsistEventLoop(ChildProcesses):
     _selector: selectors.BaseSelector
     _task_factory: Callable[..., Any] | None
     _executor_shutdown_called: bool
-    _remove_reader: Callable[[int], bool]
-    _remove_writer: Callable[[int], bool]
     _default_executor: concurrent.futures.Executor | None
     _ready: deque[Any]
 
@@ -429,7 +427,7 @@ let_patches_reach(SolipsistEventLoop, (
     "connect_read_pipe", "connect_write_pipe", "subprocess_exec", "subprocess_shell", "add_signal_handler",
     "remove_signal_handler", "set_debug", "call_exception_handler", "default_exception_handler",
     "_start_serving", "_asyncgen_firstiter_hook", "_asyncgen_finalizer_hook", "_run_once",
-    "remove_reader", "remove_writer"))
+    "remove_reader", "remove_writer", "_add_reader", "_add_writer", "_remove_reader", "_remove_writer"))
 
 
 @functools.cache

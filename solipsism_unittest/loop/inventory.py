@@ -51,8 +51,12 @@ class Owner(Protocol):
     line: Line
     _ready: deque[asyncio.Handle]
     _transports: weakref.WeakValueDictionary[int, asyncio.BaseTransport]
-    _remove_reader: Callable[[int], bool]
-    _remove_writer: Callable[[int], bool]
+
+    def _remove_reader(self, fd: int) -> bool:
+        """Wait for nothing to read there."""
+
+    def _remove_writer(self, fd: int) -> bool:
+        """The same of writing."""
 
     def is_running(self) -> bool:
         """Whether it runs, on whatever thread."""

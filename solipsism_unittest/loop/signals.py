@@ -19,10 +19,10 @@ from ..stdlib.processes.process import process_of, within
 from ..stdlib.threads.mistakes import check_callback
 from ..stdlib.worlds import sealed
 from .doors import Stock
-from .turns import Turns
+from .watching import Watching
 
 
-class SignalHandlers(Turns):
+class SignalHandlers(Watching):
     """An event loop that handles signals; `SolipsistEventLoop` is one."""
 
     # What type checkers do not know of asyncio's loop; tests/behaviours/test_asyncio_seam.py says why each is used.

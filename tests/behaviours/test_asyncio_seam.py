@@ -13,6 +13,7 @@ from solipsism_unittest.loop.inventory import Task
 from solipsism_unittest.loop.serving import Serving
 from solipsism_unittest.loop.signals import SignalHandlers
 from solipsism_unittest.loop.turns import STEP, Turns
+from solipsism_unittest.loop.watching import Watching
 from tests import ROOT
 
 # Everything of BaseSelectorEventLoop and its bases that SolipsistEventLoop replaces.
@@ -61,6 +62,10 @@ OVERRIDES = {
     "_start_serving": "what runs for a server belongs to the host that it has bound",
     "remove_reader": "takes numbers that a program knows another way, as add_reader does",
     "remove_writer": "see remove_reader",
+    "_add_reader": "a transport's descriptor goes straight into the table of the virtual selector",
+    "_add_writer": "see _add_reader",
+    "_remove_reader": "see _add_reader",
+    "_remove_writer": "see _add_reader",
     "_signal_handlers": "each program that runs on the loop has its own",
     "_csock": "what asyncio hands to signal.set_wakeup_fd(): no real descriptor",
 }
@@ -79,7 +84,7 @@ WRITTEN_BY_PYTHON = {
 class OverridesTest(unittest.TestCase):
     def test_the_table_is_what_is_replaced(self):
         """SolipsistEventLoop replaces of asyncio's loop exactly what the table lists, each with a reason."""
-        classes = SolipsistEventLoop, ChildProcesses, Serving, SignalHandlers, Turns, Behind
+        classes = SolipsistEventLoop, ChildProcesses, Serving, SignalHandlers, Watching, Turns, Behind
         ours = {name for cls in classes for name in vars(cls)} - WRITTEN_BY_PYTHON
         stock = asyncio.SelectorEventLoop()
         self.addCleanup(stock.close)
@@ -175,6 +180,8 @@ PRIVATE = {
     "_fut_waiter": "what a task waits for",
     "_get_running_loop": "which world a socket belongs to, without an exception where there is none",
     "_log_traceback": "whether somebody has read a task's error",
+    "_add_reader": "see OVERRIDES",
+    "_add_writer": "see OVERRIDES",
     "_remove_reader": "a registration that was left is taken away, also one that belongs to a transport",
     "_remove_writer": "see _remove_reader",
     "_log_destroy_pending": "a task that is given up was told of already",

@@ -59,6 +59,7 @@ INSIDE: dict[str, tuple[tuple[str, ...], ...]] = {
     "peers.programs": (("streams", "ends"), ("child",), ("guest", "real"), ("table",), ("popen", "beside")),
     "peers.certificates": (("encoding",), ("keys",), ("minting",), ("contexts",)),
     "loop": (("timers", "beginning", "doors", "parking", "gone"), ("selector",), ("turns", "inventory"),
+             ("watching",),
              ("stuck", "signals", "between"), ("serving",), ("children",), ("event_loop", "always"),
              ("second", "explored")),
     "evidence": (("recording",), ("capture", "timeline", "state"), ("evidence",)),
