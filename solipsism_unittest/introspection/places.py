@@ -210,8 +210,8 @@ def _place_above(frame: FrameType | None) -> Place | None:
             return place
     place = _user_place(frame)
     if (place is None or (place.in_library and place.caller is None)) and (
-            loop := _get_running_loop()) is not None:
-        outer = made_at(current_task(loop))
+            loop := _get_running_loop()) is not None and (task := current_task(loop)) is not None:
+        outer = made_at(task)
         return place.called_from(outer) if place else outer
     return place
 

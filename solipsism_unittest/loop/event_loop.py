@@ -232,7 +232,8 @@ class SolipsistEventLoop(ChildProcesses):
     def create_task(self, coro: Coroutine[Any, Any, T], *, name: str | None = None,  # type: ignore[override]
                     context: contextvars.Context | None = None, **kwargs: Any) -> asyncio.Task[T]:
         """As asyncio's; an unnamed task gets its number among the loop's tasks, the same in every run."""
-        number = next(self._own.tasks)  # of every task: before 3.13 asyncio names some only after they are made
+        own = self._own
+        number = next(own.tasks)  # of every task: before 3.13 asyncio names some only after they are made
         try:
             above: Any = WATCH.ask().f_back
         except NOT_ASKED:
@@ -262,8 +263,8 @@ class SolipsistEventLoop(ChildProcesses):
             task = Stock.create_task(self, coro, name=name, context=context, **kwargs)
         try:  # noqa: SIM105 - suppress() costs more than all the rest
             task.made_at = place
-            if not (self._own.inventory.is_crowded and type(task) is Task):
-                self._own.inventory.add_task(task, number)
+            if not (own.inventory.is_crowded and type(task) is Task):
+                own.inventory.add_task(task, number)
             if (kwargs or type(task) is not Task) and task.done():  # 3.12.1 crashes when it is asked for its coroutine
                 task.coroutine_name = getattr(coro, "__qualname__", type(coro).__name__)
             if is_background():

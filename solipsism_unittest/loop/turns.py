@@ -19,6 +19,7 @@ from asyncio import _get_running_loop, base_events, events, format_helpers, futu
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
+from functools import partial
 from heapq import heappop
 from inspect import CO_COROUTINE
 from math import inf
@@ -270,8 +271,9 @@ class Turns(asyncio.SelectorEventLoop, Behind):
                 code = getattr(callback, "__code__", None)
                 if code is not None and code.co_flags & CO_COROUTINE:
                     refuse_callback(callback, "call_soon")
-            else:
-                check_callback(callback, "call_soon")
+            elif kind is not partial or type(callback.func) is not MethodType or (  # type: ignore[attr-defined]
+                    callback.func.__func__ not in _PLAIN):  # type: ignore[attr-defined, operator]
+                check_callback(callback, "call_soon")  # the loop's own partial ends each connect
         if self._debug:
             handle = Stock.call_soon(self, callback, *args, context=context)
             del handle._source_traceback[-1]  # type: ignore[attr-defined]

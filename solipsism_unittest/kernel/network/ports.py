@@ -241,7 +241,7 @@ def own_address(host: Host, like: str) -> str:
     return address
 
 
-def meant_by(names: Names, address: str, is_there: Callable[[str], bool]) -> str:
+def meant_by(names: Names, address: str, is_there: Callable[[str], object]) -> str:
     """The address that a program on another host than the machine means by one of the loopback: its own host's, where
     somebody is there, or the machine's.
     """

@@ -83,10 +83,10 @@ class Face(Traffic):
         if operator.index(proto) not in protocols:
             raise os_error(errno.EPROTONOSUPPORT)
         self._proto_ = 0 if proto == -1 else proto
-        self._end_ = make(world.kernel, family, place_here(2))
-        self._end_.blocking = self._timeout_ is None
-        self._number_ = self._end_.number
-        hold(world.kernel, self._number_)
+        end = self._end_ = make(world.kernel, family, place_here(2))
+        end.blocking = self._timeout_ is None
+        self._number_ = end.number
+        hold(world.kernel, end.number)
         self._family_, self._type_ = _FAMILIES[family], _TYPES[kind]
         self._closed = False
 
@@ -222,13 +222,14 @@ class Face(Traffic):
     def accept(self) -> tuple[socket.socket, Any]:
         if socket.socket is not _STOCK and self._accepted_ is VirtualSocket:
             return _ACCEPT(self)  # type: ignore[no-any-return]  # it makes one of the class that stands there
-        world, end = self._joined_world_, self._next_end_()
+        world = self._joined_world_
+        end = self._next_end_(world)
         face = self._accepted_._of_(world, end, _default_timeout(), self._proto_)
         return face, face._show_(end.remote)  # type: ignore[return-value]
 
-    def _next_end_(self) -> End:
+    def _next_end_(self, world: World) -> End:
         """The end of the next connection, with a descriptor of its own."""
-        world, listener = self._joined_world_, self._open_end_
+        listener = self._open_end_
         if self._timeout_ == 0.0 and not listener.blocking:
             end = listener.accept()
         else:
@@ -240,22 +241,23 @@ class Face(Traffic):
 
     def _accept(self) -> tuple[int, Any]:
         """As the C method of this name."""
-        end = self._next_end_()
+        end = self._next_end_(self._joined_world_)
         return end.number, self._show_(end.remote)
 
     def connect(self, address: Any) -> None:
-        code = self._connect_(self._parse_(address, "connect"), "connect")
+        kernel, form = self._its_kernel_, addresses.FORMATS[self._family_]
+        code = self._connect_(form.space(kernel), form.parse(kernel, address, "connect"), "connect")
         if code:
             raise os_error(code)
 
     def connect_ex(self, address: Any) -> int:
-        where = self._parse_(address, "connect_ex")
-        return self._connect_(where, "connect_ex") if self._end_ else errno.EBADF
+        kernel, form = self._its_kernel_, addresses.FORMATS[self._family_]
+        where = form.parse(kernel, address, "connect_ex")
+        return self._connect_(form.space(kernel), where, "connect_ex") if self._end_ else errno.EBADF
 
-    def _connect_(self, where: Address, call: str) -> int:
+    def _connect_(self, space: Any, where: Address, call: str) -> int:
         """connect(2): the errno, or 0."""
         end = self._open_end_
-        space = addresses.space(self._its_kernel_, end)
         if not (self._timeout_ or end.blocking):
             return end.connect(lambda: space.connect(end, *where), False)
 
