@@ -28,7 +28,7 @@ CHECKS = {
     "threads": "threads that are alive",
     "processes": "programs of the test's own that still run",
     "unawaited_coroutines": "coroutines that were never awaited",
-    "loop_exceptions": "errors of tasks that nobody read, and those that reached the loop's exception handler",
+    "loop_exceptions": "errors of tasks that nobody read, of threads, and what reached the loop's exception handler",
     "blocking_calls": "calls that stop the loop's thread",
 }
 DEFAULTS = {name: name != "unused_loop" for name in CHECKS}

@@ -408,6 +408,8 @@ class UncaughtErrors:
             return "unread"
         lost = context.get("task")
         if isinstance(lost, asyncio.Task) and context.get("message") == _DESTROYED:
+            if type(lost) is Task and not hasattr(lost, "made_at"):
+                return None  # it was refused while it was made, by an error of its own
             what = f"{words.task_words(lost)}, which was collected as garbage: keep a reference to it"
             self.found.append(UncaughtError("task", what, None, made_at(lost)))
             return "task"

@@ -71,9 +71,9 @@ class UncaughtAssertions(unittest.TestCase):
                             regex: str | re.Pattern[str] | None = None) -> ExpectedLoopException:
         """`with self.assertLoopException(ValueError, "regex"):` such an error is reported to the loop in the block.
 
-        That is: one that a callback raises, that reaches the loop's exception handler, or with which a task ends
-        without being awaited. It takes one; whatever else comes fails the test. `exception` of the context manager is
-        the error. What the block raises passes through.
+        That is: one that a callback raises, that a thread dies of, that reaches the loop's exception handler, or with
+        which a task ends without being awaited. It takes one; whatever else comes fails the test. `exception` of the
+        context manager is the error. What the block raises passes through.
         """
         types = exception if isinstance(exception, tuple) else (exception,)
         if not types or not all(isinstance(each, type) and issubclass(each, BaseException) for each in types):

@@ -49,13 +49,13 @@ def start(world: World, real: Callable[..., None], thread: threading.Thread) -> 
                                     or world.jobs.is_in_place(pool))
     if not of_loop:
         world.jobs.note_start(thread, place_here(3))
-    known = with_mask_of_this_thread(world, reporting(world.loop, run))
+    known = with_mask_of_this_thread(world, run)
     if holding.get() is not None:
         known = _with_own_hook(thread, known)
+    known = reporting(world, _inside(world, known, waits_for_jobs=pool is not None), thread)
     is_free = background.in_background() and pool is None
     try:
-        calls.start(world.baton, real, thread, _inside(world, known, waits_for_jobs=pool is not None), place_here(3),
-                    is_free=is_free, is_worker=pool is not None)
+        calls.start(world.baton, real, thread, known, place_here(3), is_free=is_free, is_worker=pool is not None)
     except BaseException:
         thread.run = run  # type: ignore[method-assign]
         world.jobs.not_started(thread)
@@ -97,9 +97,8 @@ def start_bare(world: World, real: Callable[..., int], function: Any, args: Any,
     def run() -> None:
         function(*args, **named)
 
-    known = with_mask_of_this_thread(world, reporting(world.loop, run))
-    thread = calls.BareThread(world.baton, function, _inside(world, known), place_here(3),
-                              is_free=background.in_background())
+    known = reporting(world, _inside(world, with_mask_of_this_thread(world, run)))
+    thread = calls.BareThread(world.baton, function, known, place_here(3), is_free=background.in_background())
     world.jobs.note_start(thread, place_here(3))
     try:
         return thread.start(real)

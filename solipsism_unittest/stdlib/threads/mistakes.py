@@ -5,14 +5,18 @@ They are found here in any mode; `call_soon()` asks here only of what is neither
 
 from __future__ import annotations
 
-import contextlib
 import inspect
+import sys
+import threading
 from asyncio import iscoroutine
 from collections.abc import Callable, Coroutine
 from functools import partial
-from threading import current_thread
+from threading import Thread, current_thread
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, NoReturn
+
+from ...introspection.exceptions import clean
+from ...introspection.modules import root_of
 
 __unittest = True
 __tracebackhide__ = True
@@ -29,9 +33,7 @@ def refuse_thread(method: str) -> NoReturn:
 
 def check_callback(callback: Any, method: str) -> None:
     """TypeError for a coroutine, a coroutine function or an AsyncMock as a callback."""
-    inner = callback
-    while type(inner) is partial:
-        inner = inner.func
+    inner = _innermost(callback)
     kind = type(inner)
     if kind in FUNCTIONS:
         code = getattr(inner, "__code__", None)
@@ -43,6 +45,12 @@ def check_callback(callback: Any, method: str) -> None:
         is_coroutine = issubclass(kind, Coroutine) or any(base.__name__ == "AsyncMockMixin" for base in kind.__mro__)
     if is_coroutine:
         refuse_callback(callback, method)
+
+
+def _innermost(function: Any) -> Any:
+    while type(function) is partial:
+        function = function.func
+    return function
 
 
 def refuse_callback(callback: Any, method: str) -> NoReturn:
@@ -69,16 +77,33 @@ def in_wrong_thread(text: str) -> RuntimeError:
     return _WrongThread(text)
 
 
-def reporting(loop: Any, run: Callable[[], None]) -> Callable[[], None]:
-    """What a thread runs. The test hears of such an error when it ends the thread: Python only prints it."""
+def _is_plain(hook: Any) -> bool:
+    """Whether a hook for the errors of threads is Python's, or a test runner's."""
+    hook = _innermost(hook)
+    return (hook is threading.__excepthook__ or hook is sys.__unraisablehook__
+            or root_of(str(getattr(hook, "__module__", ""))) == "_pytest")
+
+
+def reporting(world: Any, run: Callable[[], None], thread: Thread | None = None) -> Callable[[], None]:
+    """What a thread runs. The test fails for what it dies of, as for what a callback raises: Python only prints that.
+
+    A hook for the errors of threads that the program sets takes them over, but for a mistake that the loop finds.
+    """
 
     def reported() -> None:
         try:
             run()
-        except _WrongThread as error:
-            context = {"message": f"thread {current_thread().name}", "exception": error}
-            with contextlib.suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(loop.call_exception_handler, context)
+        except SystemExit:
             raise
+        except BaseException as error:
+            clean(error)
+            loop, hook = world.loop, sys.unraisablehook if thread is None else threading.excepthook
+            if (_is_plain(hook) or isinstance(error, _WrongThread)) and loop is not None and not loop.is_closed():
+                context = {"message": f"thread {current_thread().name}", "exception": error}
+                if loop.uncaught.is_expected(context, loop.inventory.gone) or not loop.uncaught.note(context):
+                    return
+            if thread is None:
+                raise
+            thread._invoke_excepthook(thread)  # type: ignore[attr-defined]  # no line of ours is added to the traceback
 
     return reported

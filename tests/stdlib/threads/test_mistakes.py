@@ -1,13 +1,19 @@
 """What asyncio refuses in debug mode alone is refused in any mode."""
 
+import _thread
 import asyncio
+import contextlib
 import functools
+import io
+import logging
 import socket
+import sys
 import threading
+import time
 import unittest
 from unittest import mock
 
-from solipsism_unittest import SolipsistEventLoop, SolipsistTestCase
+from solipsism_unittest import SolipsistEventLoop, SolipsistTestCase, fail_on
 from tests.case.test_case import run, told
 from tests.leaks import case_of
 
@@ -145,7 +151,10 @@ class ThreadTest(unittest.TestCase):
         """A call from a job of an executor is an error at its line."""
         for prepare in self.calls():
             with self.subTest(prepare.__name__):
-                text = self.in_a_job(prepare)
+                with contextlib.redirect_stderr(io.StringIO()) as printed:
+                    text = self.in_a_job(prepare)
+                self.assertEqual(printed.getvalue(), "")
+                self.assertNotIn("garbage", text)  # no task was made
                 self.assertRegex(text, self.WORDS.replace("call_soon", r"call_\w+"))
                 self.assertIn("test_mistakes.py", text)
 
@@ -161,6 +170,77 @@ class ThreadTest(unittest.TestCase):
         text = told(run(case_of(body)))
         self.assertRegex(text, self.WORDS)
         self.assertIn("test_mistakes.py", text)
+
+    def test_a_thread_that_dies(self):
+        """What a thread dies of fails its test with its own traceback, as what a callback raises does; once."""
+        async def started(self):
+            threading.Thread(target=fail, name="mine").start()
+            await asyncio.sleep(5)
+
+        def joined(self):
+            thread = threading.Thread(target=fail, name="mine")
+            thread.start()
+            thread.join()
+
+        async def bare(self):
+            _thread.start_new_thread(fail, ())
+            await asyncio.sleep(5)
+
+        def fail():
+            time.sleep(1)
+            raise KeyError("of a thread")
+
+        for body in (started, joined, bare):
+            with self.subTest(body.__name__), contextlib.redirect_stderr(io.StringIO()) as printed:
+                text = told(run(case_of(body)))
+                self.assertRegex(text, r"(?s)KeyError: 'of a thread'\n\nThe above.*1 error that nobody caught\n    "
+                                       r"thread (mine|Dummy-\d+): KeyError\('of a thread'\)\n      raised at .*fail\n")
+                self.assertNotIn("solipsism_unittest", text)
+                self.assertEqual(printed.getvalue(), "")
+
+    def test_the_hook_of_a_runner(self):
+        """pytest collects the errors of threads, and makes warnings of them: the test fails all the same."""
+        def collect(args, *, into):
+            into.append(args.exc_type)
+
+        async def body(self):
+            threading.Thread(target=lambda: 1 / 0).start()
+            await asyncio.sleep(1)
+
+        collect.__module__, collected = "_pytest.threadexception", []
+        with mock.patch("threading.excepthook", functools.partial(collect, into=collected)), \
+                self.assertLogs("asyncio"):  # as pytest collects those too
+            self.assertIn("ZeroDivisionError", told(run(case_of(body))))
+            logging.getLogger("asyncio").error("assertLogs() wants one")
+        self.assertEqual(collected, [ZeroDivisionError])
+
+    def test_a_thread_whose_death_is_expected(self):
+        """Somebody has said what becomes of it: the test, its policy, or a hook of the program's."""
+        async def expected(self):
+            with self.assertLoopException(ZeroDivisionError):
+                threading.Thread(target=lambda: 1 / 0).start()
+                await asyncio.sleep(1)
+
+        @fail_on(loop_exceptions=False)
+        async def let_be(self):
+            threading.Thread(target=lambda: 1 / 0).start()
+            await asyncio.sleep(1)
+
+        async def hooked(self):
+            with mock.patch("threading.excepthook") as hook:
+                threading.Thread(target=lambda: 1 / 0).start()
+                await asyncio.sleep(1)
+            hook.assert_called_once()
+
+        async def ended(self):
+            threading.Thread(target=sys.exit, args=(1,)).start()
+            await asyncio.sleep(1)
+
+        for body, said in ((expected, ""), (let_be, "ZeroDivisionError: division by zero"), (hooked, ""), (ended, "")):
+            with self.subTest(body.__name__), contextlib.redirect_stderr(io.StringIO()) as printed:
+                self.assertEqual(told(run(case_of(body))), "")
+                self.assertEqual(printed.getvalue().strip().rpartition("\n")[2], said)
+                self.assertNotIn("solipsism_unittest", printed.getvalue())
 
     def test_the_thread_catches_it(self):
         """A thread that catches it has seen it."""
