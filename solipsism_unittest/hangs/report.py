@@ -108,7 +108,7 @@ def report(reason: str, kernel: Kernel, tasks: Iterable[Task], hint: str = "",
     now = ran or listed(list(dict.fromkeys(map(turn_words, going_on))))
     tasks = sorted(tasks, key=by_name)
     waiting = Waiting(tasks)
-    count = f"{len(tasks)} task{'s' if len(tasks) != 1 else ''}" if tasks else "no task is there"
+    count = f"{len(tasks)} task{'s' if len(tasks) != 1 else ''}" if tasks else "the loop has no task"
     fate = "" if hint or not tasks else " wait for ever" if len(tasks) > 1 else " waits for ever"
     clock = kernel.wall.replaced_words() or (kernel.wall.words() if kernel.wall.reads >= MANY else "")
     last = kernel.journal.last_effects(LAST_RECORDS)

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import types
+import unittest
 from collections.abc import Collection, Iterable, Sequence
 from dis import get_instructions
 from sys import getswitchinterval
@@ -54,6 +55,7 @@ class Real:
 
 
 _main_thread = threading.main_thread
+_RUNS_A_TEST = unittest.TestCase.run.__code__
 _JOIN, _RESULT = threading.Thread.join.__code__, concurrent.futures.Future.result.__code__
 
 
@@ -101,8 +103,8 @@ def standing(ident: int | None) -> str:
 
 
 def stack(frame: types.FrameType) -> list[str]:
-    """The lines of a thread from the outermost to the innermost, without the machinery that started it."""
-    steps = list(outward(frame))
+    """The lines of a thread from the outermost to the innermost, without what started it, or runs the test in it."""
+    steps = list(itertools.takewhile(lambda step: step.f_code is not _RUNS_A_TEST, outward(frame))) or [frame]
     while len(steps) > 1 and is_ours(module_of(steps[0])):
         del steps[0]
     innermost, *above = steps

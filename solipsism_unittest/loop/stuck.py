@@ -263,7 +263,8 @@ def mover_lines(loop: Loop) -> list[str]:
     moving = _movers(loop)
     if loop.selector.jumps_left == loop.selector.limits.jumps or not moving:
         return []
-    return ["who keeps the clock moving:", *(f"    {who}" for who in moving)]
+    cure = "virtual_time_limit on the class ends such a test sooner"
+    return [f"who keeps the clock moving ({cure}):", *(f"    {who}" for who in moving)]
 
 
 def around_lines(loop: Loop) -> list[str]:

@@ -355,7 +355,7 @@ class VerdictTest(Hangs):
         """run_until_complete() of a bare future hangs with a report too."""
         loop = SolipsistEventLoop()
         self.addCleanup(loop.close)
-        with self.assertRaisesRegex(SleepForeverError, "nothing can wake the program at t=0.0: no task is there$"):
+        with self.assertRaisesRegex(SleepForeverError, "nothing can wake the program at t=0.0: the loop has no task$"):
             loop.run_until_complete(loop.create_future())
 
     def test_a_cancellation_of_ones_own_is_none(self):
@@ -391,7 +391,7 @@ class VerdictTest(Hangs):
         self.addCleanup(loop.close)
         task = loop.create_task(asyncio.sleep(5))
         for _ in range(2):
-            with self.assertRaisesRegex(SleepForeverError, "at t=5.0: no task is there"):
+            with self.assertRaisesRegex(SleepForeverError, "at t=5.0: the loop has no task"):
                 loop.run_forever()
         self.assertTrue(task.done())
 

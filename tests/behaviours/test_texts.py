@@ -5,6 +5,7 @@ import contextlib
 import datetime
 import itertools
 import os
+import queue
 import re
 import threading
 import time
@@ -192,6 +193,15 @@ class CauseFirstTest(TextsCase):
         self.assert_order(text, "LookupError: of the first\n",
                           "also: the script of connection 1 of api.test:80: at t=0.0")
         self.assertNotIn("solipsism_unittest", text.replace(os.sep, "/"))
+
+    def test_where_the_thread_of_the_test_stands(self):
+        """Its lines begin with those of the test: who runs the test is nothing that it waits for."""
+        async def body(self):
+            queue.Queue().get()
+
+        text = self.told_of(body)
+        self.assertIn("thread MainThread waits in Queue.get(), stands at\n"
+                      f"      {HERE}:{line_of(body, 1)} in {body.__qualname__}\n", text)
 
     def test_a_hang_in_a_subtest(self):
         """The CancelledError that ends a subTest that hangs says why it was cancelled."""

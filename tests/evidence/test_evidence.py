@@ -174,7 +174,7 @@ class EvidenceTest(unittest.TestCase):
         self.assertRegex(text, r'^tests\.evidence\.test_evidence\.Outcomes\.test_fails\n\nTraceback \(most recent call '
                                r'last\):\n  File ".*test_evidence\.py", line \d+, in test_fails\n'
                                r'    self\.fail\("on purpose"\)\n(?:    .*\n)?AssertionError: on purpose\n\n'
-                               r'this is how things stood at t=1\.0: no task is there\n\nnothing is open\n$')
+                               r'this is how things stood at t=1\.0: the loop has no task\n\nnothing is open\n$')
 
     def test_what_is_said_of_a_failure(self):
         """The page and the text have what the test left behind as well."""
@@ -271,7 +271,7 @@ class EvidenceTest(unittest.TestCase):
             here.run(here.advance(1))
             raise ZeroDivisionError
         text = next(self.directory.glob("*.txt")).read_text(encoding="utf-8")
-        self.assertRegex(text, r"this is how things stood at t=1\.0: no task is there\n(.*\n)+unix +established ")
+        self.assertRegex(text, r"this is how things stood at t=1\.0: the loop has no task\n(.*\n)+unix +established ")
 
     def test_a_fixture_of_pytest(self):
         """What it gives to a test that fails leaves evidence though pytest tells it of no failure, and says where."""
