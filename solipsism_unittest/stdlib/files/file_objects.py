@@ -1,7 +1,8 @@
-"""File objects over virtual descriptors, as `open(fd)` and `os.fdopen(fd)` make them.
+"""File objects over virtual descriptors, as `open(fd)`, `os.fdopen(fd)` and `io.FileIO(fd)` make them.
 
-Owns `PipeFile`, the raw file (io.FileIO takes only real descriptors), and the choice of the layers above it. Does not
-own what reading and writing do (descriptors.py). The rule that keeps it simple: the layers are those of module io.
+Owns `PipeFile`, the raw file (the real io.FileIO takes only real descriptors), what stands for io.FileIO, and the
+choice of the layers above. Does not own what reading and writing do (descriptors.py). The rule that keeps it simple:
+the layers are those of module io.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from typing import Any
 
 from ...errors import UnclosedWarning
 from ...kernel.descriptors.file import File, os_error
-from ..worlds import World
-from .descriptors import close, read, write
+from ..worlds import World, world_here
+from .descriptors import close, is_virtual, read, write
+from .passed import own
 
 
 class PipeFile(io.RawIOBase):
@@ -123,6 +125,29 @@ class PipeFile(io.RawIOBase):
         if self.closed:
             return "<PipeFile [closed]>"
         return f"<PipeFile name={self._number} mode={self.mode!r} closefd={self.closefd}>"
+
+
+def raw_files(before: Any) -> Any:
+    """Make what stands for `io.FileIO`, which may be subclassed: of a virtual descriptor it makes a `PipeFile`."""
+
+    class OfRawFiles(type(io.RawIOBase)):  # type: ignore[misc]
+        """All raw files, real ones and those over virtual descriptors, are instances of it."""
+
+        def __instancecheck__(cls, thing: Any) -> bool:
+            return isinstance(thing, (before, PipeFile)) if cls is face else super().__instancecheck__(thing)
+
+        def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+            if cls is not face:
+                return super().__call__(*args, **kwargs)
+            world, file = world_here(), args[0] if args else kwargs.get("file")
+            return before(*args, **kwargs) if world is None or not is_virtual(file) else _raw(world, *args, **kwargs)
+
+    face: Any = OfRawFiles(before.__name__, (before,), {"__doc__": before.__doc__, "__module__": before.__module__})
+    return face
+
+
+def _raw(world: World, file: int, mode: str = "r", closefd: bool = True, opener: Any = None) -> PipeFile:
+    return PipeFile(world, own(file), mode, closefd)
 
 
 def open_descriptor(world: World, fd: int, mode: str = "r", buffering: int = -1, encoding: str | None = None,

@@ -307,7 +307,7 @@ _TABLE = Table([
     Shelf(queue, {"SimpleQueue": _QUEUE_CLASS}),
     Shelf(concurrent.futures._base, {"threading": faces.threads_of_futures}),
     Shelf(_queue, {"SimpleQueue": _QUEUE_CLASS}),
-    Shelf(io, {"open": _OPEN}),
+    Shelf(io, {"open": _OPEN, "FileIO": file_objects.raw_files}),
     Shelf(builtins, {"open": _OPEN, "input": reported(read_input)}),
     *filter(None, [_fcntl_shelf()]),
     Shelf(socket, {"_socket": _make_facade, **_LOOK_UPS, "close": _DESCRIPTORS["close"], "dup": _DESCRIPTORS["dup"]}),

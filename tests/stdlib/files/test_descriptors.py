@@ -7,6 +7,7 @@ import contextlib
 import errno
 import fcntl
 import gc
+import io
 import multiprocessing
 import os
 import socket
@@ -270,6 +271,23 @@ class FilesTest(Pipes):
             target.close(),
         )
         arm.see(source.close(), repr(source)[-9:])
+
+    @scenario
+    async def test_the_class_of_raw_files(self, arm: Arm) -> Any:
+        """io.FileIO takes a descriptor of a pipe, any other, and the name of a file; it may be subclassed."""
+        reader, writer = self.pipe(arm)
+        source, target = io.FileIO(reader, "r+"), io.FileIO(file=writer, mode="w", closefd=False)
+        arm.see(source.read(10), target.write(b"hello"), source.read(10), source.mode, target.mode)
+        arm.see(source.close(), target.close(), outcome(os.write, writer, b"x"), outcome(os.close, reader))
+        arm.see(outcome(io.FileIO, reader), isinstance(source, io.FileIO), isinstance(sys, io.FileIO))
+        arm.see(issubclass(type(source), io.RawIOBase))
+
+        class Own(io.FileIO):
+            pass
+
+        with open(os.devnull, "rb", 0) as real, io.FileIO(os.devnull, "r") as named, Own(os.devnull) as own:
+            arm.see([isinstance(file, io.FileIO) for file in (real, named, own)], isinstance(real, Own), own.read(1))
+            arm.see(isinstance(own, Own), [type(file).__name__ for file in (real, named, own)], io.FileIO.__name__)
 
     @scenario
     async def test_a_file_that_is_not_the_owner(self, arm: Arm) -> Any:
