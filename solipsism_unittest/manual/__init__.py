@@ -18,11 +18,17 @@ def pages() -> dict[str, str]:
 
 
 def main(names: Sequence[str]) -> int:
-    """Print the pages of these names; without any, say which there are. Returns the exit code."""
+    """Print the pages of these names; without any, say which there are. Returns the exit code.
+
+    A name may be written as the pages link each other, `time.md`. Of what is no page it says which pages have the word.
+    """
     known = pages()
+    names = [name.lower().removesuffix(".md") if name.lower().removesuffix(".md") in known else name for name in names]
     missing = [name for name in names if name not in known]
     if missing:
-        print(f"there is no page {missing[0]!r}: there are {', '.join(known)}")
+        having = [name for name, text in known.items() if missing[0].lower() in text.lower()]
+        word = f"; the word stands in {', '.join(having)}" if having else ""
+        print(f"there is no page {missing[0]!r}: there are {', '.join(known)}{word}")
         return 2
     width = max(map(len, known)) + 2
     titles = (f"    {name:<{width}}{text.partition(chr(10))[0].lstrip('# ')}\n" for name, text in known.items())

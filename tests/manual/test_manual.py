@@ -41,6 +41,16 @@ class ManualTest(unittest.TestCase):
         self.assertEqual(code, 2)
         self.assertRegex(text, "there is no page 'settling': there are .*moving")
 
+    def test_as_the_pages_link_each_other(self):
+        """A page is found by the name of its file too, in capitals or not."""
+        for name in ("time.md", "Time", "TIME.md"):
+            self.assertEqual(printed(name), (0, manual.pages()["time"]))
+
+    def test_a_word(self):
+        """Of a word that is no page it says which pages have it; of one that stands nowhere, nothing."""
+        self.assertTrue(printed("start_proxy")[1].endswith("; the word stands in moving, network, reference\n"))
+        self.assertNotIn("the word", printed("xyzzy")[1])
+
     def test_from_the_command_line(self):
         """The command line prints a page, and its exit code says whether it was there."""
         child = run_python("-m", "solipsism_unittest", "manual", "moving")

@@ -221,6 +221,8 @@ class OverSeedsTest(unittest.TestCase):
         for bad in (0, -1, "100", True, 1.5):
             with self.assertRaisesRegex(TypeError, "over_seeds.. takes a number of seeds from 1 up, not "):
                 over_seeds(bad)
+        with self.assertRaisesRegex(TypeError, "not <function .*test_wrong_use>; write @over_seeds.. above a test$"):
+            over_seeds(OverSeedsTest.test_wrong_use)
         for bad in (5, int):
             with self.assertRaisesRegex(TypeError, "over_seeds.. decorates a test or a SolipsistTestCase, not "):
                 over_seeds(5)(bad)

@@ -38,7 +38,8 @@ def strategy(seeds: int, depth: int | None, exhaustive: int | None) -> Strategy:
         if not (value is None and name != "seeds") and (
                 not isinstance(value, int) or isinstance(value, bool) or value < 1):
             what = "a number of seeds" if name == "seeds" else f"{name}= as a number"
-            raise TypeError(f"over_seeds() takes {what} from 1 up, not {names.plain(value)}")
+            cure = "; write @over_seeds() above a test" if callable(value) else ""
+            raise TypeError(f"over_seeds() takes {what} from 1 up, not {names.plain(value)}{cure}")
     if depth is not None and exhaustive is not None:
         raise TypeError("over_seeds() takes depth= or exhaustive=, and not both")
     return Strategy(range(seeds), depth, exhaustive)
