@@ -18,11 +18,13 @@ import weakref
 from asyncio import _get_running_loop, base_events, ensure_future, events, futures, runners, tasks
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from sys import _getframe
 from threading import get_ident
-from types import CoroutineType, FrameType
+from types import CoroutineType
 from typing import Any, TypeVar
 
 from ..introspection import names
+from ..introspection.modules import outward
 from ..introspection.places import NOT_ASKED, OF_TASKS, WATCH, Place, place_above, place_here, user_place
 from ..kernel import Kernel
 from ..kernel.clock import Hold
@@ -52,9 +54,7 @@ _STOCK_TASK = Task.__base__
 _WORKERS = 32  # of the default executor, on every machine: as many as asyncio gives it at most
 
 # A hang that is met while these run is the end of a run already judged: it is reported, never raised.
-# No set: from 3.12 on it takes CPython microseconds to hash the code of a function.
 _CLOSING = runners._cancel_all_tasks.__code__, runners.Runner.close.__code__  # type: ignore[attr-defined]
-_OF_RUNNERS = vars(runners)
 
 
 class Own:
@@ -214,18 +214,20 @@ class SolipsistEventLoop(ChildProcesses):
     def run_until_complete(self, future: Any) -> Any:
         """As asyncio's. A hang on the way is a SleepForeverError, whatever the program made of being cancelled."""
         self._check_idle()
-        made_here = not futures.isfuture(future)
+        made_here = type(future) is CoroutineType or not futures.isfuture(future)
         if made_here:
             if type(future) is CoroutineType and _closes_nothing(self, future):
                 next(self._own.tasks)
-                with contextlib.suppress(StopIteration):
+                try:  # noqa: SIM105 - suppress() costs more than all the rest
                     future.send(None)  # to run the loop for it would take as long as to make the loop
+                except StopIteration:
+                    pass
                 return None
             future = ensure_future(future, loop=self)
             future._log_destroy_pending = False  # asyncio's own reason: an interrupt leaves it pending
         if isinstance(future, asyncio.Task):
             future.is_driven = True  # type: ignore[attr-defined]  # no leftover: its end is reported to who drives it
-        return self._own.hangs.drive(future, super().run_until_complete, _is_closed_by_runner())
+        return self._own.hangs.drive(future, super().run_until_complete, _is_closed_by_runner)
 
     # -- tasks
 
@@ -386,14 +388,9 @@ def _closes_nothing(loop: SolipsistEventLoop, coroutine: CoroutineType[Any, Any,
 
 
 def _is_closed_by_runner() -> bool:
-    """Whether who asks was called by the end of a runner."""
-    asker: Any  # a frame that keeps itself would keep the loop
-    try:
-        asker = WATCH.ask().f_back
-    except NOT_ASKED:
-        asker = WATCH.again().f_back
-    caller: FrameType | None = asker.f_back
-    return caller is not None and caller.f_globals is _OF_RUNNERS and caller.f_code in _CLOSING
+    """Whether the innermost run_until_complete() of this thread was called by the end of a runner."""
+    codes = [frame.f_code for frame in outward(_getframe())]
+    return any(caller in _CLOSING for caller in codes[codes.index(_RUN) + 1:][:1])
 
 
 def _submit(loop: SolipsistEventLoop, executor: Any, function: Callable[..., object], args: tuple[Any, ...],
@@ -419,6 +416,7 @@ def _submit(loop: SolipsistEventLoop, executor: Any, function: Callable[..., obj
 _OF_THE_END = (asyncio.BaseEventLoop.shutdown_asyncgens.__code__,
                SolipsistEventLoop.shutdown_default_executor.__code__)
 
+_RUN = SolipsistEventLoop.run_until_complete.__code__
 SolipsistEventLoop.beginning = Beginning(SolipsistEventLoop)
 _CALL_AT, _RUN_IN_EXECUTOR = map(vars(SolipsistEventLoop).get, ("call_at", "run_in_executor"))
 

@@ -70,11 +70,11 @@ class Loop(Protocol):
 class Run:
     """One `run_until_complete()`: what it drives, and what was found on the way."""
 
-    __slots__ = ("main", "closing", "verdict", "times_stuck", "waiter", "jumps")
+    __slots__ = ("main", "is_closing", "verdict", "times_stuck", "waiter", "jumps")
 
-    def __init__(self, main: asyncio.Future[Any], closing: bool) -> None:
+    def __init__(self, main: asyncio.Future[Any], is_closing: Callable[[], bool]) -> None:
         self.main = main
-        self.closing = closing  # part of the end of a runner, whose program has its result already
+        self.is_closing = is_closing  # whether it is part of the end of a runner, whose program has its result already
         self.verdict: SolipsismError | None = None
         self.times_stuck = 0
         self.waiter: weakref.ref[object] | None = None  # what `main` waited for when that was last looked at
@@ -90,12 +90,13 @@ class Hangs:
         self.loop = loop
         self._driven: Run | None = None  # the innermost run_until_complete()
 
-    def drive(self, main: asyncio.Future[T], run: Callable[[asyncio.Future[T]], T], closing: bool) -> T | None:
+    def drive(self, main: asyncio.Future[T], run: Callable[[asyncio.Future[T]], T], is_closing: Callable[[], bool]
+              ) -> T | None:
         """Run until `main` is done. A hang on the way is raised, whatever the program made of being cancelled.
 
-        Where a runner is `closing`, a hang goes to the loop's exception handler.
+        Where `is_closing()`, which is asked in a hang alone, a hang goes to the loop's exception handler.
         """
-        current = self._driven = Run(main, closing)
+        current = self._driven = Run(main, is_closing)
         cause = result = None
         try:
             result = run(main)
@@ -112,7 +113,7 @@ class Hangs:
         verdict = current.verdict
         if verdict is None:
             return result
-        if closing:
+        if is_closing():
             self.loop.call_exception_handler({"message": "a hang while the runner closed", "exception": verdict})
             return None
         try:
@@ -164,7 +165,7 @@ class Hangs:
         refusing = ", ".join(task.get_name() for task in waiting)
         verdict.add_note(f"cancelled twice, and still there: {refusing}" if refusing else
                          "every task was cancelled, and the program still does not end")
-        if not run.closing:
+        if not run.is_closing():
             raise verdict
         for task in waiting:
             # A runner that closes goes through the results: the task is over as a future, its coroutine stays.

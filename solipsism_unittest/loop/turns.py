@@ -234,8 +234,8 @@ class Turns(asyncio.SelectorEventLoop, Behind):
 
     def is_idle(self) -> bool:
         """Whether nothing waits for a turn, is on its way, or is to be said when the loop stops."""
-        kernel = self.kernel
-        return not (self._ready or self._debug or kernel.awake or kernel.clock.deliveries or self.next_timer()
+        kernel = self.world.kernel
+        return not (self._ready or self._debug or kernel.awake or self._clock.deliveries or len(self.line)
                     or self.selector.blocking.has_warnings())
 
     def drop_timers(self) -> None:

@@ -167,7 +167,7 @@ class Jobs:
     def wait_for_those_in_place(self) -> None:
         """Let their threads end that have nothing to do, for they were not there before the test."""
         until = Real.monotonic() + PATIENCE if self._in_place else 0.0
-        for thread in itertools.chain.from_iterable(ours._threads for ours in self._in_place.values()):
+        for thread in [thread for ours in self._in_place.values() for thread in ours._threads]:
             if thread.ident not in self.working:
                 thread.join(max(0.0, until - Real.monotonic()))
 
