@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from asyncio import all_tasks, current_task
 from collections.abc import Callable, Sequence
 from types import FrameType
@@ -89,6 +90,21 @@ def _repr(thing: object) -> str:
 def _itself(words: str) -> Callable[[_Call], str]:
     """A row for the methods of an object whose repr has the facts; {name} is what it is called."""
     return lambda call: f"{words.format(name=call.name())}: {_repr(call.owner)}"
+
+
+def _event(call: _Call) -> str:
+    event, future = call.owner, call.frame.f_locals.get("fut")
+    signals = " or ".join(_signals_that_set(event, call.task.get_loop(), future))
+    would = f", though a handler of {signals} would: send it, as self.send_signal() does" if signals else ""
+    return f"{call.name()}, which nobody sets{would}: {_repr(event)}"
+
+
+def _signals_that_set(event: object, loop: Any, future: Any) -> list[str]:
+    """The signals on which the loop calls `event.set`, for the program of the task that waits with this future."""
+    contexts = [context.copy() for _, context in getattr(future, "_callbacks", None) or ()]  # one may be entered
+    return [signal.Signals(number).name for context in contexts[:1]
+            for number, handle in context.run(getattr, loop, "_signal_handlers", {}).items()
+            if getattr(handle._callback, "__self__", None) is event]
 
 
 def _held(call: _Call) -> str:
@@ -243,7 +259,7 @@ _WAITS: dict[str, Callable[[_Call], str]] = {
     "Barrier._wait": _itself("the others at {name}"),
     "Barrier._block": _itself("{name} to be free again"),
     "Condition.wait": _condition,
-    "Event.wait": _itself("{name}, which nobody sets"),
+    "Event.wait": _event,
     "Lock.acquire": _held,
     "Semaphore.acquire": _held,
     "Queue.get": _queue("get() from a queue that nobody puts into"),

@@ -4,6 +4,7 @@ error.
 
 import asyncio
 import concurrent.futures
+import signal
 import socket
 import threading
 import unittest
@@ -69,6 +70,32 @@ class WordsTest(unittest.TestCase):
             "<Semaphore [locked, waiters:1]>",
         )
         self.assertWaits(lambda: asyncio.Barrier(2).wait(), "the others at Barrier 1: <Barrier [filling, waiters:1/2]>")
+
+    def test_an_event_that_a_signal_would_set(self):
+        """Who waits for a signal that nobody sends is told of which."""
+        async def program():
+            stopping = asyncio.Event()
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, print)
+            await stopping.wait()
+
+        class Case(SolipsistTestCase):
+            async def test_alone(self):
+                await program()
+
+            async def test_beside(self):
+                await self.run_program(program)
+
+            def test_whole(self):
+                self.run_program(program)
+
+        for name in ("test_alone", "test_beside", "test_whole"):
+            with self.subTest(name):
+                result = unittest.TestResult()
+                Case(name).run(result)
+                self.assertIn(" (stopping), which nobody sets, though a handler of SIGTERM or SIGHUP would: "
+                              "send it, as self.send_signal() does: <Event [unset, waiters:1]>", result.errors[0][1])
 
     def test_a_barrier_that_drains(self):
         """A barrier that others still leave is told as one to be free again."""
