@@ -18,6 +18,7 @@ from ...introspection import modules
 from ...introspection.places import Place, place_here
 from ...kernel.choices import Explorer
 from ...kernel.choices.kinds import MIXES, SETS
+from .. import escapes
 from ..files.descriptors import is_virtual
 from ..files.polling import number_of
 from ..worlds import World, by_thread, thread_id
@@ -162,6 +163,16 @@ def make_timeout(before: Any) -> Any:
         return before
     return type(before)(before.__name__, (before,), {
         "__init__": functools.wraps(begin)(__init__), "__module__": before.__module__, "__doc__": before.__doc__})
+
+
+def refuse_to_run(world: World, real: Any, loop: Any) -> None:
+    """`_check_running()`, by which a stock loop begins to run."""
+    if not isinstance(getattr(loop, "world", None), World) and world.home == thread_id():
+        # Its timers go by the clock of this world, which stands while it runs: it would wait for ever.
+        raise escapes.noted(world, f"{type(loop).__name__} is a real event loop, made outside of the simulation, and "
+                                   "cannot run in it: make it inside, with asyncio.run() or asyncio.new_event_loop(), "
+                                   "or await on the test's own loop")
+    real(loop)
 
 
 def make_get_loop(before: Any) -> Any:

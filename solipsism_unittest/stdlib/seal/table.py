@@ -78,6 +78,7 @@ from .stand_ins import (
     real_file_object,
     real_network,
     real_processes,
+    refuse_to_run,
     stand_in,
     stand_over,
     static,
@@ -180,18 +181,12 @@ def _refuse_stock_loop(world: World, loop: Any) -> None:
     loop._closed = True  # or __del__ would close what was never opened
     if _asks_for_the_class():
         return
+    if world.over:
+        raise escapes.noted(world, "an event loop was made in a world that is over, for the test's own loop is closed\n"
+                                   "  leave that one open, the end of the test closes it; asyncio.run() and "
+                                   "asyncio.new_event_loop() make others")
     raise escapes.noted(world, f"{type(loop).__name__} is a real event loop, made inside the simulation: use "
                                "asyncio.Runner(loop_factory=SolipsistEventLoop), or await on the test's own loop")
-
-
-def _refuse_to_run(world: World, real: Any, loop: Any) -> None:
-    """`_check_running()`, by which a stock loop begins to run."""
-    if not isinstance(getattr(loop, "world", None), World) and world.home == thread_id():
-        # Its timers go by the clock of this world, which stands while it runs: it would wait for ever.
-        raise escapes.noted(world, f"{type(loop).__name__} is a real event loop, made outside of the simulation, and "
-                                   "cannot run in it: make it inside, with asyncio.run() or asyncio.new_event_loop(), "
-                                   "or await on the test's own loop")
-    real(loop)
 
 
 def _make_new_loop(before: Any) -> Any:
@@ -323,7 +318,7 @@ _TABLE = Table([
       for name, answer in thread_starts.ANSWERS_OF_POOLS.items()),
     Lasting(_STOCK_LOOP, "__new__", _make_new_loop),
     Lasting(asyncio.selector_events.BaseSelectorEventLoop, "_make_self_pipe", stand_in(_refuse_stock_loop)),
-    Lasting(asyncio.base_events.BaseEventLoop, "_check_running", stand_over(_refuse_to_run)),
+    Lasting(asyncio.base_events.BaseEventLoop, "_check_running", stand_over(refuse_to_run)),
     Lasting(asyncio.mixins._LoopBoundMixin, "_get_loop", make_get_loop),
     Replacement(asyncio.tasks, "set", make_ordered_set),
     Replacement(asyncio.taskgroups, "set", make_ordered_set),

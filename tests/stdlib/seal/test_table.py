@@ -641,6 +641,13 @@ class EscapesTest(Hermetic):
                     make()
                 gc.collect()
 
+    def test_a_loop_after_the_end(self):
+        """Who has closed the test's own loop and makes another one is told which of the two calls was wrong."""
+        with sealed(self.loop):
+            self.loop.close()
+            with self.assertRaisesRegex(EscapeError, r"world that is over, for the test's own loop is closed\n  leave"):
+                asyncio.new_event_loop()
+
     def test_a_loop_from_before(self):
         """A stock loop that was made outside cannot run inside, where its clock stands; other threads may have theirs.
         """
