@@ -112,7 +112,6 @@ class Shelf:
     """Many names of one module; those that it does not have are left out."""
 
     def __init__(self, owner: Any, makers: dict[str, Callable[[Any], Any]]) -> None:
-        self.names_of_owner: dict[str, Any] = vars(owner)
         self.replacements = [Replacement(owner, name, make) for name, make in makers.items() if hasattr(owner, name)]
 
     def arm(self) -> None:
@@ -181,17 +180,18 @@ class Table:
 
     def __init__(self, parts: Sequence[Replacement | Shelf]) -> None:
         self._parts = parts
-        self._single = [part for part in parts if type(part) is Replacement]
         self._lasting = [part for part in parts if isinstance(part, Lasting)]
-        self._shelves = [part for part in parts if isinstance(part, Shelf) and part.replacements]
         self._clocks = [part for part in parts if isinstance(part, Clocks)]
-        of_modules = [one for shelf in self._shelves for one in shelf.replacements]
-        self._ours = Question([*self._lasting, *of_modules, *self._single])  # whether every stand-in is there
-        self._before = Question([*self._lasting, *of_modules])  # whether modules have what they stand for
+        self._of_modules = [one for part in parts if not isinstance(part, Lasting)
+                            for one in (part.replacements if isinstance(part, Shelf) else [part])]
+        asked = [*self._lasting, *self._of_modules]
+        self._ours = Question(asked)  # whether every stand-in is there
+        self._before = Question(asked)  # whether modules have what they stand for
         self._times = 0  # that they were put there
         self._is_there = False
         # As it was when they were put there one by one for the last time
         self._updates: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = []
+        self._added: list[tuple[dict[str, Any], str]] = []  # names that modules have not
         self._hidden: list[Lasting] = []  # what somebody may miss in a class
 
     def names(self) -> Iterable[tuple[Any, str]]:
@@ -209,8 +209,6 @@ class Table:
         elif not was_there:
             for names, ours, _ in self._updates:
                 names.update(ours)
-            for one in self._single:
-                one.arm()
             for clocks in self._clocks:
                 clocks.keep()
 
@@ -225,27 +223,35 @@ class Table:
             clocks.keep_no_longer()
         for names, _, before in self._updates:
             names.update(before)
-        for one in self._single:
-            one.disarm()
+        for names, name in self._added:
+            del names[name]
         for hidden in self._hidden:
             hidden.disarm()
 
     def _learn(self) -> None:
         """Note which stand-ins are in use."""
-        self._updates = [(shelf.names_of_owner, {one.name: one.pair[0] for one in shelf.replacements},
-                          {one.name: one.pair[1] for one in shelf.replacements}) for shelf in self._shelves]
+        updates: dict[int, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {}
+        self._added.clear()
+        for one in self._of_modules:
+            names = vars(one.owner)
+            _, ours, before = updates.setdefault(id(names), (names, {}, {}))
+            ours[one.name], stood = one.pair
+            if stood is MISSING:
+                self._added.append((names, one.name))
+            else:
+                before[one.name] = stood
+        self._updates = list(updates.values())
         self._hidden = [one for one in self._lasting if one.hides()]
         lasting = [one.pair[0] for one in self._lasting]
-        of_modules = [one.pair for shelf in self._shelves for one in shelf.replacements]
-        self._ours.expect([*lasting, *(ours for ours, _ in of_modules), *(one.pair[0] for one in self._single)])
-        self._before.expect([*lasting, *(before for _, before in of_modules)])
+        self._ours.expect([*lasting, *(one.pair[0] for one in self._of_modules)])
+        self._before.expect([*lasting, *(one.pair[1] for one in self._of_modules)])
 
 
 class Question:
     """Whether names hold what they should.
 
     Each seal asks that of all names, so the question is one function, which is compiled when it is first asked:
-    `def question(_0=os, __0=ours, ...): if _0.open is __0 and ...: return True`. A loop over the names takes six
+    `def question(_1=os, __0=ours, ...): if _1.open is __0 and ...: return True`. A loop over the names takes six
     times as long.
     """
 
@@ -272,21 +278,23 @@ class Question:
             return False
 
     def _compiled(self) -> Any:
-        owners = [one.owner if _is_cached(one) else vars(one.owner) for one in self._replacements]
-        self._given = list({id(owner): owner for owner in owners}.values())
+        looks = list(map(_look, self._replacements))
+        self._given = [MISSING, *{id(owner): owner for owner, _ in looks}.values()]
         numbers = {id(owner): number for number, owner in enumerate(self._given)}
-        asked = [(f"_{numbers[id(owner)]}", f"__{number}", one.name, owner is one.owner)
-                 for number, (one, owner) in enumerate(zip(self._replacements, owners, strict=True))]
-        question = " and ".join(f"{owner}.{name} is {thing}" if is_cached else f"{owner}[{name!r}] is {thing}"
-                                for owner, thing, name, is_cached in asked)
+        asked = [f"_{numbers[id(owner)]}{look} is __{thing}" for thing, (owner, look) in enumerate(looks)]
+        parameters = [*(f"_{number}" for number in numbers.values()), *(f"__{thing}" for thing in range(len(asked)))]
         names: dict[str, Any] = {}
-        parameters = ", ".join([*(f"_{number}" for number in numbers.values()), *(thing for _, thing, _, _ in asked)])
-        exec(f"def question({parameters}):\n    if {question}:\n        return True", names)
+        exec(f"def question({', '.join(parameters)}):\n    if {' and '.join(asked)}:\n        return True", names)
         return names["question"]
 
 
-def _is_cached(one: Replacement) -> bool:
-    """Whether CPython finds an attribute in a cache, and not only what it is made from, which is a key of a dict."""
-    if isinstance(one.owner, type):
-        return isinstance(one.pair[0], types.FunctionType)
-    return type(one.owner) is types.ModuleType  # a subclass may have attributes of another kind
+def _look(one: Replacement) -> tuple[Any, str]:
+    """What is asked for a name, and how. As an attribute, where CPython finds it in a cache: a key takes four times as
+    long.
+    """
+    if isinstance(one.owner, type):  # of others the attribute is made from what the class has
+        is_cached, key = isinstance(one.pair[0], types.FunctionType), f"[{one.name!r}]"
+    else:  # a subclass of a module's class may have attributes of another kind
+        is_cached = type(one.owner) is types.ModuleType and one.pair[1] is not MISSING
+        key = f".get({one.name!r}, _0)"
+    return (one.owner, f".{one.name}") if is_cached else (vars(one.owner), key)
