@@ -10,7 +10,7 @@ from ..stdlib.worlds import World, world_here
 from .doors import Stock
 from .gone import serving
 from .selector import VirtualSelector
-from .signals import SignalHandlers
+from .transports import Transporting
 
 __unittest = True
 __tracebackhide__ = True
@@ -25,7 +25,7 @@ def note_power(is_crash: bool) -> None:
         loop.inventory.note_power(loop.kernel, is_crash=is_crash)
 
 
-class Serving(SignalHandlers):
+class Serving(Transporting):
     """An event loop that knows for which host a server serves."""
 
     def __init__(self, world: World, selector: VirtualSelector) -> None:

@@ -12,6 +12,7 @@ from solipsism_unittest.loop.doors import Behind
 from solipsism_unittest.loop.inventory import Task
 from solipsism_unittest.loop.serving import Serving
 from solipsism_unittest.loop.signals import SignalHandlers
+from solipsism_unittest.loop.transports import Transport, Transporting
 from solipsism_unittest.loop.turns import STEP, Turns
 from solipsism_unittest.loop.watching import Watching
 from tests import ROOT
@@ -66,6 +67,7 @@ OVERRIDES = {
     "_add_writer": "see _add_reader",
     "_remove_reader": "see _add_reader",
     "_remove_writer": "see _add_reader",
+    "_make_socket_transport": "a few bytes between two ends in memory are spared the way through a socket",
     "_signal_handlers": "each program that runs on the loop has its own",
     "_csock": "what asyncio hands to signal.set_wakeup_fd(): no real descriptor",
 }
@@ -84,7 +86,8 @@ WRITTEN_BY_PYTHON = {
 class OverridesTest(unittest.TestCase):
     def test_the_table_is_what_is_replaced(self):
         """SolipsistEventLoop replaces of asyncio's loop exactly what the table lists, each with a reason."""
-        classes = SolipsistEventLoop, ChildProcesses, Serving, SignalHandlers, Watching, Turns, Behind
+        classes = (SolipsistEventLoop, ChildProcesses, Serving, Transporting, SignalHandlers, Watching, Turns,
+                   Behind)
         ours = {name for cls in classes for name in vars(cls)} - WRITTEN_BY_PYTHON
         stock = asyncio.SelectorEventLoop()
         self.addCleanup(stock.close)
@@ -95,14 +98,11 @@ class OverridesTest(unittest.TestCase):
         self.assertTrue(all(OVERRIDES.values()))
 
     def test_the_loop_is_asyncios(self):
-        """The loop's one base beside its turns is the system's own SelectorEventLoop, with its own transports'
-        factories.
-        """
-        self.assertEqual(SolipsistEventLoop.__mro__[1:4], (ChildProcesses, Serving, SignalHandlers))
+        """The loop's one base beside its turns is the system's own SelectorEventLoop, with its own factories."""
+        self.assertEqual(SolipsistEventLoop.__mro__[1:5], (ChildProcesses, Serving, Transporting, SignalHandlers))
         self.assertEqual(Turns.__bases__, (asyncio.SelectorEventLoop, Behind))
         self.assertTrue(issubclass(asyncio.SelectorEventLoop, selector_events.BaseSelectorEventLoop))
         for name in (
-            "_make_socket_transport",
             "_make_ssl_transport",
             "_process_events",
             "create_server",
@@ -116,7 +116,9 @@ class OverridesTest(unittest.TestCase):
             self.assertNotIn(name, {**vars(SolipsistEventLoop), **vars(Turns), **vars(Behind)})
 
     def test_transports_and_servers_are_asyncios(self):
-        """A connection and a server are made of exactly asyncio's classes; a task has a number, and a name of it."""
+        """A connection and a server are made of asyncio's classes; a transport spares two methods a way, and a task
+        has a number, and a name of it.
+        """
 
         async def main():
             accepted = asyncio.get_running_loop().create_future()
@@ -139,10 +141,12 @@ class OverridesTest(unittest.TestCase):
 
         with asyncio.Runner(loop_factory=SolipsistEventLoop) as runner:
             found = runner.run(main())
-        transport = selector_events._SelectorSocketTransport
         self.assertEqual(
-            found, [base_events.Server, transport, transport, asyncio.StreamReader, asyncio.StreamWriter, Task]
+            found, [base_events.Server, Transport, Transport, asyncio.StreamReader, asyncio.StreamWriter, Task]
         )
+        self.assertEqual(Transport.__bases__, (selector_events._SelectorSocketTransport,))
+        slots = set(Transport.__slots__)
+        self.assertEqual(set(vars(Transport)) - WRITTEN_BY_PYTHON - slots, {"write", "_read_ready__data_received"})
         self.assertEqual(Task.__bases__, (asyncio.Task,))
         self.assertLessEqual(set(vars(Task)) - WRITTEN_BY_PYTHON, {"__hash__", "get_name", "__slots__",
                                                                       "__orig_bases__", "number", "made_at"})
@@ -155,7 +159,12 @@ PRIVATE = {
     "_args": "a leak report finds a listener's server among the arguments of its handle",
     "_asyncgen_firstiter_hook": "see OVERRIDES",
     "_asyncgens": "as asyncio's own finalizer of generators; see OVERRIDES",
-    "_buffer": "how much of a message has come so far",
+    "_buffer": "how much of a message has come so far; whether something waits to be written",
+    "_eof": "whether a transport may still write, as its own method asks",
+    "_ensure_fd_no_transport": "as asyncio's own factory of transports",
+    "_fatal_error": "what a transport makes of an error in its protocol",
+    "_make_socket_transport": "see OVERRIDES",
+    "_read_ready__data_received": "asyncio's own reading, for all but the plain case",
     "_callback": "reports say whose turn a handle is",
     "_callbacks": "a shield() shows only in the callbacks of its future",
     "_cancel_all_tasks": "a hang while a runner closes is told and not raised",
@@ -235,6 +244,7 @@ OF_OTHERS = {
     "_is_debug_mode",  # of asyncio.coroutines: as asyncio's own constructor asks for it
     # Of asyncio's transports: they warn when they are collected, of what a report may name.
     "_SelectorTransport", "_pipe",
+    "_SelectorSocketTransport",  # of asyncio.selector_events: what a transport of ours is
     "_channel",  # of pycares: whether a channel is open
     "_app_transport",  # of asyncio.sslproto: whether the program has closed a connection that waits for its peer
     "_ssl_protocol", "_app_writing_paused",  # of asyncio.sslproto: whether the writing at a TLS transport is paused
@@ -273,7 +283,7 @@ def private_names():
                 case ast.AnnAssign(ast.Name(name)) | ast.Assign([ast.Name(name)]):
                     made.add(name)
                     if name == "__slots__":
-                        made.update(element.value for element in node.value.elts)
+                        made.update(element.value for element in getattr(node.value, "elts", ()))
     return [{name for name in names if name.startswith("_") and not name.startswith("__")} for names in (used, made)]
 
 

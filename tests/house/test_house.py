@@ -20,6 +20,7 @@ EXCEPTIONS: dict[str, str] = {
 }
 # Names of asyncio and the standard library that our own classes define as well: whoever reads them means CPython's.
 SHARED_NAMES: dict[str, str] = {
+    "_buffer": "of a StreamReader: the bytes that nobody has read",
     "_closed": "of a stock event loop, which the seal refuses half-way: its __del__ asks",
     "_selector": "the real one of that loop, which is closed",
     "_default_executor": "asyncio's own: set_default_executor() refuses all but thread pools, and no method reads it",

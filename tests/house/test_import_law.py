@@ -60,7 +60,7 @@ INSIDE: dict[str, tuple[tuple[str, ...], ...]] = {
     "peers.certificates": (("encoding",), ("keys",), ("minting",), ("contexts",)),
     "loop": (("timers", "beginning", "doors", "parking", "gone"), ("selector",), ("turns", "inventory"),
              ("watching",),
-             ("stuck", "signals", "between"), ("serving",), ("children",), ("event_loop", "always"),
+             ("stuck", "signals", "between"), ("transports",), ("serving",), ("children",), ("event_loop", "always"),
              ("second", "explored")),
     "evidence": (("recording",), ("capture", "timeline", "state"), ("evidence",)),
     "evidence.timeline": (("lanes",), ("records",), ("page",)),

@@ -21,7 +21,7 @@ from ...kernel.descriptors.transitions import CONNECT, CONNECTED, CONNECTING, DE
 from .tape import Tape, tape_of
 
 _PEEK = 2  # MSG_PEEK
-_TRANSMIT: Any = vars(Connection)["transmit"]  # the slot, which `transmit` of a recorded end covers
+_TRANSMIT: Any = vars(Connection)["transmit"]  # the plain one, which `transmit` of a recorded end covers
 
 
 class Transmit:
@@ -63,6 +63,10 @@ class RecordedStream(Stream):
     @transmit.setter
     def transmit(self, value: Callable[[str, bytes | memoryview], None]) -> None:
         _TRANSMIT.__set__(self, value)
+
+    def hand_over(self, data: bytes) -> bool:
+        """Never: what is sent is written down."""
+        return False
 
     def _note(self, kind: str, *facts: Any) -> None:
         tape = tape_of(self.journal)

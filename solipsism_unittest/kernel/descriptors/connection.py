@@ -13,8 +13,9 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable, Sized
+from operator import attrgetter
 
-from ..journal import FULL, Journal
+from ..journal import Journal
 from .end import NO_READING, NO_WRITING, Address, End, Received
 from .file import ERROR, HANGUP, PEER_ENDED, READABLE, WRITABLE, File, os_error
 from .transitions import (
@@ -61,6 +62,11 @@ def _to_nobody(kind: str, data: bytes | memoryview) -> None:
     raise AssertionError(f"a segment of an end that is not connected: {kind}")
 
 
+def _hand_to(end: Connection, way: Callable[[str, bytes | memoryview], None]) -> None:
+    end._transmit = way
+    end.direct = way.__self__ if getattr(way, "__func__", None) is Connection.arrive else None  # type: ignore[attr-defined]
+
+
 def _error_of(end: Connection, code: int) -> OSError:
     error = os_error(code)
     if end.is_on_crashed_host:
@@ -89,7 +95,8 @@ def died_with_host(error: BaseException | None) -> bool:
 class Connection(End):
     """One end of a connection, or of one that may come."""
 
-    __slots__ = ("is_tcp", "_transitions", "state", "incoming", "capacity", "peer", "transmit", "queue")
+    __slots__ = ("is_tcp", "_transitions", "state", "incoming", "capacity", "peer", "_transmit", "direct",
+                 "queue")
 
     kind = "stream"
     given_send: int | None = None  # the size that the program gave a buffer
@@ -110,7 +117,8 @@ class Connection(End):
         if self.is_tcp:
             self.send_buffer, self.receive_buffer = TCP_BUFFERS
         self.peer: Connection | None = None
-        self.transmit: Callable[[str, bytes | memoryview], None] = _to_nobody
+        self.direct: Connection | None = None  # the other end, while nothing is between the two; see `transmit`
+        self.transmit = _to_nobody
         self.queue: Sized = ()  # of a listener: connections to accept (backlog.py)
 
     def move(self, event: str) -> None:
@@ -119,6 +127,9 @@ class Connection(End):
         self.changed()
 
     # -- joining two ends
+
+    _transmit: Callable[[str, bytes | memoryview], None]
+    transmit = property(attrgetter("_transmit"), _hand_to, doc="What takes a segment: see above.")
 
     def join(self, peer: Connection) -> None:
         """Make the two ends of one established connection out of two fresh (or connecting) ends."""
@@ -189,13 +200,7 @@ class Connection(End):
             data = data[:room]
             size = room
         if size:
-            journal = self.journal
-            journal.effects += 1
-            if journal.enabled:  # as its add(), for nothing happens more often
-                records = journal.records
-                records.append((journal.clock.now, "send", self.label, size))
-                if len(records) >= FULL:
-                    journal.trim()
+            self.journal.add("send", self.label, size)
             self.transmit(DATA, data)
         return size
 

@@ -13,11 +13,11 @@ from collections.abc import Callable
 
 from ..choices.explorer import Explorer
 from ..choices.kinds import RECV, SEND
-from ..journal import Journal, counted
+from ..journal import FULL, Journal, counted
 from .backlog import Backlog
 from .connection import DEFAULT_CAPACITY, Connection
 from .end import NO_READING, NO_WRITING, End, shown, shut_sides
-from .file import File, os_error
+from .file import READABLE, File, os_error
 from .transitions import (
     CLOSE,
     CLOSED,
@@ -25,6 +25,7 @@ from .transitions import (
     CONNECTED,
     CONNECTING,
     DEAF,
+    ESTABLISHED,
     FAILED,
     FIN,
     FIN_IS_DUE,
@@ -233,6 +234,26 @@ class Stream(Connection):
             self.local = "::" if self.family == socket.AF_INET6 else "0.0.0.0", self.local[1]
         return code
 
+    # -- bytes
+
+    def hand_over(self, data: bytes) -> bool:
+        """As `send` of all these bytes, in the plain case alone; else nothing has happened, and the answer is False."""
+        peer = self.direct
+        if (peer is None or self.state is not ESTABLISHED or self.error or peer.state is not ESTABLISHED
+                or peer.incoming or (size := len(data)) > peer.capacity):
+            return False
+        journal = self.journal
+        journal.effects += 1
+        if journal.enabled:  # as its add(), for nothing happens more often
+            records = journal.records
+            records.append((journal.clock.now, "send", self.label, size))
+            if len(records) >= FULL:
+                journal.trim()
+        peer.incoming = data  # as its arrive()
+        if peer.interest & READABLE:
+            peer.awake[peer] = None
+        return True
+
     # -- the end
 
     def shutdown(self, how: int) -> None:
@@ -360,6 +381,10 @@ class CutStream(Stream):
         """As Stream's."""
         there = min(len(buffer), len(self.incoming))
         return super().recv_into(buffer[:self._cut(RECV, there)] if there else buffer)
+
+    def hand_over(self, data: bytes) -> bool:
+        """Never: it may be cut."""
+        return False
 
     def send(self, data: bytes | memoryview) -> int:
         """As Stream's."""

@@ -49,12 +49,16 @@ _SENDFILE_BLOCK = 1 << 18  # bytes read at once
 
 T = TypeVar("T")
 
+OF_ITS_CLASS: tuple[str, ...] = ()  # slots, or a dictionary: there is no room for them in one of several bases
+
 
 class Traffic(Fallbacks):
     """A socket without a descriptor: one end in a world, and the calls that send and receive.
 
     A program's own class of sockets is below this too. Our names end in `_`: it has others for what is its own.
     """
+
+    __slots__ = OF_ITS_CLASS
 
     # Set between __new__ and __init__ by whoever knows which world this is (stdlib/seal).
     _world_: World | None = None

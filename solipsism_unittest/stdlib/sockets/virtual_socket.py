@@ -16,7 +16,7 @@ import socket
 import warnings
 from asyncio import _get_running_loop
 from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 from ...errors import SolipsismError, UnclosedWarning
 from ...introspection.places import Place, place_here, user_place
@@ -33,7 +33,7 @@ from ..worlds import World
 from . import addresses
 from .patches import StockSocket, keep_from_patches, let_patches_reach
 from .settings import options
-from .traffic import Traffic
+from .traffic import OF_ITS_CLASS, Traffic
 
 _UNDER_WAY = frozenset({errno.EAGAIN, errno.EINPROGRESS, errno.EALREADY})
 _NEW: Any = _socket.socket.__new__
@@ -56,13 +56,18 @@ def running_world() -> World | None:
 class Face(Traffic):
     """What is behind a socket in memory, whatever class it has."""
 
+    __slots__ = OF_ITS_CLASS
+
+    plain_end: End | None  # while the socket is open and no call on it waits; where that is not known, None too
     _accepted_: ClassVar[type[Face]]  # the class of what accept() makes
 
     def __init__(self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:
         self._io_refs = 0
         self._number_ = -1
         self._closed = False
-        world = self._world_ or running_world()
+        self._end_ = self.plain_end = None
+        self._family_, self._type_ = socket.AF_INET, socket.SOCK_STREAM
+        world = getattr(self, "_world_", None) or running_world()
         if world is None:
             world = World(Kernel(), loose=True)
         self._world_ = world
@@ -117,6 +122,7 @@ class Face(Traffic):
         face._family_, face._type_, face._proto_ = _FAMILIES[end.family], _TYPES[end.type], proto
         face._timeout_ = timeout
         end.blocking = timeout is None
+        face.plain_end = end if timeout == 0.0 else None
         return face
 
     @classmethod
@@ -184,12 +190,14 @@ class Face(Traffic):
             if value * 1e9 >= 2**63:  # CPython counts nanoseconds
                 raise OverflowError("timestamp too large to convert to C PyTime_t")
         self._timeout_ = value  # before a closed socket is refused
+        self.plain_end = self._end_ if value == 0.0 else None
         (self._end_ or self._open_end_).blocking = value is None
 
     def setblocking(self, flag: bool) -> None:
         if SETBLOCKING_TAKES_NUMBERS:
             operator.index(flag)
         self._timeout_ = None if flag else 0.0  # as settimeout()
+        self.plain_end = None if flag else self._end_
         (self._end_ or self._open_end_).blocking = bool(flag)
 
     def getblocking(self) -> bool:
@@ -274,7 +282,7 @@ class Face(Traffic):
         self._open_end_.shutdown(how)
 
     def _real_close(self) -> None:
-        end, self._end_ = self._end_, None
+        end, self._end_, self.plain_end = self._end_, None, None
         if end is None:
             return
         kernel = self._its_kernel_
@@ -289,7 +297,7 @@ class Face(Traffic):
     def detach(self) -> int:
         """Return the descriptor and forget it: this socket is closed, and the connection goes on."""
         number = Face.fileno(self)
-        self._end_ = None
+        self._end_ = self.plain_end = None
         self._closed = True
         return number
 
@@ -308,7 +316,7 @@ class Face(Traffic):
         return face
 
     def __del__(self) -> None:
-        end, self._end_ = self._end_, None
+        end, self._end_ = cast("End | None", getattr(self, "_end_", None)), None
         if end is not None and self._its_kernel_.files.get(self._number_) is end:
             self._end_ = end
             try:
@@ -350,6 +358,10 @@ class VirtualSocket(StockSocket, Face):  # type: ignore[misc]
     OSError. A blocking call that would wait in the thread of a loop that runs is a SolipsismError: nobody could end it.
     """
 
+    # As a real one, it takes no other attributes. CPython 3.13 finds those of a dictionary slowly here.
+    __slots__ = ("_world_", "_end_", "_family_", "_type_", "_proto_", "_number_", "_timeout_",
+                 "plain_end")
+
 
 class OwnSocket(Face, StockSocket):
     """A socket of the framework itself, which a program's patches of `socket.socket` do not reach."""
@@ -364,7 +376,7 @@ keep_from_patches(OwnSocket, Face)
 def blank(cls: type, world: World) -> Any:
     """A socket of a given world before its `__init__`, made past what stands in for `socket.socket.__new__`."""
     face = _NEW(cls)
-    face._world_ = world
+    face._world_, face._end_ = world, None
     return face
 
 

@@ -66,6 +66,21 @@ def real_or_virtual_connection():
 class AgainstTheRealOneTest(World):
     """The same body on the real system and in the world: what is a question of types and values, not of states."""
 
+    def test_attributes(self):
+        """A socket takes no attributes of a program's own; one of a program's own class does."""
+
+        def body():
+            class Mine(socket.socket):
+                pass
+
+            found = []
+            for cls in (socket.socket, Mine):
+                with cls() as sock:
+                    found += [outcome(setattr, sock, "send", print), outcome(setattr, sock, "mine", 1)]
+            return found
+
+        self.both(body)
+
     def test_making(self):
         """Which sockets can be made, what they are, and what is wrong with the others."""
 
