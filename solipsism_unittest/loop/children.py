@@ -27,6 +27,7 @@ from ..stdlib.seal import guard
 from ..stdlib.seal.permits import is_let_out
 from ..stdlib.worlds import World
 from .doors import Stock
+from .gone import ends_program
 from .serving import Serving
 
 _POPEN = subprocess.Popen
@@ -96,6 +97,14 @@ class ChildProcesses(Serving):
     holdings: Holdings | None = None  # of the program that has made it
 
     subprocess_exec, subprocess_shell = _begin("exec"), _begin("shell")
+
+    def run_for_others(self) -> None:
+        """Run for the programs that live here, until it is stopped; the end of one of them may stop it as well."""
+        try:
+            self.run_forever()
+        except (KeyboardInterrupt, SystemExit) as error:
+            if not ends_program(self.holdings, error):
+                raise
 
     def add_reader(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:  # type: ignore[override]
         """As asyncio's, in a program by the number that it was given; the registration knows where it was made."""

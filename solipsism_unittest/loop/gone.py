@@ -16,9 +16,11 @@ from contextvars import Context, ContextVar, copy_context
 from gc import get_referents
 from typing import Any
 
+from ..introspection.handles import task_of
+from ..introspection.tasks import retrieve
 from ..kernel import Kernel
 from ..kernel.addresses.hosts import Host, here
-from ..stdlib.holdings import holder_of
+from ..stdlib.holdings import Holdings, holder_of
 
 __unittest = True
 __tracebackhide__ = True
@@ -32,6 +34,24 @@ def context_of(thing: Any) -> Context | None:
     if isinstance(thing, events.Handle):
         return thing._context  # type: ignore[attr-defined, no-any-return]
     return next((each for each in get_referents(thing) if type(each) is Context), None)
+
+
+def ends_program(owner: Holdings | None, error: BaseException) -> bool:
+    """Whether this has come out of a task or a callback of a program into a loop that is others', and only ends that.
+
+    `owner` is the program that has made the loop.
+    """
+    trace, handle = error.__traceback__, None
+    while trace is not None and handle is None:
+        if trace.tb_frame.f_code.co_name == "_run_once":
+            handle = trace.tb_frame.f_locals.get("handle")
+        trace = trace.tb_next
+    holdings = holder_of(context_of(handle)) if handle is not None else None
+    if handle is None or holdings is None or holdings is owner or not holdings.ends_with(error):
+        return False
+    if (task := task_of(handle)) is not None and task.done():
+        retrieve(task)  # or asyncio would report it as an error that nobody has read
+    return True
 
 
 class Gone:

@@ -24,7 +24,9 @@ from ..introspection.debuggers import debugging
 from ..introspection.tasks import Task, by_name, members_of, retrieve, waiter_of
 from ..kernel import Kernel
 from ..kernel.journal import Journal
+from ..stdlib.holdings import Holdings
 from ..stdlib.worlds import World
+from .gone import ends_program
 from .inventory import Inventory
 from .selector import VirtualSelector
 from .timers import Timer
@@ -42,6 +44,7 @@ class Loop(Protocol):
 
     selector: VirtualSelector
     world: World
+    holdings: Holdings | None
 
     @property
     def kernel(self) -> Kernel:
@@ -99,7 +102,13 @@ class Hangs:
         current = self._driven = Run(main, is_closing)
         cause = result = None
         try:
-            result = run(main)
+            while True:
+                try:
+                    result = run(main)
+                    break
+                except (KeyboardInterrupt, SystemExit) as error:
+                    if not ends_program(self.loop.holdings, error):
+                        raise
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:

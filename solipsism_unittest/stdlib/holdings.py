@@ -11,7 +11,7 @@ import contextlib
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from ..kernel import Kernel
 from .worlds import World
@@ -41,6 +41,10 @@ class Holdings:
     def __init__(self, threads: Threads) -> None:
         self.is_over = False
         self.threads = threads
+        # Ends the program at once with this exit code, where it is no process of its own; and whether it ends with what
+        # has come out of one of its tasks or callbacks into a loop that is others', too.
+        self.leave: Callable[[int], NoReturn] | None = None
+        self.ends_with: Callable[[BaseException], bool] = lambda error: False
         self.generators: weakref.WeakKeyDictionary[Any, None] = weakref.WeakKeyDictionary()  # async, begun
         self._numbers: dict[int, None] = {}
         self._room = _MANY

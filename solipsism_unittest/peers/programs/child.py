@@ -16,13 +16,12 @@ import os
 import shlex
 import signal
 import subprocess
-import traceback
 from asyncio import _get_running_loop
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NoReturn
 
-from ...introspection.exceptions import clean, parts
+from ...introspection.modules import is_ours
 from ...introspection.places import Place
 from ...kernel.choices.kinds import EXIT
 from ...kernel.descriptors.file import os_error
@@ -30,13 +29,13 @@ from ...pythons import EXIT_COMES_FIRST
 from ...stdlib.files.file_objects import open_descriptor
 from ...stdlib.files.passed import Passed, inherited
 from ...stdlib.holdings import Holdings, holding
-from ...stdlib.processes.ending import Ending
+from ...stdlib.processes.ending import Ended, Ending
 from ...stdlib.processes.folders import Folder, current, folder_here
 from ...stdlib.processes.process import HARMLESS
 from ...stdlib.processes.program import ROOM
 from ...stdlib.waiting import loop_here
 from ...stdlib.worlds import World
-from .ends import Reading, Stdin, Straight
+from .ends import Reading, Stdin, Straight, code_of, end_left, told
 from .streams import Streams
 
 __unittest = True
@@ -107,11 +106,13 @@ class Child:
         self.context.run(current.set, self._folder)
         self.context.run(inherited.set, passed)
         self.holdings = Holdings(Ending())
+        self.holdings.leave, self.holdings.ends_with = self._leave_now, self._ends_with
         self.context.run(holding.set, self.holdings)
         self._world = world
         self.loop: asyncio.AbstractEventLoop = loop_here(world)  # on which it lives: that of who starts it
         self._main = main
         self._status: int | None = None
+        self._struck: BaseException | None = None  # what it ends with that has come out of another task, or a callback
         self._handlers: dict[int, Callable[[], object]] = {}
         self._has_begun = False
         self._stdin_end: Any = None
@@ -120,8 +121,7 @@ class Child:
         self._streams = streams
         given = passed.numbers if passed is not None else []
         self.holdings.add(world.kernel, given)
-        # The descriptors of its pipes, at both ends, and those that it was given
-        self.numbers = streams.numbers + given
+        self.numbers = streams.numbers + given  # of descriptors: of its pipes, at both ends, and those it was given
         self._announcing: list[int] = []
         self._idle: list[int] = []  # those of them that nobody waits with
         # What a subprocess.Popen has. asyncio sets its returncode.
@@ -183,14 +183,14 @@ class Child:
             end.pages.limit = ROOM
 
     def run_here(self) -> bool:
-        """Run it to its end at once, without the loop; False where it has begun, or would have to wait: it is killed.
-        """
+        """Run it to its end now, without the loop; False where it has begun, or would have to wait: it is killed."""
         if self._status is not None or self._has_begun:
             return False
         self._streams.go()
         self._has_begun = True
         code = self._drive()
-        self._end(-signal.SIGKILL if code is None else code & 0xFF, 0)
+        if self._status is None:
+            self._end(-signal.SIGKILL if code is None else code & 0xFF, 0)
         self.task.cancel()
         self._streams.go()
         return code is not None
@@ -213,9 +213,9 @@ class Child:
             over, code = self.context.run(drive, self._call())
             return (code or 0) if over else None
         except SystemExit as end:
-            return _code_of(end, self.stderr)
+            return code_of(end, self.stderr)
         except Exception as error:
-            self.stderr.write(_told(error))
+            self.stderr.write(told(error))
             loop.call_exception_handler({"message": f"program {self.name} failed", "exception": error})
             return 1
         finally:
@@ -240,9 +240,13 @@ class Child:
             try:
                 code = await self._call()
             except SystemExit as end:
-                code = _code_of(end, self.stderr)
+                code = code_of(end, self.stderr)
+            except asyncio.CancelledError:
+                if not isinstance(self._struck, SystemExit):
+                    raise
+                code = code_of(self._struck, self.stderr)
             except Exception as error:
-                self.stderr.write(_told(error))
+                self.stderr.write(told(error))
                 raise
         finally:
             await self.end_tasks()
@@ -251,17 +255,8 @@ class Child:
 
     async def end_tasks(self) -> None:
         """Cancel what it has left running, and wait for that, as asyncio.run() does it; unless it has been killed."""
-        if self._status is not None:
-            return
-        left = self.loop.inventory.tasks_of(self.holdings, self.task)  # type: ignore[attr-defined]
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
-        await asyncio.gather(*[agen.aclose() for agen in list(self.holdings.generators)], return_exceptions=True)
-        for task in left:
-            if not task.cancelled() and (error := task.exception()) is not None:
-                self.loop.call_exception_handler({"message": f"unhandled exception at the end of program {self.name}",
-                                                  "exception": error, "task": task})
+        if self._status is None:
+            await end_left(self.loop, self.holdings, self.task, f"program {self.name}")
 
     async def _finish(self, writers: list[asyncio.StreamWriter], code: int) -> None:
         first = self._exit_comes_first() and not any(writer.transport.get_write_buffer_size() for writer in writers)
@@ -302,6 +297,26 @@ class Child:
         protocol = asyncio.StreamReaderProtocol(asyncio.StreamReader())
         transport = await self._connect(loop.connect_write_pipe, number, "wb", protocol)
         return asyncio.StreamWriter(transport, protocol, None, loop)
+
+    def _leave_now(self, code: int) -> NoReturn:
+        """End at once, as `os._exit()` does it."""
+        if self.loop.is_running() and _get_running_loop() is not self.loop:  # in a thread
+            self.loop.call_soon_threadsafe(self._kill, code)
+        else:
+            self._kill(code)
+        raise Ended(code)
+
+    def _kill(self, code: int) -> None:
+        if self._status is None:
+            self._end(code)
+            self.task.cancel()
+
+    def _ends_with(self, error: BaseException) -> bool:
+        """Whether it ends with this, which has come out of one of its tasks or callbacks. A person's Ctrl-C is none."""
+        if isinstance(error, SystemExit) and not is_ours(type(error).__module__) and self._status is None:
+            self._struck = error
+            self.task.cancel()
+        return isinstance(error, Ended) or self._struck is error
 
     def _task_is_over(self, task: asyncio.Task[Any]) -> None:
         if self._status is None:  # it was cancelled before it began, as asyncio.run() does with what is left
@@ -357,10 +372,9 @@ class Child:
 
     def _handle(self, signum: int) -> None:
         if signum in self._handlers:
-            self.loop.call_soon(self._handlers[signum])
+            self.loop.call_soon(self._handlers[signum], context=self.context)
         elif signum not in HARMLESS and signum not in _FOR_EVER:
-            self._end(-signum)
-            self.task.cancel()
+            self._kill(-signum)
 
     def __repr__(self) -> str:
         state = "running" if self._status is None else f"ended with {self._status}"
@@ -423,18 +437,3 @@ def _nobody(code: int) -> None:
 
 def _nothing() -> None:
     """Nobody else wants the exit code."""
-
-
-def _told(error: Exception) -> bytes:
-    """What an interpreter says of an error."""
-    for each in parts((error,)):
-        clean(each)
-    return "".join(traceback.format_exception(error)).encode()
-
-
-def _code_of(end: SystemExit, stderr: asyncio.StreamWriter) -> int:
-    """The exit code of a program that calls sys.exit(), as Python's."""
-    if end.code is None or isinstance(end.code, int):
-        return end.code or 0
-    stderr.write(f"{end.code}\n".encode())
-    return 1

@@ -1,10 +1,16 @@
-"""What a program has of its pipes: where it reads, and where it writes while no loop runs for it."""
+"""What a program has of its pipes: where it reads, where it writes while no loop runs for it, and what it says at its
+end.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import traceback
 from typing import Any
+
+from ...introspection.exceptions import clean, parts
+from ...stdlib.holdings import Holdings
 
 
 class Straight(asyncio.WriteTransport):
@@ -66,3 +72,31 @@ class Reading(asyncio.StreamReaderProtocol):
         super().connection_made(transport)
         transport.pause_reading()
         self._stdin.transport = transport
+
+
+async def end_left(loop: Any, holdings: Holdings, main: Any, name: str) -> None:
+    """Cancel what a program has left running beside its main task, and wait for that."""
+    left = loop.inventory.tasks_of(holdings, main)
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+    await asyncio.gather(*[agen.aclose() for agen in list(holdings.generators)], return_exceptions=True)
+    for task in left:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            loop.call_exception_handler({"message": f"unhandled exception at the end of {name}", "exception": error,
+                                         "task": task})
+
+
+def told(error: Exception) -> bytes:
+    """What an interpreter says of an error."""
+    for each in parts((error,)):
+        clean(each)
+    return "".join(traceback.format_exception(error)).encode()
+
+
+def code_of(end: SystemExit, stderr: asyncio.StreamWriter) -> int:
+    """The exit code of a program that calls sys.exit(), as Python's."""
+    if end.code is None or isinstance(end.code, int):
+        return end.code or 0
+    stderr.write(f"{end.code}\n".encode())
+    return 1

@@ -21,7 +21,7 @@ from ...kernel.descriptors.pipe import PipeEnd
 from ...stdlib.files.file_objects import open_descriptor
 from ...stdlib.processes.guests import GuestProcess
 from ...stdlib.processes.process import process_of
-from ...stdlib.processes.program import ROOM, code_after, end_well, flush, text_files
+from ...stdlib.processes.program import ROOM, code_after, end_well, flush, is_end, text_files
 from ...stdlib.processes.surroundings import Surroundings, shown, surround
 from ...stdlib.worlds import thread_id
 from .child import Child, drive
@@ -38,8 +38,7 @@ class Guest(Child):
         outer = process_of(self._world)
         self._process = self.context.run(GuestProcess, outer.world, outer.children, self._strike, self._die)
         self.context = self._process.context
-        self.holdings.threads = self._process.ending
-        self._struck: BaseException | None = None
+        self.holdings.threads, self.holdings.leave = self._process.ending, None
         self._raw: list[Any] = []
         self._is_running = False  # its thread
         super().begin()
@@ -178,6 +177,12 @@ class Guest(Child):
         else:
             self._struck = error
         self.task.cancel()
+
+    def _ends_with(self, error: BaseException) -> bool:
+        if not is_end(error, self._process):
+            return False
+        self._strike(error)
+        return True
 
     def _is_elsewhere(self, call: Callable[..., object], *args: Any) -> bool:
         """Whether this is another thread than that of its task, where the call will be made then."""

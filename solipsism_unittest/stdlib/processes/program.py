@@ -320,7 +320,8 @@ def _ignore(process: Program, title: str, error: BaseException) -> None:
     """Tell of an error that changes nothing any more."""
     if isinstance(error, Ended):
         raise error
-    _raise_if_no_end(error, process)
+    if not is_end(error, process):
+        raise error
     for each in parts((error,)):
         clean(each)
     print(title, "".join(traceback.format_exception(error)), sep="\n", end="", file=sys.stderr)
@@ -328,7 +329,8 @@ def _ignore(process: Program, title: str, error: BaseException) -> None:
 
 def code_after(error: BaseException, process: Program) -> int:
     """The exit code of a program that this leaves, which is told on its stderr; what is no end of one is raised."""
-    _raise_if_no_end(error, process)
+    if not is_end(error, process):
+        raise error
     if isinstance(error, SystemExit):
         return _code_of(error)
     if process.end_code is None:
@@ -338,15 +340,13 @@ def code_after(error: BaseException, process: Program) -> int:
     return -signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
 
 
-def _raise_if_no_end(error: BaseException, process: Program) -> None:
-    """Raise what is no end of a program."""
-    if isinstance(error, Ended):
-        return
+def is_end(error: BaseException, process: Program) -> bool:
+    """Whether a program ends with an error: neither the framework's own, nor the test's."""
     # Of SystemExit: real time is up. A KeyboardInterrupt that no signal of the test has made is of the person at the
     # keyboard.
-    if (is_ours(type(error).__module__) if isinstance(error, SystemExit)
-            else isinstance(error, KeyboardInterrupt) and not process.was_interrupted or _is_of_test(error)):
-        raise error
+    return isinstance(error, Ended) or not (
+        is_ours(type(error).__module__) if isinstance(error, SystemExit)
+        else isinstance(error, KeyboardInterrupt) and not process.was_interrupted or _is_of_test(error))
 
 
 def _code_of(end: SystemExit) -> int:

@@ -23,6 +23,7 @@ from ...introspection.modules import manages_processes, module_of, root_of
 from ...kernel import READABLE
 from ...kernel.descriptors.file import File, os_error
 from .. import waiting
+from ..holdings import holding
 from ..worlds import World, thread_id, threads_in
 from .process import DEFAULT, IGNORE, Process, here, process_of
 
@@ -125,12 +126,19 @@ def raise_signal(world: World, signalnum: Any) -> None:
 
 def leave(world: World, status: Any) -> NoReturn:
     """As os._exit(): of a program."""
-    process_of(world).leave(operator.index(status) & 0xFF, "os._exit(")
+    _leave(world, operator.index(status) & 0xFF, "os._exit(")
 
 
 def abort(world: World) -> NoReturn:
     """As os.abort(): whatever handles SIGABRT, a program ends by it."""
-    process_of(world).leave(-signal.SIGABRT, "os.abort(")
+    _leave(world, -signal.SIGABRT, "os.abort(")
+
+
+def _leave(world: World, code: int, call: str) -> NoReturn:
+    program = holding.get()
+    if program is not None and program.leave is not None:
+        program.leave(code)
+    process_of(world).leave(code, call)
 
 
 def kill(world: World, pid: Any, sig: Any) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import itertools
 import os
 import queue
 import signal
@@ -427,6 +428,181 @@ class CoroutineTest(GuestCase):
             print("after", file=sys.stderr)
 
         self.assertEqual(await self.outcome(main), (b"", b"before\n", -15))
+
+
+async def of_task(end):
+    """Call it in a task."""
+
+    async def work():
+        end()
+
+    task = asyncio.create_task(work())
+    await asyncio.sleep(10)
+    await task
+
+
+async def of_group(end):
+    """Call it in a task of a group."""
+
+    async def work():
+        end()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(work())
+        await asyncio.sleep(10)
+
+
+async def of_callback(end):
+    """Call it in a callback, and in another one of the same turn."""
+    for _ in range(2):
+        asyncio.get_running_loop().call_soon(end)
+    await asyncio.sleep(10)
+
+
+async def of_worker(end):
+    """Call it in a thread."""
+    await asyncio.to_thread(end)
+    await asyncio.sleep(10)
+
+
+async def itself(end):
+    """Call it, and go on whatever it raises."""
+    try:
+        end()
+    except BaseException:
+        await asyncio.sleep(10)
+
+
+def with_process(main):
+    """The same as a program that is called with its process."""
+
+    async def program(process):
+        return await main()
+
+    return program
+
+
+KINDS = (lambda main: main), with_process
+
+
+class LeavingTest(GuestCase):
+    """What ends a process in a task or callback of a program ends that, and nothing on the loop that runs it."""
+
+    LEAVE = lambda: os._exit(6), 6  # noqa: E731 - a name bound here would be the real one
+    ABORT = lambda: os.abort(), -signal.SIGABRT
+    EXIT = lambda: sys.exit(7), 7
+
+    @staticmethod
+    def kill(signum):
+        return lambda: os.kill(os.getpid(), signum)
+
+    async def ended(self, main, end, code, kind=lambda main: main):
+        """It ends with this code, at once, and the loop goes on."""
+        ticks = asyncio.create_task(asyncio.sleep(20))
+        with self.subTest(main.__name__, code=code), self.assertElapses(0):
+            out, _, status = await self.outcome(kind(functools.partial(main, end)))
+            self.assertEqual((out, status), (b"", code))
+        await ticks
+
+    async def test_coroutines(self):
+        """A coroutine function as a program, wherever it ends."""
+        for end in (self.LEAVE, self.ABORT, (self.kill(signal.SIGKILL), -signal.SIGKILL),
+                    (self.kill(signal.SIGTERM), -signal.SIGTERM), (self.kill(signal.SIGINT), -signal.SIGINT)):
+            for main in (of_task, of_group, of_callback, of_worker):
+                await self.ended(main, *end)
+        for main in (of_task, of_group, of_callback):
+            await self.ended(main, *self.EXIT)
+
+    async def test_with_its_process(self):
+        """A program that is called with its process ends by os._exit() and os.abort() as well, and by sys.exit()."""
+        for end in (self.LEAVE, self.ABORT):
+            for main in (of_task, of_group, of_callback, of_worker, itself):
+                await self.ended(main, *end, with_process)
+        for main in (of_task, of_group, of_callback):
+            await self.ended(main, *self.EXIT, with_process)
+
+    async def test_in_a_thread_with_a_loop(self):
+        """The same from a thread of it that runs a loop of its own."""
+        await self.ended(of_worker, lambda: asyncio.run(itself(self.LEAVE[0])), 6, with_process)
+
+    async def test_where_its_own_handler_leaves(self):
+        """A handler of a signal is the program's own code."""
+
+        async def main(process):
+            process.add_signal_handler(signal.SIGTERM, os._exit, 6)
+            process.stdout.write(b"ready\n")
+            await asyncio.sleep(10)
+
+        process = await self.begun(main)
+        process.terminate()
+        self.assertEqual((await process.communicate(), process.returncode), ((b"", b""), 6))
+
+    async def test_it_unwinds(self):
+        """sys.exit() leaves the program the time for its `finally`, and says what is no number."""
+
+        async def main():
+            try:
+                await of_task(lambda: sys.exit("usage: tool"))
+            finally:
+                await asyncio.sleep(1)
+                seen.append(self.now - begun)
+
+        for kind in KINDS:
+            seen, begun = [], self.now
+            self.assertEqual(await self.outcome(kind(main)), (b"", b"usage: tool\n", 1))
+            self.assertEqual(seen, [1])
+
+    async def test_on_the_spot(self):
+        """Where nobody can wait for it, too."""
+        for (end, code), kind in itertools.product((self.LEAVE, self.ABORT, self.EXIT), KINDS):
+            async def main(*, end=end):
+                end()
+
+            self.add_program("tool", kind(main))
+            self.assertEqual(subprocess.run(["tool"], capture_output=True).returncode, code)
+
+    def test_where_no_loop_runs(self):
+        """The thread of a plain test that waits for it goes on."""
+        for (end, code), kind in itertools.product((self.LEAVE, self.ABORT, self.EXIT), KINDS):
+            for main in (of_task, of_callback, of_worker) if code != 7 else (of_task, of_callback):
+                with self.subTest(main.__name__, code=code):
+                    self.add_program("tool", kind(functools.partial(main, end)))
+                    self.assertEqual(subprocess.run(["tool"], capture_output=True).returncode, code)
+
+    def test_what_is_no_end_of_a_program(self):
+        """A person's Ctrl-C and the limit in real time come out of the test, whatever runs at that moment."""
+
+        def interrupt():
+            raise KeyboardInterrupt
+
+        def spin():
+            while True:
+                pass
+
+        def waits(main):
+            async def test(case):
+                case.add_program("tool", main)
+                await (await exec_("tool")).wait()
+
+            return test
+
+        def stands(main):
+            def test(case):
+                case.add_program("tool", main)
+                subprocess.run(["tool"])
+
+            return test
+
+        class Case(SolipsistTestCase):
+            real_time_limit = 0.1
+            on_slow_callback = "ignore"
+
+        for kind, way in itertools.product(KINDS, (waits, stands)):
+            with self.subTest(kind, way=way):
+                with self.assertRaises(KeyboardInterrupt):
+                    run(type("Case", (Case,), {"test": way(kind(functools.partial(of_task, interrupt)))}))
+                text = told(run(type("Case", (Case,), {"test": way(kind(functools.partial(of_task, spin)))})))
+                self.assertIn("RealTimeLimitError", text)
 
 
 class KindTest(unittest.TestCase):

@@ -366,7 +366,7 @@ class Patience(Strikes):
         """Run the loop until the wait of this thread is over. A hang of the loop is raised here."""
         try:
             while me.state is not RUNNING:
-                self._world.loop.run_forever()
+                self._world.loop.run_for_others()
         finally:
             with self._section:
                 self._drop(stand_in)
