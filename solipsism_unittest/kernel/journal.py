@@ -19,6 +19,7 @@ KEPT = 10_000
 FULL = KEPT + KEPT // 4
 # The kinds that concern the program alone: `note()` writes them, `add()` all others.
 NOTES = frozenset({"sleep", "timer", "advanced", "stuck", "choice"})
+SIZED = frozenset({"send", "write", "lost", "drop"})  # of these the second fact, if there is one, is a number of bytes
 
 
 def counted(number: int, noun: str, form: str = "") -> str:
@@ -34,7 +35,9 @@ class Record(NamedTuple):
     facts: tuple[Any, ...]
 
     def __str__(self) -> str:
-        return f"t={self.time!r} {self.kind} {' '.join(map(str, self.facts))}".rstrip()
+        facts = [counted(fact, "byte") if place == 1 and self.kind in SIZED else str(fact)
+                 for place, fact in enumerate(self.facts)]
+        return f"t={self.time!r} {self.kind} {' '.join(facts)}".rstrip()
 
 
 class Journal:

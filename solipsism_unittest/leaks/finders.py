@@ -238,7 +238,8 @@ def _kind(file: File) -> str:
 def _find_loops(remains: Remains) -> Iterator[Leak]:
     for loop in remains.loop.world.second:
         if loop.holdings is None or not loop.holdings.is_over:
-            yield Leak("loop", f"{loop!r}: close it, or use asyncio.run()", loop.made_at, loop)
+            cure = "end what it runs" if loop.is_running() else "close it, or use asyncio.run()"
+            yield Leak("loop", f"{loop!r}: {cure}", loop.made_at, loop)
 
 
 def _find_generators(remains: Remains) -> Iterator[Leak]:

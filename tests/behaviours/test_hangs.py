@@ -526,7 +526,8 @@ class ReportTest(Hangs):
                 one.send(b"12345")
                 await never()
 
-        self.assertRegex(str(self.hang(main())), r"\n  what happened last:\n(      .*\n)*      t=2\.5 send pair0 5$")
+        self.assertRegex(str(self.hang(main())),
+                         r"\n  what happened last:\n(      .*\n)*      t=2\.5 send pair0 5 bytes$")
 
     def test_the_text_is_the_same_twice(self):
         """Two runs of one program give the same text, letter by letter."""

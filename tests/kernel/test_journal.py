@@ -36,6 +36,10 @@ class JournalTest(unittest.TestCase):
         made.note("jump", (2.0,))
         self.assertEqual([tuple(record) for record in made], [(1.5, "word", ("x",)), (1.5, "jump", (2.0,))])
         self.assertEqual([str(record) for record in made.last(1)], ["t=1.5 jump 2.0"])
+        for facts in (("send", "a>b", 1), ("drop", "a>b", 2, "nobody listens there"), ("drop", "a>b")):
+            made.add(*facts)
+        self.assertEqual([str(record) for record in made.last(3)],
+                         ["t=1.5 send a>b 1 byte", "t=1.5 drop a>b 2 bytes nobody listens there", "t=1.5 drop a>b"])
         made.add("end")
         self.assertEqual(str(made.last(1)[0]), "t=1.5 end")
 

@@ -443,6 +443,16 @@ class EndTest(unittest.TestCase):
     def outcome(self, body, **attributes):
         return run(type("Case", (SolipsistTestCase,), {"test": body, **attributes}))
 
+    def test_one_that_still_runs_in_a_thread(self):
+        """The report of a loop that still runs says to end what it runs: to close it would be an error."""
+        async def body(self):
+            self.thread = threading.Thread(target=asyncio.run, args=(asyncio.sleep(100),))
+            self.thread.start()
+            await asyncio.sleep(1)
+
+        text = told(run(type("Case", (SolipsistTestCase,), {"test": body})))
+        self.assertRegex(text, r"1 event loop not closed\n    <SolipsistEventLoop running t=1\.0>: end what it runs\n")
+
     def test_left_open(self):
         """A loop that is left open fails its test, with its line; what is left on it is ended."""
         left = []

@@ -74,7 +74,7 @@ class TimeTest(SolipsistTestCase):
         one, _ = self.socketpair()
         one.send(b"12345")
         await asyncio.sleep(5)
-        with self.fails(r"\n  what happened last:\n      t=0\.0 send pair0 5$"):
+        with self.fails(r"\n  what happened last:\n      t=0\.0 send pair0 5 bytes$"):
             self.assertNow(6)
 
     async def test_completes_within(self):

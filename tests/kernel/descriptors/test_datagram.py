@@ -308,7 +308,7 @@ class EndTest(unittest.TestCase):
         one.send(memoryview(b"x"))
         self.kernel.close(one)
         told = [str(record).removeprefix("t=0.0 ") for record in self.kernel.journal]
-        self.assertEqual(told, ["bind @named", "send ?>@named 3", "connect ?>@named", "send ?>@named 1",
+        self.assertEqual(told, ["bind @named", "send ?>@named 3 bytes", "connect ?>@named", "send ?>@named 1 byte",
                                 "close ?>@named"])
 
     def test_close_twice(self):

@@ -383,7 +383,7 @@ class TellingTest(unittest.TestCase):
         ends = Ends().play("own.send own.wr peer.close")
         self.assertEqual(
             [str(record) for record in ends.kernel.journal],
-            ["t=0.0 send pair0 4", "t=0.0 fin pair0", "t=0.0 reset pair1"],
+            ["t=0.0 send pair0 4 bytes", "t=0.0 fin pair0", "t=0.0 reset pair1"],
         )
 
     def test_repr(self):

@@ -492,11 +492,11 @@ class WorldTest(unittest.TestCase):
         route = "127.0.0.1:32768>127.0.0.1"
         self.assertEqual(told, [
             "bind 127.0.0.1:53",
-            f"send {route}:53 3",
-            f"send {route}:54 3",
-            f"drop {route}:54 3 nobody listens there",
-            f"send {route}:53 3",
-            f"drop {route}:53 3 the queue is full",
+            f"send {route}:53 3 bytes",
+            f"send {route}:54 3 bytes",
+            f"drop {route}:54 3 bytes nobody listens there",
+            f"send {route}:53 3 bytes",
+            f"drop {route}:53 3 bytes the queue is full",
         ])
 
     def test_shared_port_is_the_same_in_every_run(self):
