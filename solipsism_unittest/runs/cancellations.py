@@ -27,7 +27,7 @@ from ..errors import NotJudgedWarning, SolipsismError, SolipsismWarning
 from ..introspection import names
 from ..kernel.journal import counted
 from ..leaks.kinds import Seen
-from .outcomes import First, Other
+from .outcomes import First, Other, heard_by
 from .suspensions import HAS_TIMEOUTS, Suspensions
 
 __unittest = True
@@ -73,22 +73,17 @@ def over_cancellations(*, of: str, how: str = "cancel") -> Callable[[Any], Any]:
 
 
 def _run_all(of: str, how: str, case: SolipsistTestCase, result: Any) -> Any:
-    is_own = result is None
-    if result is None:
-        result = case.defaultTestResult()
-        result.startTestRun()
-    first, plain = First(result), copy.copy(case)
-    watch = Suspensions(of)
-    try:
-        with watch.watched():
-            run_once(case, first)  # type: ignore[arg-type]
-        if first.has_passed:
-            _judge(_Sweep(of, how, plain, watch.count), case, result)
-    finally:
-        result.stopTest(case)
-        if is_own:
-            result.stopTestRun()
-    return result
+    with heard_by(result, case) as heard:
+        first, plain = First(heard), copy.copy(case)
+        watch = Suspensions(of)
+        try:
+            with watch.watched():
+                run_once(case, first)  # type: ignore[arg-type]
+            if first.has_passed:
+                _judge(_Sweep(of, how, plain, watch.count), case, heard)
+        finally:
+            heard.stopTest(case)
+    return heard
 
 
 def _judge(sweep: _Sweep, case: SolipsistTestCase, result: Any) -> None:

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import unittest
+from collections.abc import Iterator
 from typing import Any
 
 __unittest = True
 __tracebackhide__ = True
+
+
+@contextlib.contextmanager
+def heard_by(result: Any, case: unittest.TestCase) -> Iterator[Any]:
+    """Who hears of the runs of a test: this result, or where there is none one that is made for them, as unittest does.
+    """
+    heard = case.defaultTestResult() if result is None else result
+    if result is None:
+        heard.startTestRun()
+    try:
+        yield heard
+    finally:
+        if result is None:
+            heard.stopTestRun()
 
 
 class First:

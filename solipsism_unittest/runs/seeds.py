@@ -32,7 +32,7 @@ from ..pythons import MINOR
 from .exploration.exploration import REPLAY, Exploration, Failure, check_version
 from .exploration.strategies import Strategy, shard, strategy
 from .exploration.tokens import name_bits, read_token
-from .outcomes import First
+from .outcomes import First, heard_by
 
 __unittest = True
 __tracebackhide__ = True
@@ -109,21 +109,14 @@ Asked.run = staticmethod(_run_as_asked)
 
 def run_over(how: Strategy | None, case: SolipsistTestCase, result: Any) -> Any:
     """Run a test with this strategy; without one, with the seeds that the environment asks for."""
-    is_own = result is None
-    if result is None:
-        result = case.defaultTestResult()
-        result.startTestRun()
-    try:
+    with heard_by(result, case) as heard:
         if not _is_virtual(case):
-            run_once(case, result)
+            run_once(case, heard)
         elif os.environ.get(REPLAY):
-            _replay(os.environ[REPLAY], case, result)
+            _replay(os.environ[REPLAY], case, heard)
         else:
-            _run_all(how, case, result)
-    finally:
-        if is_own:
-            result.stopTestRun()
-    return result
+            _run_all(how, case, heard)
+    return heard
 
 
 def _is_virtual(case: SolipsistTestCase) -> bool:

@@ -16,7 +16,6 @@ import bisect
 import errno
 import functools
 import math
-import socket
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
@@ -29,13 +28,11 @@ from ..round_trips import LONGEST, ROUNDING, RTO, RoundTrips, patience
 from .faults import Faults, Verdict
 from .lanes import Lane, Passage
 from .links import Links, Way
-from .replies import Probes, break_off, fail, refuse, reject
+from .replies import USER_TIMEOUT, Probes, break_off, fail, refuse, reject
 from .settings import SEGMENT
 
 PROBE = 0.01  # seconds beyond two round trips after which the last of several segments is sent again
 SACKS = 3  # segments that arrive behind a hole until it counts as a loss
-
-_USER_TIMEOUT = socket.IPPROTO_TCP, getattr(socket, "TCP_USER_TIMEOUT", -1)
 
 
 class Between(Protocol):
@@ -315,7 +312,7 @@ class Flow:
     def _retry(self, now: float) -> None:
         self._again = None
         self._tries += 1
-        seconds = self.sender.options.get(_USER_TIMEOUT, 0) / 1000
+        seconds = self.sender.options.get(USER_TIMEOUT, 0) / 1000
         if self._tries == 2:  # the first time was a probe: from here on TCP counts
             self._since = now
             if seconds:

@@ -27,7 +27,7 @@ _KEEPALIVE = socket.SOL_SOCKET, socket.SO_KEEPALIVE
 _IDLE = socket.IPPROTO_TCP, getattr(socket, "TCP_KEEPIDLE", -1)
 _INTERVAL = socket.IPPROTO_TCP, getattr(socket, "TCP_KEEPINTVL", -1)
 _COUNT = socket.IPPROTO_TCP, getattr(socket, "TCP_KEEPCNT", -1)
-_USER_TIMEOUT = socket.IPPROTO_TCP, getattr(socket, "TCP_USER_TIMEOUT", -1)
+USER_TIMEOUT = socket.IPPROTO_TCP, getattr(socket, "TCP_USER_TIMEOUT", -1)
 
 
 class Between(Protocol):
@@ -122,7 +122,7 @@ class Probes:
                 self._wire.clock.deliver_at(now + self._flow.round_trip(), functools.partial(end_alone, self._flow))
             return
         _, interval, count = self._settings()
-        seconds = sender.options.get(_USER_TIMEOUT, 0) / 1000
+        seconds = sender.options.get(USER_TIMEOUT, 0) / 1000
         if (now - self.heard >= seconds and self._missed) if seconds else self._missed >= count:
             self._flow.give_up()
             return

@@ -28,8 +28,8 @@ _IP, _IPV6 = int(socket.IPPROTO_IP), int(socket.IPPROTO_IPV6)
 _IP_MULTICAST_ALL, _IPV6_MULTICAST_ALL = 49, 29
 
 
-def _number(value: Value, shortest: int) -> int:
-    """The int that a program passed, as such or in bytes; one byte is enough for an option of IPv4."""
+def number_in(value: Value, shortest: int = 4) -> int:
+    """The int that a program passed, as such or in bytes: one is enough for an option of IPv4. EINVAL for too few."""
     if isinstance(value, int):
         return value
     if len(value) < shortest:
@@ -55,7 +55,7 @@ def _remembered(key: Key, default: int, lowest: int, highest: int, standing_for:
     """A number within limits (EINVAL outside). It has no effect: every host of this world is one hop away."""
 
     def change(end: End, value: Value) -> None:
-        number = _number(value, 1 if key[0] == _IP else 4)
+        number = number_in(value, 1 if key[0] == _IP else 4)
         _of_udp(end, on_tcp)
         if not lowest <= number <= highest:
             raise os_error(errno.EINVAL)
@@ -71,7 +71,7 @@ def _flag(table: Callable[[Memberships], dict[int, bool]], version: int, key: Ke
         return int(table(end.multicast)[version]) if isinstance(end, Datagram) else end.options.get(key, 1)
 
     def change(end: End, value: Value) -> None:
-        number = _number(value, 1 if version == 4 else 4)
+        number = number_in(value, 1 if version == 4 else 4)
         if strict and number not in (0, 1):
             raise os_error(errno.EINVAL)
         end.remember(key, int(number != 0))
@@ -160,7 +160,7 @@ def _set_way_out(end: End, value: Value) -> None:
 
 def _set_way_out6(end: End, value: Value) -> None:
     udp = _of_udp(end, errno.ENOPROTOOPT)
-    number = _number(value, 4)
+    number = number_in(value)
     if number and number not in INTERFACES:
         raise os_error(errno.ENODEV)
     udp.multicast.way_out[6] = number

@@ -33,7 +33,7 @@ from ....kernel.descriptors.transitions import (
     SILENT_END,
 )
 from ....pythons import judge_option
-from .multicast import MULTICAST
+from .multicast import MULTICAST, number_in
 
 # Linux's numbers, for systems and Pythons that do not name them.
 IP_MTU_DISCOVER, IP_RECVERR, IPV6_MTU_DISCOVER, IPV6_RECVERR = 10, 11, 23, 25
@@ -134,21 +134,12 @@ def _option(family: int, type: int, level: int, optname: int, verb: str) -> Opti
 # -- how an option is kept
 
 
-def _number(value: Value, shortest: int = 4) -> int:
-    """The int that a program passed, as such or in bytes; EINVAL when they are too few."""
-    if isinstance(value, int):
-        return value
-    if len(value) < shortest:
-        raise os_error(errno.EINVAL)
-    return int.from_bytes(value[:4], sys.byteorder, signed=True) if len(value) >= 4 else value[0]
-
-
 def _switch(key: Key, default: int = 0) -> Option:
     """1 or 0, for any number; it has no effect."""
     shortest = _shortest(key)
 
     def change(end: End, value: Value) -> None:
-        end.remember(key, 1 if _number(value, shortest) else 0)
+        end.remember(key, 1 if number_in(value, shortest) else 0)
 
     return Option(lambda end: end.options.get(key, default), change)
 
@@ -157,7 +148,7 @@ def _asks_for_reports(key: Key) -> Option:
     """IP_RECVERR: who asks no longer loses the errors that were not read."""
 
     def change(end: End, value: Value) -> None:
-        end.remember(key, int(_number(value, _shortest(key)) != 0))
+        end.remember(key, int(number_in(value, _shortest(key)) != 0))
         if not end.options[key]:
             end.reports = None
 
@@ -168,7 +159,7 @@ def _remembered(key: Key, default: int, lowest: int, highest: int) -> Option:
     """A number within limits (EINVAL outside); it has no effect."""
 
     def change(end: End, value: Value) -> None:
-        number = _number(value, _shortest(key))
+        number = number_in(value, _shortest(key))
         if number == -1 and key in _MINUS_ONE_IS_DEFAULT:
             number = default
         if not lowest <= number <= highest:
@@ -203,24 +194,24 @@ def _text(key: Key, size: int, default: bytes, known: frozenset[bytes]) -> Optio
 
 
 def _set_reuse_address(end: End, value: Value) -> None:
-    end.reuse_address = _number(value) != 0
+    end.reuse_address = number_in(value) != 0
 
 
 def _set_reuse_port(end: End, value: Value) -> None:
-    wanted = _number(value) != 0
+    wanted = number_in(value) != 0
     if wanted and kind_of(end) is UNIX:
         raise os_error(errno.EOPNOTSUPP)
     end.reuse_port = wanted
 
 
 def _set_broadcast(end: End, value: Value) -> None:
-    end.broadcast = _number(value) != 0
+    end.broadcast = number_in(value) != 0
 
 
 def _set_v6_only(end: End, value: Value) -> None:
     if end.local is not None and not end.has_lost_its_port:
         raise os_error(errno.EINVAL)
-    end.v6_only = _number(value) != 0
+    end.v6_only = number_in(value) != 0
 
 
 def _set_linger(end: End, value: Value) -> None:
@@ -240,7 +231,7 @@ def _linger(end: End) -> tuple[int, int]:
 
 def _buffer_size(value: Value, least: int) -> int:
     """The size of a buffer as getsockopt() reports it: twice what was set, since Linux counts its own overhead."""
-    wanted = _number(value)
+    wanted = number_in(value)
     return max(least, 2 * min(wanted if wanted >= 0 else MAX_BUFFER, MAX_BUFFER))
 
 
@@ -259,7 +250,7 @@ def _set_device(end: End, value: Value) -> None:
 
 
 def _set_low_water(end: End, value: Value) -> None:
-    end.remember(_LOW_WATER, _number(value) or 1)
+    end.remember(_LOW_WATER, number_in(value) or 1)
 
 
 def _set_timeval(key: Key) -> Callable[[End, Value], None]:
@@ -272,18 +263,18 @@ def _set_timeval(key: Key) -> Callable[[End, Value], None]:
 
 
 def _set_type_of_service(end: End, value: Value) -> None:
-    wanted = _number(value, 1) & 0xFF
+    wanted = number_in(value, 1) & 0xFF
     end.remember(_TOS, wanted & ~3 if kind_of(end) is TCP else wanted)  # TCP keeps the two bits of ECN for itself
 
 
 def _set_segment_size(end: End, value: Value) -> None:
-    wanted = _number(value)
+    wanted = number_in(value)
     if wanted and not 88 <= wanted <= 32767:
         raise os_error(errno.EINVAL)
 
 
 def _set_mtu(end: End, value: Value) -> None:
-    wanted = _number(value)
+    wanted = number_in(value)
     if wanted and wanted < 1280:  # what every way takes (RFC 8200, 5); the size of fragments changes nothing
         raise os_error(errno.EINVAL)
 
