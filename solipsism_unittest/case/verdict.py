@@ -113,7 +113,8 @@ class Ending:
                 or run.checks["unused_loop"] or lookers_of(loop)):
             return False  # some of them look before anything is ended
         return self.found is NOTHING and not (
-            loop.world.escapes or loop.selector.blocking.found or loop.kernel.has_network)
+            loop.world.escapes or loop.selector.blocking.found
+            or loop.kernel.has_network and loop.kernel.network.wire.faults.has_raised)
 
     def verdict(self) -> BaseException | None:
         """What all checks come to: their first error, with the others as notes."""

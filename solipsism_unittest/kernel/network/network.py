@@ -66,7 +66,11 @@ class Network(Conditions):
         self.dialling = Dialling(clock)
         self._journal = journal
         self.tcp: Ports[Stream] = Ports(names, lambda end: end.state is LISTENING)
-        self.udp: Udp = Udp(names, journal, self.wire.mtus, self._nobody_took)
+
+    @functools.cached_property
+    def udp(self) -> Udp:  # type: ignore[override]
+        """Who is bound to which port of UDP."""
+        return Udp(self.names, self._journal, self.wire.mtus, self._nobody_took)
 
     # -- hosts and what is looked up
 

@@ -159,6 +159,11 @@ class Faults:
         self._dropping.clear()
         self._rules.clear()
 
+    @property
+    def has_raised(self) -> bool:
+        """Whether a rule has raised something that nobody has taken."""
+        return bool(self._raised)
+
     def take_raised(self) -> list[list[Exception]]:
         """Of each rule that raised something the first error and the last one; they are forgotten here."""
         raised = list(self._raised.values())

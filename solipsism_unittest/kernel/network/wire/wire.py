@@ -52,14 +52,29 @@ class Wire:
         self.journal = journal
         self.faults = Faults()
         self.links = Links(clock, choices)
-        self.mtus = Mtus(clock, lambda source, target: self.way(source, target).settings.mtu)
         self.retries = RETRIES
         self.orphan_retries = ORPHANS
         self._refusals: dict[tuple[str, str], tuple[float, float]] = {}  # who, whom: how many are left, since when
         self._choices = choices
-        self._free = Way(clock, choices, ANY, ANY, Settings())
-        self._flows: weakref.WeakKeyDictionary[Connection, Flow] = weakref.WeakKeyDictionary()
-        self._slow: weakref.WeakKeyDictionary[Connection, float] = weakref.WeakKeyDictionary()
+
+    # Made once somebody asks: most networks are plain.
+
+    @functools.cached_property
+    def mtus(self) -> Mtus:
+        """What hosts know of the sizes that get through."""
+        return Mtus(self.clock, lambda source, target: self.way(source, target).settings.mtu)
+
+    @functools.cached_property
+    def _free(self) -> Way:
+        return Way(self.clock, self._choices, ANY, ANY, Settings())
+
+    @functools.cached_property
+    def _flows(self) -> weakref.WeakKeyDictionary[Connection, Flow]:
+        return weakref.WeakKeyDictionary()
+
+    @functools.cached_property
+    def _slow(self) -> weakref.WeakKeyDictionary[Connection, float]:
+        return weakref.WeakKeyDictionary()
 
     @property
     def is_plain(self) -> bool:
