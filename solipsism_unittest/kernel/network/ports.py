@@ -180,8 +180,8 @@ class Ports(Generic[Kind]):
         were used, those that are free come back. EADDRINUSE when there is none.
         """
         wanted = tuple(addresses)
-        hosts = list(dict.fromkeys(self._host_name(address) for address in wanted))
-        last = max(self._last.get(host, 0) for host in hosts)
+        hosts = list(dict.fromkeys(map(self._host_name, wanted)))
+        last = max([self._last.get(host, 0) for host in hosts])
         port = self._next_port(max(last + 1, FIRST_FREE_PORT), hosts, wanted)
         if port is None:
             for host in hosts:
@@ -196,7 +196,7 @@ class Ports(Generic[Kind]):
     def _next_port(self, first: int, hosts: list[str], addresses: tuple[str, ...]) -> int | None:
         used = [self._used[host] for host in hosts if host in self._used]
         for port in range(first, 65536):
-            if not any(port in ports for ports in used) and self.is_free(port, addresses):
+            if not any([port in ports for ports in used]) and self.is_free(port, addresses):
                 return port
         return None
 

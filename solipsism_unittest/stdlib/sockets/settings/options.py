@@ -72,15 +72,16 @@ def protocol(end: End) -> int:
 
 def set_option(end: End, level: int, optname: int, values: tuple[Any, ...]) -> None:
     """setsockopt(2) as Python has it: the value is an int, a buffer, or None together with a length."""
-    if (type(level) is type(optname) is int and len(values) == 1 and type(values[0]) is int and values[0] == 1
-            and (level, optname) in _SWITCHES):  # as asyncio sets one on each connection
-        _option(end.family, end.type, level, optname, "set")
-        end.remember((level, optname), 1)
-        return
-    judge_option(level, optname, *values)
-    value = values[0]
-    if type(value) is not int:
-        size = 4
+    value: Any = values[0] if len(values) == 1 else None
+    if (value is True or type(value) is int and value == 1) and (
+            type(level) is type(optname) is int and (level, optname) in OPTIONS):  # as asyncio sets them
+        if (level, optname) in _SWITCHES:
+            _option(end.family, end.type, level, optname, "set")
+            end.remember((level, optname), 1)
+            return
+    else:
+        judge_option(level, optname, *values)
+        value, size = values[0], 4
         if value is None:
             size = values[1]
         elif hasattr(value, "__index__"):
