@@ -203,11 +203,15 @@ def place_above(frame: FrameType | None) -> Place | None:
 
 
 def _place_above(frame: FrameType | None) -> Place | None:
-    if frame is not None and not CARRIED[frame.f_globals.get("__name__", "")]:
-        code = frame.f_code
-        place = _known((code.co_qualname, frame.f_lasti))
-        if place is not None and place.code is code and not place.in_library:
-            return place
+    if frame is not None:
+        module = frame.f_globals.get("__name__", "")
+        if not CARRIED[module]:
+            code = frame.f_code
+            place = _known((code.co_qualname, frame.f_lasti))
+            if place is not None and place.code is code and not place.in_library:
+                return place
+        elif module not in _STARTERS:
+            frame = frame.f_back  # which is all that a walk would do with it
     place = _user_place(frame)
     if (place is None or (place.in_library and place.caller is None)) and (
             loop := _get_running_loop()) is not None and (task := current_task(loop)) is not None:

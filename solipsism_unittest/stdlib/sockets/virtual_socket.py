@@ -41,8 +41,9 @@ _STOCK: Any = StockSocket
 _ACCEPT, _DUP = _STOCK.accept, _STOCK.dup
 # A program may put something else there; the C code, which this stands for, does not ask for it by that name.
 _default_timeout = _socket.getdefaulttimeout
-_FAMILIES = {int(family): family for family in socket.AddressFamily}
-_TYPES = {int(kind): kind for kind in socket.SocketKind}
+# What Python gives is found by itself, and a plain number by its value.
+_FAMILIES = {family: family for family in socket.AddressFamily}
+_TYPES = {kind: kind for kind in socket.SocketKind}
 _NONBLOCK: int = getattr(socket, "SOCK_NONBLOCK", 0)
 _FLAGS: int = _NONBLOCK | getattr(socket, "SOCK_CLOEXEC", 0)
 
@@ -78,12 +79,13 @@ class Face(Traffic):
         self._closed = True  # until there is an end
         family = socket.AF_INET if operator.index(family) == -1 else family
         type = socket.SOCK_STREAM if operator.index(type) == -1 else type
-        if type & _NONBLOCK:
-            self._timeout_ = 0.0
-        kind = type & ~_FLAGS
-        known = _KINDS.get((family, kind))
+        if type not in _TYPES and type & _FLAGS:
+            if type & _NONBLOCK:
+                self._timeout_ = 0.0
+            type &= ~_FLAGS
+        known = _KINDS.get((family, type))
         if known is None:
-            raise _no_such_kind(family, kind)
+            raise _no_such_kind(family, type)
         protocols, make = known
         if operator.index(proto) not in protocols:
             raise os_error(errno.EPROTONOSUPPORT)
@@ -92,7 +94,7 @@ class Face(Traffic):
         end.blocking = self._timeout_ is None
         self._number_ = end.number
         hold(world.kernel, end.number)
-        self._family_, self._type_ = _FAMILIES[family], _TYPES[kind]
+        self._family_, self._type_ = _FAMILIES[family], _TYPES[type]
         self._closed = False
 
     def _take_(self, world: World, number: int, proto: int) -> None:
