@@ -25,22 +25,24 @@ from .modules import CARRIED, carries, is_of_library, module_of, outward
 _working_directory = os.getcwd  # the system's own
 
 OF_TASKS = vars(asyncio.tasks)  # of a module that carries calls and starts no loop
-# What starts a loop or a test, by its module: the name of the function, and between which of its instructions it stands
-# where that is known: at others nobody looks at the code of a frame, which is audited.
-_STARTERS: dict[str, tuple[str, int, float]] = {
-    "asyncio.base_events": ("run_forever", 0, len(asyncio.BaseEventLoop.run_forever.__code__.co_code)),
-    "unittest.case": ("run", 0, inf), "_pytest.runner": ("runtestprotocol", 0, inf)}
+# What starts a loop or a test, by its module: the name of the function, between which of its instructions it stands,
+# and its lines, where they are known. To look at the code of a frame is audited, to ask for its line is not.
+_CODE = asyncio.BaseEventLoop.run_forever.__code__
+_LINES = range(_CODE.co_firstlineno, max(line for *_, line in _CODE.co_lines() if line) + 1)
+_STARTERS: dict[str, tuple[str, int, float, range | None]] = {
+    "asyncio.base_events": (_CODE.co_name, 0, len(_CODE.co_code), _LINES),
+    "unittest.case": ("run", 0, inf, None), "_pytest.runner": ("runtestprotocol", 0, inf, None)}
 _starter = _STARTERS.get
 
 
 def ends_here(function: FunctionType) -> None:
     """Let a function of ours that starts a loop be where each walk ends: above it stands nothing of the program's."""
-    _STARTERS[function.__module__] = function.__name__, 0, inf
+    _STARTERS[function.__module__] = function.__name__, 0, inf, None
 
 
 def ends_in_second_half(function: FunctionType) -> None:
     """The same of one that runs what is ready, in its second half. No other function of its module is half as long."""
-    _STARTERS[function.__module__] = function.__name__, len(function.__code__.co_code) // 2, inf
+    _STARTERS[function.__module__] = function.__name__, len(function.__code__.co_code) // 2, inf, None
 
 
 class Place(NamedTuple):
@@ -153,8 +155,9 @@ def _user_place(start: FrameType | None) -> Place | None:
                 return place if inner is None else inner.called_from(place)
             inner = inner or place
         elif (starter := _starter(module)) is not None:
-            name, first, last = starter
-            if first <= frame.f_lasti < last and (first or frame.f_code.co_name == name):
+            name, first, last, lines = starter
+            if first <= frame.f_lasti < last and (
+                    first or (frame.f_lineno in lines if lines else frame.f_code.co_name == name)):
                 break
         frame = frame.f_back
     return inner

@@ -42,8 +42,8 @@ _ACCEPT, _DUP = _STOCK.accept, _STOCK.dup
 # A program may put something else there; the C code, which this stands for, does not ask for it by that name.
 _default_timeout = _socket.getdefaulttimeout
 # What Python gives is found by itself, and a plain number by its value.
-_FAMILIES = {family: family for family in socket.AddressFamily}
-_TYPES = {kind: kind for kind in socket.SocketKind}
+_FAMILIES: dict[int, socket.AddressFamily] = {family: family for family in socket.AddressFamily}
+_TYPES: dict[int, socket.SocketKind] = {kind: kind for kind in socket.SocketKind}
 _NONBLOCK: int = getattr(socket, "SOCK_NONBLOCK", 0)
 _FLAGS: int = _NONBLOCK | getattr(socket, "SOCK_CLOEXEC", 0)
 

@@ -73,11 +73,11 @@ def protocol(end: End) -> int:
 def set_option(end: End, level: int, optname: int, values: tuple[Any, ...]) -> None:
     """setsockopt(2) as Python has it: the value is an int, a buffer, or None together with a length."""
     value: Any = values[0] if len(values) == 1 else None
+    key = level, optname
     if (value is True or type(value) is int and value == 1) and (
-            type(level) is type(optname) is int and (level, optname) in OPTIONS):  # as asyncio sets them
-        if (level, optname) in _SWITCHES:
-            _option(end.family, end.type, level, optname, "set")
-            end.remember((level, optname), 1)
+            type(level) is type(optname) is int and key in OPTIONS):  # as asyncio sets them
+        if key in _ON and not end.options and type(end) is Stream and end.is_tcp:
+            end.options = _ON[key]
             return
     else:
         judge_option(level, optname, *values)
@@ -89,7 +89,7 @@ def set_option(end: End, level: int, optname: int, values: tuple[Any, ...]) -> N
         else:
             value = bytes(memoryview(value))
             size = len(value)
-        if level == socket.SOL_SOCKET and size < 4 and (level, optname) != _DEVICE:
+        if level == socket.SOL_SOCKET and size < 4 and key != _DEVICE:
             raise os_error(errno.EINVAL)  # sk_setsockopt() checks this first
     option = _option(end.family, end.type, level, optname, "set")
     if option.change is None:
@@ -332,6 +332,8 @@ _SWITCHES: dict[Key, int] = {
         49, 51, 53, 56, 58, 60, 62, 66,  # IPV6_RECVPKTINFO HOPLIMIT HOPOPTS RTHDR DSTOPTS PATHMTU DONTFRAG RECVTCLASS
     )},
 }
+# The options of a TCP socket on which one switch of TCP is on: asyncio sets the same one on each of thousands.
+_ON: dict[Key, dict[Key, Any]] = {key: {key: 1} for key in _SWITCHES if key[0] == socket.IPPROTO_TCP}
 # Kept with no effect: the default, the lowest and the highest value
 _NUMBERS: dict[Key, tuple[int, int, int]] = {
     (socket.SOL_SOCKET, 12): (0, *_ANY),  # SO_PRIORITY
