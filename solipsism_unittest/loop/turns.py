@@ -109,6 +109,8 @@ def _plain_functions() -> Iterator[FunctionType]:
 
 _PLAIN = frozenset(_plain_functions())  # for them nobody looks at the code at each call: to do so is audited, and slow
 
+_WITH_INNER = "asyncio.tasks", "asyncio.streams"  # where the functions inside of others are plain, too
+
 
 # The class of the steps of tasks, to which asyncio gives no name; None where it has no tasks in C.
 STEP = next((kind for kind in object.__subclasses__() if kind.__name__ == "TaskStepMethWrapper"), None)
@@ -262,7 +264,8 @@ class Turns(asyncio.SelectorEventLoop, Behind):
                 self._ready.append(wake := Wake(callback, args[0], self, context))
                 return wake
         elif kind is not STEP:
-            if kind is FunctionType and (callback in _PLAIN or callback.__module__ == "asyncio.tasks"):
+            if kind is FunctionType and (callback in _PLAIN or (
+                    callback.__module__ in _WITH_INNER and "<locals>" in callback.__qualname__)):
                 pass  # as of gather(): the code of a function is an audited attribute, and costs more than all the rest
             elif kind is MethodType and type(callback.__func__) is FunctionType and (  # type: ignore[attr-defined]
                     callback.__func__ in _PLAIN):  # type: ignore[attr-defined]

@@ -124,7 +124,8 @@ class Connection(End):
     def move(self, event: str) -> None:
         """Go to the state that the table has for this event; KeyError for one that cannot happen."""
         self.state = self._transitions[self.state, event]
-        self.changed()
+        if self.interest:  # as its changed()
+            self.awake[self] = None
 
     # -- joining two ends
 

@@ -32,7 +32,7 @@ class CallbackTest(unittest.TestCase):
         """A coroutine function, in whatever clothes, is a TypeError of each method that takes a callback."""
         clothes = (fetch, Client().fetch, Client.fetch, functools.partial(fetch), functools.partial(Client().fetch, 1),
                    functools.partial(functools.partial(fetch)), mock.AsyncMock(), mock.AsyncMock(spec=fetch),
-                   functools.partial(mock.AsyncMock()))
+                   functools.partial(mock.AsyncMock()), asyncio.sleep, asyncio.open_connection)
 
         async def main():
             loop = asyncio.get_running_loop()
