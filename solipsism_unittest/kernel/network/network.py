@@ -237,7 +237,7 @@ class Network(Conditions):
                 self.tcp.narrow(end, source)
         assert end.local is not None
         if len(self.tcp.bound[end.local[1]]) > 1:
-            self._check_new(end, (address, port))
+            self.tcp.check_new(end, (address, port))
         is_plain = self.wire.is_plain
         if not is_plain and (code := self.wire.refuses(end.local[0], address)):
             raise os_error(code)
@@ -247,13 +247,6 @@ class Network(Conditions):
         (self._answer if is_plain else self._reach)(end, address, port)
         if end.state is CONNECTING:
             self.dialling.begin(end, functools.partial(self._reach, end, address, port))
-
-    def _check_new(self, end: Stream, target: Address) -> None:
-        """EADDRNOTAVAIL where there is a connection between the same two addresses."""
-        assert end.local is not None
-        for other in self.tcp.near(end.local[1], end.local[0]):
-            if other.remote == target and other.local == end.local:
-                raise os_error(errno.EADDRNOTAVAIL)
 
     def _reach(self, end: Stream, address: str, port: int) -> bool:
         """Ask for a connection; False while nobody answers: it is dropped, or the listener's queue is full."""

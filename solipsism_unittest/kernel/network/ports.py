@@ -146,6 +146,13 @@ class Ports(Generic[Kind]):
             self.taken[address, port] = other.local, other.place
             raise os_error(errno.EADDRINUSE)
 
+    def check_new(self, end: Kind, target: Address) -> None:
+        """EADDRNOTAVAIL where there is a connection between the same two addresses."""
+        assert end.local is not None
+        for other in self.near(end.local[1], end.local[0]):
+            if other.remote == target and other.local == end.local:
+                raise os_error(errno.EADDRNOTAVAIL)
+
     def _conflict(self, end: Kind, address: str, other: Kind) -> bool:
         assert other.local is not None
         if other.has_lost_its_port:
