@@ -7,22 +7,29 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from sys import _getframe
 from typing import Any
 
+from ...errors import SolipsismWarning
 from ...introspection.modules import module_of
 from ...introspection.places import user_place
-from ...kernel.wall import WallClock
+from ...kernel.wall import WAITS, WallClock
 from ..worlds import World, world_here
 
 _SECOND = 1_000_000_000  # nanoseconds
 
 
 def _noted(wall: WallClock) -> None:
-    """A read of the real clock counts when the program makes it: a log record is no wait."""
+    """A read of the real clock counts when the program makes it: a log record is no wait.
+
+    Who waits by it comes to an end in real time, and nothing else would say why the test takes so long.
+    """
     if module_of(_getframe(3)).partition(".")[0] not in sys.stdlib_module_names and wall.note_read():
         wall.place = user_place(3)
+        if wall.reads == WAITS and (text := wall.words()):
+            warnings.warn(text, SolipsismWarning, stacklevel=4)
 
 
 def note_replaced(there: object) -> None:

@@ -9,10 +9,17 @@ import threading
 import time
 import unittest
 import uuid
+import warnings
 from time import localtime, time_ns
 from unittest import mock
 
-from solipsism_unittest import SleepForeverError, SolipsismError, SolipsistTestCase, VirtualTimeLimitError
+from solipsism_unittest import (
+    SleepForeverError,
+    SolipsismError,
+    SolipsismWarning,
+    SolipsistTestCase,
+    VirtualTimeLimitError,
+)
 from solipsism_unittest.stdlib.clocks import wall
 from tests.case.test_case import run, told
 
@@ -286,6 +293,26 @@ class RealClockTest(unittest.TestCase):
 
         self.assertRegex(self.failure(lambda case: body(case, 150), SleepForeverError), self.HINT)
         self.assertNotRegex(self.failure(lambda case: body(case, 50), SleepForeverError), "real clock")
+
+    def test_a_wait_that_ends(self):
+        """A test that passes after a wait in real time gets a warning at that line; one that only reads gets none."""
+
+        async def body(case, nap):
+            for _ in range(30):
+                time.time()
+                await asyncio.sleep(nap)
+
+        line = body.__code__.co_firstlineno + 2
+        with (mock.patch("solipsism_unittest.kernel.wall.WAITS", 20), mock.patch.object(wall, "WAITS", 20),
+              warnings.catch_warnings(record=True) as caught):
+            warnings.simplefilter("always")
+            for nap in (1, 0):
+                self.assertEqual(told(run(type("Case", (SolipsistTestCase,), {"test": lambda case, nap=nap: body(
+                    case, nap)}))), "")
+        (warning,) = caught
+        self.assertIs(warning.category, SolipsismWarning)
+        self.assertEqual((warning.filename, warning.lineno), (__file__, line))
+        self.assertRegex(str(warning.message), self.HINT)
 
     def test_a_failed_assertion(self):
         """A failed assertion in a test that read the real clock at two instants says so; at one it does not."""
