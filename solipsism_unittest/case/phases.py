@@ -153,7 +153,7 @@ class Phases(Settings):
                 call(self, service.start)
         if cls.setUp is not _SET_UP or "setUp" in vars(self):
             call(self, self.setUp)
-        if cls.asyncSetUp is not _ASYNC_SET_UP:
+        if cls.asyncSetUp is not _ASYNC_SET_UP or "asyncSetUp" in vars(self):
             call(self, self.asyncSetUp)
 
     def _callTestMethod(self, method: Callable[[], Any]) -> None:
@@ -167,7 +167,7 @@ class Phases(Settings):
 
     def _callTearDown(self) -> None:
         cls = type(self)
-        if cls.asyncTearDown is not _ASYNC_TEAR_DOWN:
+        if cls.asyncTearDown is not _ASYNC_TEAR_DOWN or "asyncTearDown" in vars(self):
             call(self, self.asyncTearDown)
         if cls.tearDown is not _TEAR_DOWN or "tearDown" in vars(self):
             call(self, self.tearDown)

@@ -17,6 +17,7 @@ from gc import get_referents
 from typing import Any
 
 from ..introspection.handles import task_of
+from ..introspection.modules import is_ours
 from ..introspection.tasks import retrieve
 from ..kernel import Kernel
 from ..kernel.addresses.hosts import Host, here
@@ -50,8 +51,14 @@ def ends_program(owner: Holdings | None, error: BaseException) -> bool:
     if handle is None or holdings is None or holdings is owner or not holdings.ends_with(error):
         return False
     if (task := task_of(handle)) is not None and task.done():
-        retrieve(task)  # or asyncio would report it as an error that nobody has read
+        retrieve(task)  # or it would be an error that nobody has read
     return True
+
+
+def is_exit(error: BaseException | None, *things: Any) -> bool:
+    """Whether this is sys.exit() of a program, which asyncio reports as an error of what it came from, of `things`."""
+    return isinstance(error, SystemExit) and not is_ours(type(error).__module__) and any(
+        holder_of(context) is not None for context in (copy_context(), *map(context_of, things)))
 
 
 class Gone:

@@ -32,7 +32,7 @@ from ..kernel import Kernel
 from ..kernel.descriptors.connection import died_with_host, dies_with_host
 from ..stdlib.files.played import FileDescriptor, is_played, number_of
 from ..stdlib.holdings import Holdings, holder_of, holding
-from .gone import Gone, context_of
+from .gone import Gone, context_of, is_exit
 from .selector import VirtualSelector
 from .timers import Line, Timer
 
@@ -258,7 +258,8 @@ class Inventory:
         if self._futures:
             made += dict.fromkeys(future for known in self._futures if (future := known()) is not None)  # some twice
         return [future for future in made if future.done() and future._log_traceback
-                and (of_crashed_hosts or not (died_with_host(future._exception) or future in self.gone))]
+                and (of_crashed_hosts or not (died_with_host(future._exception) or future in self.gone
+                                              or is_exit(future._exception, future)))]
 
     # -- what will run
 
@@ -383,6 +384,8 @@ class UncaughtErrors:
         """Whether a test expects what a handler of errors gets, and each expectation takes one, or who got it is gone.
         """
         error = context.get("exception")
+        if is_exit(error, *filter(None, map(context.get, ("handle", "task", "future")))):
+            return True
         if gone and gone.is_error(context):
             if error is None:
                 return True

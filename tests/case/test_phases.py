@@ -83,6 +83,25 @@ class PhasesTest(unittest.TestCase):
         self.assertTrue(run(Case).wasSuccessful())
         self.assertEqual(calls, [1.0, 2.0, 3.0, 4.0])
 
+    def test_fixtures_of_one_test(self):
+        """What is put on a test case itself is called, as stock unittest calls it."""
+        for asynchronous in (False, True):
+            names = ("asyncSetUp", "asyncTearDown") if asynchronous else ("setUp", "tearDown")
+            calls = []
+
+            async def fixture(name, calls=calls):
+                calls.append(name)
+
+            class Case(SolipsistTestCase):
+                def test(self):
+                    """Nothing."""
+
+            case, result = Case("test"), unittest.TestResult()
+            for name in names:
+                setattr(case, name, functools.partial(fixture, name))
+            case.run(result)
+            self.assertEqual((result.wasSuccessful(), calls), (True, list(names)))
+
     def test_context_variables_are_shared_by_the_phases_and_by_nobody_else(self):
         """What one phase sets, all later ones see; nothing of it is left when the test is over, nor in the next run."""
         seen = []

@@ -482,6 +482,11 @@ def with_process(main):
     return program
 
 
+def in_a_loop_of_its_own(main):
+    """The same as a function that runs a loop in its thread."""
+    return lambda: asyncio.run(main())
+
+
 KINDS = (lambda main: main), with_process
 
 
@@ -536,6 +541,35 @@ class LeavingTest(GuestCase):
         process = await self.begun(main)
         process.terminate()
         self.assertEqual((await process.communicate(), process.returncode), ((b"", b""), 6))
+
+    async def test_where_others_see_its_end(self):
+        """What asyncio says of sys.exit() in the handler of a server, or in a task, is no error of the test."""
+
+        async def serve(end):
+            async def handle(reader, writer):
+                end()
+
+            async with await asyncio.start_server(handle, "localhost", 80) as server:
+                await server.serve_forever()
+
+        async def eager(end):
+            async def work():
+                end()
+
+            if sys.version_info >= (3, 12):
+                asyncio.eager_task_factory(asyncio.get_running_loop(), work())
+            end()
+
+        for kind, main in itertools.product((*KINDS, in_a_loop_of_its_own), (serve, eager, of_group)):
+            end, code = self.EXIT
+            self.add_program("tool", kind(functools.partial(main, end)))
+            process = await exec_("tool")
+            if main is serve:
+                await asyncio.sleep(0.1)
+                _, writer = await asyncio.open_connection("localhost", 80)
+                writer.close()
+            with self.subTest(main.__name__, kind=kind):
+                self.assertEqual(await process.wait(), code)
 
     async def test_it_unwinds(self):
         """sys.exit() leaves the program the time for its `finally`, and says what is no number."""
