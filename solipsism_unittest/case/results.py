@@ -13,13 +13,12 @@ import unittest
 from asyncio import CancelledError
 from collections.abc import Callable, Collection, Iterable, Sequence
 from inspect import unwrap
-from traceback import format_exception
+from traceback import TracebackException, format_exception
 from typing import Any, Protocol
 
 from ..introspection.exceptions import clean, ids, lines_of, parts, trace_of, user_line
 from ..introspection.handles import code_of
 from ..introspection.modules import is_ours, module_of
-from ..introspection.names import plain
 from ..kernel.journal import counted
 
 __unittest = True
@@ -184,7 +183,9 @@ def first_of_each(errors: Iterable[BaseException], known: Collection[int]) -> li
     """The first of each errors that differ by numbers alone, which says how often it came; none that is `known`."""
     alike: dict[object, list[BaseException]] = {}
     for error in errors:
-        words = NUMBER.sub("#", plain(error))
+        told = TracebackException(type(error), error, None)
+        told.__notes__ = None
+        words = NUMBER.sub("#", "".join(told.format_exception_only()))
         alike.setdefault((type(error), user_line(error.__traceback__), words), []).append(error)
     found = []
     for group in alike.values():

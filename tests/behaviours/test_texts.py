@@ -161,6 +161,7 @@ class CauseFirstTest(TextsCase):
                 writer.write(b"hallo")
                 await reader.read()
                 writer.close()
+                await asyncio.sleep(1 / 3)  # later numbers have more digits
 
         connections = []
         text = self.told_of(retried)
