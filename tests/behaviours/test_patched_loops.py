@@ -20,7 +20,8 @@ NAMES = sorted(set(vars(Behind)) - set(vars(type("Empty", (), {}))) - {"__firstl
 PUBLIC = [name for name in NAMES if not name.startswith("_")]
 FIRST = asyncio.SelectorEventLoop
 WRAPPED = ("run_forever", "run_until_complete", "close")  # see test_the_life_of_a_loop
-WITHOUT_A_DOOR = ("time", "call_soon", "_run_once")  # asyncio's own work on our loop
+# asyncio's own work on our loop.
+WITHOUT_A_DOOR = ("time", "call_soon", "_run_once", "_add_reader", "_add_writer", "_remove_reader", "_remove_writer")
 HOST = "127.0.0.1"
 
 
