@@ -54,7 +54,6 @@ class Phases(Settings):
     def __init__(self, methodName: str = "runTest") -> None:
         super().__init__(methodName)
         vars(self).update(vars(getattr(getattr(self, methodName, None), "__func__", Phases)).get(VARIANT, ()))
-        begin_run(self, None)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

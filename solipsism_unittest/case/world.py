@@ -138,8 +138,8 @@ NO_RUN = Run()
 
 
 def run_of(case: unittest.TestCase) -> Run:
-    """The run of a test."""
-    run: Run = vars(case)[OWN_NAME]
+    """The run of a test; one outside of any run, where it has not begun to run."""
+    run: Run = case.__dict__.get(OWN_NAME) or begin_run(case, None)  # vars() takes twice as long
     return run
 
 

@@ -19,7 +19,7 @@ import weakref
 from asyncio import _get_running_loop
 from asyncio.log import logger
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, MutableMapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, MutableMapping, Sequence
 from gc import get_objects
 from typing import Any, NamedTuple, Protocol
 
@@ -233,14 +233,10 @@ class Inventory:
 
     # -- what was made
 
-    def tasks(self) -> Iterator[asyncio.Task[Any]]:
+    def tasks(self) -> list[asyncio.Task[Any]]:
         """The tasks that are alive, done or not, in the order in which they were made."""
-        for known in self._made:
-            task = known()
-            if task is not None:
-                yield task
-        if self.is_crowded:
-            yield from self._crowd()
+        alive = [task for known in self._made if (task := known()) is not None]
+        return [*alive, *self._crowd()] if self.is_crowded else alive
 
     def _crowd(self) -> list[Task]:
         """The tasks of our class that were not noted, as the garbage collector knows them."""
@@ -254,7 +250,7 @@ class Inventory:
 
     def unread(self, *, of_crashed_hosts: bool = False) -> list[Any]:
         """The tasks and noted futures that ended with an error which nobody has read: those that can fail a test."""
-        made: list[Any] = [*self.tasks()]
+        made: list[Any] = self.tasks()
         if self._futures:
             made += dict.fromkeys(future for known in self._futures if (future := known()) is not None)  # some twice
         return [future for future in made if future.done() and future._log_traceback
