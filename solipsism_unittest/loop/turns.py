@@ -320,12 +320,12 @@ class Turns(asyncio.SelectorEventLoop, Behind):
                 if found:
                     for file, mask in found:  # as in `_process_events`
                         reader, writer = keys[file.number].data
-                        if mask & EVENT_READ and reader is not None:
+                        if reader is not None and mask != EVENT_WRITE:  # the mask is of one or both
                             if reader._cancelled:
                                 self._remove_reader(file.number)
                             else:
                                 put_in_line(reader)
-                        if mask & EVENT_WRITE and writer is not None:
+                        if writer is not None and mask != EVENT_READ:
                             if writer._cancelled:
                                 self._remove_writer(file.number)
                             else:

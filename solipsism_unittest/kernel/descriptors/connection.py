@@ -226,7 +226,7 @@ class Connection(End):
             data = bytes(memoryview(incoming)[:size])
             self._drop(size)
         peer = self.peer
-        if peer is not None and peer.interest & WRITABLE:
+        if peer is not None and peer.interest >= WRITABLE:
             peer.changed()
         return data
 
@@ -241,7 +241,7 @@ class Connection(End):
             buffer[:size] = view[:size]
         self._drop(size)
         peer = self.peer
-        if peer is not None and peer.interest & WRITABLE:
+        if peer is not None and peer.interest >= WRITABLE:
             peer.changed()
         return size
 

@@ -250,7 +250,7 @@ class Stream(Connection):
             if len(records) >= FULL:
                 journal.trim()
         peer.incoming = data  # as its arrive()
-        if peer.interest & READABLE:
+        if peer.interest == READABLE or peer.interest & READABLE:
             peer.awake[peer] = None
         return True
 
