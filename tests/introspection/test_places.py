@@ -122,6 +122,10 @@ class WalkTest(unittest.TestCase):
             found.append(user_place())
         self.assertEqual(found, [None])
 
+    def test_above_the_stack(self):
+        """Above the outermost frame nothing was made."""
+        self.assertIsNone(places.place_above(None))
+
     def test_names_that_only_begin_like_plumbing(self):
         """A module is judged by its first name as a whole."""
         self.assertEqual(
