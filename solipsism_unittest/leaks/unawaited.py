@@ -53,8 +53,20 @@ class Unawaited:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        warnings._warn_unawaited_coroutine = self._warn  # type: ignore[attr-defined]
-        set_coroutine_origin_tracking_depth(self._depth)
+        later: list[Unawaited] = []  # that were entered since, and have not ended: they put back what was before us
+        there = warnings._warn_unawaited_coroutine  # type: ignore[attr-defined]
+        while type(there) is Unawaited and there is not self:
+            later.append(there)
+            there = there._warn
+        if later:
+            later[-1]._warn = self._warn if there is self else there  # the program's own
+        else:
+            warnings._warn_unawaited_coroutine = self._warn  # type: ignore[attr-defined]
+        here = [each for each in later if each._thread == self._thread]
+        if here:
+            here[-1]._depth = self._depth
+        else:
+            set_coroutine_origin_tracking_depth(self._depth)
 
     def __call__(self, coroutine: types.CoroutineType[Any, Any, Any]) -> None:
         """A coroutine was collected before it began."""

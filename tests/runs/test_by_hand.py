@@ -6,9 +6,12 @@ import random
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 import unittest
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 from solipsism_unittest import (
     EscapeError,
@@ -34,6 +37,11 @@ async def ask(host, port, line):
         return await reader.readline()
     finally:
         writer.close()
+
+
+async def forget():
+    """Leave a coroutine without awaiting it."""
+    asyncio.sleep(1)
 
 
 class WorldTest(unittest.TestCase):
@@ -107,6 +115,7 @@ class WorldTest(unittest.TestCase):
             self.assertEqual(time.monotonic(), 5)
             outer.run(asyncio.sleep(1))
             outer.assertNow(6)
+        before = warnings._warn_unawaited_coroutine, sys.get_coroutine_origin_tracking_depth()
         one, other = world(), world()
         one.__enter__()
         inner = other.__enter__()
@@ -116,6 +125,20 @@ class WorldTest(unittest.TestCase):
         self.assertGreater(time.monotonic() + 1, time.clock_gettime(time.CLOCK_MONOTONIC))
         self.assertEqual(signal.getitimer(signal.ITIMER_REAL), (0.0, 0.0))  # of the limits of real time
         self.assertIs(signal.getsignal(signal.SIGALRM), signal.SIG_DFL)
+        self.assertEqual((warnings._warn_unawaited_coroutine, sys.get_coroutine_origin_tracking_depth()), before)
+
+    def test_the_end_of_one_of_two(self):
+        """Of two worlds in two threads the first one ends first: the other one still hears of forgotten coroutines."""
+        before = warnings._warn_unawaited_coroutine
+        first, second = world(), world()
+        with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
+            one.submit(first.__enter__).result()
+            here = other.submit(second.__enter__).result()
+            one.submit(first.__exit__, None, None, None).result()
+            other.submit(lambda: here.run(forget())).result()
+            with self.assertRaisesRegex(AssertionError, "coroutine 'sleep' was never awaited"):
+                other.submit(second.__exit__, None, None, None).result()
+        self.assertIs(warnings._warn_unawaited_coroutine, before)
 
     def test_how_the_network_stood(self):
         """An error that leaves the block says it, as a test's failure does: before the cleanups."""
