@@ -146,10 +146,10 @@ def lines(records: Iterable[Record]) -> list[str]:
     """
     known = {record.ident: record.stands_for or record for record in list(records)}
     said = [(record, _wait_in_words(record, known, frame_of(record.ident)), standing(record.ident))
-            for record in known.values() if record.state is WAITING and not record.order and not record.is_free]
-    busy = [record for record, wait, _ in said if wait != _IDLE]
-    return [*_circles(known), *_full_pools({record.ident for record in busy if record.is_worker}),
-            *(f"{named(record)} waits {wait}{stand}" for record, wait, stand in said if wait != _IDLE)]
+            for record in known.values() if record.state is WAITING and not record.order]
+    busy = [each for each in said if each[1] != _IDLE]
+    return [*_circles(known), *_full_pools([record.ident for record, _, _ in busy if record.is_worker]),
+            *(f"{named(record)} waits {wait}{stand}" for record, wait, stand in busy if not record.is_free)]
 
 
 def _wait_in_words(record: Record, known: dict[int, Record], frame: types.FrameType | None) -> str:
@@ -205,10 +205,10 @@ def _circles(known: dict[int, Record]) -> list[str]:
     return list(found.values())
 
 
-def _full_pools(waiting: set[int]) -> list[str]:
+def _full_pools(waiting: list[int]) -> list[str]:
     """A line for each pool whose workers are all among these, and in whose queue jobs wait, and what to do about it."""
     found = []
-    for pool in dict.fromkeys(filter(None, map(_pool_of, sorted(waiting)))):
+    for pool in dict.fromkeys(filter(None, map(_pool_of, waiting))):
         jobs = _queued(pool) if all(thread.ident in waiting for thread in pool._threads) else []
         if jobs:
             kinds = list(Counter(jobs).items())

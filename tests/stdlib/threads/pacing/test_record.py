@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 import contextlib
+import re
 import threading
 import time
 import unittest
@@ -170,6 +171,21 @@ class FullPoolTest(unittest.TestCase):
             with self.subTest(each.__name__):
                 self.assertIn("\n  pool crew is full: its 1 worker waits, and 1 job waits in its queue\n"
                               "      executor job print, submitted", self.text(each))
+
+    def test_several(self):
+        """They come in the order in which their threads came, and one whose worker is meant to run on is among them."""
+
+        async def test(self):
+            over = threading.Event()
+            self.addCleanup(over.set)
+            pools = [concurrent.futures.ThreadPoolExecutor(1, f"crew {number}") for number in range(9)]
+            for pool in pools:
+                self.addCleanup(pool.shutdown, False, cancel_futures=True)
+                with self.background():
+                    self.loop.run_in_executor(pool, over.wait)
+            await asyncio.gather(*(self.loop.run_in_executor(pool, int) for pool in pools))
+
+        self.assertEqual(re.findall(r"\n  pool crew (\d) is full", self.text(test)), list(map(str, range(9))))
 
     def test_one_that_is_not_full(self):
         """Of a pool with a worker that has no job nothing is said, nor of one whose queue is empty."""
