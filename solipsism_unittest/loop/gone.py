@@ -43,11 +43,9 @@ def ends_program(owner: Holdings | None, error: BaseException) -> bool:
     `owner` is the program that has made the loop.
     """
     trace, handle = error.__traceback__, None
-    while trace is not None and handle is None:
-        if trace.tb_frame.f_code.co_name == "_run_once":
-            handle = trace.tb_frame.f_locals.get("handle")
-        trace = trace.tb_next
-    holdings = holder_of(context_of(handle)) if handle is not None else None
+    while trace is not None and not isinstance(handle, events.Handle):  # of whosever turn it is
+        handle, trace = trace.tb_frame.f_locals.get("handle"), trace.tb_next
+    holdings = holder_of(context_of(handle)) if isinstance(handle, events.Handle) else None
     if handle is None or holdings is None or holdings is owner or not holdings.ends_with(error):
         return False
     if (task := task_of(handle)) is not None and task.done():

@@ -14,7 +14,7 @@ import unittest
 import unittest.mock
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 
-from solipsism_unittest import EscapeError, SolipsistTestCase
+from solipsism_unittest import EscapeError, SolipsistTestCase, over_seeds
 from solipsism_unittest.peers.programs.child import takes_process
 from solipsism_unittest.stdlib.worlds import outside
 from tests.case.test_case import run, told
@@ -529,6 +529,13 @@ class LeavingTest(GuestCase):
     async def test_in_a_thread_with_a_loop(self):
         """The same from a thread of it that runs a loop of its own."""
         await self.ended(of_worker, lambda: asyncio.run(itself(self.LEAVE[0])), 6, with_process)
+
+    @over_seeds(5)
+    async def test_explored(self):
+        """So it is where an exploration makes the loop's turns."""
+        for (end, code), kind in itertools.product((self.LEAVE, self.EXIT), KINDS):
+            out, _, status = await self.outcome(kind(functools.partial(of_task, end)))
+            self.assertEqual((out, status), (b"", code))
 
     async def test_where_its_own_handler_leaves(self):
         """A handler of a signal is the program's own code."""
