@@ -120,7 +120,7 @@ def _failed_under_pytest(earlier: BaseException | None) -> list[BaseException]:
     """What the test of pytest's has raised whose fixture ends here: pytest tells no fixture, and debuggers this way."""
     error = vars(sys).get("last_value")
     is_fixture = os.environ.get(names.UNDER_PYTEST, "").endswith(" (teardown)")
-    return [error] if is_fixture and error is not None and error is not earlier else []
+    return [error] if is_fixture and isinstance(error, BaseException) and error is not earlier else []
 
 
 def _end(case: World, run: Run, failures: list[BaseException], earlier: BaseException | None) -> list[BaseException]:

@@ -277,9 +277,10 @@ class EvidenceTest(unittest.TestCase):
         """What it gives to a test that fails leaves evidence though pytest tells it of no failure, and says where."""
         name, said = "tests/test_it.py::test", io.StringIO()
         earlier = ValueError("of an earlier test")
-        self.addCleanup(vars(sys).update, {key: value for key, value in vars(sys).items() if key == "last_value"})
+        self.enterContext(mock.patch.object(sys, "last_value", earlier, create=True))
         for phase, failure, is_kept in (("teardown", AssertionError("on purpose"), True), ("teardown", earlier, False),
-                                        ("teardown", None, False), ("call", AssertionError("caught"), False)):
+                                        ("teardown", None, False), ("call", AssertionError("caught"), False),
+                                        ("teardown", "of somebody else's", False)):
             sys.last_value = earlier
             with self.subTest(phase, failure=failure), contextlib.redirect_stderr(said), \
                     keeping(self.directory / f"{is_kept}"), \
@@ -294,7 +295,6 @@ class EvidenceTest(unittest.TestCase):
         self.assertEqual(said.getvalue(), f"evidence: {', '.join(map(str, files))}\n")
         self.assertEqual(self.left(), ["True/tests_test_it.py_test.pcapng"])
         self.assertIn("AssertionError: on purpose\n\nthis is how things stood at t=1.0", files[1].read_text("utf-8"))
-        self.assertFalse(hasattr(failure, "__notes__"))
 
     def test_a_fixture_of_pytest_that_fails_itself(self):
         """What is left makes an error of its own; the body's failure comes first in the files."""
