@@ -15,6 +15,7 @@
         ReturnedValueWarning    a test method returned a value; also a DeprecationWarning, as unittest's own is
         NotJudgedWarning        a sweep of cancellations, or a part of it, could judge nothing
         ReplayPartedWarning     a run that was to be repeated went another way, and passes
+        RealClockWarning        a test waits by the time of day, which is real
         UnclosedWarning         a virtual socket or pipe was collected open; also a ResourceWarning, as for a real one
 
 What a real machine would answer (connection refused, address in use) is an `OSError` with its errno, never one of
@@ -79,6 +80,10 @@ class NotJudgedWarning(SolipsismWarning):
 
 class ReplayPartedWarning(SolipsismWarning):
     """A run of a token went another way than the one that the token was written for, and passes."""
+
+
+class RealClockWarning(SolipsismWarning):
+    """A test waits by the time of day, which is real, so that it takes real seconds; `wall_start` makes it virtual."""
 
 
 class UnclosedWarning(SolipsismWarning, ResourceWarning):

@@ -17,6 +17,7 @@ WARNINGS = {
     "ReturnedValueWarning": DeprecationWarning,
     "NotJudgedWarning": UserWarning,
     "ReplayPartedWarning": UserWarning,
+    "RealClockWarning": UserWarning,
     "UnclosedWarning": ResourceWarning,
 }
 BASE = {"SolipsismWarning"}  # never given itself

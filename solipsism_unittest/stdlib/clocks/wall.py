@@ -12,7 +12,7 @@ from collections.abc import Callable
 from sys import _getframe
 from typing import Any
 
-from ...errors import SolipsismWarning
+from ...errors import RealClockWarning
 from ...introspection.modules import module_of
 from ...introspection.places import user_place
 from ...kernel.wall import WAITS, WallClock
@@ -29,7 +29,7 @@ def _noted(wall: WallClock) -> None:
     if module_of(_getframe(3)).partition(".")[0] not in sys.stdlib_module_names and wall.note_read():
         wall.place = user_place(3)
         if wall.reads == WAITS and (text := wall.words()):
-            warnings.warn(text, SolipsismWarning, stacklevel=4)
+            warnings.warn(text, RealClockWarning, stacklevel=4)
 
 
 def note_replaced(there: object) -> None:

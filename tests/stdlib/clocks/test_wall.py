@@ -14,9 +14,9 @@ from time import localtime, time_ns
 from unittest import mock
 
 from solipsism_unittest import (
+    RealClockWarning,
     SleepForeverError,
     SolipsismError,
-    SolipsismWarning,
     SolipsistTestCase,
     VirtualTimeLimitError,
 )
@@ -310,7 +310,7 @@ class RealClockTest(unittest.TestCase):
                 self.assertEqual(told(run(type("Case", (SolipsistTestCase,), {"test": lambda case, nap=nap: body(
                     case, nap)}))), "")
         (warning,) = caught
-        self.assertIs(warning.category, SolipsismWarning)
+        self.assertIs(warning.category, RealClockWarning)
         self.assertEqual((warning.filename, warning.lineno), (__file__, line))
         self.assertRegex(str(warning.message), self.HINT)
 
