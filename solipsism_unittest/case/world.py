@@ -214,9 +214,9 @@ def leave(run: Run) -> None:
             run.limit.run(lambda: close(runner, is_clean=run.is_clean))
     except RealTimeLimitError as error:
         run.late = error
-        if loop is not None:
-            with contextlib.suppress(Exception):  # as in close()
-                ending.give_up(loop)
+        assert loop is not None  # or there was nothing to close
+        with contextlib.suppress(Exception):  # as in close()
+            ending.give_up(loop)
     finally:
         run.runner = None  # until then the limit asks for its loop
         run.leaving.end()

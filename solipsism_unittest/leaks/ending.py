@@ -67,7 +67,11 @@ def give_up(loop: asyncio.AbstractEventLoop) -> None:
             loop.kernel.reap(number)
         for second in [each for each in loop.world.second if not each.is_running()]:
             second.forget_endings()
-            give_up(second)
+            _close_at_once(second)
+    _close_at_once(loop)
+
+
+def _close_at_once(loop: asyncio.AbstractEventLoop) -> None:
     tasks, pool = all_tasks(loop), getattr(loop, "_default_executor", None)
     if pool is not None:
         loop._default_executor = None  # type: ignore[attr-defined]

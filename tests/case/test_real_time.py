@@ -10,6 +10,7 @@ import io
 import os
 import pdb
 import signal
+import socket
 import sys
 import threading
 import time
@@ -476,6 +477,34 @@ class ClosingTest(Struck):
                 text = self.run_two(test, executor_factory=self.stubborn(inside=inside))
                 self.assertIn("RealTimeLimitError", text)
             self.go_on.set()
+
+    def test_what_an_executor_leaves(self):
+        """Sockets and loops that its shutdown has made are closed without a word; and so is a loop of asyncio's own."""
+        go_on, loops = self.go_on, []
+
+        class Stubborn(concurrent.futures.ThreadPoolExecutor):
+            def shutdown(self, wait=True, **kwargs):
+                if wait and hasattr(loops[0], "world"):
+                    self.pair = socket.socketpair()
+                    loops.append(asyncio.new_event_loop())
+                while wait and not go_on.is_set():
+                    NAP(0.01)
+                super().shutdown(wait, **kwargs)
+
+        async def test(case):
+            loops.append(case.loop)
+
+        for factory in (SolipsistEventLoop, asyncio.SelectorEventLoop):
+            go_on.clear()
+            loops.clear()
+            with self.subTest(factory=factory), warnings.catch_warnings(record=True) as warned:
+                warnings.simplefilter("always", ResourceWarning)
+                case = type("Case", (Hidden.Limited,), {
+                    "test": test, "loop_factory": factory, "executor_factory": lambda case: Stubborn()})
+                self.assertStruck(run(case, "test"))
+                self.assertEqual([loop.is_closed() for loop in loops], [True] * len(loops))
+            go_on.set()
+            self.assertEqual(warned, [])
 
     def test_of_a_class(self):
         """The executor of a class does not shut down: the class says so, and the next one has a loop of its own."""

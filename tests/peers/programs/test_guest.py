@@ -1,6 +1,7 @@
 """Programs without arguments, as `run_program` takes them, in place of subprocesses."""
 
 import asyncio
+import contextlib
 import functools
 import itertools
 import os
@@ -466,11 +467,11 @@ async def of_worker(end):
 
 
 async def itself(end):
-    """Call it, and go on whatever it raises."""
-    try:
-        end()
-    except BaseException:
-        await asyncio.sleep(10)
+    """Call it twice, and go on whatever it raises."""
+    for _ in range(2):
+        with contextlib.suppress(BaseException):
+            end()
+    await asyncio.sleep(10)
 
 
 def with_process(main):
