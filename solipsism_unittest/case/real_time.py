@@ -43,7 +43,7 @@ from ..loop.selector import VirtualSelector
 from ..loop.stuck import around_lines
 from ..pythons import STRIKES_STOP_TRACED_THREADS
 from ..stdlib import worlds
-from ..stdlib.seal import table
+from ..stdlib.seal import guard, table
 from ..stdlib.threads import stalls
 from ..stdlib.threads.pacing import baton
 from ..stdlib.threads.pacing.patience import NAME_OF_WATCHDOG
@@ -321,8 +321,8 @@ def _raise_in(ident: int, kind: type[BaseException]) -> None:
 
 
 def _is_fragile(frame: FrameType | None) -> bool:
-    """Whether a strike in this code, which takes no time, would leave a loop half running, a thread half sealed, the
-    section of a baton closed or a coroutine of ours never awaited, or be lost in a callback of the garbage collector.
+    """Whether a strike in this code, which takes no time, would leave a loop, a seal or an audited call of C half done,
+    the section of a baton closed or a coroutine never awaited, or be lost in a callback of the garbage collector.
     """
     module, name = (module_of(frame), frame.f_code.co_name) if frame is not None else ("", "")
     return module in _FRAGILE or (module in _LOOPS and name in _RUNNING) or _is_measured(frame)
@@ -334,7 +334,7 @@ def _is_measured(frame: FrameType | None) -> bool:
 
 
 _FRAGILE = table.UNINTERRUPTED | {
-    __name__, *(part.__name__ for part in (runners, baton, stalls, ending, _weakrefset, weakref))}
+    __name__, *(part.__name__ for part in (runners, baton, guard, stalls, ending, _weakrefset, weakref))}
 _LOOPS = {base_events.__name__, SolipsistEventLoop.__module__}
 _RUNNING = frozenset({"run_forever", "run_until_complete", "_run_forever_setup", "_run_forever_cleanup"})
 

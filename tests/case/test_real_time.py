@@ -32,6 +32,7 @@ from solipsism_unittest.case import real_time
 from solipsism_unittest.introspection import debuggers
 from solipsism_unittest.introspection.places import user_place
 from solipsism_unittest.leaks import ending
+from solipsism_unittest.stdlib.seal import guard
 from solipsism_unittest.stdlib.threads import stalls
 from solipsism_unittest.stdlib.threads.pacing.baton import Section
 from tests import run_python
@@ -906,6 +907,21 @@ class LimitTest(Patient):
         loop.close()
         self.assertTrue(real_time._is_fragile(frames[0]))
         self.assertEqual(inspect.getcoroutinestate(coroutine), inspect.CORO_CLOSED)
+
+    def test_an_audit_hook(self):
+        """A strike that finds ours waits: it would come out of the audited call, as of `sys.set_asyncgen_hooks()`.
+
+        Where that fails CPython puts back a hook that it has let go: the next one to ask for it may crash.
+        """
+        found = []
+
+        class Escapes:
+            def __contains__(self, event):
+                found.append(sys._getframe(1))
+                return False
+
+        guard.hook_for({})("sys.set_asyncgen_hook_firstiter", (), Escapes())
+        self.assertEqual([real_time._is_fragile(frame) for frame in found], [True])
 
     def test_a_callback_of_the_garbage_collector(self):
         """One that comes during a collection would find ours first, where Python only prints it: it waits."""
