@@ -248,13 +248,6 @@ class Kernel:
         Of a file that was duplicated, each of its descriptors that is waited for.
         """
         awake = self.awake
-        if len(awake) == 1:  # in most turns
-            file, = awake
-            if file.descriptors is None:
-                if events := file.ready():
-                    return [(file, events)]
-                del awake[file]
-                return []
         found: list[tuple[File | Descriptor, int]] = []
         for file in list(awake):
             events = file.ready()

@@ -302,15 +302,19 @@ class Turns(asyncio.SelectorEventLoop, Behind):
         deliveries, stops, holds, watchers = clock.deliveries, clock.stops, clock.holds, clock.watchers
         in_line, others, nobody_calls = jobs.line, jobs.baton.active, selector.wakeups.empty
         lean_turns, kind, run_class, perf_counter = _LEAN, type(self), events.Handle, Real.perf_counter
-        turns = selector.turns
-        began = blocking.began
+        turns, began = selector.turns, blocking.began
         while True:
             if self._timer_cancelled_count:
                 self.drop_cancelled()
             now, has_jumped = clock.now, False
             if deliveries and deliveries[0][0] <= now:
                 clock.jump(now)  # what arrives now comes before the timers that are due now
-            found = (selector.own_ready() if second else kernel.ready()) if awake else None
+            found = None
+            if len(awake) == 1 and not second and (only := [*awake][0]).ready() == EVENT_READ and (
+                    only.descriptors is None) and not (reader := keys[only.number][3][0])._cancelled:
+                put_in_line(reader)  # as below; in most turns
+            elif awake:
+                found = selector.own_ready() if second else kernel.ready()
             if ready or found or queue and queue[0]._when <= now or heap and heap[0][0] <= now or self._stopping:
                 selector.turns = turns = turns + 1
                 if turns > spins.first or not turns & 1023:
@@ -344,8 +348,7 @@ class Turns(asyncio.SelectorEventLoop, Behind):
                     if self._is_replaced():
                         self.choose_turns()
                         return
-                    arrived = selector.quiesce(due)
-                    if arrived:
+                    if arrived := selector.quiesce(due):
                         self._process_events(arrived)
                     began = perf_counter()
                     turns = selector.turns
