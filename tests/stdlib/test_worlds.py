@@ -32,6 +32,16 @@ from solipsism_unittest.stdlib.worlds import (
 
 
 class WorldTest(unittest.TestCase):
+    def test_a_run_that_could_not_begin(self):
+        """Its end is none: where a loop's turn never came, another one that runs goes on."""
+        loop = SolipsistEventLoop()
+        self.addCleanup(loop.close)
+        loop.world.running.append(loop)
+        loop.world.end_run(SolipsistEventLoop)
+        self.assertEqual(loop.world.running, [loop])
+        loop.world.end_run(loop)
+        self.assertEqual(loop.world.running, [])
+
     def test_how_far_threads_move_time(self):
         """As far as the loop goes; as far as they like without one, and not at all where only advance() moves it."""
         self.assertEqual(World(Kernel()).reach(), math.inf)
