@@ -13,6 +13,7 @@ import unittest.mock
 
 from solipsism_unittest import SleepForeverError, SolipsistEventLoop, SolipsistTestCase, sealed
 from solipsism_unittest.introspection.threads import Real
+from solipsism_unittest.stdlib.threads.pacing import patience
 from solipsism_unittest.stdlib.threads.pacing.faces import Olds
 from solipsism_unittest.stdlib.threads.pacing.patience import Patience
 from solipsism_unittest.stdlib.threads.pacing.simple_queue import VirtualSimpleQueue
@@ -201,6 +202,19 @@ class OldsTest(SolipsistTestCase):
             with unittest.mock.patch.object(Patience, "_has_moved", look):
                 now = time.monotonic()
                 self.assertEqual(in_threads(lambda lock=lock: work(lock), 2), [now + 1, now + 2])
+
+    def test_a_hang_that_is_sure(self):
+        """Once it has been one for a while of real time; after anything has gone on, that while begins anew."""
+        loop = SolipsistEventLoop()
+        self.addCleanup(loop.close)
+        baton, seen = loop.world.baton, []
+        baton.new_record("a thread", None)
+        with unittest.mock.patch.object(patience, "Real") as real:
+            for since, now in ((1.0, 2.0), (1.0, 2.0 + 2 * patience.PATIENCE), (9.0, 10.0)):
+                baton.since = since
+                real.monotonic.return_value = now
+                seen.append(baton.is_sure())
+        self.assertEqual(seen, [False, True, False])
 
 
 @contextlib.contextmanager
